@@ -1,0 +1,1 @@
+"""p2pbench: benchmark and ablation toolkit for paired image-to-image translation (pix2pix)."""

@@ -1,0 +1,1 @@
+"""How fast: clocks, workloads, and what ran where."""

@@ -1,0 +1,135 @@
+"""Timing contestants against each other: each in a process of its own, taking turns.
+
+A process each, because the allocator, the number of threads and the peak of memory belong to a process. Turns, because
+a machine's speed drifts: a ratio is taken between two turns of one round.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from p2pbench.errors import P2PBenchError
+
+Step = Callable[[], None]
+"""One step of a workload, finished when it returns (the device synchronised)."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """Something to be timed: ``build(*arguments)``, called in its own process, returns the step and its images."""
+
+    name: str
+    build: Callable[..., tuple[Step, int]]
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds per step in every round, and the most memory the process held."""
+
+    seconds: list[float]
+    images_per_step: int
+    peak_memory_bytes: int
+
+    @property
+    def images_per_second(self) -> float:
+        return self.images_per_step / float(np.median(self.seconds))
+
+    def ratio_to(self, other: Timing) -> float:
+        """How many times faster than ``other``: the median over rounds."""
+        speeds = np.array(other.seconds) / other.images_per_step / (np.array(self.seconds) / self.images_per_step)
+        return float(np.median(speeds))
+
+
+def race(
+    contestants: Sequence[Contestant],
+    *,
+    rounds: int,
+    round_seconds: float,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Timing]:
+    """Time ``contestants`` in turns.
+
+    Args:
+        rounds: turns of each that count; two more come first, to warm up.
+        round_seconds: about how long a turn lasts.
+        progress: called with (turns done, in all).
+    Raises:
+        P2PBenchError: a contestant could not be built or failed.
+    """
+    context = multiprocessing.get_context("spawn")
+    processes, lines = [], []
+    try:
+        for contestant in contestants:
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_compete, args=(contestant, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            processes.append(process)
+            lines.append(ours)
+        images = [_receive(line, c) for line, c in zip(lines, contestants, strict=True)]
+        counts = []
+        for line, contestant in zip(lines, contestants, strict=True):
+            for n_steps in (2, 2):  # the first steps choose algorithms and touch memory
+                seconds = _turn(line, contestant, n_steps)
+            counts.append(max(1, round(round_seconds / seconds)))
+        times: list[list[float]] = [[] for _ in contestants]
+        for turn in range(rounds):
+            for index, (line, contestant) in enumerate(zip(lines, contestants, strict=True)):
+                times[index].append(_turn(line, contestant, counts[index]))
+                progress(turn * len(contestants) + index + 1, rounds * len(contestants))
+        peaks = []
+        for line, contestant in zip(lines, contestants, strict=True):
+            line.send(0)
+            peaks.append(_receive(line, contestant))
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
+    return {
+        c.name: Timing(seconds, int(n), int(peak))
+        for c, seconds, n, peak in zip(contestants, times, images, peaks, strict=True)
+    }
+
+
+def _turn(line: Connection, contestant: Contestant, n_steps: int) -> float:
+    line.send(n_steps)
+    return _receive(line, contestant)
+
+
+def _receive(line: Connection, contestant: Contestant) -> float:
+    try:
+        answer = line.recv()
+    except EOFError:
+        raise P2PBenchError(f"bench: {contestant.name} died without a word; out of memory?") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return float(answer)
+
+
+def _compete(contestant: Contestant, line: Connection) -> None:
+    """The contestant's process: build, then run as many steps as asked for, until asked for none."""
+    try:
+        step, images = contestant.build(*contestant.arguments)
+        line.send(images)
+        while n_steps := line.recv():
+            start = time.perf_counter()
+            for _ in range(n_steps):
+                step()
+            line.send((time.perf_counter() - start) / n_steps)
+        import torch
+
+        from p2pbench.training.engine import peak_memory_bytes
+
+        line.send(peak_memory_bytes(torch.device("cuda" if torch.cuda.is_initialized() else "cpu")))
+    except P2PBenchError as error:
+        line.send(error)
+    except Exception as error:
+        line.send(P2PBenchError(f"bench: {contestant.name} failed: {type(error).__name__}: {error}"))

@@ -1,0 +1,404 @@
+"""The command line: parse, call, render. What the commands do is elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from typer.core import TyperGroup
+
+from p2pbench.errors import ConfigError, Interrupted, P2PBenchError
+
+err = Console(stderr=True, highlight=False)
+out = Console(highlight=False)
+
+
+class _Program(TyperGroup):
+    """Prints what went wrong on one line and exits with its code; defects of ours keep their traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except P2PBenchError as error:
+            err.print(f"[bold red]error:[/bold red] {escape(str(error))}", soft_wrap=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            err.print("[yellow]interrupted[/yellow]")
+            raise typer.Exit(Interrupted.exit_code) from None
+
+
+app = typer.Typer(
+    cls=_Program,
+    help="Benchmark and ablation toolkit for paired image-to-image translation (pix2pix).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Find, check and prepare pairs.")
+app.add_typer(data_app, name="data")
+
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of all runs and studies.", envvar="P2PBENCH_RUNS")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="A setting, key=value; may be repeated.", metavar="KEY=VALUE")]
+ProtocolName = Annotated[str | None, typer.Option("--protocol", help="What stays fixed: a shipped protocol or a file.")]
+WeightsDir = Annotated[Path | None, typer.Option("--weights-dir", help="Where pretrained networks are looked for first.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+DEFAULT_RUNS = Path("runs")
+
+
+@app.callback(invoke_without_command=True)
+def _program(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        from importlib.metadata import version as version_of
+
+        print(f"p2pbench {version_of('p2pbench')}")
+        raise typer.Exit
+
+
+@app.command()
+def ablate(
+    grid: Annotated[str, typer.Option("--grid", help="The question: a shipped grid or a file.")],
+    protocol: ProtocolName = None,
+    sets: Sets = None,
+    seeds: Annotated[str | None, typer.Option("--seeds", help="Instead of the protocol's, as in 0,1,2.")] = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Cells at once, a process each.")] = 1,
+    runs: Runs = DEFAULT_RUNS,
+    weights_dir: WeightsDir = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show the cells and what they would cost, and stop.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first cell that fails.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train and score every variant of a grid."""
+    from p2pbench.config import parse_set
+    from p2pbench.study.grid import build_study
+    from p2pbench.study.store import Store
+
+    study = build_study(grid, protocol, parse_set(sets or []), _seeds(seeds), plan=plan)
+    store = Store(runs)
+    if plan:
+        _show_plan(study, store, jobs, as_json)
+        return
+
+    from p2pbench.study.display import show
+    from p2pbench.study.runner import outcomes_json, run_study
+
+    with show(err, len({cell.run_id for cell in study.cells})) as watch:
+        outcomes, interrupted = run_study(
+            study, store, jobs=jobs, weights_dir=weights_dir, fail_fast=fail_fast, watch=watch
+        )
+    result = outcomes_json(study, outcomes)
+    if as_json:
+        print(json.dumps(result, indent=2))
+    else:
+        out.print(
+            f"{study.name}: {result['trained']} trained, {result['skipped']} skipped (finished before), "
+            f"{result['failed']} failed"
+        )
+    if interrupted:
+        raise Interrupted("stopped; the same command goes on from the last checkpoints")
+    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    if failed:
+        for outcome in failed:
+            err.print(f"failed: {escape(outcome.cell.variant)} seed {outcome.cell.seed}: {escape(outcome.reason or '')}", soft_wrap=True)
+        raise typer.Exit(4)
+    if not as_json:
+        root = "" if runs == DEFAULT_RUNS else f" --runs {runs}"
+        out.print(f"next: p2pbench report --study {study.name}{root}")
+
+
+def _seeds(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        seeds = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        seeds = ()
+    if not seeds or min(seeds) < 0:
+        raise ConfigError(f"--seeds is {text!r}: give whole numbers from 0, as in --seeds 0,1,2")
+    return tuple(dict.fromkeys(seeds))
+
+
+def _show_plan(study: Any, store: Any, jobs: int, as_json: bool) -> None:
+    from p2pbench.quantities import bytes_text, duration
+    from p2pbench.study.estimate import estimate
+
+    cost = estimate(study, store, jobs)
+    cells = []
+    for cell in study.cells:
+        finished = cell.run_id is not None and store.run(cell.run_id).finished()
+        state = "no data" if cell.run_id is None else "finished" if finished else "to run"
+        cells.append({"run_id": cell.run_id, "variant": cell.variant, "seed": cell.seed, "state": state, "reason": None})
+    if as_json:
+        count = sum(cell["state"] == "finished" for cell in cells)
+        document = {"study": study.name, "trained": 0, "skipped": count, "failed": 0, "cells": cells}
+        print(json.dumps({**document, "estimate": cost.to_json()}, indent=2))
+        return
+    out.print(f"[bold]{escape(study.grid.question)}[/bold]\nstudy {study.name}, protocol {study.protocol.name}: {escape(study.protocol.about)}\n")
+    table = Table("variant", "seed", "run", "state", box=None, pad_edge=False)
+    for cell in cells:
+        table.add_row(escape(cell["variant"]), str(cell["seed"]), cell["run_id"] or "-", cell["state"])
+    out.print(table)
+    out.print("\nSettings that are not defaults, and where they came from:")
+    table = Table("setting", "value", "from", box=None, pad_edge=False)
+    for key, origin in study.cells[0].origin.items():
+        section, name = key.split(".")
+        values = list(dict.fromkeys(str(getattr(getattr(c.config, section), name)) for c in study.cells))
+        origins = list(dict.fromkeys(c.origin[key].split(":")[0] for c in study.cells))
+        if origins != ["default"]:
+            table.add_row(key, escape(", ".join(values)), escape(", ".join(origins)))
+    out.print(table)
+    unknown = "unknown (no past record of such a step)"
+    out.print(f"\ntime    {unknown if cost.seconds is None else duration(cost.seconds)}")
+    out.print(f"memory  {unknown if cost.memory_bytes is None else bytes_text(cost.memory_bytes)}")
+    kept = "unknown" if cost.kept_bytes is None else bytes_text(cost.kept_bytes)
+    working = "unknown" if cost.working_bytes is None else bytes_text(cost.working_bytes)
+    out.print(f"disk    {kept} kept, up to {working} more while training")
+    if study.missing_data:
+        err.print(f"[yellow]the data are not here:[/yellow] {escape(study.missing_data)}", soft_wrap=True)
+
+
+@app.command()
+def report(
+    study: Annotated[list[str] | None, typer.Option("--study", help="Only this study; may be repeated.")] = None,
+    runs: Runs = DEFAULT_RUNS,
+    folder: Annotated[Path, typer.Option("--out", help="Where the reports go, a folder a study.")] = Path("reports"),
+    as_json: Json = False,
+) -> None:
+    """Write tables, figures and a page from the records of finished studies."""
+    from p2pbench.errors import unknown
+    from p2pbench.study.store import Store
+
+    store = Store(runs)
+    names = store.studies()
+    if not names:
+        raise ConfigError(f"there is no study under {runs}; run p2pbench ablate first, or name its folder with --runs")
+    for name in study or []:
+        if name not in names:
+            raise ConfigError(unknown("study", name, names))
+
+    from p2pbench.report.page import write_report
+
+    reports = [write_report(store, name, folder) for name in study or names]
+    if as_json:
+        document = [
+            {"study": r.study, "finished": r.n_finished, "cells": r.n_cells, "files": [str(file) for file in r.files]}
+            for r in reports
+        ]
+        print(json.dumps({"reports": document}, indent=2))
+        return
+    for r in reports:
+        out.print(f"{r.study}: {r.n_finished} of {r.n_cells} cells")
+        for file in r.files:
+            out.print(f"  {file}", soft_wrap=True)
+
+
+@app.command()
+def train(
+    config: Annotated[Path | None, typer.Option("--config", help="A run's config.yaml, or a file like it.")] = None,
+    protocol: ProtocolName = None,
+    sets: Sets = None,
+    folder: Annotated[Path | None, typer.Option("--out", help="The run's folder; runs/cells/ID unless given.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
+    runs: Runs = DEFAULT_RUNS,
+    weights_dir: WeightsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Train and score one run."""
+    from p2pbench.study.single import train_one
+
+    finished = train_one(
+        config=config, protocol=protocol, assignments=sets or [], folder=folder, resume=resume, runs=runs,
+        weights_dir=weights_dir, console=err,
+    )  # fmt: skip
+    if as_json:
+        print(json.dumps({"run": str(finished.path), **finished.status(), "scores": finished.scores()}, indent=2))
+        return
+    _show_scores(finished.scores())
+    out.print(f"run: {finished.path}", soft_wrap=True)
+
+
+@app.command()
+def score(
+    model: Annotated[str | None, typer.Option("--model", help="A run's folder or id.")] = None,
+    fake: Annotated[Path | None, typer.Option("--fake", help="A folder of images to score.")] = None,
+    target: Annotated[Path | None, typer.Option("--target", help="The folder of their targets, same names.")] = None,
+    metrics: Annotated[str | None, typer.Option("--metrics", help="As in l1,ssim,lpips; all that apply unless given.")] = None,
+    file: Annotated[Path | None, typer.Option("--out", help="Write the JSON document there too.")] = None,
+    runs: Runs = DEFAULT_RUNS,
+    weights_dir: WeightsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Score a run's model on its test split, or any folder of images against their targets."""
+    from p2pbench.study.single import score_folders, score_run
+
+    if (model is None) == (fake is None) or (fake is None) != (target is None):
+        raise ConfigError("give either --model RUN, or both --fake DIR and --target DIR")
+    names = [name.strip() for name in metrics.split(",")] if metrics else None
+    if model is not None:
+        document = score_run(model, runs, names, weights_dir)
+    else:
+        assert fake is not None and target is not None
+        document = score_folders(fake, target, names, weights_dir)
+    if file is not None:
+        from p2pbench.files import write_json
+
+        write_json(file, document)
+    if as_json:
+        print(json.dumps(document, indent=2, allow_nan=False))
+    else:
+        _show_scores(document["scores"])
+
+
+def _show_scores(scores: dict[str, dict[str, Any]]) -> None:
+    from p2pbench.quantities import decimals
+    from p2pbench.scoring.metrics import METRICS
+
+    table = Table("score", "value", "95 % interval", "n", "better", box=None, pad_edge=False)
+    reasons = []
+    for name, found in scores.items():
+        if found["value"] is None:
+            table.add_row(METRICS[name].label, "not measured", "", str(found["n"]), found["better"])
+            reasons.append(f"{METRICS[name].label}: {found['reason']}")
+            continue
+        interval, digits = "", 4
+        if found["low"] is not None:
+            digits = decimals(found["high"] - found["low"])
+            interval = f"[{found['low']:.{digits}f}, {found['high']:.{digits}f}]"
+        table.add_row(METRICS[name].label, f"{found['value']:.{digits}f}", escape(interval), str(found["n"]), found["better"])
+        reasons += [f"{METRICS[name].label}: {note}" for note in found["notes"]]
+    out.print(table)
+    for reason in dict.fromkeys(reasons):
+        out.print(escape(reason), style="dim", soft_wrap=True)
+
+
+@app.command()
+def describe(protocol: ProtocolName = None, sets: Sets = None, as_json: Json = False) -> None:
+    """Show the layers of both networks: shapes, parameters, FLOPs, receptive field."""
+    config = _resolve(protocol, sets).config
+
+    from p2pbench.models.describe import describe as describe_networks
+
+    document = describe_networks(config)
+    if as_json:
+        print(json.dumps(document, indent=2))
+        return
+    for role in ("generator", "discriminator"):
+        found = document[role]
+        if found is None:
+            out.print(f"\n[bold]{role}[/bold]: the objective {config.objective.name} has none")
+            continue
+        table = Table("layer", "kind", "output", box=None, pad_edge=False)
+        table.add_column("parameters", justify="right")
+        table.add_column("MFLOPs", justify="right")
+        for layer in found["layers"]:
+            shape = "x".join(map(str, layer["output"]))
+            flops = f"{layer['flops'] / 1e6:,.1f}" if layer["flops"] else ""
+            table.add_row(layer["name"], layer["kind"], shape, f"{layer['parameters']:,}" if layer["parameters"] else "", flops)
+        out.print(f"\n[bold]{role} {escape(found['name'])}[/bold], {config.data.crop_size}x{config.data.crop_size}")
+        out.print(table)
+        line = f"{found['parameters']:,} parameters, {found['flops'] / 1e9:.2f} GFLOPs an image"
+        if role == "discriminator":
+            grid = "x".join(map(str, found["output_grid"]))
+            line += f", receptive field {found['receptive_field'] or 'unknown'}, output grid {grid}"
+        out.print(line)
+
+
+def _resolve(protocol: str | None, sets: list[str] | None) -> Any:
+    from p2pbench.config import Layer, parse_set, resolve
+    from p2pbench.study.grid import read_protocol
+
+    layers = []
+    if protocol is not None:
+        fixed = read_protocol(protocol)
+        layers.append(Layer(f"protocol {fixed.name}", fixed.settings))
+    return resolve([*layers, Layer("--set", parse_set(sets or []))])
+
+
+@app.command()
+def bench(
+    workloads: Annotated[list[str] | None, typer.Argument(help="What to time: step.", metavar="[step]")] = None,
+    protocol: ProtocolName = None,
+    sets: Sets = None,
+    device: Annotated[str | None, typer.Option("--device", help="cpu or cuda; the best one unless given.")] = None,
+    file: Annotated[Path | None, typer.Option("--out", help="Write the JSON document there too.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Time the training step beside a plain loop, in turns, within one run."""
+    from p2pbench.errors import unknown
+
+    for name in workloads or []:
+        if name != "step":
+            raise ConfigError(unknown("workload", name, ["step"]))
+    resolved = _resolve(protocol, [*(sets or []), *([f"training.device={device}"] if device else [])])
+
+    from p2pbench.bench.workloads import bench_step
+    from p2pbench.study.display import counted
+
+    with counted(err, "timing", "turns") as progress:
+        document = bench_step(resolved, progress=progress)
+    if file is not None:
+        from p2pbench.files import write_json
+
+        write_json(file, document)
+    if as_json:
+        print(json.dumps(document, indent=2))
+        return
+    machine = document["machine"]
+    out.print(f"{machine.get('gpu') or machine['processor']}, {machine['threads']} threads, torch {machine['versions']['torch']}")
+    row = document["rows"][0]
+    out.print(f"{row['workload']}: {escape(row['name'])}, {row['size']}x{row['size']}, batch {row['batch_size']}")
+    table = Table("engine", "precision", box=None, pad_edge=False)
+    for heading in ("images/s", "x plain", "peak MiB"):
+        table.add_column(heading, justify="right")
+    for row in document["rows"]:
+        table.add_row(row["engine"], row["precision"], f"{row['images_per_second']:.2f}", f"{row['ratio_to_plain']:.2f}",
+                      f"{row['peak_memory_bytes'] / 2**20:.0f}")  # fmt: skip
+    out.print(table)
+
+
+@app.command()
+def doctor(weights_dir: WeightsDir = None, as_json: Json = False) -> None:
+    """Say what this machine has: versions, device, precision, weights, disk; and what is untested on it."""
+    from p2pbench.doctor import examine
+
+    document = examine(weights_dir)
+    if as_json:
+        print(json.dumps(document, indent=2))
+        return
+    for title, rows in document.items():
+        out.print(f"[bold]{title}[/bold]")
+        table = Table(show_header=False, box=None, padding=(0, 2))
+        for key, value in rows.items():
+            table.add_row(key, escape(str(value)))
+        out.print(table)
+
+
+@data_app.command("list")
+def data_list(as_json: Json = False) -> None:
+    """List the data sets that need no download, and those kept on this machine."""
+    from p2pbench.curation.catalog import known
+
+    rows = known()
+    if as_json:
+        print(json.dumps({"sources": rows}, indent=2))
+        return
+    table = Table("source", "pairs", "about", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(escape(row["source"]), "/".join(str(n) for n in row["pairs"].values()), escape(row["about"]))
+    out.print(table)
+    out.print("\nOr a folder: --set data.source=FOLDER, with train/ and test/ of side-by-side images,\nor of same-named images in A/ and B/.")
+
+
+def main() -> None:
+    """The console script ``p2pbench``."""
+    app(prog_name="p2pbench")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

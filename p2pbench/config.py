@@ -1,0 +1,405 @@
+"""The configuration of one run: frozen models, one place for every default, and how settings are resolved.
+
+Settings are laid over each other: defaults < preset < protocol < grid < level < ``--set``. :func:`resolve` does it and
+keeps, for every dotted key, the layer its value came from.
+
+This module imports no torch: ``--help`` and ``--plan`` start at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from p2pbench.errors import ConfigError, unknown
+from p2pbench.scoring.metrics import METRICS
+
+GENERATOR_NAMES = ("unet", "encoder_decoder")
+DISCRIMINATOR_STRIDES = {"pixel": 0, "patch16": 1, "patch34": 2, "patch70": 3, "image286": 5}
+"""Named discriminators and the number of their stride-2 layers (pix2pix §6.1.2)."""
+OBJECTIVE_NAMES = ("l1", "gan", "cgan", "l1+gan", "l1+cgan")
+
+RECIPE = 1
+"""Counted up when the code changes what a configuration trains to, so that old runs are not taken for new ones."""
+
+PRESETS: dict[str, dict[str, str]] = {
+    # Each row of the table "Training" in which the two published implementations differ.
+    #                                       Lua (the authors')              the PyTorch port
+    "paper": {
+        "generator.dropout": "first-three",
+        "training.bias_rule": "zeroed",
+        "training.schedule": "constant",
+        "objective.discriminator_loss": "sum",
+        "objective.generator_gradient": "stale",
+        "data.resize_filter": "bilinear",
+    },
+    "pytorch": {
+        "generator.dropout": "middle",
+        "training.bias_rule": "by-norm",
+        "training.schedule": "linear-decay",
+        "objective.discriminator_loss": "mean",
+        "objective.generator_gradient": "fresh",
+        "data.resize_filter": "bicubic",
+    },
+}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+PositiveInt = Annotated[int, Field(gt=0)]
+
+
+class DataConfig(_Section):
+    source: str = "photos"
+    """A built-in (``photos``), a data set fetched by name, or a folder of pairs."""
+    direction: Literal["AtoB", "BtoA"] = "AtoB"
+    """Which half is the condition: A (left, or folder ``A``) or B."""
+    condition: Literal["gray", "edges"] = "gray"
+    """What the built-in ``photos`` are translated from. Other sources bring their own condition."""
+    load_size: PositiveInt = 286
+    """Side in pixels that training pairs are resized to before the random crop."""
+    crop_size: PositiveInt = 256
+    """Side in pixels of what the networks see; test pairs are resized to it."""
+    mirror: bool = True
+    """Mirror half of the training pairs, chosen at random."""
+    resize_filter: Literal["bilinear", "bicubic"] = "bilinear"
+    """Preset: bilinear in Lua's release, bicubic in the port."""
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> DataConfig:
+        if self.load_size < self.crop_size:
+            raise ValueError(
+                f"data.load_size is {self.load_size} and data.crop_size {self.crop_size}: "
+                "a crop cannot be larger than what it is cut from; raise load_size or lower crop_size"
+            )
+        return self
+
+
+class GeneratorConfig(_Section):
+    name: str = "unet"
+    """``unet``, ``encoder_decoder``, or ``module:function`` for a generator of your own."""
+    ngf: PositiveInt = 64
+    """Channels after the first convolution."""
+    dropout: Literal["first-three", "middle", "none"] = "first-three"
+    """Decoder levels with dropout 0.5. Preset: the first three in Lua's release; in the port the levels between the
+    innermost and the four outermost."""
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _check_component("generator.name", value, GENERATOR_NAMES)
+
+
+class DiscriminatorConfig(_Section):
+    name: str = "patch70"
+    """``pixel``, ``patch16``, ``patch34``, ``patch70``, ``image286``, or ``module:function``."""
+    ndf: PositiveInt = 64
+    """Channels after the first convolution."""
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _check_component("discriminator.name", value, DISCRIMINATOR_STRIDES)
+
+
+class ObjectiveConfig(_Section):
+    name: str = "l1+cgan"
+    """``l1`` (no discriminator), ``gan`` (D sees the image alone), ``cgan`` (D sees the pair), and their sums."""
+    lambda_l1: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 100.0
+    """λ of Eq. 4, the weight of the L1 term."""
+    discriminator_loss: Literal["sum", "mean"] = "sum"
+    """D's two halves summed (Lua) or averaged (port). Under Adam only the effect of eps differs."""
+    generator_gradient: Literal["stale", "fresh"] = "stale"
+    """G's adversarial gradient through D as it was before its update (Lua) or run again after it (port)."""
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in OBJECTIVE_NAMES:
+            raise ValueError(unknown("objective", value, OBJECTIVE_NAMES))
+        return value
+
+    @property
+    def has_l1(self) -> bool:
+        return self.name.startswith("l1")
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether there is a discriminator."""
+        return self.name.endswith("gan")
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the discriminator sees the condition beside the image."""
+        return self.name.endswith("cgan")
+
+
+class TrainingConfig(_Section):
+    preset: Literal["paper", "pytorch"] = "paper"
+    """Whose training it is: the authors' Lua release, or the PyTorch port."""
+    epochs: PositiveInt = 200
+    batch_size: PositiveInt = 1
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-4
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    schedule: Literal["constant", "linear-decay"] = "constant"
+    """Preset: constant in Lua's release; in the port constant for the first half, then linear to zero."""
+    bias_rule: Literal["zeroed", "by-norm"] = "zeroed"
+    """Preset: a bias in every convolution, zeroed before each update (Lua), or none before a batch norm (port)."""
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    """fp32; tf32 (CUDA only); or bf16 autocast over fp32 master weights."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    threads: Annotated[int, Field(ge=0)] = 0
+    """CPU threads of a cell; 0 divides the cores among the jobs. Recorded, because the last bits depend on it."""
+    log_every: PositiveInt = 50
+    """Steps between two readings of the losses from the device; a row of losses.csv is their mean."""
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
+    """Least time between two checkpoints."""
+    sample_every: PositiveInt = 25
+    """Epochs between two sample sheets."""
+    keep_checkpoints: bool = False
+    """Keep a finished run's checkpoint (three times the size of its networks)."""
+
+
+class ScoringConfig(_Section):
+    metrics: tuple[str, ...] = ("l1", "psnr", "ssim", "lpips", "fid", "kid")
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _known(cls, value: object) -> object:
+        if isinstance(value, str):
+            value = [name.strip() for name in value.split(",")]
+        if not isinstance(value, list | tuple) or not value:
+            raise ValueError("is a list of metrics such as [l1, ssim, lpips]")
+        for name in value:
+            if name not in METRICS:
+                raise ValueError(unknown("metric", name, METRICS))
+        return tuple(dict.fromkeys(value))
+
+
+class RunConfig(_Section):
+    """Everything one run needs. Build it with :func:`resolve`, which applies the preset."""
+
+    data: DataConfig = DataConfig()
+    generator: GeneratorConfig = GeneratorConfig()
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    training: TrainingConfig = TrainingConfig()
+    scoring: ScoringConfig = ScoringConfig()
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> RunConfig:
+        size = self.data.crop_size
+        if self.generator.name in GENERATOR_NAMES and (size < 16 or size & (size - 1)):
+            below = max(16, 2 ** int(math.log2(size)))
+            raise ValueError(
+                f"data.crop_size is {size}: generator {self.generator.name!r} halves its input down to 1x1, "
+                f"so the size is a power of two from 16; use {below} or {2 * below}"
+            )
+        strides = DISCRIMINATOR_STRIDES.get(self.discriminator.name)
+        if self.objective.adversarial and strides and size // 2**strides < 3:
+            raise ValueError(
+                f"data.crop_size is {size}: discriminator {self.discriminator.name!r} needs at least "
+                f"{3 * 2**strides}; use a larger size or a smaller receptive field"
+            )
+        return self
+
+
+SECTIONS: dict[str, type[_Section]] = {
+    name: field.annotation  # type: ignore[misc]
+    for name, field in RunConfig.model_fields.items()
+}
+SETTINGS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One source of settings: ``settings`` by dotted key, ``name`` as ``--plan`` shows it."""
+
+    name: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    config: RunConfig
+    origin: dict[str, str]
+    """For every dotted key the name of the layer that decided it (``default`` where none did)."""
+
+
+def resolve(layers: Iterable[Layer]) -> Resolved:
+    """Lay ``layers`` over the defaults and the preset they ask for, the last one winning.
+
+    Raises:
+        ConfigError: an unknown key, a value that its setting does not take, or settings that contradict each other.
+    """
+    layers = list(layers)
+    for layer in layers:
+        for key in layer.settings:
+            if key not in SETTINGS:
+                raise ConfigError(f"{layer.name}: {unknown('setting', key, SETTINGS)}")
+    preset = "paper"
+    for layer in layers:
+        preset = layer.settings.get("training.preset", preset)
+    if preset not in PRESETS:
+        raise ConfigError(unknown("training.preset", preset, PRESETS))
+    nested: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    origin = dict.fromkeys(SETTINGS, "default")
+    for layer in [Layer(f"preset {preset}", PRESETS[preset]), *layers]:
+        for dotted, value in layer.settings.items():
+            section, key = dotted.split(".", 1)
+            nested[section][key] = value
+            origin[dotted] = layer.name
+    return Resolved(_validate(nested, origin), origin)
+
+
+def from_mapping(tree: Mapping[str, Any], name: str) -> RunConfig:
+    """The configuration in a ``config.yaml``: sections of settings. ``name`` is the file, for messages."""
+    return resolve([Layer(name, flatten(tree, name))]).config
+
+
+def flatten(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Sections of settings, or dotted keys, or both, as one mapping of dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if key in SECTIONS:
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{name}: {key!r} is a section, as in {key}: {{setting: value}}; got {value!r}")
+            flat.update({f"{key}.{inner}": inner_value for inner, inner_value in value.items()})
+        else:
+            flat[str(key)] = value
+    for key in flat:
+        if key not in SETTINGS:
+            raise ConfigError(f"{name}: {unknown('setting', key, SETTINGS)}")
+    return flat
+
+
+def parse_set(assignments: Iterable[str]) -> dict[str, Any]:
+    """``["training.epochs=2"]`` as ``{"training.epochs": 2}``; values are read as YAML 1.2."""
+    from p2pbench.yaml12 import parse
+
+    settings: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        key = key.strip()
+        if not equals:
+            raise ConfigError(f"--set {assignment!r} is no assignment; write --set key=value")
+        if key not in SETTINGS:
+            raise ConfigError(f"--set: {unknown('setting', key, SETTINGS)}")
+        settings[key] = parse(text, f"--set {key}")
+    return settings
+
+
+def _validate(nested: dict[str, dict[str, Any]], origin: Mapping[str, str]) -> RunConfig:
+    for section, values in nested.items():
+        for key, value in values.items():
+            field = SECTIONS[section].model_fields[key]
+            if field.annotation is float and type(value) is int:  # 100 for a float is what a person writes
+                values[key] = float(value)
+    try:
+        return RunConfig.model_validate(nested)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, origin)) from None
+
+
+def _explain(error: ValidationError, origin: Mapping[str, str]) -> str:
+    """Every problem of ``error`` on one line, with the layer each value came from."""
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"][:2])
+        message = problem["msg"].removeprefix("Value error, ")
+        if "." not in key:
+            lines.append(message)
+            continue
+        where = f" ({origin[key]})" if key in origin else ""
+        if problem["type"] == "value_error":
+            lines.append(f"{key}{where}: {message}")
+        else:
+            lines.append(f"{key}{where} is {problem['input']!r}: {message[0].lower() + message[1:]}")
+    return "; ".join(lines)
+
+
+def _check_component(key: str, value: str, names: Iterable[str]) -> str:
+    if value in names or is_reference(value):
+        return value
+    raise ValueError(f"{unknown(key, value, names)}; or module:function for your own")
+
+
+def is_reference(value: str) -> bool:
+    """Whether ``value`` has the form ``module:function``."""
+    module, colon, function = value.partition(":")
+    return bool(colon) and function.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def locate_reference(reference: str) -> Path:
+    """The source file of a ``module:function``, found without running it.
+
+    Modules are looked for as Python does, the current folder first.
+
+    Raises:
+        ConfigError: there is no such module, or it is not a Python file.
+    """
+    module = reference.partition(":")[0]
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        raise ConfigError(f"{reference!r}: there is no Python module {module!r} here or on PYTHONPATH")
+    return Path(spec.origin)
+
+
+def identity(config: RunConfig, data_key: str) -> dict[str, Any]:
+    """What decides a run's weights, as plain values: the settings that matter and the data by content.
+
+    Left out: scoring, cadence, device, threads, paths; the discriminator where the objective has none; λ where it has
+    no L1 term.
+    """
+    data = config.data.model_dump(exclude={"source", "condition"})
+    training = config.training.model_dump(
+        include={
+            "epochs", "batch_size", "seed", "learning_rate", "beta1", "beta2", "schedule", "bias_rule", "precision",
+        }
+    )  # fmt: skip
+    objective = config.objective.model_dump()
+    whole: dict[str, Any] = {
+        "recipe": RECIPE,
+        "data": {**data, "content": data_key},
+        "generator": _component(config.generator),
+        "training": training,
+        "objective": objective,
+    }
+    if config.objective.adversarial:
+        whole["discriminator"] = _component(config.discriminator)
+    else:
+        del objective["discriminator_loss"], objective["generator_gradient"]
+    if not config.objective.has_l1:
+        del objective["lambda_l1"]
+    return whole
+
+
+def run_id(config: RunConfig, data_key: str) -> str:
+    """Twelve hexadecimal digits: the hash of :func:`identity`."""
+    text = json.dumps(identity(config, data_key), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _component(section: GeneratorConfig | DiscriminatorConfig) -> dict[str, Any]:
+    values = section.model_dump()
+    if is_reference(section.name):
+        values["code"] = hashlib.sha256(locate_reference(section.name).read_bytes()).hexdigest()
+    return values

@@ -1,0 +1,1 @@
+"""What training and scoring eat: pairs, decoded once, cropped and mirrored on the device."""

@@ -1,0 +1,123 @@
+"""Decode once: the pairs of a split as one uint8 array on disk, mapped into memory by everyone who needs it.
+
+Keyed by the content of the data and by what was done to them, so a changed image is never answered from an old array.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from p2pbench.config import DataConfig
+from p2pbench.data import builtin, pairs
+from p2pbench.errors import StorageError
+from p2pbench.files import atomic
+from p2pbench.home import home
+
+Progress = Callable[[int, int], None]
+"""Called with (pairs done, pairs in all)."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """The pairs that a :class:`DataConfig` names: found and checked for mates, not yet decoded."""
+
+    config: DataConfig
+    key: str
+    """A hash of the content of all splits."""
+    names: Mapping[str, list[str]]
+    """For each split the names of its pairs, in their order."""
+    found: Mapping[str, list[pairs.Pair]] | None
+    """The files, or None for a built-in."""
+
+
+def open_dataset(config: DataConfig) -> DataSet:
+    """Find the pairs of ``config.source`` and hash their content. Decodes nothing and imports no torch.
+
+    Raises:
+        DataError: there is no such source, no pairs in it, or an image without its mate.
+    """
+    if config.source == "photos":
+        return DataSet(config, builtin.photos_key(config.condition), builtin.photos_names(), None)
+    found = pairs.find_pairs(pairs.find_folder(config.source))
+    names = {split: [pair.name for pair in split_pairs] for split, split_pairs in found.items()}
+    return DataSet(config, pairs.content_key(found), names, found)
+
+
+def decoded(dataset: DataSet, split: str, progress: Progress | None = None) -> np.ndarray:
+    """The pairs of ``split``, (N, S, S, 6), uint8: the condition's three channels, then the target's.
+
+    S is ``load_size`` for training, which crops at random, and ``crop_size`` for the other splits. The array is mapped
+    from the cache; a first call decodes and writes it.
+
+    Raises:
+        DataError: an image that cannot be read (named). Nothing is left in the cache then.
+        StorageError: the cache cannot be written.
+    """
+    config = dataset.config
+    size = config.load_size if split == "train" else config.crop_size
+    recipe = f"1:{dataset.key}:{split}:{size}:{config.resize_filter}:{config.direction}"
+    path = home() / "decoded" / f"{hashlib.sha256(recipe.encode()).hexdigest()[:24]}.npy"
+    shape = (len(dataset.names[split]), size, size, 6)
+    array = _load(path, shape)
+    if array is not None:
+        return array
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_suffix(".lock"))
+        lock.acquire()
+    except OSError as error:
+        raise StorageError(f"{path.parent} cannot be written: {error.strerror}; set P2PBENCH_HOME to a folder that can") from None
+    with lock:
+        array = _load(path, shape)  # another process may have made it meanwhile
+        if array is None:
+            _build(path, shape, dataset, split, size, progress)
+            array = _load(path, shape)
+    assert array is not None
+    return array
+
+
+def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    try:
+        # Copy-on-write, not read-only: torch wraps it without a copy or a warning, and the file stays as it is.
+        array: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None  # absent or damaged: made again
+    return array if array.shape == shape and array.dtype == np.uint8 else None
+
+
+def _build(
+    path: Path, shape: tuple[int, ...], dataset: DataSet, split: str, size: int, progress: Progress | None
+) -> None:
+    with atomic(path) as part, part.open("wb") as stream:
+        # Written, not mapped: a full disk is an error here, where a mapped write would kill the process.
+        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for done, pair in enumerate(_resized(dataset, split, size), start=1):
+            stream.write(pair.tobytes())
+            if progress is not None:
+                progress(done, shape[0])
+
+
+def _resized(dataset: DataSet, split: str, size: int) -> Iterator[np.ndarray]:
+    """Each pair as (size, size, 6): condition, then target."""
+    from p2pbench.data.transforms import resize
+
+    config = dataset.config
+
+    def join(pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        a, b = (resize(image, size, config.resize_filter) for image in pair)
+        return np.concatenate([a, b] if config.direction == "AtoB" else [b, a], axis=2)
+
+    if dataset.found is None:
+        yield from map(join, builtin.photos_pairs(split, config.condition))
+        return
+    with ThreadPoolExecutor() as pool:  # Pillow decodes and resizes outside the interpreter's lock
+        pending = dataset.found[split]
+        for start in range(0, len(pending), 256):
+            yield from pool.map(lambda pair: join(pairs.read_pair(pair)), pending[start : start + 256])

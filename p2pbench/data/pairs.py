@@ -1,0 +1,192 @@
+"""Find the pairs of a data set, and read one.
+
+A data set is a folder with the splits ``train``, ``test`` and, if it has one, ``val``, in one of these layouts:
+
+    ROOT/train/x.jpg                     A and B side by side in one image, A on the left (pix2pix's own layout)
+    ROOT/train/A/x.png, ROOT/train/B/x.png
+    ROOT/A/train/x.png, ROOT/B/train/x.png
+
+Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from p2pbench.errors import DataError, StorageError
+from p2pbench.files import sha256_of, write_json
+from p2pbench.home import home
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two images that belong together: one side-by-side file, or one file each."""
+
+    name: str
+    a: Path
+    b: Path | None
+    """None where ``a`` holds both halves."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.a,) if self.b is None else (self.a, self.b)
+
+
+def find_folder(source: str) -> Path:
+    """The folder that ``source`` names: a path, or a data set kept under :func:`p2pbench.home.home`.
+
+    Raises:
+        DataError: there is none.
+    """
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder
+    kept = home() / "data" / source
+    if "/" not in source and kept.is_dir():
+        return kept
+    raise DataError(
+        f"data.source is {source!r}: neither a built-in (photos) nor a folder here, nor is it at {kept}; "
+        "name a folder of pairs with --set data.source=FOLDER"
+    )
+
+
+def find_pairs(root: Path) -> dict[str, list[Pair]]:
+    """The pairs of every split of the data set at ``root``, each in the order of their names.
+
+    A set without a ``test`` split is tested on ``val`` (as maps, cityscapes and edges2shoes are).
+
+    Raises:
+        DataError: no training pairs, nothing to test on, or an image without its mate (named).
+    """
+    splits = {split: pairs for split in SPLITS if (pairs := _pairs_of(root, split))}
+    if "train" not in splits:
+        raise DataError(
+            f"{root}: no training pairs; expected side-by-side images ({', '.join(SUFFIXES)}) in {root / 'train'}, "
+            "or same-named images in train/A and train/B, or in A/train and B/train"
+        )
+    if "test" not in splits and "val" in splits:
+        splits["test"] = splits.pop("val")
+    if "test" not in splits:
+        raise DataError(f"{root}: no test pairs; scores need images that training has not seen, in {root / 'test'}")
+    return splits
+
+
+def _pairs_of(root: Path, split: str) -> list[Pair]:
+    for a, b in ((root / split / "A", root / split / "B"), (root / "A" / split, root / "B" / split)):
+        if a.is_dir() or b.is_dir():
+            return _mates(a, b)
+    return [Pair(path.stem, path, None) for path in image_files(root / split)]
+
+
+def _mates(a: Path, b: Path) -> list[Pair]:
+    left, right = ({path.stem: path for path in image_files(folder)} for folder in (a, b))
+    lonely = sorted(left.keys() ^ right.keys())
+    if lonely:
+        name = lonely[0]
+        has, lacks = (left[name], b) if name in left else (right[name], a)
+        more = f" (and {len(lonely) - 1} more without a mate)" if len(lonely) > 1 else ""
+        raise DataError(f"{has} has no mate of the same name in {lacks}{more}; add the mate or remove the image")
+    return [Pair(name, left[name], right[name]) for name in sorted(left)]
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The images directly in ``folder``, by name; none where there is no such folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """A and B of ``pair``, each (H, W, 3), uint8.
+
+    Raises:
+        DataError: a file that cannot be read, that is no 8-bit RGB or grey image, or two images that differ in size.
+    """
+    if pair.b is None:
+        both = read_image(pair.a)
+        width = both.shape[1]
+        if width % 2:
+            raise DataError(f"{pair.a} is {width} pixels wide: a side-by-side pair has an even width")
+        return both[:, : width // 2], both[:, width // 2 :]
+    a, b = read_image(pair.a), read_image(pair.b)
+    if a.shape != b.shape:
+        sizes = " and ".join(f"{image.shape[1]}x{image.shape[0]}" for image in (a, b))
+        raise DataError(f"{pair.a} and {pair.b} differ in size ({sizes}): the images of a pair are equally large")
+    return a, b
+
+
+def read_image(path: Path) -> np.ndarray:
+    """An image as (H, W, 3), uint8. Grey is repeated to three channels; a palette is looked up.
+
+    Raises:
+        DataError: it cannot be read, or is of another kind; names the file.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("RGB", "L", "P", "1"):
+                raise DataError(
+                    f"{path} is an image of mode {image.mode}: only 8-bit RGB, grey and palette images are read; "
+                    "convert it first, nothing is converted silently"
+                )
+            if image.mode == "P" and "transparency" in image.info:
+                raise DataError(f"{path} has transparency: flatten it onto a background first")
+            return np.asarray(image.convert("RGB"))
+    except DataError:
+        raise
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} cannot be read as an image: {error}") from None
+
+
+def content_key(splits: dict[str, Sequence[Pair]]) -> str:
+    """A hash of all files' content in their order, by split: the same wherever the data lie and whatever their names.
+
+    Hashes of single files are remembered by (path, size, time of change).
+    """
+    memory = _Memory(home() / "hashes.json")
+    digest = hashlib.sha256()
+    for split in sorted(splits):
+        digest.update(f"{split}:".encode())
+        for pair in splits[split]:
+            digest.update("+".join(memory.sha256(path) for path in pair.files).encode() + b";")
+    memory.save()
+    return digest.hexdigest()
+
+
+class _Memory:
+    """Hashes of files already seen, by path, size and time of change."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.changed = False
+        try:
+            self.known: dict[str, list[object]] = json.loads(path.read_text())
+        except (OSError, ValueError):
+            self.known = {}
+
+    def sha256(self, path: Path) -> str:
+        path = path.resolve()
+        stat = path.stat()
+        seen = self.known.get(str(path))
+        if isinstance(seen, list) and len(seen) == 3 and seen[:2] == [stat.st_size, stat.st_mtime_ns]:
+            return str(seen[2])
+        digest = sha256_of(path)
+        self.known[str(path)] = [stat.st_size, stat.st_mtime_ns, digest]
+        self.changed = True
+        return digest
+
+    def save(self) -> None:
+        if self.changed:
+            try:
+                write_json(self.path, self.known)
+            except StorageError:
+                pass  # only a convenience: without it the files are hashed again

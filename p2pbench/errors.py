@@ -1,0 +1,57 @@
+"""The errors a user can meet, and the exit code of each.
+
+    P2PBenchError
+    ├── ConfigError        2  a setting, grid, protocol or argument is wrong
+    ├── DataError          3  images or pairs are missing, broken or do not fit
+    ├── WeightsError       3  a pretrained network or a run's weights cannot be used
+    ├── TrainingError      4  training cannot go on (a loss that is not finite)
+    ├── StorageError       3  a file cannot be written: a full disk, a read-only folder
+    └── Interrupted      130  the user stopped it; the run can be resumed
+
+The command line prints their message on one line and exits with their code. Any other exception is a defect of
+ours: it shows its traceback and exits with 1.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class P2PBenchError(Exception):
+    """A mistake or a misfortune that the user can act on. Its message names the way out."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(P2PBenchError):
+    exit_code = 2
+
+
+class DataError(P2PBenchError):
+    exit_code = 3
+
+
+class WeightsError(P2PBenchError):
+    exit_code = 3
+
+
+class StorageError(P2PBenchError):
+    exit_code = 3
+
+
+class TrainingError(P2PBenchError):
+    exit_code = 4
+
+
+class Interrupted(P2PBenchError):
+    exit_code = 130
+
+
+def unknown(kind: str, value: object, valid: Iterable[str]) -> str:
+    """``unknown KIND 'value'; did you mean 'x'? (valid: a, b, c)``: the message for a name that no table holds."""
+    names = sorted(valid)
+    close = difflib.get_close_matches(str(value), names, n=2, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(repr(name) for name in close)}?" if close else ""
+    return f"unknown {kind} {value!r}{hint} (valid: {', '.join(names)})"

@@ -1,0 +1,93 @@
+"""Networks by name. ``build_generator`` and ``build_discriminator`` give them as a configuration asks for them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from p2pbench.config import DISCRIMINATOR_STRIDES, RunConfig, is_reference, locate_reference
+from p2pbench.errors import ConfigError
+from p2pbench.models.layers import initialise
+from p2pbench.models.patchgan import build_patchgan
+from p2pbench.models.unet import UNet
+
+CHANNELS = 3
+"""Images are RGB, on both sides."""
+
+__all__ = ["CHANNELS", "DISCRIMINATORS", "GENERATORS", "build_discriminator", "build_generator"]
+
+
+def _unet(config: RunConfig, *, skips: bool) -> nn.Module:
+    return UNet(
+        CHANNELS,
+        CHANNELS,
+        ngf=config.generator.ngf,
+        depth=config.data.crop_size.bit_length() - 1,
+        skips=skips,
+        dropout=config.generator.dropout,
+        bias_before_norm=config.training.bias_rule == "zeroed",
+    )
+
+
+def _patchgan(config: RunConfig, *, n_layers: int) -> nn.Module:
+    channels = 2 * CHANNELS if config.objective.conditional else CHANNELS
+    return build_patchgan(
+        channels,
+        ndf=config.discriminator.ndf,
+        n_layers=n_layers,
+        bias_before_norm=config.training.bias_rule == "zeroed",
+    )
+
+
+Builder = Callable[[RunConfig], nn.Module]
+
+GENERATORS: dict[str, Builder] = {
+    "unet": lambda config: _unet(config, skips=True),
+    "encoder_decoder": lambda config: _unet(config, skips=False),
+}
+DISCRIMINATORS: dict[str, Builder] = {
+    name: lambda config, n_layers=n_layers: _patchgan(config, n_layers=n_layers)  # type: ignore[misc]
+    for name, n_layers in DISCRIMINATOR_STRIDES.items()
+}
+
+
+def build_generator(config: RunConfig) -> nn.Module:
+    """The generator of ``config``, freshly initialised from its seed.
+
+    Maps conditions (N, 3, S, S) to images of the same shape, both float in [-1, 1], S = ``data.crop_size``.
+    """
+    return _build(config.generator.name, GENERATORS, config, stream=0)
+
+
+def build_discriminator(config: RunConfig) -> nn.Module | None:
+    """The discriminator of ``config``, freshly initialised from its seed, or None where the objective has none.
+
+    Maps (N, 6, S, S), condition and image side by side in the channels, or the image's 3 channels alone where the
+    objective is unconditional, to a map of logits (N, 1, h, w).
+    """
+    if not config.objective.adversarial:
+        return None
+    return _build(config.discriminator.name, DISCRIMINATORS, config, stream=1)
+
+
+def _build(name: str, builders: dict[str, Builder], config: RunConfig, *, stream: int) -> nn.Module:
+    builder = _imported(name) if is_reference(name) else builders[name]
+    network = builder(config)
+    if not isinstance(network, nn.Module):
+        raise ConfigError(f"{name!r} returned {type(network).__name__}; it must return a torch.nn.Module")
+    # A stream of its own for each network: G starts alike under every objective of a study.
+    initialise(network, torch.Generator().manual_seed(2 * config.training.seed + stream))
+    return network
+
+
+def _imported(reference: str) -> Callable[[RunConfig], Any]:
+    locate_reference(reference)
+    module_name, function = reference.split(":")
+    found = getattr(importlib.import_module(module_name), function, None)
+    if not callable(found):
+        raise ConfigError(f"{reference!r}: module {module_name!r} has no function {function!r}")
+    return found  # type: ignore[no-any-return]

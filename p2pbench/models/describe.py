@@ -1,0 +1,97 @@
+"""What a network is made of: its layers with output shapes, parameters and FLOPs, its receptive field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from p2pbench.config import DISCRIMINATOR_STRIDES, RunConfig
+from p2pbench.models import CHANNELS, build_discriminator, build_generator
+from p2pbench.models.patchgan import receptive_field
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One layer: what it is, the shape it puts out, its parameters, its multiplications and additions."""
+
+    name: str
+    kind: str
+    output: tuple[int, ...]
+    """(C, H, W)."""
+    parameters: int
+    flops: int
+
+
+def describe(config: RunConfig) -> dict[str, Any]:
+    """The documented JSON of ``describe``: generator and discriminator of ``config``, for one image.
+
+    FLOPs count a multiplication and an addition as two, convolutions only (torch's counter). The discriminator is None
+    where the objective has none.
+    """
+    size = config.data.crop_size
+    generator = build_generator(config)
+    rows = layer_rows(generator, (CHANNELS, size, size))
+    found: dict[str, Any] = {
+        "generator": {"name": config.generator.name, **_totals(generator, rows)},
+        "discriminator": None,
+    }
+    discriminator = build_discriminator(config)
+    if discriminator is not None:
+        channels = 2 * CHANNELS if config.objective.conditional else CHANNELS
+        rows = layer_rows(discriminator, (channels, size, size))
+        known = config.discriminator.name in DISCRIMINATOR_STRIDES
+        found["discriminator"] = {
+            "name": config.discriminator.name,
+            **_totals(discriminator, rows),
+            "receptive_field": receptive_field(discriminator) if known else None,
+            "output_grid": list(rows[-1].output[1:]),
+        }
+    return found
+
+
+def layer_rows(network: nn.Module, shape: tuple[int, int, int]) -> list[LayerRow]:
+    """The leaf modules of ``network`` in the order they run for one image of ``shape``; nothing is computed."""
+    rows: list[LayerRow] = []
+    names = {module: name for name, module in network.named_modules()}
+    counter = FlopCounterMode(display=False)
+    before = 0
+
+    def note(module: nn.Module, _: Any, output: Tensor) -> None:
+        nonlocal before
+        flops = counter.get_total_flops()
+        parameters = sum(p.numel() for p in module.parameters())
+        rows.append(
+            LayerRow(names[module], _kind(module), tuple(output.shape[1:]), parameters, flops - before)
+        )
+        before = flops
+
+    network = network.to("meta").eval()
+    leaves = [module for module in network.modules() if not list(module.children())]
+    hooks = [module.register_forward_hook(note) for module in leaves]
+    with torch.no_grad(), counter:
+        network(torch.empty(1, *shape, device="meta"))
+    for hook in hooks:
+        hook.remove()
+    return rows
+
+
+def _kind(module: nn.Module) -> str:
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        kernel, stride = module.kernel_size[0], module.stride[0]
+        return f"{type(module).__name__} {kernel}x{kernel}" + (f" stride {stride}" if stride > 1 else "")
+    return type(module).__name__
+
+
+def _totals(network: nn.Module, rows: list[LayerRow]) -> dict[str, Any]:
+    return {
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "flops": sum(row.flops for row in rows),
+        "layers": [
+            {"name": r.name, "kind": r.kind, "output": list(r.output), "parameters": r.parameters, "flops": r.flops}
+            for r in rows
+        ],
+    }

@@ -1,0 +1,84 @@
+"""The generator: a U-Net, and the same without its skips, an encoder-decoder (pix2pix §3.2.1, §6.1.1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def encoder_widths(ngf: int, depth: int) -> list[int]:
+    """Channels after each of the ``depth`` encoder convolutions: C64-C128-C256-C512-C512-... for ngf 64."""
+    return [ngf * min(2**level, 8) for level in range(depth)]
+
+
+def dropout_levels(rule: str, depth: int) -> range:
+    """The decoder levels, counted from the bottleneck and from 1, that have dropout.
+
+    ``first-three``: Lua's release at any size. ``middle``: the port's, between the innermost level and the four
+    outermost, so 2-4 at 256, 2-3 at 128, 2 at 64.
+    """
+    return {"first-three": range(1, 4), "middle": range(2, depth - 3), "none": range(0)}[rule]
+
+
+class UNet(nn.Module):
+    """Maps a condition (N, C_in, S, S), float in [-1, 1], to an image (N, C_out, S, S), float in (-1, 1).
+
+    S is ``2**depth``: the bottleneck is 1x1. Decoder level i also takes what encoder level ``depth - i`` made, unless
+    ``skips`` is false.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        ngf: int,
+        depth: int,
+        skips: bool,
+        dropout: str,
+        bias_before_norm: bool,
+    ) -> None:
+        super().__init__()
+        self.skips = skips
+        widths = encoder_widths(ngf, depth)
+        with_dropout = dropout_levels(dropout, depth)
+
+        # Without norm: the first level, and the bottleneck, whose 1x1 map batch norm would zero at batch 1.
+        # The port leaves the bias out of every encoder convolution, of these two as well.
+        self.encoder = nn.ModuleList()
+        for level, width in enumerate(widths):
+            before = in_channels if level == 0 else widths[level - 1]
+            layers: list[nn.Module] = [] if level == 0 else [nn.LeakyReLU(0.2)]
+            layers.append(nn.Conv2d(before, width, 4, stride=2, padding=1, bias=bias_before_norm))
+            if 0 < level < depth - 1:
+                layers.append(nn.BatchNorm2d(width))
+            self.encoder.append(nn.Sequential(*layers))
+
+        self.decoder = nn.ModuleList()
+        for level in range(1, depth + 1):
+            before = widths[depth - level] * (2 if skips and level > 1 else 1)
+            layers = [nn.ReLU()]
+            if level == depth:
+                layers += [nn.ConvTranspose2d(before, out_channels, 4, stride=2, padding=1), nn.Tanh()]
+            else:
+                width = widths[depth - 1 - level]
+                layers += [
+                    nn.ConvTranspose2d(before, width, 4, stride=2, padding=1, bias=bias_before_norm),
+                    nn.BatchNorm2d(width),
+                ]
+                if level in with_dropout:
+                    layers.append(nn.Dropout(0.5))  # the only noise z (§3.2)
+            self.decoder.append(nn.Sequential(*layers))
+
+    def forward(self, condition: Tensor) -> Tensor:
+        h = condition
+        skips: list[Tensor] = []
+        for down in self.encoder:
+            h = down(h)  # level k: (N, widths[k], S / 2**(k + 1), S / 2**(k + 1))
+            skips.append(h)
+        skips.pop()  # the bottleneck is the decoder's own input
+        for level, up in enumerate(self.decoder):
+            if self.skips and level > 0:
+                h = torch.cat([skips.pop(), h], dim=1)
+            h = up(h)
+        return h

@@ -1,0 +1,116 @@
+"""The report of a study: its tables, figures and one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from p2pbench.files import write_text
+from p2pbench.report.paper import TABLES
+from p2pbench.report.tables import (
+    StudyRecord, heading, long, notes, paper_note, printed, published, read_study, summarise, to_latex, to_markdown, wide,
+)  # fmt: skip
+from p2pbench.study.store import Store
+
+
+@dataclass(frozen=True)
+class Report:
+    study: str
+    folder: Path
+    files: list[Path]
+    n_finished: int
+    n_cells: int
+
+
+def write_report(store: Store, name: str, out: Path) -> Report:
+    """Write the report of study ``name`` to ``out / name``; the same records give the same bytes.
+
+    Raises:
+        ConfigError: there is no such study, or its file cannot be read.
+        StorageError: the report cannot be written.
+    """
+    from p2pbench.report.figures import write_figures
+
+    study = read_study(store, name)
+    folder = out / name
+    texts = {
+        "scores.csv": wide(study).to_csv(index=False),
+        "scores_long.csv": long(study).to_csv(index=False),
+        "scores.md": to_markdown(study),
+        "scores.tex": to_latex(study),
+    }
+    for file, text in texts.items():
+        write_text(folder / file, text)
+    figures = write_figures(study, folder)
+    write_text(folder / "index.html", render(study, figures))
+    files = [folder / "index.html", *(folder / file for file in texts), *figures.values()]
+    return Report(name, folder, files, sum(c.state == "finished" for c in study.cells), len(study.cells))
+
+
+def render(study: StudyRecord, figures: dict[str, Path]) -> str:
+    """The page as one HTML text that needs nothing beside it."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    paper = published(study)
+    return environment.get_template("study.html").render(
+        about=study.about,
+        table=printed(study),
+        notes=notes(study),
+        answer=answer(study),
+        paper=paper,
+        paper_title="" if paper is None else TABLES[study.about["paper"]].title,
+        paper_note="" if paper is None else paper_note(study),
+        figures={name: _data_url(path) for name, path in figures.items()},
+        unfinished=[cell for cell in study.cells if cell.state != "finished"],
+        machines=_machines(study),
+        command=_command(study),
+    )
+
+
+def answer(study: StudyRecord) -> list[str]:
+    """A sentence a score, for those that can be compared: which variants differ from the baseline, and which way."""
+    baseline = str(study.about["baseline"])
+    sentences = []
+    for metric in study.metrics:
+        summaries = {v: summarise(study, v, metric) for v in study.variants if v != baseline}
+        compared = {v: s for v, s in summaries.items() if s.difference is not None and s.difference.low is not None}
+        if not compared:
+            continue
+        lower_is_better = heading(metric).endswith("↓")
+        better = [v for v, s in compared.items() if s.differs and (s.difference.value < 0) == lower_is_better]  # type: ignore[union-attr]
+        worse = [v for v, s in compared.items() if s.differs and v not in better]
+        same = [v for v in compared if v not in better and v not in worse]
+        parts = [
+            f"{word}: {', '.join(variants)}"
+            for word, variants in (("better", better), ("worse", worse), ("no difference shown", same))
+            if variants
+        ]
+        sentences.append(f"{heading(metric)[:-2]} against {baseline}: {'; '.join(parts)}.")
+    return sentences
+
+
+def _machines(study: StudyRecord) -> list[dict[str, Any]]:
+    """Each machine and set of versions that cells ran on, once."""
+    found: list[dict[str, Any]] = []
+    for cell in study.cells:
+        about = {key: cell.status[key] for key in ("machine", "versions", "threads") if key in cell.status}
+        if about and about not in found:
+            found.append(about)
+    return found
+
+
+def _command(study: StudyRecord) -> str:
+    name, _, protocol = str(study.about["name"]).partition("@")
+    seeds = ",".join(str(seed) for seed in dict.fromkeys(cell.seed for cell in study.cells))
+    chosen = f" --protocol {protocol}" if protocol else ""
+    return f"p2pbench ablate --grid {name}{chosen} --seeds {seeds}"
+
+
+def _data_url(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -1,0 +1,56 @@
+"""What the scores are called, their unit and direction, and the form of a score. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Metric:
+    label: str
+    """As tables and figures show it."""
+    unit: str
+    better: Literal["lower", "higher"]
+    net: str | None = None
+    """The pretrained network it needs, a key of ``scoring.weights.NETS``."""
+    per_image: bool = True
+    """Whether it judges one pair at a time (then it has an interval over images) or the whole set."""
+
+
+METRICS: dict[str, Metric] = {
+    "l1": Metric("L1", "fraction of full range", "lower"),
+    "psnr": Metric("PSNR", "dB", "higher"),
+    "ssim": Metric("SSIM", "", "higher"),
+    "lpips": Metric("LPIPS (alex)", "", "lower", net="alex"),
+    "lpips-squeeze": Metric("LPIPS (squeeze)", "", "lower", net="squeeze"),
+    "lpips-vgg": Metric("LPIPS (vgg)", "", "lower", net="vgg"),
+    "fid": Metric("FID", "", "lower", net="inception", per_image=False),
+    "kid": Metric("KID", "", "lower", net="inception", per_image=False),
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score of one set of images; ``to_json`` gives the documented form."""
+
+    metric: str
+    n: int
+    value: float | None = None
+    low: float | None = None
+    """Ends of the 95 % interval over images; None where there is no honest one (``reason`` says why)."""
+    high: float | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    reason: str | None = None
+    """Why there is no value, or no interval."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know to read the value rightly."""
+
+    @property
+    def state(self) -> str:
+        return "not measured" if self.value is None else "measured"
+
+    def to_json(self) -> dict[str, Any]:
+        values = asdict(self)
+        metric = METRICS[values.pop("metric")]
+        return {**values, "notes": list(self.notes), "unit": metric.unit, "better": metric.better, "state": self.state}

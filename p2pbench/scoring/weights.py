@@ -1,0 +1,176 @@
+"""Pretrained networks: what each score needs, where it is looked for, verified and fetched from.
+
+Looked for in ``--weights-dir``, ``P2PBENCH_WEIGHTS``, torch's hub cache, and p2pbench's own cache; then fetched. A file
+counts only if its hash is the published one. Torch files are read with ``weights_only=True`` and no other way. Nothing
+here imports torch before a file is read.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from p2pbench.errors import StorageError, WeightsError
+from p2pbench.files import sha256_of
+from p2pbench.home import home
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Net:
+    about: str
+    url: str
+    megabytes: int
+    files: dict[str, str]
+    """File names it goes by, the fetched one first, and the SHA-256 of each (or as much of it as is published)."""
+
+
+NETS: dict[str, Net] = {
+    "alex": Net(
+        "AlexNet, ImageNet (torchvision)",
+        "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+        233,
+        {
+            "alexnet-owt-7be5be79.pth": "7be5be79",
+            "alexnet_features.pth": "1454cf628f565bb39c929b4ab19c33d8c662292055b946c48daaeb6ccaf8811d",
+        },
+    ),
+    "squeeze": Net(
+        "SqueezeNet 1.1, ImageNet (torchvision)",
+        "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
+        5,
+        {
+            "squeezenet1_1-b8a52dc0.pth": "b8a52dc0",
+            "squeezenet1_1_features.pth": "65848f4c678bba05bcc2fc7c35df775d303ffcbc3e24e770a727cb4296e10e84",
+        },
+    ),
+    "vgg": Net(
+        "VGG-16, ImageNet (torchvision)",
+        "https://download.pytorch.org/models/vgg16-397923af.pth",
+        528,
+        {"vgg16-397923af.pth": "397923af"},
+    ),
+    "inception": Net(
+        "Inception v3 of the original FID (torch-fidelity)",
+        "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+        91,
+        {"weights-inception-2015-12-05-6726825d.pth": "6726825d"},
+    ),
+}
+
+
+def search_path(weights_dir: Path | None) -> list[Path]:
+    """The folders where weights are looked for, in order."""
+    folders = [weights_dir] if weights_dir else []
+    if named := os.environ.get("P2PBENCH_WEIGHTS"):
+        folders.append(Path(named).expanduser())
+    torch_home = os.environ.get("TORCH_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch")
+    return [*folders, Path(torch_home).expanduser() / "hub" / "checkpoints", home() / "weights"]
+
+
+def locate(name: str, weights_dir: Path | None = None) -> Path | None:
+    """The first file of network ``name`` on the search path, not yet verified; None if there is none."""
+    for folder in search_path(weights_dir):
+        for file in NETS[name].files:
+            if (folder / file).is_file():
+                return folder / file
+    return None
+
+
+def verify(path: Path, name: str) -> str:
+    """The SHA-256 of ``path``. Raises :class:`WeightsError` unless it is the published one."""
+    expected = NETS[name].files.get(path.name, next(iter(NETS[name].files.values())))
+    found = sha256_of(path)
+    if not found.startswith(expected):
+        raise WeightsError(
+            f"{path} is not {NETS[name].about}: its SHA-256 begins {found[:12]}, expected {expected[:12]}; "
+            "remove it or put the right file in its place"
+        )
+    return found
+
+
+def obtain(name: str, weights_dir: Path | None = None, *, fetch: bool = True) -> Path:
+    """A verified file of network ``name``, fetched if it is on no folder of the search path.
+
+    Raises:
+        WeightsError: not there and not to be had, or there with a wrong hash. The message says the way out.
+    """
+    path = locate(name, weights_dir)
+    if path is None:
+        path = _fetch(name) if fetch else None
+    if path is None:
+        raise WeightsError(f"{_missing(name)}; {_by_hand(name)}")
+    verify(path, name)
+    return path
+
+
+def _missing(name: str) -> str:
+    net = NETS[name]
+    return f"the weights of {net.about} are not on this machine"
+
+
+def _by_hand(name: str) -> str:
+    net = NETS[name]
+    return f"put {next(iter(net.files))} ({net.megabytes} MB, {net.url}) into a folder and name it with --weights-dir"
+
+
+def _fetch(name: str) -> Path:
+    import pooch
+    import requests
+    from filelock import FileLock
+
+    net = NETS[name]
+    file = next(iter(net.files))
+    folder = home() / "weights"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{file}.lock"), tempfile.TemporaryDirectory(dir=folder) as part:
+            if (folder / file).is_file():  # another process has fetched it meanwhile
+                return folder / file
+            pooch.get_logger().setLevel("ERROR")
+            downloader = pooch.HTTPDownloader(timeout=(10, 60))
+            fetched = Path(pooch.retrieve(net.url, known_hash=None, fname=file, path=part, downloader=downloader))
+            verify(fetched, name)
+            fetched.replace(folder / file)
+    except requests.RequestException as error:
+        status = getattr(error.response, "status_code", None)
+        problem = f"answered {status}" if status else "did not answer"
+        raise WeightsError(
+            f"{_missing(name)} and could not be fetched ({urlsplit(net.url).hostname} {problem}); {_by_hand(name)}"
+        ) from None
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be written: {error.strerror or error}") from None
+    return folder / file
+
+
+def load_backbone(path: Path) -> dict[str, Tensor]:
+    """The convolutional part of a torchvision classifier: the ``features.*`` tensors of the file at ``path``.
+
+    Raises:
+        WeightsError: the file is not a plain dictionary of tensors with such names.
+    """
+    features = {name: tensor for name, tensor in load_tensors(path).items() if name.startswith("features.")}
+    if not features:
+        raise WeightsError(f"{path} holds no features.* tensors: not a torchvision backbone")
+    return features
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """The named tensors in a torch file, read with ``weights_only=True``. Raises :class:`WeightsError`."""
+    import pickle
+
+    import torch
+
+    try:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise WeightsError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from None
+    if not isinstance(tensors, dict) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
+        raise WeightsError(f"{path} is not a dictionary of tensors")
+    return tensors

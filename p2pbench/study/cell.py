@@ -1,0 +1,200 @@
+"""One cell, from its configuration to its record: data, training, scores."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from p2pbench.bench.machine import describe_machine, versions
+from p2pbench.config import RunConfig, from_mapping, run_id
+from p2pbench.data.cache import DataSet, decoded, open_dataset
+from p2pbench.errors import ConfigError, DataError, WeightsError
+from p2pbench.files import sha256_of, write_json, write_text
+from p2pbench.models import build_generator
+from p2pbench.scoring.evaluate import Scores, evaluate
+from p2pbench.study.samples import N_SHEET, N_TEST, save_png, spread, test_sample, write_sheet
+from p2pbench.study.store import RunFolder
+from p2pbench.training.checkpoint import save_generator
+from p2pbench.training.engine import Engine, prepare
+from p2pbench.training.loop import Reporter, train
+from p2pbench.translation import translate
+from p2pbench import yaml12
+
+INFERENCE = "paper: dropout on, each image normalised by its own statistics"
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who is told how a cell goes, and who may stop it."""
+
+    stage: Callable[[str], None]
+    """Called with what is done now: ``data``, ``train`` or ``score``."""
+    progress: Callable[[int, int], None]
+    """Called with (done, in all) of the stage, in pairs or steps."""
+    stop: Callable[[], bool]
+
+
+def run_cell(config: RunConfig, run: RunFolder, watcher: Watcher, *, threads: int, weights_dir: Path | None) -> None:
+    """Train, score and record the run of ``config`` in the folder ``run``.
+
+    A finished run gets only the scores it lacks; an unfinished one goes on from its checkpoint. Anything raised is for
+    the caller to record.
+    """
+    watcher.stage("data")
+    dataset = open_dataset(config.data)
+    identity = run_id(config, dataset.key)
+    with run.lock():
+        _check_owner(run, identity)
+        # Same threads, same bits: a run goes on with as many as it began with.
+        threads = config.training.threads or int(run.status().get("threads", 0)) or threads
+        engine = prepare(config.training, threads)
+        if not run.generator_file.is_file() or "training" not in run.status():
+            run.set_status(
+                "running", run_id=identity, threads=threads, data_key=dataset.key, started=_now(),
+                machine=describe_machine(engine.device), versions=versions(),
+            )  # fmt: skip
+            run.write_config(config)
+            _train(config, dataset, identity, run, engine, watcher)
+        watcher.stage("score")
+        _score(config, dataset, run, engine, weights_dir)
+        run.set_status("finished", finished=_now())
+        if not config.training.keep_checkpoints:
+            shutil.rmtree(run.checkpoint, ignore_errors=True)
+
+
+def _check_owner(run: RunFolder, identity: str) -> None:
+    owner = run.status().get("run_id", identity)
+    if owner != identity:
+        raise ConfigError(f"{run.path} holds another run ({owner}, not {identity}); use another --out")
+
+
+def _train(
+    config: RunConfig, dataset: DataSet, identity: str, run: RunFolder, engine: Engine, watcher: Watcher
+) -> None:
+    images = decoded(dataset, "train", watcher.progress)
+    test = decoded(dataset, "test")
+    unseen = decoded(dataset, "val") if "val" in dataset.names else test
+    shown = unseen[spread(len(unseen), N_SHEET)]
+    chosen = spread(len(test), N_TEST)
+
+    def sample(epochs: int, generator: nn.Module) -> None:
+        outputs = translate(generator, shown[..., :3], seed=config.training.seed)
+        write_sheet(run.samples / f"epoch-{epochs:04d}.png", [shown[..., :3], outputs, shown[..., 3:]])
+        if epochs == 0:
+            outputs = translate(generator, test[chosen][..., :3], seed=config.training.seed, keys=chosen)
+            for position, output in zip(chosen, outputs, strict=True):
+                save_png(test_sample(run.samples, "untrained", position), output)
+
+    watcher.stage("train")
+    trained = train(config, images, run.path, identity, engine, Reporter(watcher.progress, sample, watcher.stop))
+    log_to_tensorboard(run)
+    save_generator(run.generator_file, trained.generator, {"run_id": identity})
+    run.set_status(
+        "running",
+        training={
+            "steps": trained.steps,
+            "seconds": trained.seconds,
+            "seconds_per_step": trained.seconds / trained.steps,
+            "peak_memory_bytes": trained.peak_memory_bytes,
+            "generator_parameters": sum(p.numel() for p in trained.generator.parameters()),
+            "generator_sha256": sha256_of(run.generator_file),
+        },
+    )
+
+
+def _score(config: RunConfig, dataset: DataSet, run: RunFolder, engine: Engine, weights_dir: Path | None) -> None:
+    """Measure the scores that the run lacks, and add them to those it has."""
+    wanted = run.missing_scores(config, weights_dir)
+    if not wanted:
+        return
+    test = decoded(dataset, "test")
+    conditions, targets = test[..., :3], np.ascontiguousarray(test[..., 3:])
+    generator = load_generator(run).to(engine.device)
+    outputs = translate(generator, conditions, seed=config.training.seed)
+    for position in spread(len(test), N_TEST):
+        for name, images in (("condition", conditions), ("output", outputs), ("target", targets)):
+            save_png(test_sample(run.samples, name, position), images[position])
+    record_scores(
+        run,
+        evaluate(
+            outputs, targets, dataset.names["test"], wanted, weights_dir=weights_dir, device=str(engine.device),
+            settings=inference_settings(config),
+        ),
+    )  # fmt: skip
+
+
+def inference_settings(config: RunConfig) -> dict[str, Any]:
+    """How a run's outputs are made for scoring: recorded with every score."""
+    return {"inference": INFERENCE, "noise_seed": config.training.seed, "size": config.data.crop_size}
+
+
+def record_scores(run: RunFolder, new: Scores) -> None:
+    """Add ``new`` to the run's scores.json and per_image.csv."""
+    import pandas as pd
+
+    added = new.to_json()
+    merged = {**added, "scores": {**run.scores(), **added["scores"]}}
+    table = pd.DataFrame({"image": new.names, **new.per_image})
+    if run.per_image_file.is_file():
+        before = pd.read_csv(run.per_image_file, dtype={"image": str})
+        if list(before["image"]) == new.names:
+            table = before.drop(columns=list(new.per_image), errors="ignore").assign(**new.per_image)
+    write_text(run.per_image_file, table.replace([np.inf, -np.inf], np.nan).to_csv(index=False))
+    write_json(run.scores_file, merged)  # last: a run with scores.json has all of them
+
+
+def load_config(run: RunFolder) -> RunConfig:
+    """The configuration of a run. Raises :class:`ConfigError` if it is damaged."""
+    content = yaml12.read(run.config_file)
+    if not isinstance(content, dict):
+        raise ConfigError(f"{run.config_file}: expected sections of settings")
+    return from_mapping(content, str(run.config_file))
+
+
+def load_generator(run: RunFolder) -> nn.Module:
+    """The trained generator of a run, on the CPU. Raises :class:`WeightsError` if it is missing or damaged."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    generator = build_generator(load_config(run))
+    try:
+        generator.load_state_dict(load_file(run.generator_file))
+    except FileNotFoundError:
+        raise WeightsError(f"{run.path} has no generator.safetensors: its training has not finished") from None
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise WeightsError(
+            f"{run.generator_file} does not fit the run's configuration: {str(error).splitlines()[0]}"
+        ) from None
+    return generator
+
+
+def log_to_tensorboard(run: RunFolder) -> None:
+    """Write losses.csv as a TensorBoard log too, where the extra ``tensorboard`` is installed."""
+    import importlib.util
+
+    if importlib.util.find_spec("tensorboard") is None:
+        return
+    import csv
+
+    from torch.utils.tensorboard import SummaryWriter
+
+    shutil.rmtree(run.path / "tensorboard", ignore_errors=True)
+    with SummaryWriter(str(run.path / "tensorboard")) as writer, run.losses_file.open() as stream:
+        for row in csv.DictReader(stream):
+            step = int(row.pop("step"))
+            row.pop("epoch")
+            for name, value in row.items():
+                if value:
+                    writer.add_scalar(f"loss/{name}", float(value), step)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,147 @@
+"""What a study will cost, before it runs: disk from the networks' shapes, time and memory from past records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from p2pbench.config import DISCRIMINATOR_STRIDES, GENERATOR_NAMES, RunConfig, from_mapping
+from p2pbench.data.cache import open_dataset
+from p2pbench.errors import P2PBenchError
+from p2pbench.study.grid import Study
+from p2pbench.study.store import RunFolder, Store
+from p2pbench import yaml12
+
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """None stands for unknown."""
+
+    seconds: float | None
+    """Training time of the cells that are not finished, one after another."""
+    memory_bytes: int | None
+    """Of the largest cell."""
+    kept_bytes: int | None
+    """Disk that the finished cells keep: their generators."""
+    working_bytes: int | None
+    """Disk that one cell needs more while it trains: two checkpoints."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "seconds": self.seconds,
+            "memory_bytes": self.memory_bytes,
+            "disk_bytes": self.kept_bytes,
+            "disk_bytes_while_training": self.working_bytes,
+        }
+
+
+def estimate(study: Study, store: Store, jobs: int) -> Estimate:
+    """Sum up the cells of ``study`` that ``store`` does not hold finished."""
+    past = _past_costs(store)
+    todo = {c.run_id or f"{c.variant}/{c.seed}": c.config for c in study.cells
+            if c.run_id is None or not store.run(c.run_id).finished()}  # fmt: skip
+    seconds: float | None = 0.0
+    memory: int | None = 0
+    kept: int | None = 0
+    working: int | None = 0
+    for config in todo.values():
+        seen = past.get(_cost_key(config))
+        steps = _steps(config)
+        seconds = seconds + seen[0] * steps if seen and steps and seconds is not None else None
+        memory = max(memory, seen[1]) if seen and memory is not None else None
+        generator, discriminator = generator_parameters(config), discriminator_parameters(config)
+        kept = kept + FLOAT_BYTES * generator if generator is not None and kept is not None else None
+        both = None if generator is None or discriminator is None else generator + discriminator
+        # A checkpoint holds the weights and two moments of Adam; the new one is whole before the old one goes.
+        working = max(working, 2 * 3 * FLOAT_BYTES * both) if both is not None and working is not None else None
+    jobs = min(jobs, max(1, len(todo)))
+    return Estimate(
+        None if seconds is None else seconds / jobs,
+        None if memory is None else memory * jobs,
+        kept,
+        None if working is None else working * jobs,
+    )
+
+
+def generator_parameters(config: RunConfig) -> int | None:
+    """Parameters of the built-in generators, from their shape alone (a test holds this against the networks)."""
+    if config.generator.name not in GENERATOR_NAMES:
+        return None
+    skips = config.generator.name == "unet"
+    biased = config.training.bias_rule == "zeroed"
+    depth = config.data.crop_size.bit_length() - 1
+    widths = [config.generator.ngf * min(2**level, 8) for level in range(depth)]
+    total = 0
+    for level, (before, after) in enumerate(pairwise([3, *widths])):
+        norm = 0 < level < depth - 1
+        total += 16 * before * after + (after if biased else 0) + (2 * after if norm else 0)
+    outputs = [*reversed(widths[:-1]), 3]
+    for level, (before, after) in enumerate(zip(reversed(widths), outputs, strict=True)):
+        last = level == depth - 1
+        inputs = before * (2 if skips and level else 1)
+        total += 16 * inputs * after + (after if biased or last else 0) + (0 if last else 2 * after)
+    return total
+
+
+def discriminator_parameters(config: RunConfig) -> int | None:
+    """Parameters of the built-in discriminators, likewise; 0 where the objective has none."""
+    if not config.objective.adversarial:
+        return 0
+    n_layers = DISCRIMINATOR_STRIDES.get(config.discriminator.name)
+    if n_layers is None:
+        return None
+    biased = config.training.bias_rule == "zeroed"
+    channels = 6 if config.objective.conditional else 3
+    ndf = config.discriminator.ndf
+    if n_layers == 0:
+        return channels * ndf + ndf + ndf * 2 * ndf + 2 * ndf * 3 + (2 * ndf + 1 if biased else 0)
+    widths = [channels, *(ndf * min(2**level, 8) for level in range(n_layers + 1))]
+    total = 16 * widths[-1] + 1
+    for level, (before, after) in enumerate(pairwise(widths)):
+        total += 16 * before * after + (after if biased or level == 0 else 0) + (2 * after if level else 0)
+    return total
+
+
+def _steps(config: RunConfig) -> int | None:
+    try:
+        pairs = len(open_dataset(config.data).names["train"])
+    except P2PBenchError:
+        return None
+    return config.training.epochs * (pairs // config.training.batch_size)
+
+
+def _cost_key(config: RunConfig) -> str:
+    """What decides the time of a step."""
+    training = config.training
+    parts: Mapping[str, Any] = {
+        "generator": config.generator.model_dump(),
+        "discriminator": config.discriminator.model_dump() if config.objective.adversarial else None,
+        "objective": config.objective.model_dump(exclude={"lambda_l1"}),
+        "training": [training.batch_size, training.precision, training.bias_rule, training.device],
+        "size": config.data.crop_size,
+    }
+    return json.dumps(parts, sort_keys=True)
+
+
+def _past_costs(store: Store) -> dict[str, tuple[float, int]]:
+    """Seconds per step and peak memory of finished runs, by what decides them; the newest counts."""
+    found: dict[str, tuple[str, float, int]] = {}
+    for path in store.root.glob("cells/*/status.json"):
+        run = RunFolder(path.parent)
+        status = run.status()
+        training = status.get("training")
+        if not isinstance(training, dict):
+            continue
+        try:
+            config = from_mapping(yaml12.read(run.config_file), str(run.config_file))
+            cost = (str(status.get("finished")), float(training["seconds_per_step"]), int(training["peak_memory_bytes"]))
+        except (P2PBenchError, KeyError, TypeError, ValueError, AttributeError):
+            continue
+        key = _cost_key(config)
+        found[key] = max(found.get(key, cost), cost)
+    return {key: (seconds, memory) for key, (_, seconds, memory) in found.items()}

@@ -1,0 +1,342 @@
+"""From a grid file, a protocol and ``--set`` to the cells of a study. Imports no torch."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from p2pbench import yaml12
+from p2pbench.config import (
+    DISCRIMINATOR_STRIDES,
+    GENERATOR_NAMES,
+    OBJECTIVE_NAMES,
+    SECTIONS,
+    SETTINGS,
+    DataConfig,
+    Layer,
+    RunConfig,
+    flatten,
+    is_reference,
+    locate_reference,
+    resolve,
+    run_id,
+)
+from p2pbench.data.cache import open_dataset
+from p2pbench.errors import ConfigError, DataError, unknown
+
+COMPONENTS: dict[str, Iterable[str]] = {
+    "generator": GENERATOR_NAMES,
+    "discriminator": DISCRIMINATOR_STRIDES,
+    "objective": OBJECTIVE_NAMES,
+}
+GRID_KEYS = ("question", "about", "paper", "baseline", "factors", "include", "exclude", "protocol", "seeds", *SECTIONS)
+PROTOCOL_KEYS = ("about", "seeds", *SECTIONS)
+DEFAULT_PROTOCOL = "quick"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Everything that stays fixed in a study."""
+
+    name: str
+    about: str
+    seeds: tuple[int, ...] | None
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Level:
+    label: str
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One question: its factors and their levels."""
+
+    name: str
+    file: Path
+    question: str
+    paper: str | None
+    baseline: dict[str, str]
+    factors: dict[str, list[Level]]
+    include: list[dict[str, Level]]
+    exclude: list[dict[str, str]]
+    protocol: str
+    seeds: tuple[int, ...] | None
+    settings: dict[str, Any]
+
+    def variants(self) -> list[dict[str, Level]]:
+        """Every combination of levels, with ``include`` added and ``exclude`` taken out; each once, in order."""
+        names = list(self.factors)
+        product = [dict(zip(names, levels, strict=True)) for levels in itertools.product(*self.factors.values())]
+        seen: dict[str, dict[str, Level]] = {}
+        for variant in [*product, *self.include]:
+            labels = {factor: level.label for factor, level in variant.items()}
+            if not any(pattern.items() <= labels.items() for pattern in self.exclude):
+                seen.setdefault(label_of(variant), variant)
+        return list(seen.values())
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A variant with a seed."""
+
+    variant: str
+    levels: dict[str, str]
+    """For each factor the label of its level."""
+    seed: int
+    config: RunConfig
+    origin: dict[str, str] = field(repr=False)
+    run_id: str | None
+    """None only in a plan, where the data are not on this machine."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """One question under one protocol: what ``ablate`` carries out and ``report`` answers."""
+
+    name: str
+    grid: Grid
+    protocol: Protocol
+    cells: list[Cell]
+    baseline: str
+    """The variant that the others are compared with."""
+    missing_data: str | None = None
+    """In a plan: why the data could not be read."""
+
+
+def build_study(
+    grid: str, protocol: str | None, assignments: Mapping[str, Any], seeds: Sequence[int] | None, *, plan: bool = False
+) -> Study:
+    """Read the grid and the protocol and resolve every cell.
+
+    Args:
+        grid, protocol: a file, or the name of one that comes with p2pbench.
+        assignments: the settings of ``--set``, by dotted key.
+        seeds: instead of the grid's or the protocol's own.
+        plan: let the data be missing.
+    Raises:
+        ConfigError: names the file, the key, the value and what is allowed.
+        DataError: the data cannot be found.
+    """
+    if "training.seed" in assignments:
+        raise ConfigError("--set training.seed: a study's seeds are given with --seeds 0,1,2")
+    question = read_grid(grid)
+    fixed = read_protocol(protocol or question.protocol)
+    chosen = seeds if seeds is not None else question.seeds or fixed.seeds or (0,)
+    missing: str | None = None
+    keys: dict[DataConfig, str | None] = {}
+    cells = []
+    for variant in question.variants():
+        label = label_of(variant)
+        for seed in chosen:
+            try:
+                resolved = resolve(
+                    [
+                        Layer(f"protocol {fixed.name}", fixed.settings),
+                        Layer(f"grid {question.name}", question.settings),
+                        *(Layer(f"level {factor}: {level.label}", level.settings) for factor, level in variant.items()),
+                        Layer("seeds", {"training.seed": seed}),
+                        Layer("--set", assignments),
+                    ]
+                )
+                for component in (resolved.config.generator, resolved.config.discriminator):
+                    if is_reference(component.name):
+                        locate_reference(component.name)
+            except ConfigError as error:
+                raise ConfigError(f"{question.file}: variant {label!r}: {error}") from None
+            data = resolved.config.data
+            if data not in keys:
+                try:
+                    keys[data] = open_dataset(data).key
+                except DataError as error:
+                    if not plan:
+                        raise
+                    keys[data], missing = None, str(error)
+            key = keys[data]
+            name = run_id(resolved.config, key) if key is not None else None
+            labels = {factor: level.label for factor, level in variant.items()}
+            cells.append(Cell(label, labels, seed, resolved.config, resolved.origin, name))
+    if not cells:
+        raise ConfigError(f"{question.file}: exclude takes every variant out; there is nothing to run")
+    name = question.name if fixed.name == question.protocol else f"{question.name}@{fixed.name}"
+    return Study(name, question, fixed, cells, _baseline_of(question), missing)
+
+
+def label_of(variant: Mapping[str, Level]) -> str:
+    return ", ".join(level.label for level in variant.values())
+
+
+def shipped(kind: str) -> Path:
+    """The folder of the grids (``kind`` "") or protocols (``kind`` "protocols") that come with p2pbench."""
+    package = Path(__file__).parents[1]
+    inside = package / "ablations"  # in an installed wheel
+    return (inside if inside.is_dir() else package.parent / "ablations") / kind
+
+
+def find_file(name: str, kind: str, what: str) -> Path:
+    """The file that ``name`` is, or the shipped one of that name. Raises :class:`ConfigError`."""
+    if "/" in name or name.endswith((".yaml", ".yml")):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise ConfigError(f"{what} {name!r}: there is no such file")
+        return path
+    files = {path.stem: path for path in shipped(kind).glob("*.yaml")}
+    if name not in files:
+        raise ConfigError(f"{unknown(what, name, files)}; or a file, as in --{what} my/{name}.yaml")
+    return files[name]
+
+
+def read_protocol(name: str) -> Protocol:
+    path = find_file(name, "protocols", "protocol")
+    content = _mapping(path, PROTOCOL_KEYS)
+    return Protocol(path.stem, str(content.get("about", "")), _seeds(content, path), _settings(content, path))
+
+
+def read_grid(name: str) -> Grid:
+    """The grid in a file or shipped under ``name``. Raises :class:`ConfigError`."""
+    path = find_file(name, "", "grid")
+    content = _mapping(path, GRID_KEYS)
+    factors = content.get("factors")
+    if not isinstance(factors, dict) or not factors:
+        raise ConfigError(f"{path}: factors: a grid needs at least one, as in factors: {{objective: [l1, l1+cgan]}}")
+    levels = {}
+    for factor, values in factors.items():
+        if not isinstance(values, list) or not values:
+            raise ConfigError(f"{path}: factor {factor!r} has no levels; give a list, as in {factor}: [a, b]")
+        levels[factor] = [_level(factor, value, path) for value in values]
+        labels = [level.label for level in levels[factor]]
+        if len(set(labels)) < len(labels):
+            raise ConfigError(f"{path}: factor {factor!r} names a level twice: {', '.join(labels)}")
+    grid = Grid(
+        name=path.stem,
+        file=path,
+        question=str(content.get("question", path.stem)),
+        paper=content.get("paper"),
+        baseline=_choice("baseline", content.get("baseline", {}), levels, path),
+        factors=levels,
+        include=[_included(entry, levels, path) for entry in _list("include", content, path)],
+        exclude=[_choice("exclude", entry, levels, path) for entry in _list("exclude", content, path)],
+        protocol=str(content.get("protocol", DEFAULT_PROTOCOL)),
+        seeds=_seeds(content, path),
+        settings=_settings(content, path),
+    )
+    if content.get("paper") is not None:
+        from p2pbench.report.paper import TABLES
+
+        if content["paper"] not in TABLES:
+            raise ConfigError(f"{path}: {unknown('paper table', content['paper'], TABLES)}")
+    return grid
+
+
+def _mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    content = yaml12.read(path)
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected keys and values, as in question: ...")
+    for key in content:
+        if key not in keys:
+            raise ConfigError(f"{path}: {unknown('key', key, keys)}")
+    return content
+
+
+def _settings(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    return flatten({key: value for key, value in content.items() if key in SECTIONS}, str(path))
+
+
+def _seeds(content: Mapping[str, Any], path: Path) -> tuple[int, ...] | None:
+    seeds = content.get("seeds")
+    if seeds is None:
+        return None
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
+        raise ConfigError(f"{path}: seeds is {seeds!r}: give a list of whole numbers, as in seeds: [0, 1, 2]")
+    return tuple(dict.fromkeys(seeds))
+
+
+def _list(key: str, content: Mapping[str, Any], path: Path) -> list[Any]:
+    entries = content.get(key, [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigError(f"{path}: {key} is a list of {{factor: level}}; got {entries!r}")
+    return entries
+
+
+def _level(factor: str, value: Any, path: Path) -> Level:
+    """One level of ``factor`` as the settings it stands for."""
+    where = f"{path}: factor {factor!r}"
+    if factor in COMPONENTS:
+        if not isinstance(value, str):
+            raise ConfigError(f"{where}: level {value!r} is {_kind(value)}; a level is a name: write it in quotes")
+        names = COMPONENTS[factor]
+        if value not in names and not (factor != "objective" and is_reference(value)):
+            raise ConfigError(f"{where}: {unknown('level', value, names)}")
+        return Level(value, {f"{factor}.name": value})
+    if factor in SETTINGS:
+        if isinstance(value, dict | list):
+            raise ConfigError(f"{where}: level {value!r} is {_kind(value)}; a setting's level is a single value")
+        return Level(f"{factor.split('.')[1]}={_text(value)}", {factor: value})
+    if "." in factor:
+        raise ConfigError(f"{path}: {unknown('setting', factor, SETTINGS)}")
+    if not isinstance(value, dict):
+        raise ConfigError(
+            f"{where} is neither a component ({', '.join(COMPONENTS)}) nor a setting, so its levels are mappings "
+            f"with a label, as in {{label: small, generator.ngf: 32}}; got {value!r}"
+        )
+    settings = dict(value)
+    label = settings.pop("label", None)
+    if not isinstance(label, str) or not label:
+        raise ConfigError(f"{where}: a level needs a label: in words; got {label!r} in {value!r}")
+    return Level(label, flatten(settings, where))
+
+
+def _included(entry: dict[str, Any], factors: Mapping[str, list[Level]], path: Path) -> dict[str, Level]:
+    """A variant given level by level; a level may be one that its factor does not list."""
+    missing = [factor for factor in factors if factor not in entry]
+    extra = [factor for factor in entry if factor not in factors]
+    if missing or extra:
+        raise ConfigError(f"{path}: include {entry!r}: name a level for each factor ({', '.join(factors)}), no others")
+    variant = {}
+    for factor, levels in factors.items():
+        by_label = {level.label: level for level in levels}
+        value = entry[factor]
+        known = by_label.get(value) if isinstance(value, str) else None
+        variant[factor] = known or _level(factor, value, path)
+    return variant
+
+
+def _choice(key: str, entry: Any, factors: Mapping[str, list[Level]], path: Path) -> dict[str, str]:
+    """A choice of levels by label, or by value for settings: as ``baseline`` and ``exclude`` have it."""
+    if not isinstance(entry, dict):
+        raise ConfigError(f"{path}: {key} is {entry!r}: write it as {{factor: level}}")
+    choice = {}
+    for factor, value in entry.items():
+        if factor not in factors:
+            raise ConfigError(f"{path}: {key}: {unknown('factor', factor, factors)}")
+        labels = [level.label for level in factors[factor]]
+        label = f"{factor.split('.')[1]}={_text(value)}" if factor in SETTINGS else value
+        if label not in labels:
+            raise ConfigError(f"{path}: {key}: {unknown(f'level of {factor}', value, labels)}")
+        choice[factor] = label
+    return choice
+
+
+def _baseline_of(grid: Grid) -> str:
+    matching = [
+        label_of(variant)
+        for variant in grid.variants()
+        if grid.baseline.items() <= {factor: level.label for factor, level in variant.items()}.items()
+    ]
+    if not matching:
+        raise ConfigError(f"{grid.file}: baseline {grid.baseline!r} is none of the variants")
+    return matching[0]
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _kind(value: Any) -> str:
+    names = {bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "a mapping"}
+    return names.get(type(value), "empty" if value is None else "no name")

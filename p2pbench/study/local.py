@@ -1,0 +1,127 @@
+"""Carry out cells in processes on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from p2pbench.study.grid import Cell
+from p2pbench.study.store import Store, plain
+
+
+ENDS = ("finished", "failed", "interrupted")
+"""The kinds of a cell's last event."""
+
+
+def available_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a cell: ``started``, ``stage``, ``progress``, ``finished``, ``failed``, ``interrupted``."""
+
+    cell: Cell
+    kind: str
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+class LocalExecutor:
+    """Runs up to ``jobs`` cells at a time, each in a process of its own with its share of the cores."""
+
+    def __init__(self, store: Store, *, jobs: int, weights_dir: Path | None) -> None:
+        self.store = store
+        self.jobs = jobs
+        self.threads = max(1, available_cores() // jobs)
+        self.weights_dir = weights_dir
+        self.stopping = False
+        self._workers: dict[str, subprocess.Popen[str]] = {}
+        self._events: queue.Queue[Event] = queue.Queue()
+
+    def run(self, cells: list[Cell]) -> Iterator[Event]:
+        """Carry out ``cells`` and yield what happens, in the order of happening. Ends when all have ended."""
+        waiting = list(cells)
+        try:
+            while self._workers or (waiting and not self.stopping):
+                while waiting and not self.stopping and len(self._workers) < self.jobs:
+                    cell = waiting.pop(0)
+                    self._start(cell)
+                    yield Event(cell, "started")
+                event = self._events.get()
+                if event.kind in ENDS:
+                    self._workers.pop(str(event.cell.run_id)).wait()
+                yield event
+        finally:
+            self.kill()
+
+    def stop(self) -> None:
+        """Start no more cells, and ask the running ones to write a checkpoint and end."""
+        self.stopping = True
+        for worker in self._workers.values():
+            worker.send_signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        for worker in self._workers.values():
+            worker.kill()
+            worker.wait()
+
+    def _start(self, cell: Cell) -> None:
+        assert cell.run_id is not None
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "p2pbench.study.worker"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
+            # Ctrl-C reaches this process alone, which then asks the workers to stop.
+            start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": str(self.threads), "PYTHONPATH": _python_path()},
+        )  # fmt: skip
+        self._workers[cell.run_id] = worker
+        job = {
+            "folder": str(self.store.run(cell.run_id).path),
+            "config": plain(cell.config),
+            "threads": self.threads,
+            "weights_dir": str(self.weights_dir) if self.weights_dir else None,
+        }
+        assert worker.stdin is not None
+        try:
+            worker.stdin.write(json.dumps(job) + "\n")
+            worker.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has died already: its missing last event will say so
+        threading.Thread(target=self._listen, args=(cell, worker), daemon=True).start()
+
+    def _listen(self, cell: Cell, worker: subprocess.Popen[str]) -> None:
+        ended = False
+        assert worker.stdout is not None
+        for line in worker.stdout:
+            try:
+                about = json.loads(line)
+            except ValueError:
+                continue
+            kind = about.pop("event")
+            ended = kind in ENDS
+            self._events.put(Event(cell, kind, about))
+        if not ended:
+            about = {"reason": _obituary(worker.wait()), "died": True}
+            self._events.put(Event(cell, "interrupted" if self.stopping else "failed", about))
+
+
+def _python_path() -> str:
+    """The current folder first, so that a grid's ``module:function`` is found by the workers too."""
+    return os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
+
+
+def _obituary(code: int) -> str:
+    if code == -signal.SIGKILL:
+        return "its process was killed (SIGKILL): most often by the kernel, out of memory; use fewer --jobs"
+    if code < 0:
+        return f"its process was killed by {signal.Signals(-code).name}"
+    return f"its process ended with exit code {code} and no word; see log.txt in its run folder"

@@ -1,0 +1,35 @@
+"""The pictures a run leaves: sheets while it trains, and a few test pairs for reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from p2pbench.files import atomic
+
+N_SHEET = 4
+N_TEST = 8
+
+
+def spread(n: int, count: int) -> list[int]:
+    """``count`` of the positions 0..n-1 (all, where there are fewer), evenly spread: the rule by which samples are chosen."""
+    return sorted({int(position) for position in np.linspace(0, n - 1, min(n, count)).round()})
+
+
+def write_sheet(path: Path, columns: list[np.ndarray]) -> None:
+    """A PNG with one row an image and one column an array of ``columns``, each (N, S, S, 3), uint8."""
+    rows = np.concatenate(columns, axis=2)  # (N, S, columns * S, 3)
+    save_png(path, rows.reshape(-1, *rows.shape[2:]))
+
+
+def save_png(path: Path, image: np.ndarray) -> None:
+    """Write an image (H, W, 3), uint8, whole or not at all."""
+    with atomic(path) as part:
+        Image.fromarray(image).save(part, format="PNG")
+
+
+def test_sample(folder: Path, name: str, position: int) -> Path:
+    """Where the picture ``name`` (condition, target, output or untrained) of a test pair lies."""
+    return folder / "test" / f"{position:05d}-{name}.png"

@@ -1,0 +1,133 @@
+"""One run or one folder of images, outside a study: what ``train`` and ``score`` do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from p2pbench import yaml12
+from p2pbench.config import Layer, RunConfig, flatten, parse_set, resolve, run_id
+from p2pbench.data.cache import decoded, open_dataset
+from p2pbench.data.pairs import image_files, read_image
+from p2pbench.errors import ConfigError, DataError, P2PBenchError, unknown
+from p2pbench.scoring.metrics import METRICS
+from p2pbench.study.display import counted
+from p2pbench.study.grid import DEFAULT_PROTOCOL, read_protocol
+from p2pbench.study.local import available_cores
+from p2pbench.study.store import RunFolder, Store
+
+
+def train_one(
+    *,
+    config: Path | None,
+    protocol: str | None,
+    assignments: list[str],
+    folder: Path | None,
+    resume: bool,
+    runs: Path,
+    weights_dir: Path | None,
+    console: Console,
+) -> RunFolder:
+    """Train and score one run in this process, with a progress bar on ``console``; returns its folder.
+
+    Raises:
+        ConfigError: settings that do not fit, or a folder that holds an unfinished run while ``resume`` is false.
+        Interrupted: the user stopped it, after a checkpoint.
+    """
+    settings = _settings(config, protocol, assignments)
+    run = RunFolder(folder) if folder else Store(runs).run(run_id(settings, open_dataset(settings.data).key))
+    if run.checkpoint.is_dir() and any(run.checkpoint.iterdir()) and not resume and not run.finished():
+        raise ConfigError(f"{run.path} holds an unfinished run; go on with --resume, or choose another --out")
+
+    from p2pbench.study.cell import Watcher, run_cell
+    from p2pbench.study.worker import Stop, stopping_on_signals
+
+    stop = Stop()
+    with counted(console, "train", "steps") as progress, stopping_on_signals(stop):
+        try:
+            run_cell(settings, run, Watcher(stop.enter, progress, stop), threads=available_cores(), weights_dir=weights_dir)
+        except P2PBenchError as error:
+            if run.status().get("state") == "running":
+                run.set_status("interrupted" if stop.asked else "failed", str(error))
+            raise
+    return run
+
+
+def _settings(config: Path | None, protocol: str | None, assignments: list[str]) -> RunConfig:
+    layers = []
+    if config is not None:
+        if protocol is not None:
+            raise ConfigError("--config and --protocol: give one of them; a config is complete by itself")
+        content = yaml12.read(config)
+        if not isinstance(content, dict):
+            raise ConfigError(f"{config}: expected sections of settings, as in training: {{epochs: 200}}")
+        layers.append(Layer(str(config), flatten(content, str(config))))
+    else:
+        fixed = read_protocol(protocol or DEFAULT_PROTOCOL)
+        layers.append(Layer(f"protocol {fixed.name}", fixed.settings))
+    return resolve([*layers, Layer("--set", parse_set(assignments))]).config
+
+
+def score_run(model: str, runs: Path, metrics: Sequence[str] | None, weights_dir: Path | None) -> dict[str, Any]:
+    """The documented JSON of ``score --model``: the run's generator on the test split of its data."""
+    from p2pbench.scoring.evaluate import evaluate
+    from p2pbench.study.cell import inference_settings, load_config, load_generator
+    from p2pbench.training.engine import prepare
+    from p2pbench.translation import translate
+
+    run = Store(runs).find_run(model)
+    config = load_config(run)
+    names = _metrics(metrics) if metrics else list(config.scoring.metrics)
+    engine = prepare(config.training, config.training.threads or int(run.status().get("threads", 0)) or available_cores())
+    generator = load_generator(run).to(engine.device)
+    dataset = open_dataset(config.data)
+    test = decoded(dataset, "test")
+    outputs = translate(generator, test[..., :3], seed=config.training.seed)
+    return evaluate(
+        outputs, np.ascontiguousarray(test[..., 3:]), dataset.names["test"], names,
+        weights_dir=weights_dir, device=str(engine.device), settings=inference_settings(config),
+    ).to_json()  # fmt: skip
+
+
+def score_folders(fake: Path, target: Path, metrics: Sequence[str] | None, weights_dir: Path | None) -> dict[str, Any]:
+    """The documented JSON of ``score --fake --target``: images matched by name, whatever made them.
+
+    Raises:
+        DataError: a name without its mate, sizes that differ, an image that cannot be read.
+    """
+    from p2pbench.scoring.evaluate import evaluate
+
+    names = _metrics(metrics) if metrics else ["l1", "psnr", "ssim", "lpips", "fid", "kid"]
+    ours, theirs = ({path.stem: path for path in image_files(folder)} for folder in (fake, target))
+    for folder, found in ((fake, ours), (target, theirs)):
+        if not found:
+            raise DataError(f"{folder} holds no images")
+    lonely = sorted(ours.keys() ^ theirs.keys())
+    if lonely:
+        lacks = target if lonely[0] in ours else fake
+        raise DataError(
+            f"{len(lonely)} names are in one folder only, the first {lonely[0]!r}, which {lacks} lacks; "
+            "images are matched by name"
+        )
+    pairs = [(read_image(ours[name]), read_image(theirs[name])) for name in sorted(ours)]
+    shape = pairs[0][0].shape
+    for name, pair in zip(sorted(ours), pairs, strict=True):
+        for image in pair:
+            if image.shape != shape:
+                raise DataError(
+                    f"{name!r} is {image.shape[1]}x{image.shape[0]} where others are {shape[1]}x{shape[0]}: "
+                    "scores compare images of one size; resize them first"
+                )
+    fakes, targets = (np.stack(images) for images in zip(*pairs, strict=True))
+    return evaluate(fakes, targets, sorted(ours), names, weights_dir=weights_dir).to_json()
+
+
+def _metrics(names: Sequence[str]) -> list[str]:
+    for name in names:
+        if name not in METRICS:
+            raise ConfigError(f"--metrics: {unknown('metric', name, METRICS)}")
+    return list(dict.fromkeys(names))

@@ -1,0 +1,198 @@
+"""The store: a folder for each run and each study, their records, and the locks that keep two processes apart.
+
+    runs/cells/<run_id>/     config.yaml status.json losses.csv scores.json per_image.csv samples/
+                             generator.safetensors checkpoint/ log.txt lock
+    runs/studies/<study>/    study.yaml
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from p2pbench import yaml12
+from p2pbench.config import RunConfig
+from p2pbench.errors import ConfigError, StorageError
+from p2pbench.files import write_json, write_text
+from p2pbench.study.grid import Study
+
+SCHEMA_VERSION = 1
+STATES = ("running", "interrupted", "failed", "finished")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run, and the names of what is in it."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def status_file(self) -> Path:
+        return self.path / "status.json"
+
+    @property
+    def losses_file(self) -> Path:
+        return self.path / "losses.csv"
+
+    @property
+    def scores_file(self) -> Path:
+        return self.path / "scores.json"
+
+    @property
+    def per_image_file(self) -> Path:
+        return self.path / "per_image.csv"
+
+    @property
+    def generator_file(self) -> Path:
+        return self.path / "generator.safetensors"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint"
+
+    @property
+    def log_file(self) -> Path:
+        return self.path / "log.txt"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run; the kernel lets go of it when the process ends, however it ends.
+
+        Raises:
+            StorageError: another process has it.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / "lock", timeout=0)
+            lock.acquire()
+        except Timeout:
+            raise StorageError(f"{self.path} is in use by another p2pbench process; wait for it or stop it") from None
+        except OSError as error:
+            raise StorageError(f"{self.path} cannot be written: {error.strerror or error}") from None
+        with lock:
+            yield
+
+    def status(self) -> dict[str, Any]:
+        """What ``status.json`` says; empty where there is none that can be believed."""
+        return _read_json(self.status_file)
+
+    def set_status(self, state: str, reason: str | None = None, **about: Any) -> None:
+        """Record ``state``; what was recorded before and is not given anew stays."""
+        assert state in STATES
+        write_json(
+            self.status_file,
+            {**self.status(), "schema_version": SCHEMA_VERSION, "state": state, "reason": reason, **about},
+        )
+
+    def scores(self) -> dict[str, dict[str, Any]]:
+        """The scores by name, as the documented JSON has them; empty where there are none that can be believed."""
+        scores = _read_json(self.scores_file).get("scores")
+        return scores if isinstance(scores, dict) else {}
+
+    def finished(self) -> bool:
+        """Whether training and scoring are done and what they left is there."""
+        return self.status().get("state") == "finished" and bool(self.scores()) and self.generator_file.is_file()
+
+    def missing_scores(self, config: RunConfig, weights_dir: Path | None = None) -> list[str]:
+        """The scores that ``config`` asks for, that this run lacks, and that could be measured now."""
+        from p2pbench.scoring.metrics import METRICS
+        from p2pbench.scoring.weights import locate
+
+        scores = self.scores()
+        missing = []
+        for name in config.scoring.metrics:
+            net = METRICS[name].net
+            if name not in scores:
+                missing.append(name)
+            elif scores[name].get("state") != "measured" and net is not None and locate(net, weights_dir) is not None:
+                missing.append(name)
+        return missing
+
+    def write_config(self, config: RunConfig) -> None:
+        write_text(self.config_file, yaml12.dump(plain(config)))
+
+
+@dataclass(frozen=True)
+class Store:
+    """All runs and studies under one folder (``--runs``)."""
+
+    root: Path
+
+    def run(self, run_id: str) -> RunFolder:
+        return RunFolder(self.root / "cells" / run_id)
+
+    def study_file(self, study: str) -> Path:
+        return self.root / "studies" / study / "study.yaml"
+
+    def write_study(self, study: Study) -> None:
+        """Record the question, the protocol and the resolved cells of ``study``."""
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "name": study.name,
+            "question": study.grid.question,
+            "paper": study.grid.paper,
+            "protocol": asdict(study.protocol),
+            "baseline": study.baseline,
+            "factors": {factor: [level.label for level in levels] for factor, levels in study.grid.factors.items()},
+            "cells": [
+                {"run_id": c.run_id, "variant": c.variant, "levels": c.levels, "seed": c.seed, "config": plain(c.config)}
+                for c in study.cells
+            ],
+        }
+        # Through JSON: tuples become the lists that YAML knows.
+        write_text(self.study_file(study.name), yaml12.dump(json.loads(json.dumps(content))))
+
+    def studies(self) -> list[str]:
+        return sorted(path.parent.name for path in (self.root / "studies").glob("*/study.yaml"))
+
+    def read_study(self, name: str) -> dict[str, Any]:
+        """What ``write_study`` recorded. Raises :class:`ConfigError` if it cannot be read or is another version's."""
+        path = self.study_file(name)
+        content = yaml12.read(path)
+        if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
+            raise ConfigError(f"{path} is not a study of this version of p2pbench; run ablate again to renew it")
+        return content
+
+    def find_run(self, run: str) -> RunFolder:
+        """A run by its folder, or by its id or the beginning of it. Raises :class:`ConfigError`."""
+        folder = RunFolder(Path(run).expanduser())
+        if folder.config_file.is_file():
+            return folder
+        ids = [path.parent.name for path in (self.root / "cells").glob("*/config.yaml")]
+        matching = [name for name in ids if name.startswith(run)] if re.fullmatch(r"[0-9a-f]{4,12}", run) else []
+        if len(matching) != 1:
+            many = f" ({len(matching)} ids begin so)" if matching else ""
+            raise ConfigError(f"run {run!r} is neither a run folder nor the id of a run under {self.root}{many}")
+        return self.run(matching[0])
+
+
+def plain(config: RunConfig) -> dict[str, Any]:
+    """The configuration as plain values, for YAML and JSON."""
+    return config.model_dump(mode="json")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
+        return {}
+    return content

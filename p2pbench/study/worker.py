@@ -1,0 +1,145 @@
+"""A worker process: carries out one cell and tells its parent how it goes.
+
+Started as ``python -m p2pbench.study.worker``. The job comes as one JSON line on standard input, which then stays open:
+its end means that the parent is gone, however it went, and the worker ends at once. Events go to standard output, a JSON
+line each; everything else that is printed goes to the run's log.txt.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from p2pbench.errors import Interrupted, P2PBenchError
+from p2pbench.study.store import RunFolder
+
+PROGRESS_SECONDS = 0.25
+"""Least time between two progress events."""
+
+
+class Stop:
+    """Whether the user wants the cell to stop; before and after training that is an exception at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.training = False
+
+    def handle(self, *_: object) -> None:
+        if self.asked or not self.training:
+            raise Interrupted("stopped")
+        self.asked = True
+
+    def enter(self, stage: str) -> None:
+        """Take note of what is done now."""
+        self.training = stage == "train"
+
+    def __call__(self) -> bool:
+        return self.asked
+
+
+@contextmanager
+def stopping_on_signals(stop: Stop) -> Iterator[None]:
+    """SIGINT and SIGTERM ask ``stop`` while the block runs."""
+    before = {number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main() -> int:
+    line = sys.stdin.readline()
+    if not line:
+        return 1
+    job = json.loads(line)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    run = RunFolder(Path(job["folder"]))
+    events = _redirect(run)
+    stop = Stop()
+
+    def send(**event: Any) -> None:
+        events.write(json.dumps(event) + "\n")
+        events.flush()
+
+    try:
+        with stopping_on_signals(stop):
+            _carry_out(job, run, stop, send)
+    except Interrupted as error:
+        _record(run, "interrupted", str(error))
+        send(event="interrupted", reason=str(error))
+        return Interrupted.exit_code
+    except P2PBenchError as error:
+        print(f"failed: {error}", file=sys.stderr)
+        _record(run, "failed", str(error))
+        send(event="failed", reason=str(error))
+        return 1
+    except Exception as error:  # a defect of ours or of the user's own code: the other cells go on
+        traceback.print_exc()
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} (see {run.log_file})"
+        _record(run, "failed", reason)
+        send(event="failed", reason=reason)
+        return 1
+    send(event="finished")
+    return 0
+
+
+def _carry_out(job: dict[str, Any], run: RunFolder, stop: Stop, send: Any) -> None:
+    from p2pbench.config import from_mapping
+    from p2pbench.study.cell import Watcher, run_cell  # torch is imported here, after the parent is being watched
+
+    last = 0.0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= PROGRESS_SECONDS or done == total:
+            last = now
+            send(event="progress", done=done, total=total)
+
+    def stage(name: str) -> None:
+        stop.enter(name)
+        send(event="stage", stage=name)
+
+    config = from_mapping(job["config"], "the job")
+    weights_dir = Path(job["weights_dir"]) if job["weights_dir"] else None
+    run_cell(config, run, Watcher(stage, progress, stop), threads=job["threads"], weights_dir=weights_dir)
+
+
+def _record(run: RunFolder, state: str, reason: str) -> None:
+    try:
+        run.set_status(state, reason)
+    except P2PBenchError as error:  # the disk is full: the parent still hears of it
+        print(f"status not recorded: {error}", file=sys.stderr)
+
+
+def _redirect(run: RunFolder) -> TextIO:
+    """Send everything that is printed to the run's log; returns the real standard output, for events."""
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    try:
+        run.path.mkdir(parents=True, exist_ok=True)
+        log = os.open(run.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    except OSError:
+        log = os.open(os.devnull, os.O_WRONLY)  # run_cell will say what is wrong with the folder
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    return events
+
+
+def _die_with_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

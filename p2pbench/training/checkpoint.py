@@ -1,0 +1,140 @@
+"""The whole state of a training in one safetensors file: written atomically, read back to the same bits."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from p2pbench.errors import WeightsError
+from p2pbench.files import atomic
+from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers
+
+SCHEMA = "1"
+
+
+@dataclass
+class Progress:
+    """How far a training is."""
+
+    step: int
+    """Steps done."""
+    rows: list[list[float]]
+    """The rows of losses.csv so far."""
+    pending: Tensor
+    """Losses of the steps since the last row, (k, 4), float32."""
+    seconds: float
+    """Time spent training, in all sittings."""
+
+
+def save(folder: Path, run_id: str, networks: Networks, optimisers: Optimisers, progress: Progress) -> None:
+    """Write the checkpoint of this step to ``folder`` and remove the one before.
+
+    Raises:
+        StorageError: it cannot be written; the one before stays.
+    """
+    tensors = {f"network.{name}": tensor for name, tensor in _network_state(networks).items()}
+    tensors |= {f"optimiser.{name}": tensor for name, tensor in _optimiser_state(optimisers).items()}
+    tensors |= {f"random.{name}": state for name, state in _random_state(networks).items()}
+    tensors["losses.rows"] = torch.tensor(progress.rows, dtype=torch.float64).reshape(-1, 2 + len(LOSS_NAMES))
+    tensors["losses.pending"] = progress.pending
+    about = {"schema": SCHEMA, "run_id": run_id, "step": progress.step, "seconds": progress.seconds}
+    path = folder / f"step-{progress.step:08d}.safetensors"
+    with atomic(path) as part:
+        # Copies of their own and contiguous: safetensors refuses channels-last and shared memory.
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+            part,
+            metadata={"p2pbench": json.dumps(about)},
+        )
+    for other in folder.glob("step-*.safetensors"):
+        if other != path:
+            other.unlink(missing_ok=True)
+
+
+def load(folder: Path, run_id: str, networks: Networks, optimisers: Optimisers) -> Progress | None:
+    """Restore the newest readable checkpoint in ``folder`` into the networks and optimisers; None if there is none.
+
+    Raises:
+        WeightsError: the checkpoints there belong to another run, or none of them can be read.
+    """
+    damaged = []
+    for path in sorted(folder.glob("step-*.safetensors"), reverse=True):
+        try:
+            with safe_open(path, framework="pt") as stored:
+                about = json.loads((stored.metadata() or {})["p2pbench"])
+                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            damaged.append(f"{path} cannot be read ({error})")
+            continue
+        if about.get("schema") != SCHEMA or about.get("run_id") != run_id:
+            raise WeightsError(f"{path} belongs to another run or version; use another --out, or remove it")
+        _restore(tensors, networks, optimisers)
+        return Progress(
+            int(about["step"]), tensors["losses.rows"].tolist(), tensors["losses.pending"], float(about["seconds"])
+        )
+    if damaged:
+        raise WeightsError(f"{'; '.join(damaged)}; remove {folder} to train from the beginning")
+    return None
+
+
+def save_generator(path: Path, generator: nn.Module, metadata: dict[str, str]) -> None:
+    """Write the generator's weights alone, float32, as safetensors."""
+    with atomic(path) as part:
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()},
+            part,
+            metadata=metadata,
+        )
+
+
+def _named(networks: Networks) -> list[tuple[str, nn.Module]]:
+    pairs = [("generator", networks.generator), ("discriminator", networks.discriminator)]
+    return [(name, network) for name, network in pairs if network is not None]
+
+
+def _network_state(networks: Networks) -> dict[str, Tensor]:
+    return {f"{name}.{key}": value for name, net in _named(networks) for key, value in net.state_dict().items()}
+
+
+def _optimiser_state(optimisers: Optimisers) -> dict[str, Tensor]:
+    tensors = {}
+    for name, optimiser in (("generator", optimisers.generator), ("discriminator", optimisers.discriminator)):
+        if optimiser is None:
+            continue
+        for index, state in optimiser.state_dict()["state"].items():
+            tensors |= {f"{name}.{index}.{key}": value for key, value in state.items()}
+    return tensors
+
+
+def _random_state(networks: Networks) -> dict[str, Tensor]:
+    """The state of the generators that dropout draws from."""
+    states = {"cpu": torch.get_rng_state()}
+    device = next(networks.generator.parameters()).device
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _restore(tensors: dict[str, Tensor], networks: Networks, optimisers: Optimisers) -> None:
+    for name, network in _named(networks):
+        prefix = f"network.{name}."
+        network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    for name, optimiser in (("generator", optimisers.generator), ("discriminator", optimisers.discriminator)):
+        if optimiser is None:
+            continue
+        prefix = f"optimiser.{name}."
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            if key.startswith(prefix):
+                index, field = key.removeprefix(prefix).split(".")
+                state.setdefault(int(index), {})[field] = tensor
+        optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    torch.set_rng_state(tensors["random.cpu"])
+    if "random.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["random.cuda"], next(networks.generator.parameters()).device)

@@ -1,0 +1,151 @@
+"""Training, top to bottom."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from p2pbench.config import RunConfig, TrainingConfig
+from p2pbench.data.batches import Batches
+from p2pbench.errors import Interrupted, TrainingError
+from p2pbench.files import write_text
+from p2pbench.models import build_discriminator, build_generator
+from p2pbench.training import checkpoint
+from p2pbench.training.engine import Engine, build_optimisers, peak_memory_bytes, place
+from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers, train_step
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Whom the loop tells how it goes, and whom it asks whether to stop."""
+
+    progress: Callable[[int, int], None]
+    """Called after each step with (steps done, steps in all)."""
+    sample: Callable[[int, nn.Module], None]
+    """Called with (epochs done, generator) before training, every ``sample_every`` epochs, and at the end."""
+    stop: Callable[[], bool]
+    """Asked after each step; true ends the training after a checkpoint."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    generator: nn.Module
+    steps: int
+    seconds: float
+    peak_memory_bytes: int
+
+
+def train(
+    config: RunConfig, images: np.ndarray, folder: Path, run_id: str, engine: Engine, reporter: Reporter
+) -> Trained:
+    """Train the networks of ``config`` on ``images``, going on from the checkpoint in ``folder`` if there is one.
+
+    Writes ``losses.csv`` and ``checkpoint/`` into ``folder``. An interrupted and resumed training gives the same bits
+    as one that ran through, on one machine with one thread setting.
+
+    Args:
+        images: training pairs (N, L, L, 6), uint8.
+    Raises:
+        TrainingError: a loss is not finite; names the step. The last good checkpoint stays.
+        Interrupted: ``reporter.stop`` said so; a checkpoint of this very step is written.
+    """
+    training = config.training
+    networks = place(Networks(build_generator(config), build_discriminator(config)), engine)
+    optimisers = build_optimisers(networks, config)
+    batches = Batches(images, config, engine.device)
+    steps = training.epochs * batches.steps_per_epoch
+    torch.manual_seed(training.seed)  # what dropout draws from while training
+
+    done = checkpoint.load(folder / "checkpoint", run_id, networks, optimisers)
+    if done is None:
+        done = checkpoint.Progress(step=0, rows=[], pending=torch.empty(0, len(LOSS_NAMES)), seconds=0.0)
+        reporter.sample(0, networks.generator)
+    rows, first = done.rows, done.step
+    window = torch.zeros(training.log_every, len(LOSS_NAMES), device=engine.device)  # read every log_every steps
+    window[: len(done.pending)] = done.pending
+
+    start = saved = time.monotonic()
+    for step in range(first, steps):
+        epoch = step // batches.steps_per_epoch
+        set_learning_rate(optimisers, learning_rate(training, epoch))
+        condition, target = batches[step]
+        window[step % training.log_every] = train_step(networks, optimisers, condition, target, config)
+
+        n_done = step + 1
+        n_window = step % training.log_every + 1
+        stopping = n_done < steps and reporter.stop()
+        complete = n_window == training.log_every or n_done == steps
+        if complete or stopping:
+            losses = window[:n_window].cpu()  # the only place where the host waits for the device
+            check_finite(losses, n_done)
+            if complete:
+                rows.append([n_done, n_done / batches.steps_per_epoch, *losses.double().mean(0).tolist()])
+                losses = losses[:0]
+            now = time.monotonic()
+            if stopping or (n_done < steps and now - saved >= training.checkpoint_seconds):
+                state = checkpoint.Progress(n_done, rows, losses, done.seconds + now - start)
+                checkpoint.save(folder / "checkpoint", run_id, networks, optimisers, state)
+                write_losses(folder / "losses.csv", rows, config)
+                saved = time.monotonic()
+        reporter.progress(n_done, steps)
+        if stopping:
+            raise Interrupted(f"stopped at step {n_done} of {steps}; run the same command again to go on")
+        if n_done % batches.steps_per_epoch == 0:
+            epochs_done = n_done // batches.steps_per_epoch
+            if epochs_done % training.sample_every == 0 or n_done == steps:
+                reporter.sample(epochs_done, networks.generator)
+
+    write_losses(folder / "losses.csv", rows, config)
+    seconds = done.seconds + time.monotonic() - start
+    return Trained(networks.generator, steps, seconds, peak_memory_bytes(engine.device))
+
+
+def learning_rate(training: TrainingConfig, epoch: int) -> float:
+    """The learning rate of ``epoch``, counted from 0.
+
+    ``constant``, or the port's ``linear-decay``: constant for the first half, then linear towards zero, which is
+    reached one epoch after the last.
+    """
+    if training.schedule == "constant":
+        return training.learning_rate
+    decay = training.epochs - training.epochs // 2
+    return training.learning_rate * (1.0 - max(0, epoch + 1 - training.epochs // 2) / (decay + 1))
+
+
+def set_learning_rate(optimisers: Optimisers, rate: float) -> None:
+    for optimiser in (optimisers.generator, optimisers.discriminator):
+        if optimiser is not None:
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+
+
+def check_finite(losses: Tensor, n_done: int) -> None:
+    """Raise if any of the last steps' ``losses``, (k, 4), the last of them step ``n_done``, is not finite."""
+    bad = (~torch.isfinite(losses)).any(dim=1).nonzero()
+    if len(bad):
+        step = n_done - len(losses) + int(bad[0]) + 1
+        names = [name for name, value in zip(LOSS_NAMES, losses[int(bad[0])].tolist(), strict=True) if not math.isfinite(value)]
+        raise TrainingError(
+            f"{' and '.join(names)} of step {step} is not finite: training has diverged; "
+            "try a lower training.learning_rate, or precision fp32"
+        )
+
+
+def write_losses(path: Path, rows: list[list[float]], config: RunConfig) -> None:
+    """``losses.csv``: steps done, epochs done, and the mean losses since the row before; empty where there is no D."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["step", "epoch", *LOSS_NAMES])
+    for step, epoch, d_loss, g_loss, g_adversarial, g_l1 in rows:
+        from_d = [f"{d_loss:.6g}", f"{g_adversarial:.6g}"] if config.objective.adversarial else ["", ""]
+        writer.writerow([int(step), f"{epoch:.4f}", from_d[0], f"{g_loss:.6g}", from_d[1], f"{g_l1:.6g}"])
+    write_text(path, buffer.getvalue())

@@ -1,0 +1,93 @@
+"""A trained generator as a function: uint8 conditions in, uint8 images out. Scoring, samples and benchmarks use it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import instance_norm
+
+from p2pbench.data.transforms import to_network, to_uint8
+
+
+class PerImageNorm(nn.Module):
+    """Batch norm as the paper runs it at test time: each image is normalised by its own statistics (§3.3).
+
+    Its scale and shift are those of ``norm``; running statistics are neither used nor changed. For a single image it is
+    what ``norm`` computes in training mode.
+    """
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return instance_norm(x, weight=self.weight, bias=self.bias, use_input_stats=True, eps=self.eps)
+
+
+class KeyedDropout(nn.Module):
+    """Dropout whose mask for an image depends on that image's own generator: not on the batch it is in, nor the device."""
+
+    def __init__(self, p: float, generators: list[torch.Generator]) -> None:
+        super().__init__()
+        self.p = p
+        self.generators = generators
+        """One for each image of the current batch; :func:`translate` fills it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        masks = [torch.empty(x.shape[1:]).bernoulli_(1 - self.p, generator=g) for g in self.generators]
+        return x * torch.stack(masks).to(x) / (1 - self.p)
+
+
+@contextmanager
+def paper_mode(generator: nn.Module) -> Iterator[tuple[nn.Module, list[torch.Generator]]]:
+    """A copy of ``generator`` that runs as the paper does at test time: dropout on, each image by its own statistics.
+
+    Yields the copy and the list in which its dropout looks for one random generator per image. The copy's weights are
+    the original's; the original, its running statistics included, is not touched.
+    """
+    random: list[torch.Generator] = []
+    memo = {id(tensor): tensor for tensor in (*generator.parameters(), *generator.buffers())}  # shared, not copied
+    twin = copy.deepcopy(generator, memo)  # type: ignore[arg-type]
+    twin.eval()
+    for parent in list(twin.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(parent, name, PerImageNorm(child))
+            elif isinstance(child, nn.Dropout):
+                setattr(parent, name, KeyedDropout(child.p, random))
+    with torch.inference_mode():
+        yield twin, random
+
+
+def translate(
+    generator: nn.Module, conditions: np.ndarray, *, seed: int, batch_size: int = 8, keys: Sequence[int] | None = None
+) -> np.ndarray:
+    """The generator's outputs, with its dropout's noise drawn for each image from (seed, key).
+
+    Args:
+        generator: maps (N, 3, S, S), float in [-1, 1], to the same; left as it is.
+        conditions: (N, S, S, 3), uint8.
+        keys: what distinguishes the images' noise; their positions unless given.
+    Returns:
+        (N, S, S, 3), uint8.
+    """
+    device = next(generator.parameters()).device
+    keys = range(len(conditions)) if keys is None else keys
+    outputs = []
+    with paper_mode(generator) as (network, random):
+        for start in range(0, len(conditions), batch_size):
+            batch = np.ascontiguousarray(conditions[start : start + batch_size])
+            random[:] = [noise(seed, key) for key in keys[start : start + batch_size]]
+            images = to_network(torch.from_numpy(batch).to(device).permute(0, 3, 1, 2))
+            outputs.append(to_uint8(network(images)).permute(0, 2, 3, 1).cpu().numpy())
+    return np.concatenate(outputs)
+
+
+def noise(seed: int, key: int) -> torch.Generator:
+    """The random generator of one image's dropout."""
+    return torch.Generator().manual_seed((seed << 32) + key)
