@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -23,7 +21,7 @@ out = Console(highlight=False)
 class _Program(TyperGroup):
     """Prints what went wrong on one line and exits with its code; defects of ours keep their traceback."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except P2PBenchError as error:
@@ -45,9 +43,13 @@ data_app = typer.Typer(no_args_is_help=True, help="Find, check and prepare pairs
 app.add_typer(data_app, name="data")
 
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of all runs and studies.", envvar="P2PBENCH_RUNS")]
-Sets = Annotated[list[str] | None, typer.Option("--set", help="A setting, key=value; may be repeated.", metavar="KEY=VALUE")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", help="A setting, key=value; may be repeated.", metavar="KEY=VALUE")
+]
 ProtocolName = Annotated[str | None, typer.Option("--protocol", help="What stays fixed: a shipped protocol or a file.")]
-WeightsDir = Annotated[Path | None, typer.Option("--weights-dir", help="Where pretrained networks are looked for first.")]
+WeightsDir = Annotated[
+    Path | None, typer.Option("--weights-dir", help="Where pretrained networks are looked for first.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 DEFAULT_RUNS = Path("runs")
 
@@ -86,8 +88,9 @@ def ablate(
         return
 
     from p2pbench.study.display import show
-    from p2pbench.study.runner import outcomes_json, run_study
+    from p2pbench.study.runner import outcomes_json, prepare, run_study
 
+    prepare(study, store, weights_dir=weights_dir, console=err)
     with show(err, len({cell.run_id for cell in study.cells})) as watch:
         outcomes, interrupted = run_study(
             study, store, jobs=jobs, weights_dir=weights_dir, fail_fast=fail_fast, watch=watch
@@ -97,15 +100,19 @@ def ablate(
         print(json.dumps(result, indent=2))
     else:
         out.print(
-            f"{study.name}: {result['trained']} trained, {result['skipped']} skipped (finished before), "
-            f"{result['failed']} failed"
+            f"{study.name}: {result['trained']} trained, {result['skipped']} finished before and skipped"
+            + (f" ({result['scored']} of them scored anew)" if result["scored"] else "")
+            + f", {result['failed']} failed"
         )
     if interrupted:
         raise Interrupted("stopped; the same command goes on from the last checkpoints")
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     if failed:
         for outcome in failed:
-            err.print(f"failed: {escape(outcome.cell.variant)} seed {outcome.cell.seed}: {escape(outcome.reason or '')}", soft_wrap=True)
+            err.print(
+                f"failed: {escape(outcome.cell.variant)} seed {outcome.cell.seed}: {escape(outcome.reason or '')}",
+                soft_wrap=True,
+            )
         raise typer.Exit(4)
     if not as_json:
         root = "" if runs == DEFAULT_RUNS else f" --runs {runs}"
@@ -133,20 +140,23 @@ def _show_plan(study: Any, store: Any, jobs: int, as_json: bool) -> None:
     for cell in study.cells:
         finished = cell.run_id is not None and store.run(cell.run_id).finished()
         state = "no data" if cell.run_id is None else "finished" if finished else "to run"
-        cells.append({"run_id": cell.run_id, "variant": cell.variant, "seed": cell.seed, "state": state, "reason": None})
+        cells.append(
+            {"run_id": cell.run_id, "variant": cell.variant, "seed": cell.seed, "state": state, "reason": None}
+        )
     if as_json:
         count = sum(cell["state"] == "finished" for cell in cells)
         document = {"study": study.name, "trained": 0, "skipped": count, "failed": 0, "cells": cells}
         print(json.dumps({**document, "estimate": cost.to_json()}, indent=2))
         return
-    out.print(f"[bold]{escape(study.grid.question)}[/bold]\nstudy {study.name}, protocol {study.protocol.name}: {escape(study.protocol.about)}\n")
+    out.print(f"[bold]{escape(study.grid.question)}[/bold]")
+    out.print(f"study {study.name}, protocol {study.protocol.name}: {escape(study.protocol.about)}\n")
     table = Table("variant", "seed", "run", "state", box=None, pad_edge=False)
     for cell in cells:
         table.add_row(escape(cell["variant"]), str(cell["seed"]), cell["run_id"] or "-", cell["state"])
     out.print(table)
     out.print("\nSettings that are not defaults, and where they came from:")
     table = Table("setting", "value", "from", box=None, pad_edge=False)
-    for key, origin in study.cells[0].origin.items():
+    for key in study.cells[0].origin:
         section, name = key.split(".")
         values = list(dict.fromkeys(str(getattr(getattr(c.config, section), name)) for c in study.cells))
         origins = list(dict.fromkeys(c.origin[key].split(":")[0] for c in study.cells))
@@ -228,7 +238,7 @@ def score(
     model: Annotated[str | None, typer.Option("--model", help="A run's folder or id.")] = None,
     fake: Annotated[Path | None, typer.Option("--fake", help="A folder of images to score.")] = None,
     target: Annotated[Path | None, typer.Option("--target", help="The folder of their targets, same names.")] = None,
-    metrics: Annotated[str | None, typer.Option("--metrics", help="As in l1,ssim,lpips; all that apply unless given.")] = None,
+    metrics: Annotated[str | None, typer.Option("--metrics", help="As in l1,ssim,lpips; all unless given.")] = None,
     file: Annotated[Path | None, typer.Option("--out", help="Write the JSON document there too.")] = None,
     runs: Runs = DEFAULT_RUNS,
     weights_dir: WeightsDir = None,
@@ -270,7 +280,9 @@ def _show_scores(scores: dict[str, dict[str, Any]]) -> None:
         if found["low"] is not None:
             digits = decimals(found["high"] - found["low"])
             interval = f"[{found['low']:.{digits}f}, {found['high']:.{digits}f}]"
-        table.add_row(METRICS[name].label, f"{found['value']:.{digits}f}", escape(interval), str(found["n"]), found["better"])
+        table.add_row(
+            METRICS[name].label, f"{found['value']:.{digits}f}", escape(interval), str(found["n"]), found["better"]
+        )
         reasons += [f"{METRICS[name].label}: {note}" for note in found["notes"]]
     out.print(table)
     for reason in dict.fromkeys(reasons):
@@ -299,7 +311,9 @@ def describe(protocol: ProtocolName = None, sets: Sets = None, as_json: Json = F
         for layer in found["layers"]:
             shape = "x".join(map(str, layer["output"]))
             flops = f"{layer['flops'] / 1e6:,.1f}" if layer["flops"] else ""
-            table.add_row(layer["name"], layer["kind"], shape, f"{layer['parameters']:,}" if layer["parameters"] else "", flops)
+            table.add_row(
+                layer["name"], layer["kind"], shape, f"{layer['parameters']:,}" if layer["parameters"] else "", flops
+            )
         out.print(f"\n[bold]{role} {escape(found['name'])}[/bold], {config.data.crop_size}x{config.data.crop_size}")
         out.print(table)
         line = f"{found['parameters']:,} parameters, {found['flops'] / 1e9:.2f} GFLOPs an image"
@@ -350,15 +364,20 @@ def bench(
         print(json.dumps(document, indent=2))
         return
     machine = document["machine"]
-    out.print(f"{machine.get('gpu') or machine['processor']}, {machine['threads']} threads, torch {machine['versions']['torch']}")
+    out.print(
+        f"{machine.get('gpu') or machine['processor']}, {machine['threads']} threads, "
+        f"torch {machine['versions']['torch']}"
+    )
     row = document["rows"][0]
     out.print(f"{row['workload']}: {escape(row['name'])}, {row['size']}x{row['size']}, batch {row['batch_size']}")
     table = Table("engine", "precision", box=None, pad_edge=False)
     for heading in ("images/s", "x plain", "peak MiB"):
         table.add_column(heading, justify="right")
     for row in document["rows"]:
-        table.add_row(row["engine"], row["precision"], f"{row['images_per_second']:.2f}", f"{row['ratio_to_plain']:.2f}",
-                      f"{row['peak_memory_bytes'] / 2**20:.0f}")  # fmt: skip
+        figures = (row["images_per_second"], row["ratio_to_plain"], row["peak_memory_bytes"] / 2**20)
+        table.add_row(
+            row["engine"], row["precision"], *(f"{figure:.{d}f}" for figure, d in zip(figures, (2, 2, 0), strict=True))
+        )
     out.print(table)
 
 
@@ -392,7 +411,8 @@ def data_list(as_json: Json = False) -> None:
     for row in rows:
         table.add_row(escape(row["source"]), "/".join(str(n) for n in row["pairs"].values()), escape(row["about"]))
     out.print(table)
-    out.print("\nOr a folder: --set data.source=FOLDER, with train/ and test/ of side-by-side images,\nor of same-named images in A/ and B/.")
+    out.print("\nOr a folder: --set data.source=FOLDER, with train/ and test/ of side-by-side images,")
+    out.print("or of same-named images in A/ and B/.")
 
 
 def main() -> None:
@@ -401,4 +421,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

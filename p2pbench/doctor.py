@@ -20,7 +20,9 @@ def examine(weights_dir: Path | None) -> dict[str, dict[str, Any]]:
     """Sections of facts: machine, versions, training, weights, storage, untested."""
     import torch
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+    from p2pbench.training.engine import available_device
+
+    device = torch.device(available_device("auto"))
     untested = {}
     if platform.system() != "Linux":
         untested[platform.system()] = "p2pbench is tested on Linux alone; reports of what fails are welcome"
@@ -37,7 +39,11 @@ def examine(weights_dir: Path | None) -> dict[str, dict[str, Any]]:
             "tensorboard log": "on" if importlib.util.find_spec("tensorboard") else "off (extra: tensorboard)",
         },
         "weights": {name: _weights(name, weights_dir) for name in weights.NETS},
-        "storage": {"cache": str(home()), "free": bytes_text(_free(home())), "free here": bytes_text(_free(Path.cwd()))},
+        "storage": {
+            "cache": str(home()),
+            "free": bytes_text(_free(home())),
+            "free here": bytes_text(_free(Path.cwd())),
+        },
         "untested": untested or {"nothing": "this kind of machine runs the tests"},
     }
 

@@ -33,7 +33,9 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_UMASK)  # mkstemp's 0600 would keep colleagues out of a shared store
         temporary.replace(path)
     except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror or error}; nothing was left half-done") from error
+        raise StorageError(
+            f"{path} cannot be written: {error.strerror or error}; nothing was left half-done"
+        ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

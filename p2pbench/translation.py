@@ -30,7 +30,7 @@ class PerImageNorm(nn.Module):
 
 
 class KeyedDropout(nn.Module):
-    """Dropout whose mask for an image depends on that image's own generator: not on the batch it is in, nor the device."""
+    """Dropout whose mask depends on an image's own generator: not on the batch the image is in, nor on the device."""
 
     def __init__(self, p: float, generators: list[torch.Generator]) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ def paper_mode(generator: nn.Module) -> Iterator[tuple[nn.Module, list[torch.Gen
     """
     random: list[torch.Generator] = []
     memo = {id(tensor): tensor for tensor in (*generator.parameters(), *generator.buffers())}  # shared, not copied
-    twin = copy.deepcopy(generator, memo)  # type: ignore[arg-type]
+    twin = copy.deepcopy(generator, memo)
     twin.eval()
     for parent in list(twin.modules()):
         for name, child in list(parent.named_children()):
@@ -81,7 +81,7 @@ def translate(
     outputs = []
     with paper_mode(generator) as (network, random):
         for start in range(0, len(conditions), batch_size):
-            batch = np.ascontiguousarray(conditions[start : start + batch_size])
+            batch = np.array(conditions[start : start + batch_size])
             random[:] = [noise(seed, key) for key in keys[start : start + batch_size]]
             images = to_network(torch.from_numpy(batch).to(device).permute(0, 3, 1, 2))
             outputs.append(to_uint8(network(images)).permute(0, 2, 3, 1).cpu().numpy())
@@ -90,4 +90,5 @@ def translate(
 
 def noise(seed: int, key: int) -> torch.Generator:
     """The random generator of one image's dropout."""
-    return torch.Generator().manual_seed((seed << 32) + key)
+    # Hashed: torch's CPU generator reads no more than the lower 32 bits of its seed.
+    return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, key]).generate_state(1)[0]))

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-PACKAGES = ("p2pbench", "torch", "torchvision", "numpy", "pillow", "scikit-image", "lpips", "torch-fidelity", "safetensors")
+PACKAGES = (
+    "p2pbench",
+    "torch",
+    "torchvision",
+    "numpy",
+    "pillow",
+    "scikit-image",
+    "lpips",
+    "torch-fidelity",
+    "safetensors",
+)
 
 
 def describe_machine(device: torch.device | None = None) -> dict[str, Any]:

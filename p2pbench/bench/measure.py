@@ -53,7 +53,7 @@ def race(
     *,
     rounds: int,
     round_seconds: float,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Timing]:
     """Time ``contestants`` in turns.
 
@@ -128,7 +128,8 @@ def _compete(contestant: Contestant, line: Connection) -> None:
 
         from p2pbench.training.engine import peak_memory_bytes
 
-        line.send(peak_memory_bytes(torch.device("cuda" if torch.cuda.is_initialized() else "cpu")))
+        on_cuda = torch.cuda.is_available() and torch.cuda.memory_allocated() > 0
+        line.send(peak_memory_bytes(torch.device("cuda" if on_cuda else "cpu")))
     except P2PBenchError as error:
         line.send(error)
     except Exception as error:

@@ -16,7 +16,7 @@ from p2pbench.errors import ConfigError
 class EpochPlan(NamedTuple):
     """For each position of an epoch: which pair, where its crop begins, whether it is mirrored; each (N,), int64."""
 
-    index: np.ndarray
+    pair: np.ndarray
     top: np.ndarray
     left: np.ndarray
     mirror: np.ndarray

@@ -13,11 +13,13 @@ import hashlib
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from p2pbench.errors import DataError
 from p2pbench.files import sha256_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 RECIPE = "photos-1"
 WINDOW = 128
@@ -68,7 +70,7 @@ def photos_pairs(split: str, condition: str) -> Iterator[tuple[np.ndarray, np.nd
         photograph = _photograph(name)
         whole = _condition_of(photograph, condition)
         for top, left in _windows(name, split):
-            window = np.s_[top : top + WINDOW, left : left + WINDOW]
+            window = (slice(top, top + WINDOW), slice(left, left + WINDOW))
             yield whole[window], photograph[window]
 
 
@@ -89,11 +91,15 @@ def _windows(name: str, split: str) -> list[tuple[int, int]]:
     """Top and left of every window of ``split``: training left of the last two columns of windows, then val, test."""
     height, width = SIZES[name]
     if split == "train":
-        rows = np.linspace(0, height - WINDOW, TRAIN_GRID[0]).round().astype(int)
-        columns = np.linspace(0, width - 3 * WINDOW, TRAIN_GRID[1]).round().astype(int)
-        return [(int(top), int(left)) for top in rows for left in columns]
+        rows, columns = _evenly(height - WINDOW, TRAIN_GRID[0]), _evenly(width - 3 * WINDOW, TRAIN_GRID[1])
+        return [(top, left) for top in rows for left in columns]
     left = width - (2 if split == "val" else 1) * WINDOW
     return [(top, left) for top in range(0, height - WINDOW + 1, WINDOW)]
+
+
+def _evenly(last: int, count: int) -> list[int]:
+    """``count`` whole numbers from 0 to ``last``, evenly spread; integer arithmetic, the same everywhere."""
+    return [(2 * position * last + count - 1) // (2 * (count - 1)) for position in range(count)]
 
 
 def _path(name: str) -> Path:
@@ -107,6 +113,7 @@ def _path(name: str) -> Path:
 
 
 def _photograph(name: str) -> np.ndarray:
+    import numpy as np
     from PIL import Image
 
     factor = PHOTOGRAPHS[name][0]
@@ -116,6 +123,8 @@ def _photograph(name: str) -> np.ndarray:
 
 def _condition_of(photograph: np.ndarray, condition: str) -> np.ndarray:
     """The grey photograph, or its Canny edges as black lines on white, repeated to three channels."""
+    import numpy as np
+
     # Rec. 601 luma in integers: the same bits everywhere, which floating point would not promise.
     red, green, blue = (photograph[..., channel].astype(np.uint32) for channel in range(3))
     grey = ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(np.uint8)

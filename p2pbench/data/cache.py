@@ -6,48 +6,22 @@ Keyed by the content of the data and by what was done to them, so a changed imag
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 
-from p2pbench.config import DataConfig
 from p2pbench.data import builtin, pairs
+from p2pbench.data.dataset import DataSet
+from p2pbench.data.transforms import resize
 from p2pbench.errors import StorageError
 from p2pbench.files import atomic
 from p2pbench.home import home
 
 Progress = Callable[[int, int], None]
 """Called with (pairs done, pairs in all)."""
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """The pairs that a :class:`DataConfig` names: found and checked for mates, not yet decoded."""
-
-    config: DataConfig
-    key: str
-    """A hash of the content of all splits."""
-    names: Mapping[str, list[str]]
-    """For each split the names of its pairs, in their order."""
-    found: Mapping[str, list[pairs.Pair]] | None
-    """The files, or None for a built-in."""
-
-
-def open_dataset(config: DataConfig) -> DataSet:
-    """Find the pairs of ``config.source`` and hash their content. Decodes nothing and imports no torch.
-
-    Raises:
-        DataError: there is no such source, no pairs in it, or an image without its mate.
-    """
-    if config.source == "photos":
-        return DataSet(config, builtin.photos_key(config.condition), builtin.photos_names(), None)
-    found = pairs.find_pairs(pairs.find_folder(config.source))
-    names = {split: [pair.name for pair in split_pairs] for split, split_pairs in found.items()}
-    return DataSet(config, pairs.content_key(found), names, found)
 
 
 def decoded(dataset: DataSet, split: str, progress: Progress | None = None) -> np.ndarray:
@@ -73,7 +47,9 @@ def decoded(dataset: DataSet, split: str, progress: Progress | None = None) -> n
         lock = FileLock(path.with_suffix(".lock"))
         lock.acquire()
     except OSError as error:
-        raise StorageError(f"{path.parent} cannot be written: {error.strerror}; set P2PBENCH_HOME to a folder that can") from None
+        raise StorageError(
+            f"{path.parent} cannot be written: {error.strerror}; set P2PBENCH_HOME to a folder that can"
+        ) from None
     with lock:
         array = _load(path, shape)  # another process may have made it meanwhile
         if array is None:
@@ -95,6 +71,8 @@ def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
 def _build(
     path: Path, shape: tuple[int, ...], dataset: DataSet, split: str, size: int, progress: Progress | None
 ) -> None:
+    for left_behind in path.parent.glob(f".{path.name}.*.part"):
+        left_behind.unlink(missing_ok=True)  # by a process that was killed; this one holds the lock
     with atomic(path) as part, part.open("wb") as stream:
         # Written, not mapped: a full disk is an error here, where a mapped write would kill the process.
         np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
@@ -106,8 +84,6 @@ def _build(
 
 def _resized(dataset: DataSet, split: str, size: int) -> Iterator[np.ndarray]:
     """Each pair as (size, size, 6): condition, then target."""
-    from p2pbench.data.transforms import resize
-
     config = dataset.config
 
     def join(pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:

@@ -6,23 +6,25 @@ A data set is a folder with the splits ``train``, ``test`` and, if it has one, `
     ROOT/train/A/x.png, ROOT/train/B/x.png
     ROOT/A/train/x.png, ROOT/B/train/x.png
 
-Nothing here imports torch.
+Finding pairs imports neither torch nor numpy, so that a plan is made at once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from PIL import Image, UnidentifiedImageError
+from typing import TYPE_CHECKING
 
 from p2pbench.errors import DataError, StorageError
 from p2pbench.files import sha256_of, write_json
 from p2pbench.home import home
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 SPLITS = ("train", "val", "test")
@@ -131,6 +133,9 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         DataError: it cannot be read, or is of another kind; names the file.
     """
+    import numpy as np
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(path) as image:
             if image.mode not in ("RGB", "L", "P", "1"):
@@ -147,7 +152,7 @@ def read_image(path: Path) -> np.ndarray:
         raise DataError(f"{path} cannot be read as an image: {error}") from None
 
 
-def content_key(splits: dict[str, Sequence[Pair]]) -> str:
+def content_key(splits: Mapping[str, Sequence[Pair]]) -> str:
     """A hash of all files' content in their order, by split: the same wherever the data lie and whatever their names.
 
     Hashes of single files are remembered by (path, size, time of change).
@@ -186,7 +191,5 @@ class _Memory:
 
     def save(self) -> None:
         if self.changed:
-            try:
+            with contextlib.suppress(StorageError):  # only a convenience: without it the files are hashed again
                 write_json(self.path, self.known)
-            except StorageError:
-                pass  # only a convenience: without it the files are hashed again

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor  # not imported to run: pairs are decoded by processes that need no torch
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 def to_network(images: Tensor) -> Tensor:
     """uint8 0..255 to float32 in [-1, 1], any shape."""
-    return images.to(torch.float32).mul_(1 / 127.5).sub_(1.0)
+    return images.float().mul_(1 / 127.5).sub_(1.0)
 
 
 def to_uint8(images: Tensor) -> Tensor:
     """Float in [-1, 1] to uint8 0..255, rounded to the nearest, any shape; values outside are clipped."""
-    return images.float().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    return images.float().add(1.0).mul_(127.5).round_().clamp_(0, 255).byte()
 
 
 def resize(image: np.ndarray, size: int, resize_filter: str) -> np.ndarray:

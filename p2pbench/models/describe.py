@@ -64,9 +64,7 @@ def layer_rows(network: nn.Module, shape: tuple[int, int, int]) -> list[LayerRow
         nonlocal before
         flops = counter.get_total_flops()
         parameters = sum(p.numel() for p in module.parameters())
-        rows.append(
-            LayerRow(names[module], _kind(module), tuple(output.shape[1:]), parameters, flops - before)
-        )
+        rows.append(LayerRow(names[module], _kind(module), tuple(output.shape[1:]), parameters, flops - before))
         before = flops
 
     network = network.to("meta").eval()

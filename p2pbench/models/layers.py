@@ -24,8 +24,5 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
 
 def convolution_biases(network: nn.Module) -> list[nn.Parameter]:
     """The biases of all convolutions: what Lua's release sets to zero before each update."""
-    return [
-        module.bias
-        for module in network.modules()
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.bias is not None
-    ]
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
+    return [module.bias for module in convolutions if isinstance(module.bias, nn.Parameter)]

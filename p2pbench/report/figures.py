@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 
@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.lines import Line2D
 from PIL import Image
 
 from p2pbench.files import atomic
@@ -21,7 +22,13 @@ from p2pbench.scoring.metrics import METRICS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-STYLE = {"axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 100, "savefig.dpi": 200, "font.size": 9}
+STYLE: dict[str, Any] = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "font.size": 9,
+}
 MARKERS = "osD^vPX*<>"
 
 
@@ -34,7 +41,8 @@ def palette(study: StudyRecord) -> dict[str, tuple[float, float, float]]:
 def write_figures(study: StudyRecord, folder: Path) -> dict[str, Path]:
     """Draw what the records allow into ``folder``; returns the file of each figure by its name."""
     written = {}
-    with plt.rc_context({**sns.axes_style("whitegrid", rc={"grid.color": ".9"}), **STYLE}):
+    style: Any = {**sns.axes_style("whitegrid", rc={"grid.color": ".9"}), **STYLE}
+    with plt.rc_context(style):
         for name, draw in (("scores", draw_scores), ("losses", draw_losses), ("samples", draw_samples)):
             figure = draw(study)
             if figure is None:
@@ -50,9 +58,7 @@ def write_figures(study: StudyRecord, folder: Path) -> dict[str, Path]:
 
 def draw_scores(study: StudyRecord) -> Figure | None:
     """A panel a score: each variant's mean with its interval over test images, the baseline as a line."""
-    metrics = [
-        m for m in study.metrics if any(summarise(study, v, m).value is not None for v in study.variants)
-    ]
+    metrics = [m for m in study.metrics if any(summarise(study, v, m).value is not None for v in study.variants)]
     if not metrics:
         return None
     colours = palette(study)
@@ -70,7 +76,9 @@ def draw_scores(study: StudyRecord) -> Figure | None:
             if variant == study.about["baseline"]:
                 axis.axvline(s.value, color=".6", lw=1, ls="--", zorder=1)
             if s.low is not None and s.high is not None:
-                axis.plot([s.low, s.high], [position] * 2, color=colours[variant], lw=2, solid_capstyle="butt", zorder=2)
+                axis.plot(
+                    [s.low, s.high], [position] * 2, color=colours[variant], lw=2, solid_capstyle="butt", zorder=2
+                )
             axis.plot(s.value, position, MARKERS[position % len(MARKERS)], color=colours[variant], ms=6, zorder=3)
         axis.set_title(heading(metric), fontsize=9)
         axis.set_xlabel(METRICS[metric].unit, fontsize=8)
@@ -106,8 +114,10 @@ def draw_losses(study: StudyRecord) -> Figure | None:
         axis.set(title=title, xlabel="step", ylabel="")
         axis.title.set_fontsize(9)
         axis.set_ylim(bottom=0)
-    handles = [plt.Line2D([], [], color=colour, label=variant) for variant, colour in palette(study).items()]
-    figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(5, len(handles)), frameon=False)
+    handles = [Line2D([], [], color=colour, label=variant) for variant, colour in palette(study).items()]
+    figure.legend(
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(5, len(handles)), frameon=False
+    )
     figure.tight_layout()
     return figure
 

@@ -10,7 +10,18 @@ from typing import Any
 from p2pbench.files import write_text
 from p2pbench.report.paper import TABLES
 from p2pbench.report.tables import (
-    StudyRecord, heading, long, notes, paper_note, printed, published, read_study, summarise, to_latex, to_markdown, wide,
+    StudyRecord,
+    heading,
+    long,
+    notes,
+    paper_note,
+    printed,
+    published,
+    read_study,
+    summarise,
+    to_latex,
+    to_markdown,
+    wide,
 )  # fmt: skip
 from p2pbench.study.store import Store
 
@@ -99,7 +110,9 @@ def _machines(study: StudyRecord) -> list[dict[str, Any]]:
     """Each machine and set of versions that cells ran on, once."""
     found: list[dict[str, Any]] = []
     for cell in study.cells:
-        about = {key: cell.status[key] for key in ("machine", "versions", "threads") if key in cell.status}
+        about: dict[str, Any] = {
+            key: cell.status[key] for key in ("machine", "versions", "threads") if key in cell.status
+        }
         if about and about not in found:
             found.append(about)
     return found

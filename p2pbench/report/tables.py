@@ -78,7 +78,8 @@ def _read_cell(run: RunFolder, cell: Mapping[str, Any]) -> CellRecord:
 
 def _read_csv(path: Any, **options: Any) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, **options)
+        frame: pd.DataFrame = pd.read_csv(path, **options)
+        return frame
     except (OSError, ValueError):  # pandas' own errors are ValueErrors
         return pd.DataFrame()
 
@@ -106,7 +107,7 @@ class Summary:
 
 
 def summarise(study: StudyRecord, variant: str, metric: str) -> Summary:
-    """The score ``metric`` of ``variant``: its mean over seeds, and the interval over images of the seeds' mean image."""
+    """The score ``metric`` of ``variant``: its mean over seeds, with the interval over images of the seeds' mean."""
     cells = [cell for cell in study.of(variant) if cell.scores.get(metric, {}).get("state") == "measured"]
     if not cells:
         reasons = [cell.scores[metric].get("reason") for cell in study.of(variant) if metric in cell.scores]
@@ -126,9 +127,7 @@ def summarise(study: StudyRecord, variant: str, metric: str) -> Summary:
         )
         if reference is not None and reference.index.equals(images.index):
             difference = paired_difference(images.to_numpy(), reference.to_numpy())
-    return Summary(
-        float(values.mean()), estimate.low, estimate.high, seed_sd, difference, len(values), n_images, None
-    )
+    return Summary(float(values.mean()), estimate.low, estimate.high, seed_sd, difference, len(values), n_images, None)
 
 
 def _mean_over_seeds(cells: list[CellRecord], metric: str) -> pd.Series | None:
@@ -247,7 +246,9 @@ def notes(study: StudyRecord) -> list[str]:
     intervals = "Brackets: 95 % Student t interval over test images of the seeds' mean."
     found.append(intervals)
     if len(seeds) == 1:
-        found.append("One seed: the variance of training is not assessed; another seed may order the variants otherwise.")
+        found.append(
+            "One seed: the variance of training is not assessed; another seed may order the variants otherwise."
+        )
     found.append(
         "*: the paired difference to the baseline, over the same test images, has a 95 % interval without zero "
         "(not corrected for the number of variants)."

@@ -32,7 +32,7 @@ class _Images:
     def __getitem__(self, index: int) -> Tensor:
         import torch
 
-        return torch.from_numpy(np.ascontiguousarray(self.images[index].transpose(2, 0, 1)))
+        return torch.from_numpy(np.array(self.images[index].transpose(2, 0, 1), order="C"))
 
 
 def kid_subset_size(n: int) -> int:

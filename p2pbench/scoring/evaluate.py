@@ -82,7 +82,9 @@ def evaluate(
             continue
         per_image[name] = measure(fakes, targets)
         scores[name] = _over_images(name, per_image[name], {**own, **common})
-    scores |= _over_set(fakes, targets, [m for m in metrics if not METRICS[m].per_image], weights_dir, fetch, device, common)
+    scores |= _over_set(
+        fakes, targets, [m for m in metrics if not METRICS[m].per_image], weights_dir, fetch, device, common
+    )
     return Scores(len(fakes), {name: scores[name] for name in metrics}, list(names), per_image)
 
 

@@ -36,9 +36,7 @@ def l1(fakes: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 def psnr(fakes: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Peak signal-to-noise ratio, 10 log10(255² / MSE), in dB; infinite for identical images."""
-    errors = np.stack(
-        [((f.astype(np.float64) - t) ** 2).mean() for f, t in zip(fakes, targets, strict=True)]
-    )
+    errors = np.stack([((f.astype(np.float64) - t) ** 2).mean() for f, t in zip(fakes, targets, strict=True)])
     with np.errstate(divide="ignore"):
         return np.asarray(10.0 * np.log10(255.0**2 / errors))
 
@@ -73,7 +71,7 @@ def build_lpips(net: str, path: Path, device: str = "cpu") -> PairedMetric:
         with torch.inference_mode():
             for start in range(0, len(fakes), 8):
                 pair = [
-                    to_network(torch.from_numpy(np.ascontiguousarray(images[start : start + 8])).to(device))
+                    to_network(torch.from_numpy(np.array(images[start : start + 8])).to(device))
                     for images in (fakes, targets)
                 ]
                 values.append(model(*(images.permute(0, 3, 1, 2) for images in pair)).flatten().double().cpu())

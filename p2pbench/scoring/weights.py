@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +71,7 @@ def search_path(weights_dir: Path | None) -> list[Path]:
     folders = [weights_dir] if weights_dir else []
     if named := os.environ.get("P2PBENCH_WEIGHTS"):
         folders.append(Path(named).expanduser())
-    torch_home = os.environ.get("TORCH_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch")
+    torch_home = os.environ.get("TORCH_HOME") or f"{os.environ.get('XDG_CACHE_HOME', '~/.cache')}/torch"
     return [*folders, Path(torch_home).expanduser() / "hub" / "checkpoints", home() / "weights"]
 
 
@@ -168,7 +169,9 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     import torch
 
     try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on odd pickles, which are refused anyway
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
         raise WeightsError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from None
     if not isinstance(tensors, dict) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):

@@ -10,23 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
+from p2pbench import yaml12
 from p2pbench.bench.machine import describe_machine, versions
 from p2pbench.config import RunConfig, from_mapping, run_id
-from p2pbench.data.cache import DataSet, decoded, open_dataset
-from p2pbench.errors import ConfigError, DataError, WeightsError
+from p2pbench.data.cache import decoded
+from p2pbench.data.dataset import DataSet, open_dataset
+from p2pbench.errors import ConfigError, WeightsError
 from p2pbench.files import sha256_of, write_json, write_text
 from p2pbench.models import build_generator
 from p2pbench.scoring.evaluate import Scores, evaluate
+from p2pbench.study.estimate import cost_key
 from p2pbench.study.samples import N_SHEET, N_TEST, save_png, spread, test_sample, write_sheet
 from p2pbench.study.store import RunFolder
 from p2pbench.training.checkpoint import save_generator
 from p2pbench.training.engine import Engine, prepare
 from p2pbench.training.loop import Reporter, train
 from p2pbench.translation import translate
-from p2pbench import yaml12
 
 INFERENCE = "paper: dropout on, each image normalised by its own statistics"
 
@@ -42,11 +43,17 @@ class Watcher:
     stop: Callable[[], bool]
 
 
-def run_cell(config: RunConfig, run: RunFolder, watcher: Watcher, *, threads: int, weights_dir: Path | None) -> None:
+def run_cell(
+    config: RunConfig, run: RunFolder, watcher: Watcher, *, threads: int, weights_dir: Path | None, fetch: bool
+) -> None:
     """Train, score and record the run of ``config`` in the folder ``run``.
 
     A finished run gets only the scores it lacks; an unfinished one goes on from its checkpoint. Anything raised is for
     the caller to record.
+
+    Args:
+        threads: CPU threads, unless the configuration or an earlier sitting of this run says otherwise.
+        fetch: whether pretrained networks that are not here may be fetched.
     """
     watcher.stage("data")
     dataset = open_dataset(config.data)
@@ -64,7 +71,7 @@ def run_cell(config: RunConfig, run: RunFolder, watcher: Watcher, *, threads: in
             run.write_config(config)
             _train(config, dataset, identity, run, engine, watcher)
         watcher.stage("score")
-        _score(config, dataset, run, engine, weights_dir)
+        _score(config, dataset, run, engine, weights_dir, fetch)
         run.set_status("finished", finished=_now())
         if not config.training.keep_checkpoints:
             shutil.rmtree(run.checkpoint, ignore_errors=True)
@@ -105,12 +112,15 @@ def _train(
             "seconds_per_step": trained.seconds / trained.steps,
             "peak_memory_bytes": trained.peak_memory_bytes,
             "generator_parameters": sum(p.numel() for p in trained.generator.parameters()),
+            "cost_key": cost_key(config),
             "generator_sha256": sha256_of(run.generator_file),
         },
     )
 
 
-def _score(config: RunConfig, dataset: DataSet, run: RunFolder, engine: Engine, weights_dir: Path | None) -> None:
+def _score(
+    config: RunConfig, dataset: DataSet, run: RunFolder, engine: Engine, weights_dir: Path | None, fetch: bool
+) -> None:
     """Measure the scores that the run lacks, and add them to those it has."""
     wanted = run.missing_scores(config, weights_dir)
     if not wanted:
@@ -125,7 +135,8 @@ def _score(config: RunConfig, dataset: DataSet, run: RunFolder, engine: Engine, 
     record_scores(
         run,
         evaluate(
-            outputs, targets, dataset.names["test"], wanted, weights_dir=weights_dir, device=str(engine.device),
+            outputs, targets, dataset.names["test"], wanted,
+            weights_dir=weights_dir, fetch=fetch, device=str(engine.device),
             settings=inference_settings(config),
         ),
     )  # fmt: skip

@@ -9,10 +9,19 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
-from p2pbench.study.local import Event
+from p2pbench.study.local import ENDS, Event
 
 STAGES = {"data": "pairs", "train": "steps", "score": "scoring"}
 
@@ -56,8 +65,8 @@ def counted(console: Console, description: str, unit: str) -> Iterator[Callable[
     """A single bar, or plain lines at each tenth; yields what to call with (done, in all)."""
     if console.is_terminal:
         with progress_bar(console) as progress:
-            task = progress.add_task(description, total=None)
-            yield lambda done, total: progress.update(task, completed=done, total=total)
+            task = progress.add_task(description, total=None, visible=False)
+            yield lambda done, total: progress.update(task, completed=done, total=total, visible=True)
         return
     tenth, total_before = -1, -1
     start = time.monotonic()
@@ -85,7 +94,9 @@ class _Bars:
         if event.kind == "started":
             self.tasks[name] = self.progress.add_task(f"{escape(label)} · starting", total=None)
         elif event.kind == "stage":
-            self.progress.reset(self.tasks[name], description=f"{escape(label)} · {STAGES[event.about['stage']]}", total=None)
+            self.progress.reset(
+                self.tasks[name], description=f"{escape(label)} · {STAGES[event.about['stage']]}", total=None
+            )
         elif event.kind == "progress":
             self.progress.update(self.tasks[name], completed=event.about["done"], total=event.about["total"])
         else:
@@ -120,9 +131,11 @@ class _Lines:
                 self._line(f"{label}: step {done}/{total}, {rate:.1f} steps/s, {left:.0f} s left")
         elif event.kind == "started":
             self._line(f"{label}: started")
-        elif event.kind in ("finished", "failed", "interrupted"):
+        elif event.kind in ENDS:
             self.n_ended += 1
-            self.console.print(f"({self.n_ended}/{self.n_todo}) {summary(event)}", markup=True, highlight=False, soft_wrap=True)
+            self.console.print(
+                f"({self.n_ended}/{self.n_todo}) {summary(event)}", markup=True, highlight=False, soft_wrap=True
+            )
 
     def _line(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from p2pbench.config import DISCRIMINATOR_STRIDES, GENERATOR_NAMES, RunConfig, from_mapping
-from p2pbench.data.cache import open_dataset
+from p2pbench.config import DISCRIMINATOR_STRIDES, GENERATOR_NAMES, RunConfig
+from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import P2PBenchError
 from p2pbench.study.grid import Study
 from p2pbench.study.store import RunFolder, Store
-from p2pbench import yaml12
 
 FLOAT_BYTES = 4
 
@@ -50,7 +50,7 @@ def estimate(study: Study, store: Store, jobs: int) -> Estimate:
     kept: int | None = 0
     working: int | None = 0
     for config in todo.values():
-        seen = past.get(_cost_key(config))
+        seen = past.get(cost_key(config))
         steps = _steps(config)
         seconds = seconds + seen[0] * steps if seen and steps and seconds is not None else None
         memory = max(memory, seen[1]) if seen and memory is not None else None
@@ -100,7 +100,7 @@ def discriminator_parameters(config: RunConfig) -> int | None:
     ndf = config.discriminator.ndf
     if n_layers == 0:
         return channels * ndf + ndf + ndf * 2 * ndf + 2 * ndf * 3 + (2 * ndf + 1 if biased else 0)
-    widths = [channels, *(ndf * min(2**level, 8) for level in range(n_layers + 1))]
+    widths: list[int] = [channels, *(ndf * min(2**level, 8) for level in range(n_layers + 1))]
     total = 16 * widths[-1] + 1
     for level, (before, after) in enumerate(pairwise(widths)):
         total += 16 * before * after + (after if biased or level == 0 else 0) + (2 * after if level else 0)
@@ -115,8 +115,8 @@ def _steps(config: RunConfig) -> int | None:
     return config.training.epochs * (pairs // config.training.batch_size)
 
 
-def _cost_key(config: RunConfig) -> str:
-    """What decides the time of a step."""
+def cost_key(config: RunConfig) -> str:
+    """A hash of what decides the time of a step; runs record it, so that plans can look for runs like theirs."""
     training = config.training
     parts: Mapping[str, Any] = {
         "generator": config.generator.model_dump(),
@@ -125,23 +125,23 @@ def _cost_key(config: RunConfig) -> str:
         "training": [training.batch_size, training.precision, training.bias_rule, training.device],
         "size": config.data.crop_size,
     }
-    return json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _past_costs(store: Store) -> dict[str, tuple[float, int]]:
     """Seconds per step and peak memory of finished runs, by what decides them; the newest counts."""
     found: dict[str, tuple[str, float, int]] = {}
     for path in store.root.glob("cells/*/status.json"):
-        run = RunFolder(path.parent)
-        status = run.status()
-        training = status.get("training")
-        if not isinstance(training, dict):
-            continue
+        status = RunFolder(path.parent).status()
         try:
-            config = from_mapping(yaml12.read(run.config_file), str(run.config_file))
-            cost = (str(status.get("finished")), float(training["seconds_per_step"]), int(training["peak_memory_bytes"]))
-        except (P2PBenchError, KeyError, TypeError, ValueError, AttributeError):
+            training = status["training"]
+            cost = (
+                str(status.get("finished")),
+                float(training["seconds_per_step"]),
+                int(training["peak_memory_bytes"]),
+            )
+            key = str(training["cost_key"])
+        except (KeyError, TypeError, ValueError):
             continue
-        key = _cost_key(config)
         found[key] = max(found.get(key, cost), cost)
     return {key: (seconds, memory) for key, (_, seconds, memory) in found.items()}

@@ -24,7 +24,7 @@ from p2pbench.config import (
     resolve,
     run_id,
 )
-from p2pbench.data.cache import open_dataset
+from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import ConfigError, DataError, unknown
 
 COMPONENTS: dict[str, Iterable[str]] = {
@@ -163,7 +163,7 @@ def build_study(
             cells.append(Cell(label, labels, seed, resolved.config, resolved.origin, name))
     if not cells:
         raise ConfigError(f"{question.file}: exclude takes every variant out; there is nothing to run")
-    name = question.name if fixed.name == question.protocol else f"{question.name}@{fixed.name}"
+    name = question.name if fixed.name == Path(question.protocol).stem else f"{question.name}@{fixed.name}"
     return Study(name, question, fixed, cells, _baseline_of(question), missing)
 
 

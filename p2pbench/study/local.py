@@ -17,7 +17,6 @@ from typing import Any
 from p2pbench.study.grid import Cell
 from p2pbench.study.store import Store, plain
 
-
 ENDS = ("finished", "failed", "interrupted")
 """The kinds of a cell's last event."""
 
@@ -28,7 +27,7 @@ def available_cores() -> int:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a cell: ``started``, ``stage``, ``progress``, ``finished``, ``failed``, ``interrupted``."""
+    """Something that happened to a cell: ``started``, ``stage``, ``progress``, or one of ``ENDS``."""
 
     cell: Cell
     kind: str

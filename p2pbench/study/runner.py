@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from p2pbench.errors import P2PBenchError
+from rich.console import Console
+from rich.markup import escape
+
+from p2pbench.data.dataset import open_dataset
+from p2pbench.errors import P2PBenchError, WeightsError
+from p2pbench.scoring import weights
+from p2pbench.scoring.metrics import METRICS
+from p2pbench.study.display import counted
 from p2pbench.study.grid import Cell, Study
 from p2pbench.study.local import ENDS, Event, LocalExecutor
 from p2pbench.study.store import Store
@@ -16,7 +24,7 @@ from p2pbench.study.store import Store
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one cell of a study stands: ``trained``, ``scored``, ``skipped``, ``failed``, ``interrupted`` or ``not run``."""
+    """How one cell stands: ``trained``, ``scored``, ``skipped``, ``failed``, ``interrupted`` or ``not run``."""
 
     cell: Cell
     state: str
@@ -24,12 +32,13 @@ class Outcome:
 
 
 def outcomes_json(study: Study, outcomes: list[Outcome]) -> dict[str, Any]:
-    """The documented JSON of ``ablate``."""
+    """The documented JSON of ``ablate``; ``scored`` are those of the skipped that got scores they lacked."""
     count = {state: sum(o.state == state for o in outcomes) for state in ("trained", "scored", "skipped", "failed")}
     return {
         "study": study.name,
         "trained": count["trained"],
         "skipped": count["skipped"] + count["scored"],
+        "scored": count["scored"],
         "failed": count["failed"],
         "cells": [
             {
@@ -63,8 +72,7 @@ def run_study(
     todo: dict[str, Cell] = {}
     for cell in study.cells:
         assert cell.run_id is not None
-        run = store.run(cell.run_id)
-        if run.finished() and not run.missing_scores(cell.config, weights_dir):
+        if _complete(cell, store, weights_dir):
             by_id[cell.run_id] = Outcome(cell, "skipped")
         else:
             todo.setdefault(cell.run_id, cell)  # two variants may stand for the same training: it is done once
@@ -94,18 +102,47 @@ def run_study(
         for number, handler in before.items():
             signal.signal(number, handler)
     outcomes = [
-        Outcome(cell, found.state, found.reason)
-        if (found := by_id.get(str(cell.run_id)))
-        else Outcome(cell, "not run")
+        Outcome(cell, found.state, found.reason) if (found := by_id.get(str(cell.run_id))) else Outcome(cell, "not run")
         for cell in study.cells
     ]
     return outcomes, interrupts > 0
 
 
+def prepare(study: Study, store: Store, *, weights_dir: Path | None, console: Console) -> None:
+    """Do once, before any cell starts, what all of them need: decode the pairs, fetch pretrained networks.
+
+    Raises:
+        DataError: an image cannot be read, or the two of a pair differ in size. No cell has been touched then.
+    """
+    from p2pbench.data.cache import decoded
+
+    todo = [c for c in study.cells if not _complete(c, store, weights_dir)]
+    for data in dict.fromkeys(cell.config.data for cell in todo):
+        dataset = open_dataset(data)
+        for split in dataset.names:
+            with counted(console, f"decode {split}", "pairs") as progress:
+                decoded(dataset, split, progress)
+    nets = dict.fromkeys(METRICS[m].net for cell in todo for m in cell.config.scoring.metrics)
+    for net in filter(None, nets):
+        if weights.locate(net, weights_dir) is None:
+            console.print(f"fetching {weights.NETS[net].about}, {weights.NETS[net].megabytes} MB", highlight=False)
+        try:
+            weights.obtain(net, weights_dir)
+        except WeightsError as error:
+            scores = ", ".join(name for name, metric in METRICS.items() if metric.net == net)
+            console.print(
+                f"[yellow]not measured:[/yellow] {scores}: {escape(str(error))}", soft_wrap=True, highlight=False
+            )
+
+
+def _complete(cell: Cell, store: Store, weights_dir: Path | None) -> bool:
+    """Whether ``store`` holds the cell trained, and scored as far as it can be here."""
+    run = store.run(str(cell.run_id))
+    return run.finished() and not run.missing_scores(cell.config, weights_dir)
+
+
 def _record_death(store: Store, event: Event) -> None:
     """A worker that was killed could not record it; its checkpoint is still there."""
     assert event.cell.run_id is not None
-    try:
+    with contextlib.suppress(P2PBenchError):  # where the folder cannot be written, the outcome is still told
         store.run(event.cell.run_id).set_status(event.kind, event.about["reason"])
-    except P2PBenchError:
-        pass  # the folder cannot be written: the outcome is still told

@@ -14,7 +14,7 @@ N_TEST = 8
 
 
 def spread(n: int, count: int) -> list[int]:
-    """``count`` of the positions 0..n-1 (all, where there are fewer), evenly spread: the rule by which samples are chosen."""
+    """``count`` of the positions 0..n-1, evenly spread; all where there are fewer. The rule that chooses samples."""
     return sorted({int(position) for position in np.linspace(0, n - 1, min(n, count)).round()})
 
 

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from p2pbench import yaml12
 from p2pbench.config import Layer, RunConfig, flatten, parse_set, resolve, run_id
-from p2pbench.data.cache import decoded, open_dataset
+from p2pbench.data.cache import decoded
+from p2pbench.data.dataset import open_dataset
 from p2pbench.data.pairs import image_files, read_image
 from p2pbench.errors import ConfigError, DataError, P2PBenchError, unknown
 from p2pbench.scoring.metrics import METRICS
@@ -49,7 +50,8 @@ def train_one(
     stop = Stop()
     with counted(console, "train", "steps") as progress, stopping_on_signals(stop):
         try:
-            run_cell(settings, run, Watcher(stop.enter, progress, stop), threads=available_cores(), weights_dir=weights_dir)
+            watcher = Watcher(stop.enter, progress, stop)
+            run_cell(settings, run, watcher, threads=available_cores(), weights_dir=weights_dir, fetch=True)
         except P2PBenchError as error:
             if run.status().get("state") == "running":
                 run.set_status("interrupted" if stop.asked else "failed", str(error))
@@ -82,7 +84,9 @@ def score_run(model: str, runs: Path, metrics: Sequence[str] | None, weights_dir
     run = Store(runs).find_run(model)
     config = load_config(run)
     names = _metrics(metrics) if metrics else list(config.scoring.metrics)
-    engine = prepare(config.training, config.training.threads or int(run.status().get("threads", 0)) or available_cores())
+    engine = prepare(
+        config.training, config.training.threads or int(run.status().get("threads", 0)) or available_cores()
+    )
     generator = load_generator(run).to(engine.device)
     dataset = open_dataset(config.data)
     test = decoded(dataset, "test")

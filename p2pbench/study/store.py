@@ -17,8 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from p2pbench import yaml12
 from p2pbench.config import RunConfig
 from p2pbench.errors import ConfigError, StorageError
@@ -26,6 +24,7 @@ from p2pbench.files import write_json, write_text
 from p2pbench.study.grid import Study
 
 SCHEMA_VERSION = 1
+LOCK_SECONDS = 5.0
 STATES = ("running", "interrupted", "failed", "finished")
 
 
@@ -75,12 +74,16 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Hold the run; the kernel lets go of it when the process ends, however it ends.
 
+        Waits a little: the workers of a parent that was just killed need a moment to end.
+
         Raises:
             StorageError: another process has it.
         """
+        from filelock import FileLock, Timeout
+
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / "lock", timeout=0)
+            lock = FileLock(self.path / "lock", timeout=LOCK_SECONDS)
             lock.acquire()
         except Timeout:
             raise StorageError(f"{self.path} is in use by another p2pbench process; wait for it or stop it") from None
@@ -119,9 +122,9 @@ class RunFolder:
         missing = []
         for name in config.scoring.metrics:
             net = METRICS[name].net
-            if name not in scores:
-                missing.append(name)
-            elif scores[name].get("state") != "measured" and net is not None and locate(net, weights_dir) is not None:
+            if name not in scores or (
+                scores[name].get("state") != "measured" and net is not None and locate(net, weights_dir) is not None
+            ):
                 missing.append(name)
         return missing
 
@@ -152,7 +155,13 @@ class Store:
             "baseline": study.baseline,
             "factors": {factor: [level.label for level in levels] for factor, levels in study.grid.factors.items()},
             "cells": [
-                {"run_id": c.run_id, "variant": c.variant, "levels": c.levels, "seed": c.seed, "config": plain(c.config)}
+                {
+                    "run_id": c.run_id,
+                    "variant": c.variant,
+                    "levels": c.levels,
+                    "seed": c.seed,
+                    "config": plain(c.config),
+                }
                 for c in study.cells
             ],
         }

@@ -1,8 +1,8 @@
 """A worker process: carries out one cell and tells its parent how it goes.
 
-Started as ``python -m p2pbench.study.worker``. The job comes as one JSON line on standard input, which then stays open:
-its end means that the parent is gone, however it went, and the worker ends at once. Events go to standard output, a JSON
-line each; everything else that is printed goes to the run's log.txt.
+Started as ``python -m p2pbench.study.worker``. The job comes as one JSON line on standard input, which then stays
+open: its end means that the parent is gone, however it went, and the worker ends at once. Events go to standard output,
+a JSON line each; everything else that is printed goes to the run's log.txt.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _carry_out(job: dict[str, Any], run: RunFolder, stop: Stop, send: Any) -> No
 
     config = from_mapping(job["config"], "the job")
     weights_dir = Path(job["weights_dir"]) if job["weights_dir"] else None
-    run_cell(config, run, Watcher(stage, progress, stop), threads=job["threads"], weights_dir=weights_dir)
+    run_cell(config, run, Watcher(stage, progress, stop), threads=job["threads"], weights_dir=weights_dir, fetch=False)
 
 
 def _record(run: RunFolder, state: str, reason: str) -> None:

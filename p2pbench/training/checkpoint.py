@@ -103,7 +103,7 @@ def _network_state(networks: Networks) -> dict[str, Tensor]:
 
 
 def _optimiser_state(optimisers: Optimisers) -> dict[str, Tensor]:
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for name, optimiser in (("generator", optimisers.generator), ("discriminator", optimisers.discriminator)):
         if optimiser is None:
             continue

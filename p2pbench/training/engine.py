@@ -30,7 +30,7 @@ def prepare(training: TrainingConfig, threads: int) -> Engine:
     Raises:
         ConfigError: a device that is not here, or a precision that it does not have.
     """
-    device = torch.device(_available(training.device))
+    device = torch.device(available_device(training.device))
     if training.precision == "tf32" and device.type != "cuda":
         raise ConfigError(f"training.precision is tf32, which needs CUDA; on {device.type} use fp32 or bf16")
     if training.precision == "bf16" and device.type == "mps":
@@ -47,7 +47,8 @@ def prepare(training: TrainingConfig, threads: int) -> Engine:
     return Engine(device, layout, threads)
 
 
-def _available(device: str) -> str:
+def available_device(device: str) -> str:
+    """``device``, or for ``auto`` the best one here. Raises :class:`ConfigError` if it is not here."""
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if device == "auto":
         return "cuda" if cuda else "mps" if mps else "cpu"

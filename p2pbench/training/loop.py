@@ -133,7 +133,11 @@ def check_finite(losses: Tensor, n_done: int) -> None:
     bad = (~torch.isfinite(losses)).any(dim=1).nonzero()
     if len(bad):
         step = n_done - len(losses) + int(bad[0]) + 1
-        names = [name for name, value in zip(LOSS_NAMES, losses[int(bad[0])].tolist(), strict=True) if not math.isfinite(value)]
+        names = [
+            name
+            for name, value in zip(LOSS_NAMES, losses[int(bad[0])].tolist(), strict=True)
+            if not math.isfinite(value)
+        ]
         raise TrainingError(
             f"{' and '.join(names)} of step {step} is not finite: training has diverged; "
             "try a lower training.learning_rate, or precision fp32"

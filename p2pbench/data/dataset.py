@@ -1,0 +1,35 @@
+"""A data set: which pairs a configuration names, and a key of their content. Imports neither torch nor numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from p2pbench.config import DataConfig
+from p2pbench.data import builtin, pairs
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """The pairs that a :class:`DataConfig` names: found and checked for mates, not yet decoded."""
+
+    config: DataConfig
+    key: str
+    """A hash of the content of all splits."""
+    names: Mapping[str, list[str]]
+    """For each split the names of its pairs, in their order."""
+    found: Mapping[str, list[pairs.Pair]] | None
+    """The files, or None for a built-in."""
+
+
+def open_dataset(config: DataConfig) -> DataSet:
+    """Find the pairs of ``config.source`` and hash their content. Decodes nothing and imports no torch.
+
+    Raises:
+        DataError: there is no such source, no pairs in it, or an image without its mate.
+    """
+    if config.source == "photos":
+        return DataSet(config, builtin.photos_key(config.condition), builtin.photos_names(), None)
+    found = pairs.find_pairs(pairs.find_folder(config.source))
+    names = {split: [pair.name for pair in split_pairs] for split, split_pairs in found.items()}
+    return DataSet(config, pairs.content_key(found), names, found)

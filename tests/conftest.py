@@ -1,0 +1,87 @@
+"""What tests share: a home of their own, a tiny configuration, tiny pairs on disk, the real files where present."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from PIL import Image
+from study_workplace import PROTOCOL, Workplace
+
+from p2pbench.config import Layer, RunConfig, resolve
+
+settings.register_profile("default", deadline=None, max_examples=30)
+settings.load_profile("default")
+
+TINY: dict[str, Any] = {
+    "data.load_size": 18,
+    "data.crop_size": 16,
+    "generator.ngf": 4,
+    "discriminator.ndf": 4,
+    "discriminator.name": "patch16",
+    "training.epochs": 2,
+    "training.threads": 1,
+    "training.log_every": 2,
+    "scoring.metrics": ["l1", "psnr", "ssim"],
+}
+"""Settings under which a run takes a second: 16x16 images, four channels."""
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees or changes the user's caches and weights."""
+    monkeypatch.setenv("P2PBENCH_HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("torch")))
+    monkeypatch.delenv("P2PBENCH_WEIGHTS", raising=False)
+
+
+@pytest.fixture
+def tiny() -> Callable[..., RunConfig]:
+    """Builds a tiny configuration; keyword arguments are settings with ``__`` for the dot."""
+
+    def build(**changes: Any) -> RunConfig:
+        return resolve(
+            [Layer("tiny", TINY), Layer("test", {k.replace("__", "."): v for k, v in changes.items()})]
+        ).config
+
+    return build
+
+
+@pytest.fixture
+def pairs_folder(tmp_path: Path) -> Path:
+    """Six training and three test pairs, side by side, 20x20: B is A's negative, so there is something to learn."""
+    return write_pairs(tmp_path / "pairs", {"train": 6, "test": 3})
+
+
+def write_pairs(root: Path, splits: dict[str, int], size: int = 20) -> Path:
+    random = np.random.default_rng(0)
+    for split, count in splits.items():
+        (root / split).mkdir(parents=True)
+        for index in range(count):
+            a = random.integers(0, 256, (size // 4, size // 4, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
+            Image.fromarray(np.concatenate([a, 255 - a], axis=1)).save(root / split / f"{index:03d}.png")
+    return root
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder with the real facades and LPIPS backbones; skips where it is not."""
+    folder = Path(os.environ.get("P2PBENCH_SHARED", Path(__file__).parents[2] / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip("needs the shared data and weights: set P2PBENCH_SHARED")
+    return folder
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, pairs_folder: Path) -> Workplace:
+    (tmp_path / "tiny.yaml").write_text(PROTOCOL.format(source=pairs_folder))
+    (tmp_path / "two.yaml").write_text(
+        "question: Does D matter?\nprotocol: tiny.yaml\nbaseline: {objective: l1+cgan}\n"
+        "factors: {objective: [l1, l1+cgan]}\n"
+    )
+    return Workplace(tmp_path, dict(os.environ))

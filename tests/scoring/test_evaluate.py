@@ -1,0 +1,88 @@
+"""Every score that can be measured, a reason for every other one, and no number that lies."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from p2pbench.config import METRICS as CONFIG_METRICS
+from p2pbench.scoring import weights
+from p2pbench.scoring.evaluate import evaluate
+from p2pbench.scoring.metrics import METRICS, Score
+
+OFFLINE = {"fetch": False}
+
+
+def images(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, 16, 16, 3), dtype=np.uint8)
+
+
+def test_a_score_says_all_that_is_documented() -> None:
+    found = evaluate(images(4), images(4, 1), list("abcd"), ["l1", "ssim"], fetch=False, settings={"inference": "x"})
+    document = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert document["n"] == 4
+    for name in ("l1", "ssim"):
+        score = document["scores"][name]
+        assert set(score) >= {"value", "low", "high", "n", "unit", "better", "settings", "state", "reason"}
+        assert score["state"] == "measured"
+        assert score["low"] < score["value"] < score["high"]
+        assert score["settings"]["inference"] == "x"
+    assert document["scores"]["ssim"]["settings"]["sigma"] == 1.5
+    rows = found.to_csv().splitlines()
+    assert rows[0] == "image,l1,ssim"
+    assert len(rows) == 5
+    assert np.mean([float(row.split(",")[1]) for row in rows[1:]]) == pytest.approx(document["scores"]["l1"]["value"])
+
+
+def test_without_weights_the_rest_goes_on_and_says_why() -> None:
+    found = evaluate(images(3), images(3, 1), list("abc"), list(METRICS), fetch=False)
+    assert list(found.scores) == list(METRICS)
+    for name, score in found.scores.items():
+        if METRICS[name].net is None:
+            assert score.state == "measured"
+        else:
+            assert score.state == "not measured"
+            assert score.value is None
+            assert "--weights-dir" in str(score.reason)
+
+
+def test_identical_images_have_no_psnr_and_say_so() -> None:
+    same = images(3)
+    found = evaluate(same, same, list("abc"), ["l1", "psnr", "ssim"])
+    assert found.scores["psnr"].value is None
+    assert found.scores["psnr"].reason == "3 of 3 images are identical to their targets"
+    assert found.scores["l1"].value == 0.0
+    assert found.scores["ssim"].value == 1.0
+    assert found.to_csv().splitlines()[1] == "a,0.0,,1.0"
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_one_image_has_a_value_but_no_interval() -> None:
+    found = evaluate(images(1), images(1, 1), ["a"], ["l1", "fid"], fetch=False)
+    assert found.scores["l1"].value is not None
+    assert found.scores["l1"].low is None
+    assert found.scores["l1"].reason == "one image has no interval"
+    assert found.scores["fid"].reason == "needs two images or more"
+
+
+@pytest.mark.parametrize("fake", [images(2)[:, :8], images(3), images(2).astype(np.float32)])
+def test_images_of_another_kind_are_refused(fake: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="uint8 images of one shape"):
+        evaluate(fake, images(2), ["a", "b"], ["l1"])
+
+
+def test_scores_do_not_depend_on_the_order_of_images() -> None:
+    a, b = images(6), images(6, 1)
+    order = [4, 1, 5, 0, 3, 2]
+    one = evaluate(a, b, list("abcdef"), ["l1", "psnr", "ssim"])
+    other = evaluate(a[order], b[order], list("abcdef"), ["l1", "psnr", "ssim"])
+    for name, score in one.scores.items():
+        assert score.value == pytest.approx(other.scores[name].value, rel=1e-12)
+
+
+def test_every_net_that_a_metric_needs_is_known() -> None:
+    assert CONFIG_METRICS is METRICS
+    assert {metric.net for metric in METRICS.values()} - {None} <= set(weights.NETS)
+    assert Score("l1", 3).state == "not measured"

@@ -1,0 +1,101 @@
+"""Per-image scores: against formulas, against the libraries called by hand, against published figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from skimage.metrics import structural_similarity
+
+from p2pbench.errors import WeightsError
+from p2pbench.scoring import paired
+from p2pbench.scoring.weights import NETS
+
+
+def images(n: int = 3, size: int = 32, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, size, size, 3), dtype=np.uint8)
+
+
+def test_l1_and_psnr_by_hand() -> None:
+    fake, target = np.zeros((1, 2, 2, 3), np.uint8), np.full((1, 2, 2, 3), 51, np.uint8)
+    assert paired.l1(fake, target).tolist() == [0.2]
+    assert paired.psnr(fake, target)[0] == pytest.approx(10 * np.log10(255**2 / 51**2), rel=1e-12)
+    assert paired.psnr(fake, fake).tolist() == [np.inf]
+
+
+def test_ssim_is_scikit_images_with_wang_et_al_s_settings() -> None:
+    fake, target = images(seed=0), images(seed=1)
+    wanted = [
+        structural_similarity(
+            f, t, data_range=255, channel_axis=-1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        )
+        for f, t in zip(fake, target, strict=True)
+    ]
+    assert paired.ssim(fake, target).tolist() == wanted
+
+
+SCORES: list[tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], float]] = [(paired.l1, 0.0), (paired.ssim, 1.0)]
+
+
+@pytest.mark.parametrize(("score", "perfect"), SCORES)
+@given(seed=st.integers(0, 2**16))
+def test_identical_images_are_perfect_and_both_sides_count_alike(
+    score: Callable[[np.ndarray, np.ndarray], np.ndarray], perfect: float, seed: int
+) -> None:
+    a, b = images(2, 16, seed), images(2, 16, seed + 1)
+    assert score(a, a).tolist() == [perfect, perfect]
+    assert score(a, b) == pytest.approx(score(b, a), rel=1e-12)
+    assert score(a[::-1], b[::-1])[::-1] == pytest.approx(score(a, b), rel=1e-12)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("net", "file"), [("alex", "alexnet"), ("squeeze", "squeezenet1_1")])
+def test_lpips_equals_the_package_and_the_published_figures(net: str, file: str, shared: Path) -> None:
+    """0.722 and 0.138 are the lpips repository's own example with its default net, alex."""
+    folder = shared / "data" / "lpips_examples"
+    ref, p0, p1 = (
+        np.asarray(Image.open(folder / f"ex_{name}.png").convert("RGB"))[None] for name in ("ref", "p0", "p1")
+    )
+    measure = paired.build_lpips(net, shared / "weights" / f"{file}_features.pth")
+    found = [float(measure(image, ref)[0]) for image in (p0, p1)]
+    if net == "alex":
+        assert found == pytest.approx([0.722, 0.138], abs=0.001)
+    assert found[0] > found[1]
+    assert float(measure(ref, ref)[0]) == 0.0
+    batch = measure(np.concatenate([p0, p1] * 6), np.concatenate([ref] * 12))
+    assert batch[:2].tolist() == pytest.approx(found, rel=1e-5)
+
+
+def test_lpips_refuses_a_file_that_is_not_the_backbone(tmp_path: Path) -> None:
+    path = tmp_path / "x.pth"
+    torch.save({"features.0.weight": torch.zeros(1)}, path)
+    with pytest.raises(WeightsError, match="not the backbone 'alex'"):
+        paired.build_lpips("alex", path)
+    torch.save({"classifier.weight": torch.zeros(1)}, path)
+    with pytest.raises(WeightsError, match=r"no features\.\* tensors"):
+        paired.build_lpips("alex", path)
+    path.write_bytes(b"not a torch file")
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
+        paired.build_lpips("alex", path)
+
+
+def test_lpips_with_weights_of_the_right_layout_is_a_distance(tmp_path: Path) -> None:
+    """Random weights in torchvision's layout: the real code, without the real numbers."""
+    import torchvision
+
+    torch.manual_seed(0)
+    for net, build in (("alex", torchvision.models.alexnet), ("squeeze", torchvision.models.squeezenet1_1)):
+        path = tmp_path / f"{net}.pth"
+        torch.save(build(weights=None).state_dict(), path)
+        measure = paired.build_lpips(net, path)
+        a, b = images(2, 64, 0), images(2, 64, 1)
+        assert (measure(a, b) > 0).all()
+        assert measure(a, a).tolist() == [0.0, 0.0]
+        assert measure(a, b) == pytest.approx(measure(b, a), rel=1e-6)
+        assert set(NETS) >= {net}

@@ -1,0 +1,238 @@
+"""Studies through the command line: trained, skipped, resumed, failed, killed; nothing lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from study_workplace import Workplace
+
+GRID = ("--grid", "two.yaml", "--jobs", "2")
+ONE_BY_ONE = ("--grid", "two.yaml")
+
+
+def records(folder: Path) -> dict[str, bytes]:
+    """What must be equal to the bit between two stores: weights, losses, scores."""
+    names = ("generator.safetensors", "losses.csv", "scores.json", "per_image.csv")
+    return {f"{run.name}/{name}": (run / name).read_bytes() for run in (folder / "cells").iterdir() for name in names}
+
+
+def test_a_study_from_grid_to_report(workplace: Workplace) -> None:
+    first = workplace.json("ablate", *GRID)
+    assert (first["study"], first["trained"], first["skipped"], first["failed"]) == ("two", 2, 0, 0)
+    assert [cell["state"] for cell in first["cells"]] == ["trained", "trained"]
+    before = records(workplace.folder / "runs")
+
+    again = workplace.json("ablate", *GRID)
+    assert (again["trained"], again["skipped"]) == (0, 2)
+    assert records(workplace.folder / "runs") == before
+    assert "0 trained, 2 finished before" in workplace.run("ablate", *GRID).stdout
+
+    for cell in first["cells"]:
+        run = workplace.folder / "runs" / "cells" / cell["run_id"]
+        assert {path.name for path in run.iterdir()} >= {
+            "config.yaml", "status.json", "losses.csv", "scores.json", "per_image.csv", "samples",
+            "generator.safetensors", "log.txt", "lock",
+        }  # fmt: skip
+        assert not (run / "checkpoint").exists()
+        assert (run / "samples" / "epoch-0000.png").is_file()
+        assert (run / "samples" / "epoch-0002.png").is_file()
+
+    report = workplace.json("report", "--out", "out")["reports"][0]
+    assert report["finished"] == 2
+    out = workplace.folder / "out" / "two"
+    assert {path.name for path in out.iterdir()} == {
+        "index.html", "scores.csv", "scores_long.csv", "scores.md", "scores.tex",
+        "scores.png", "losses.png", "samples.png",
+    }  # fmt: skip
+    assert len((out / "scores.csv").read_text().splitlines()) == 3
+
+
+def test_a_score_asked_for_later_is_added_without_training(workplace: Workplace) -> None:
+    less = ("--set", "scoring.metrics=[l1]")
+    workplace.json("ablate", *GRID, *less)
+    weights = _generators(workplace)
+    found = workplace.json("ablate", *GRID)
+    assert (found["trained"], found["skipped"], found["scored"]) == (0, 2, 2)
+    assert _generators(workplace) == weights
+    fresh = workplace.json("ablate", *GRID, "--runs", "fresh")
+    assert fresh["trained"] == 2
+    for name, content in records(workplace.folder / "fresh").items():
+        if not name.endswith("scores.json"):  # there the order of scores may differ
+            assert (workplace.folder / "runs" / "cells" / name).read_bytes() == content, name
+
+
+def _generators(workplace: Workplace) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in workplace.folder.glob("runs/cells/*/generator.safetensors")}
+
+
+def test_jobs_at_once_give_the_same_bits(workplace: Workplace) -> None:
+    workplace.json("ablate", *ONE_BY_ONE, "--runs", "one")
+    workplace.json("ablate", *GRID, "--runs", "two")
+    assert records(workplace.folder / "one") == records(workplace.folder / "two")
+
+
+def test_a_plan_runs_nothing(workplace: Workplace) -> None:
+    plan = workplace.json("ablate", *GRID, "--plan")
+    assert [cell["state"] for cell in plan["cells"]] == ["to run", "to run"]
+    assert plan["estimate"]["seconds"] is None
+    assert plan["estimate"]["disk_bytes"] > 0
+    assert not (workplace.folder / "runs").exists()
+    text = workplace.run("ablate", *GRID, "--plan", "--set", "training.batch_size=2").stdout
+    for word in ("l1+cgan", "protocol tiny", "--set", "preset paper", "unknown"):
+        assert word in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+    workplace.run("ablate", *GRID)
+    longer = workplace.json("ablate", *GRID, "--plan", "--set", "training.epochs=4")
+    assert longer["estimate"]["seconds"] > 0
+    assert longer["estimate"]["memory_bytes"] > 0
+
+
+FAILING = """
+import torch
+from torch import nn
+
+
+def works(config):
+    return nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3), nn.Dropout(0.5), nn.Tanh())
+
+
+def fails(config):
+    raise RuntimeError("a mistake of the user's own")
+"""
+
+
+def test_a_cell_that_fails_is_recorded_and_the_others_go_on(workplace: Workplace) -> None:
+    (workplace.folder / "own.py").write_text(FAILING)
+    (workplace.folder / "mine.yaml").write_text(
+        "protocol: tiny.yaml\nfactors: {generator: ['own:fails', 'own:works', unet]}\nbaseline: {generator: unet}\n"
+    )
+    found = workplace.json("ablate", "--grid", "mine.yaml", "--jobs", "2", code=4)
+    assert (found["trained"], found["failed"]) == (2, 1)
+    (bad,) = [cell for cell in found["cells"] if cell["state"] == "failed"]
+    assert bad["variant"] == "own:fails"
+    assert "a mistake of the user's own" in bad["reason"]
+    log = (workplace.folder / "runs" / "cells" / bad["run_id"] / "log.txt").read_text()
+    assert "Traceback" in log
+
+    report = workplace.json("report")["reports"][0]
+    assert (report["finished"], report["cells"]) == (2, 3)
+    page = (workplace.folder / "reports" / "mine" / "index.html").read_text()
+    assert "own:fails" in page
+    assert "1 of 3 cells have no result" in page
+
+    (workplace.folder / "own.py").write_text(
+        FAILING.replace('raise RuntimeError("a mistake of the user\'s own")', "return works(config)")
+    )
+    assert workplace.json("ablate", "--grid", "mine.yaml")["failed"] == 0
+
+
+def test_fail_fast_stops_at_the_first(workplace: Workplace) -> None:
+    (workplace.folder / "own.py").write_text(FAILING)
+    (workplace.folder / "mine.yaml").write_text(
+        "protocol: tiny.yaml\nfactors: {generator: ['own:fails', unet]}\nbaseline: {generator: unet}\n"
+    )
+    found = workplace.json("ablate", "--grid", "mine.yaml", "--fail-fast", code=4)
+    assert [cell["state"] for cell in found["cells"]] == ["failed", "not run"]
+
+
+LONG = ("--set", "training.epochs=120", "--set", "training.checkpoint_seconds=0", "--set", "training.sample_every=200")
+
+
+def start(workplace: Workplace, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        workplace.command("ablate", *ONE_BY_ONE, *LONG, *arguments), cwd=workplace.folder, env=workplace.environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def wait_for_checkpoint(workplace: Workplace, runs: str, after: int) -> None:
+    """Until the first cell is finished and the second has a checkpoint past step ``after``."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        runs_seen = list((workplace.folder / runs).glob("cells/*"))
+        finished = [run for run in runs_seen if '"finished"' in _text(run / "status.json")]
+        steps = [int(p.stem[5:]) for run in runs_seen for p in run.glob("checkpoint/step-*") if run not in finished]
+        if len(finished) == 1 and steps and max(steps) >= after:
+            return
+        time.sleep(0.005)
+    pytest.fail("no checkpoint in two minutes")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def workers_of(parent: int) -> list[int]:
+    children = Path(f"/proc/{parent}/task/{parent}/children")
+    return [int(word) for word in children.read_text().split()]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_study_that_was_killed_and_interrupted_ends_with_the_same_bits(workplace: Workplace) -> None:
+    """Its parent alone is killed with SIGKILL half-way, then it gets Ctrl-C, then SIGTERM; then it may finish."""
+    workplace.run("ablate", *GRID, *LONG, "--runs", "whole")
+
+    parent = start(workplace, "--runs", "parts")
+    wait_for_checkpoint(workplace, "parts", after=20)
+    if Path("/proc").is_dir():
+        workers = workers_of(parent.pid)
+        assert workers
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.communicate()
+    if Path("/proc").is_dir():
+        deadline = time.monotonic() + 10
+        while any(map(alive, workers)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not any(map(alive, workers))
+    assert len(list((workplace.folder / "parts").glob("cells/*/scores.json"))) == 1  # half-way indeed
+
+    for number, after in ((signal.SIGINT, 60), (signal.SIGTERM, 120)):
+        parent = start(workplace, "--runs", "parts")
+        wait_for_checkpoint(workplace, "parts", after=after)
+        parent.send_signal(number)
+        _, err = parent.communicate(timeout=60)
+        assert parent.returncode == 130, err
+        assert "same command goes on" in err
+        assert "Traceback" not in err
+        (unfinished,) = (workplace.folder / "parts").glob("cells/*/checkpoint")
+        assert '"state": "interrupted"' in (unfinished.parent / "status.json").read_text()
+
+    found = workplace.json("ablate", *GRID, *LONG, "--runs", "parts")
+    assert (found["trained"], found["skipped"], found["failed"]) == (1, 1, 0)
+    assert records(workplace.folder / "whole") == records(workplace.folder / "parts")
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
+def test_a_worker_that_is_killed_is_a_failed_cell_with_its_reason(workplace: Workplace) -> None:
+    parent = start(workplace)
+    wait_for_checkpoint(workplace, "runs", after=20)
+    for worker in workers_of(parent.pid):
+        os.kill(worker, signal.SIGKILL)
+    _, err = parent.communicate(timeout=60)
+    assert parent.returncode == 4
+    assert "SIGKILL" in err
+    assert workplace.json("ablate", *GRID, *LONG)["trained"] == 1
+
+
+def test_two_processes_are_kept_out_of_one_run(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    from p2pbench.errors import StorageError
+    from p2pbench.study import store
+
+    monkeypatch.setattr(store, "LOCK_SECONDS", 0.1)
+    run = store.RunFolder(workplace.folder / "run")
+    with run.lock(), pytest.raises(StorageError, match="in use by another"), run.lock():
+        pass

@@ -1,0 +1,166 @@
+"""Grids and protocols: the product of levels, what they resolve to, what is refused."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from p2pbench.errors import ConfigError, DataError
+from p2pbench.study.grid import build_study, label_of, read_grid, read_protocol, shipped
+
+SHIPPED_GRIDS = sorted(path.stem for path in shipped("").glob("*.yaml"))
+SHIPPED_PROTOCOLS = sorted(path.stem for path in shipped("protocols").glob("*.yaml"))
+
+
+def write(tmp_path: Path, text: str, name: str = "own") -> str:
+    (tmp_path / f"{name}.yaml").write_text(text)
+    return str(tmp_path / f"{name}.yaml")
+
+
+def test_there_are_grids_and_protocols_to_ship() -> None:
+    assert "loss" in SHIPPED_GRIDS
+    assert {"quick", "paper-facades"} <= set(SHIPPED_PROTOCOLS)
+
+
+@pytest.mark.parametrize("protocol", SHIPPED_PROTOCOLS)
+@pytest.mark.parametrize("grid", SHIPPED_GRIDS)
+def test_every_shipped_grid_resolves_under_every_protocol(grid: str, protocol: str) -> None:
+    study = build_study(grid, protocol, {}, None, plan=True)
+    assert study.cells
+    assert study.baseline in {cell.variant for cell in study.cells}
+
+
+def test_the_loss_grid_is_the_papers_table() -> None:
+    study = build_study("loss", None, {}, None)
+    assert [cell.variant for cell in study.cells] == ["l1", "gan", "cgan", "l1+gan", "l1+cgan"]
+    assert study.name == "loss"
+    assert study.baseline == "l1+cgan"
+    assert len({cell.run_id for cell in study.cells}) == 5
+    assert build_study("loss", "paper-facades", {}, None, plan=True).name == "loss@paper-facades"
+
+
+def test_a_plan_is_made_without_the_data_and_a_run_is_not() -> None:
+    study = build_study("loss", "paper-facades", {}, [0], plan=True)
+    assert {cell.run_id for cell in study.cells} == {None}
+    assert "facades" in str(study.missing_data)
+    with pytest.raises(DataError, match=r"data\.source"):
+        build_study("loss", "paper-facades", {}, [0])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    objectives=st.lists(st.sampled_from(["l1", "gan", "cgan"]), min_size=1, max_size=3, unique=True),
+    lambdas=st.lists(st.integers(0, 50), min_size=1, max_size=4, unique=True),
+    seeds=st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True),
+)
+def test_cells_are_the_product_of_levels_and_seeds(
+    objectives: list[str], lambdas: list[int], seeds: list[int], tmp_path: Path
+) -> None:
+    grid = write(tmp_path, f"factors: {{objective: {objectives}, objective.lambda_l1: {lambdas}}}")
+    study = build_study(grid, None, {}, seeds)
+    assert len(study.cells) == math.prod(map(len, (objectives, lambdas, seeds)))
+    assert len({(cell.variant, cell.seed) for cell in study.cells}) == len(study.cells)
+
+
+def test_include_adds_and_exclude_takes_away(tmp_path: Path) -> None:
+    grid = read_grid(
+        write(
+            tmp_path,
+            """
+            factors: {generator: [unet, encoder_decoder], objective: [l1, l1+cgan]}
+            include: [{generator: unet, objective: cgan}]
+            exclude: [{generator: encoder_decoder, objective: l1}]
+            """,
+        )
+    )
+    assert [label_of(v) for v in grid.variants()] == [
+        "unet, l1", "unet, l1+cgan", "encoder_decoder, l1+cgan", "unet, cgan",
+    ]  # fmt: skip
+
+
+def test_a_word_of_ones_own_has_labelled_levels(tmp_path: Path) -> None:
+    grid = write(
+        tmp_path,
+        """
+        factors:
+          capacity:
+            - {label: small, generator.ngf: 8}
+            - {label: large, generator: {ngf: 16}}
+        baseline: {capacity: large}
+        """,
+    )
+    study = build_study(grid, None, {}, None)
+    assert {cell.variant: cell.config.generator.ngf for cell in study.cells} == {"small": 8, "large": 16}
+    assert study.baseline == "large"
+    assert study.cells[0].origin["generator.ngf"] == "level capacity: small"
+
+
+def test_settings_of_a_dotted_factor_and_boolean_levels(tmp_path: Path) -> None:
+    grid = write(tmp_path, "factors: {data.mirror: [true, false]}\nbaseline: {data.mirror: false}")
+    study = build_study(grid, None, {}, None)
+    assert [cell.variant for cell in study.cells] == ["mirror=true", "mirror=false"]
+    assert study.baseline == "mirror=false"
+
+
+def test_layers_in_their_order(tmp_path: Path) -> None:
+    protocol = write(
+        tmp_path, "about: test\ntraining: {epochs: 3, batch_size: 2}\ndata: {load_size: 20, crop_size: 16}", "p"
+    )
+    grid = write(tmp_path, "factors: {objective: [l1]}\ntraining: {batch_size: 4}")
+    study = build_study(grid, protocol, {"data.mirror": False}, None)
+    cell = study.cells[0]
+    assert (cell.config.training.epochs, cell.config.training.batch_size, cell.config.data.mirror) == (3, 4, False)
+    assert cell.origin["training.epochs"] == "protocol p"
+    assert cell.origin["training.batch_size"] == "grid own"
+    assert cell.origin["data.mirror"] == "--set"
+    assert study.name == "own@p"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("factors: {objective: [l1, l1+cgn]}", "did you mean 'l1+cgan'"),
+        ("factors: {objective: []}", "no levels"),
+        ("factors: {objective: l1}", "no levels"),
+        ("factors: {objective: [l1, l1]}", "twice"),
+        ("factors: {}", "at least one"),
+        ("question: none", "factors"),
+        ("factors: {objective: [true]}", "a boolean"),
+        ("factors: {generator: [1]}", "a number"),
+        ("factors: {training.epoch: [1]}", "did you mean 'training.epochs'"),
+        ("factors: {speed: [fast]}", "label"),
+        ("factors: {speed: [{generator.ngf: 1}]}", "label"),
+        ("factors: {objective: [l1]}\nbaseline: {objective: gan}", "unknown level"),
+        ("factors: {objective: [l1]}\nbaseline: {generator: unet}", "unknown factor"),
+        ("factors: {objective: [l1]}\nexclude: [{objective: l1}]", "nothing to run"),
+        ("factors: {objective: [l1]}\ninclude: [{generator: unet}]", "each factor"),
+        ("factors: {objective: [l1]}\nfoo: 1", "unknown key 'foo'"),
+        ("factors: {objective: [l1]}\npaper: table9", "table1"),
+        ("factors: {objective: [l1]}\nseeds: [a]", "whole numbers"),
+        ("factors: {objective: [l1]}\nfactors: {objective: [gan]}", "duplicate"),
+        ("- a list", "expected keys"),
+        ("factors: {data.crop_size: [64], discriminator: [image286]}", "needs at least 96"),
+        ("factors: {generator: ['no_such_module:f']}", "no Python module"),
+    ],
+)
+def test_bad_grids_are_refused_with_the_file(text: str, message: str, tmp_path: Path) -> None:
+    file = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        build_study(file, None, {}, None)
+    assert message in str(caught.value)
+    assert file in str(caught.value)
+
+
+def test_unknown_names_get_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'loss'"):
+        read_grid("los")
+    with pytest.raises(ConfigError, match="no such file"):
+        read_grid("no/such/grid.yaml")
+    with pytest.raises(ConfigError, match="did you mean 'quick'"):
+        read_protocol("quik")
+    with pytest.raises(ConfigError, match="--seeds"):
+        build_study("loss", None, {"training.seed": 1}, None)

@@ -1,0 +1,42 @@
+"""A folder with a tiny study in it, and the program run there as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PROTOCOL = """
+about: a protocol for tests
+data: {{source: {source}, load_size: 18, crop_size: 16}}
+generator: {{ngf: 4}}
+discriminator: {{name: patch16, ndf: 4}}
+training: {{epochs: 2, threads: 1, log_every: 2, device: cpu}}
+scoring: {{metrics: [l1, psnr, ssim]}}
+"""
+
+
+@dataclass
+class Workplace:
+    """A folder with pairs, a protocol and two grids; ``run`` is the command line in it."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "p2pbench", *arguments]
+
+    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            self.command(*arguments), cwd=self.folder, env=self.environment, capture_output=True, text=True,
+            timeout=240, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert ("Traceback" in done.stderr) == (code == 1), done.stderr
+        return done
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        return json.loads(self.run(*arguments, "--json", code=code).stdout)

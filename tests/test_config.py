@@ -1,0 +1,232 @@
+"""How settings are resolved, what is refused, and what decides a run's identity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pbench import yaml12
+from p2pbench.config import (
+    DISCRIMINATOR_STRIDES,
+    GENERATOR_NAMES,
+    OBJECTIVE_NAMES,
+    PRESETS,
+    SETTINGS,
+    Layer,
+    RunConfig,
+    flatten,
+    from_mapping,
+    identity,
+    parse_set,
+    resolve,
+    run_id,
+)
+from p2pbench.errors import ConfigError
+from p2pbench.models import DISCRIMINATORS, GENERATORS
+from p2pbench.study.store import plain
+
+
+def config_of(**settings: object) -> RunConfig:
+    return resolve([Layer("test", {key.replace("__", "."): value for key, value in settings.items()})]).config
+
+
+def test_defaults_are_the_papers_setting() -> None:
+    config = resolve([]).config
+    assert (config.generator.name, config.discriminator.name, config.objective.name) == ("unet", "patch70", "l1+cgan")
+    assert (config.data.load_size, config.data.crop_size, config.data.mirror) == (286, 256, True)
+    assert (config.training.epochs, config.training.batch_size, config.training.learning_rate) == (200, 1, 2e-4)
+    assert (config.training.beta1, config.training.beta2, config.objective.lambda_l1) == (0.5, 0.999, 100.0)
+
+
+def test_the_default_fields_are_those_of_the_paper_preset() -> None:
+    bare = RunConfig()
+    for key, value in PRESETS["paper"].items():
+        section, name = key.split(".")
+        assert getattr(getattr(bare, section), name) == value
+
+
+def test_a_later_layer_wins_and_every_value_knows_its_origin() -> None:
+    resolved = resolve(
+        [
+            Layer("protocol p", {"training.preset": "pytorch", "training.epochs": 3}),
+            Layer("grid g", {"training.epochs": 4}),
+            Layer("--set", {"training.schedule": "constant"}),
+        ]
+    )
+    assert resolved.config.training.epochs == 4
+    assert resolved.origin["training.epochs"] == "grid g"
+    assert resolved.origin["training.batch_size"] == "default"
+    assert resolved.config.objective.generator_gradient == "fresh"
+    assert resolved.origin["objective.generator_gradient"] == "preset pytorch"
+    assert resolved.config.training.schedule == "constant"
+    assert resolved.origin["training.schedule"] == "--set"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"training.epoch": 2}, "did you mean 'training.epochs'"),
+        ({"generator.name": "unett"}, "did you mean 'unet'"),
+        ({"objective.name": "l1+cgn"}, "did you mean 'l1+cgan'"),
+        ({"discriminator.name": "patch71"}, "patch70"),
+        ({"training.preset": "papr"}, "paper"),
+        ({"training.epochs": 0}, "training.epochs"),
+        ({"training.epochs": True}, "training.epochs"),
+        ({"training.epochs": "2"}, "training.epochs"),
+        ({"training.learning_rate": float("nan")}, "training.learning_rate"),
+        ({"objective.lambda_l1": -1.0}, "objective.lambda_l1"),
+        ({"scoring.metrics": ["lpip"]}, "did you mean 'lpips'"),
+        ({"scoring.metrics": []}, "list of metrics"),
+        ({"data.load_size": 100}, "data.load_size"),
+        ({"data.crop_size": 100}, "use 64 or 128"),
+        ({"data.crop_size": 64, "discriminator.name": "image286"}, "needs at least 96"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_the_key_and_the_way_out(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve([Layer("here", settings)])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_image286_is_fine_at_64_where_nobody_discriminates() -> None:
+    config = config_of(data__crop_size=64, discriminator__name="image286", objective__name="l1")
+    assert not config.objective.adversarial
+
+
+def test_set_reads_yaml_1_2() -> None:
+    found = parse_set(
+        ["training.learning_rate=2e-4", "data.mirror=false", "scoring.metrics=[l1, ssim]", "data.source=on"]
+    )
+    assert found == {
+        "training.learning_rate": 2e-4,
+        "data.mirror": False,
+        "scoring.metrics": ["l1", "ssim"],
+        "data.source": "on",
+    }
+    with pytest.raises(ConfigError, match="key=value"):
+        parse_set(["training.epochs"])
+    with pytest.raises(ConfigError, match="did you mean"):
+        parse_set(["training.epoch=1"])
+
+
+def test_yaml_errors_name_the_file_and_the_line(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text("a: 1\nb: [1, 2\nc: 3\n")
+    with pytest.raises(ConfigError, match=r"bad\.yaml, line [23]"):
+        yaml12.read(file)
+    file.write_text("a: 1\na: 2\n")
+    with pytest.raises(ConfigError, match=r"bad\.yaml, line 2.*duplicate"):
+        yaml12.read(file)
+    file.write_text("a: !!python/object/apply:os.system [ls]\n")
+    with pytest.raises(ConfigError, match=r"bad\.yaml"):
+        yaml12.read(file)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        yaml12.read(tmp_path / "missing.yaml")
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "training.epochs": st.integers(1, 1000),
+            "training.learning_rate": st.floats(1e-6, 1),
+            "training.seed": st.integers(0, 2**31 - 1),
+            "objective.name": st.sampled_from(OBJECTIVE_NAMES),
+            "generator.name": st.sampled_from(GENERATOR_NAMES),
+            "discriminator.name": st.sampled_from(sorted(DISCRIMINATOR_STRIDES)),
+            "training.preset": st.sampled_from(sorted(PRESETS)),
+            "data.mirror": st.booleans(),
+        },
+    )
+)
+def test_a_configuration_survives_its_file(settings: dict[str, object]) -> None:
+    config = resolve([Layer("test", settings)]).config
+    assert from_mapping(yaml12.parse(yaml12.dump(plain(config)), "file"), "file") == config
+
+
+def test_sections_and_dotted_keys_are_the_same() -> None:
+    assert flatten({"training": {"epochs": 1}}, "f") == flatten({"training.epochs": 1}, "f") == {"training.epochs": 1}
+    with pytest.raises(ConfigError, match="section"):
+        flatten({"training": 3}, "f")
+
+
+INDIFFERENT = {
+    "scoring.metrics": ["l1"],
+    "training.log_every": 7,
+    "training.checkpoint_seconds": 1.0,
+    "training.sample_every": 3,
+    "training.keep_checkpoints": True,
+    "training.threads": 3,
+    "training.device": "cpu",
+    "data.source": "elsewhere",
+    # What these decide is in the fields that they set, or in the data's content.
+    "training.preset": "paper",
+    "data.condition": "edges",
+}
+DECISIVE = {
+    "data.direction": "BtoA",
+    "data.load_size": 300,
+    "data.crop_size": 128,
+    "data.mirror": False,
+    "data.resize_filter": "bicubic",
+    "generator.name": "encoder_decoder",
+    "generator.ngf": 32,
+    "generator.dropout": "none",
+    "discriminator.name": "pixel",
+    "discriminator.ndf": 32,
+    "objective.name": "cgan",
+    "objective.lambda_l1": 10.0,
+    "objective.discriminator_loss": "mean",
+    "objective.generator_gradient": "fresh",
+    "training.epochs": 3,
+    "training.batch_size": 2,
+    "training.seed": 1,
+    "training.learning_rate": 1e-3,
+    "training.beta1": 0.9,
+    "training.beta2": 0.9,
+    "training.schedule": "linear-decay",
+    "training.bias_rule": "by-norm",
+    "training.precision": "bf16",
+}
+
+
+def test_every_setting_is_known_to_decide_the_weights_or_not_to() -> None:
+    assert INDIFFERENT.keys() | DECISIVE.keys() == set(SETTINGS)
+    default = run_id(resolve([]).config, "data")
+    for key, value in INDIFFERENT.items():
+        assert run_id(resolve([Layer("test", {key: value})]).config, "data") == default, key
+    ids = {key: run_id(resolve([Layer("test", {key: value})]).config, "data") for key, value in DECISIVE.items()}
+    assert default not in ids.values()
+    assert len(set(ids.values())) == len(ids)
+    assert run_id(resolve([]).config, "other data") != default
+
+
+def test_what_an_objective_does_not_use_does_not_decide() -> None:
+    assert run_id(config_of(objective__name="l1"), "d") == run_id(
+        config_of(objective__name="l1", discriminator__name="pixel", objective__generator_gradient="fresh"), "d"
+    )
+    assert run_id(config_of(objective__name="gan"), "d") == run_id(
+        config_of(objective__name="gan", objective__lambda_l1=1.0), "d"
+    )
+    assert "discriminator" not in identity(config_of(objective__name="l1"), "d")
+
+
+def test_the_users_own_network_is_identified_by_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "own_network_for_identity.py"
+    module.write_text("def build(config): ...\n")
+    config = config_of(generator__name="own_network_for_identity:build")
+    first = run_id(config, "d")
+    module.write_text("def build(config): return None\n")
+    assert run_id(config, "d") != first
+    with pytest.raises(ConfigError, match="no Python module"):
+        run_id(config_of(generator__name="not_there_at_all:build"), "d")
+
+
+def test_the_tables_of_names_agree() -> None:
+    assert set(GENERATORS) == set(GENERATOR_NAMES)
+    assert set(DISCRIMINATORS) == set(DISCRIMINATOR_STRIDES)

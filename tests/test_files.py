@@ -1,0 +1,86 @@
+"""Files are whole or absent, also when the disk is full."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from p2pbench.errors import StorageError
+from p2pbench.files import atomic, sha256_of, write_json, write_text
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file.txt"
+    write_text(path, "first")
+    with pytest.raises(ZeroDivisionError), atomic(path) as part:
+        part.write_text(f"half {1 / 0}")
+    assert path.read_text() == "first"
+    assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_colleagues_can_read_it(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        write_text(tmp_path / "a", "x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o044
+
+
+def test_json_has_no_nan(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "x.json", {"a": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_none_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be written"):
+        write_text(tmp_path / "file" / "below.txt", "x")
+
+
+def test_hashes_are_sha256(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+FULL_DISK = """
+import ctypes, sys
+from pathlib import Path
+from p2pbench.errors import StorageError
+from p2pbench.files import write_text
+folder = Path(sys.argv[1])
+libc = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNS = 0x00020000
+MS_REC_PRIVATE = (1 << 18) | (1 << 14)
+if libc.unshare(CLONE_NEWNS) or libc.mount(None, b"/", None, MS_REC_PRIVATE, None):
+    sys.exit(77)
+if libc.mount(b"none", str(folder).encode(), b"tmpfs", 0, b"size=64k"):
+    sys.exit(77)
+write_text(folder / "kept.txt", "small")
+try:
+    write_text(folder / "kept.txt", "x" * 1_000_000)
+except StorageError as error:
+    print(error)
+assert (folder / "kept.txt").read_text() == "small"
+assert [p.name for p in folder.iterdir()] == ["kept.txt"]
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a small tmpfs needs Linux")
+def test_a_full_disk_keeps_the_old_file_and_says_so(tmp_path: Path) -> None:
+    """On a real disk of 64 KiB, in a mount namespace of its own; needs root, or skips."""
+    assert ctypes.CDLL(None)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, check=False, timeout=60
+    )
+    if done.returncode == 77:
+        pytest.skip("this user may not mount a tmpfs")
+    assert done.returncode == 0, done.stderr
+    assert "No space left on device" in done.stdout
+    assert "nothing was left half-done" in done.stdout

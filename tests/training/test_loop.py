@@ -1,0 +1,194 @@
+"""Training as a whole: it learns, it resumes to the same bits, it stops on what is not finite."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from p2pbench.config import RunConfig
+from p2pbench.errors import ConfigError, Interrupted, TrainingError, WeightsError
+from p2pbench.training import loop
+from p2pbench.training.engine import prepare
+from p2pbench.training.loop import Reporter, Trained, learning_rate, train
+
+Tiny = Callable[..., RunConfig]
+
+
+def images(n: int = 6, size: int = 18) -> np.ndarray:
+    """Pairs in which the target is the condition's negative."""
+    blocks = np.random.default_rng(0).integers(0, 256, (n, size // 6, size // 6, 3), dtype=np.uint8)
+    a = blocks.repeat(6, 1).repeat(6, 2)
+    return np.concatenate([a, 255 - a], axis=3)
+
+
+def run(
+    config: RunConfig, folder: Path, pairs: np.ndarray | None = None, *, stop_at: int | None = None
+) -> tuple[Trained, list[int]]:
+    """Train; ``stop_at`` asks for a stop after so many steps of this sitting."""
+    sampled: list[int] = []
+    steps = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal steps
+        steps += 1
+
+    reporter = Reporter(
+        progress, lambda epochs, _: sampled.append(epochs), lambda: stop_at is not None and steps + 1 >= stop_at
+    )
+    engine = prepare(config.training, threads=1)
+    return train(config, images() if pairs is None else pairs, folder, "id", engine, reporter), sampled
+
+
+def read_losses(folder: Path) -> list[dict[str, str]]:
+    with (folder / "losses.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def weights_of(network: nn.Module) -> torch.Tensor:
+    return torch.cat([tensor.flatten().double() for tensor in network.state_dict().values()])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("objective", ["l1", "l1+cgan"])
+@pytest.mark.parametrize("stops", [[1], [5], [3, 1, 4]])
+def test_an_interrupted_training_ends_with_the_same_bits(
+    objective: str, precision: str, stops: list[int], tiny: Tiny, tmp_path: Path
+) -> None:
+    config = tiny(objective__name=objective, training__precision=precision)
+    whole, _ = run(config, tmp_path / "whole")
+    for stop in stops:
+        with pytest.raises(Interrupted, match="same command"):
+            run(config, tmp_path / "parts", stop_at=stop)
+        torch.manual_seed(99)  # what happens in between must not matter
+    parts, _ = run(config, tmp_path / "parts")
+    assert torch.equal(weights_of(whole.generator), weights_of(parts.generator))
+    assert (tmp_path / "whole/losses.csv").read_bytes() == (tmp_path / "parts/losses.csv").read_bytes()
+    assert parts.steps == whole.steps == 12
+
+
+def test_checkpoints_on_the_way_change_nothing(tiny: Tiny, tmp_path: Path) -> None:
+    rare, _ = run(tiny(), tmp_path / "rare")
+    often, _ = run(tiny(training__checkpoint_seconds=0.0, training__log_every=1), tmp_path / "often")
+    assert torch.equal(weights_of(rare.generator), weights_of(often.generator))
+    assert [path.name for path in (tmp_path / "often/checkpoint").iterdir()] == ["step-00000011.safetensors"]
+
+
+def test_the_same_seed_gives_the_same_losses_and_another_does_not(tiny: Tiny, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run(tiny(training__seed=seed), tmp_path / name)
+    a, b, c = ((tmp_path / name / "losses.csv").read_text() for name in "abc")
+    assert a == b != c
+
+
+def test_losses_are_the_means_of_their_steps(tiny: Tiny, tmp_path: Path) -> None:
+    run(tiny(training__log_every=1), tmp_path / "each")
+    run(tiny(training__log_every=5), tmp_path / "five")
+    each, five = (read_losses(tmp_path / name) for name in ("each", "five"))
+    assert [int(row["step"]) for row in each] == list(range(1, 13))
+    assert [int(row["step"]) for row in five] == [5, 10, 12]
+    assert float(five[0]["epoch"]) == pytest.approx(5 / 6, abs=1e-4)
+    for name in loop.LOSS_NAMES:
+        mean = np.mean([float(row[name]) for row in each[5:10]])
+        assert float(five[1][name]) == pytest.approx(mean, rel=1e-4)
+
+
+def test_an_objective_without_d_leaves_its_columns_empty(tiny: Tiny, tmp_path: Path) -> None:
+    run(tiny(objective__name="l1"), tmp_path)
+    row = read_losses(tmp_path)[0]
+    assert row["d_loss"] == row["g_adversarial"] == ""
+    assert float(row["g_loss"]) == pytest.approx(100 * float(row["g_l1"]), rel=1e-4)
+
+
+def test_one_pair_can_be_learned_by_heart(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny(
+        objective__name="l1", generator__ngf=16, generator__dropout="none", data__load_size=16, data__mirror=False,
+        training__epochs=150, training__learning_rate=2e-3, training__log_every=10,
+    )  # fmt: skip
+    run(config, tmp_path, images(1, 18)[:, :16, :16])
+    rows = read_losses(tmp_path)
+    assert float(rows[-1]["g_l1"]) < 0.15 * float(rows[0]["g_l1"])
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 0
+    real = loop.train_step
+
+    def poisoned(*arguments: object) -> torch.Tensor:
+        nonlocal count
+        count += 1
+        losses = real(*arguments)  # type: ignore[arg-type]
+        return losses * torch.tensor([1.0, 1.0, 1.0, float("nan")]) if count == 6 else losses
+
+    monkeypatch.setattr(loop, "train_step", poisoned)
+    with pytest.raises(TrainingError, match=r"g_l1 of step 6 is not finite"):
+        run(tiny(training__checkpoint_seconds=0.0, training__log_every=4), tmp_path)
+    # The checkpoint of step 4 is from before; none was written after.
+    assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["step-00000004.safetensors"]
+
+
+def test_divergence_for_real(tiny: Tiny, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="not finite"):
+        run(tiny(training__learning_rate=1e30, training__epochs=20), tmp_path)
+
+
+def test_samples_are_asked_for_before_during_and_at_the_end(tiny: Tiny, tmp_path: Path) -> None:
+    _, sampled = run(tiny(training__epochs=5, training__sample_every=2), tmp_path)
+    assert sampled == [0, 2, 4, 5]
+
+
+def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny()
+    with pytest.raises(Interrupted):
+        run(config, tmp_path, stop_at=3)
+    (path,) = (tmp_path / "checkpoint").iterdir()
+    content = path.read_bytes()
+    engine = prepare(config.training, threads=1)
+    reporter = Reporter(lambda done, total: None, lambda epochs, generator: None, lambda: False)
+    with pytest.raises(WeightsError, match="another run"):
+        train(config, images(), tmp_path, "other id", engine, reporter)
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(WeightsError, match="cannot be read"):
+        run(config, tmp_path)
+
+
+def test_schedules(tiny: Tiny) -> None:
+    constant = tiny(training__epochs=200).training
+    assert {learning_rate(constant, epoch) for epoch in range(200)} == {2e-4}
+    decay = tiny(training__epochs=200, training__preset="pytorch").training
+    assert learning_rate(decay, 0) == learning_rate(decay, 99) == 2e-4
+    # The port: 1 - max(0, epoch + 1 - 100) / 101, with epochs counted from 0.
+    assert learning_rate(decay, 100) == pytest.approx(2e-4 * (1 - 1 / 101))
+    assert learning_rate(decay, 199) == pytest.approx(2e-4 * (1 - 100 / 101))
+
+
+def test_precisions_and_devices_that_are_not_here(tiny: Tiny) -> None:
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="does not have"):
+            prepare(tiny(training__device="cuda").training, threads=1)
+    with pytest.raises(ConfigError, match="needs CUDA"):
+        prepare(tiny(training__precision="tf32", training__device="cpu").training, threads=1)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_training_on_cuda_resumes_and_agrees_with_the_cpu(precision: str, tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny(training__precision=precision, training__device="cuda", generator__dropout="none")
+    whole, _ = run(config, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        run(config, tmp_path / "parts", stop_at=4)
+    run(config, tmp_path / "parts")
+    reference, _ = run(tiny(generator__dropout="none", training__device="cpu"), tmp_path / "cpu")
+    a, b = (read_losses(tmp_path / name) for name in ("whole", "cpu"))
+    tolerance = {"fp32": 1e-3, "tf32": 2e-2, "bf16": 5e-2}[precision]
+    for ours, theirs in zip(a, b, strict=True):
+        assert float(ours["g_l1"]) == pytest.approx(float(theirs["g_l1"]), rel=tolerance)
+    assert whole.steps == reference.steps
