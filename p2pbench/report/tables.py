@@ -246,9 +246,7 @@ def notes(study: StudyRecord) -> list[str]:
     intervals = "Brackets: 95 % Student t interval over test images of the seeds' mean."
     found.append(intervals)
     if len(seeds) == 1:
-        found.append(
-            "One seed: the variance of training is not assessed; another seed may order the variants otherwise."
-        )
+        found.append("One seed: training variance is not assessed; another seed may order the variants otherwise.")
     found.append(
         "*: the paired difference to the baseline, over the same test images, has a 95 % interval without zero "
         "(not corrected for the number of variants)."

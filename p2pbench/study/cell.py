@@ -22,7 +22,7 @@ from p2pbench.files import sha256_of, write_json, write_text
 from p2pbench.models import build_generator
 from p2pbench.scoring.evaluate import Scores, evaluate
 from p2pbench.study.estimate import cost_key
-from p2pbench.study.samples import N_SHEET, N_TEST, save_png, spread, test_sample, write_sheet
+from p2pbench.study.samples import N_SHEET, N_TEST, sample_file, save_png, spread, write_sheet
 from p2pbench.study.store import RunFolder
 from p2pbench.training.checkpoint import save_generator
 from p2pbench.training.engine import Engine, prepare
@@ -98,7 +98,7 @@ def _train(
         if epochs == 0:
             outputs = translate(generator, test[chosen][..., :3], seed=config.training.seed, keys=chosen)
             for position, output in zip(chosen, outputs, strict=True):
-                save_png(test_sample(run.samples, "untrained", position), output)
+                save_png(sample_file(run.samples, "untrained", position), output)
 
     watcher.stage("train")
     trained = train(config, images, run.path, identity, engine, Reporter(watcher.progress, sample, watcher.stop))
@@ -131,7 +131,7 @@ def _score(
     outputs = translate(generator, conditions, seed=config.training.seed)
     for position in spread(len(test), N_TEST):
         for name, images in (("condition", conditions), ("output", outputs), ("target", targets)):
-            save_png(test_sample(run.samples, name, position), images[position])
+            save_png(sample_file(run.samples, name, position), images[position])
     record_scores(
         run,
         evaluate(

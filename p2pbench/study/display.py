@@ -21,7 +21,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from p2pbench.quantities import duration
 from p2pbench.study.local import ENDS, Event
+
+LINE_SECONDS = 3.0
+"""Least time between two plain lines of one thing."""
 
 STAGES = {"data": "pairs", "train": "steps", "score": "scoring"}
 
@@ -68,19 +72,33 @@ def counted(console: Console, description: str, unit: str) -> Iterator[Callable[
             task = progress.add_task(description, total=None, visible=False)
             yield lambda done, total: progress.update(task, completed=done, total=total, visible=True)
         return
-    tenth, total_before = -1, -1
-    start = time.monotonic()
+    pace = _Pace()
 
     def line(done: int, total: int) -> None:
-        nonlocal tenth, total_before, start
-        if total != total_before:  # another stage
-            tenth, total_before, start = -1, total, time.monotonic()
-        if 10 * done // total > tenth:
-            tenth = 10 * done // total
-            elapsed = time.monotonic() - start
-            console.print(f"{description}: {done}/{total} {unit}, {elapsed:.0f} s", markup=False)
+        if said := pace.due(done, total):
+            console.print(f"{description}: {done}/{total} {unit}, {said}", markup=False, highlight=False)
 
     yield line
+
+
+class _Pace:
+    """When a plain line is due: at each tenth of the way, and not sooner than some seconds after the last."""
+
+    def __init__(self) -> None:
+        self.start = self.last = time.monotonic()
+        self.first = self.tenth = self.total = 0
+
+    def due(self, done: int, total: int) -> str | None:
+        """Rate and time left where a line is due now."""
+        now = time.monotonic()
+        if total != self.total:  # another stage
+            self.start = self.last = now
+            self.first, self.tenth, self.total = done - 1, 0, total
+        if 10 * done // total == self.tenth or now - self.last < LINE_SECONDS:
+            return None
+        self.tenth, self.last = 10 * done // total, now
+        rate = (done - self.first) / (now - self.start)
+        return f"{rate:.1f}/s, {duration((total - done) / rate)} left"
 
 
 class _Bars:
@@ -112,30 +130,22 @@ class _Lines:
         self.console = console
         self.n_todo = n_todo
         self.n_ended = 0
-        self.stage: dict[str, str] = {}
-        self.begun: dict[str, tuple[float, int]] = {}
-        self.tenth: dict[str, int] = {}
+        self.pace: dict[str, _Pace] = {}
 
     def __call__(self, event: Event) -> None:
         name, label = str(event.cell.run_id), name_of(event)
-        if event.kind == "stage":
-            self.stage[name] = event.about["stage"]
-        elif event.kind == "progress" and self.stage.get(name) == "train":
-            done, total = event.about["done"], event.about["total"]
-            start, first = self.begun.setdefault(name, (time.monotonic(), done))
-            tenth = 10 * done // total
-            if tenth > self.tenth.get(name, 0) and done > first:
-                self.tenth[name] = tenth
-                rate = (done - first) / max(1e-9, time.monotonic() - start)
-                left = (total - done) / rate
-                self._line(f"{label}: step {done}/{total}, {rate:.1f} steps/s, {left:.0f} s left")
-        elif event.kind == "started":
+        if event.kind == "started":
             self._line(f"{label}: started")
+        elif event.kind == "stage":
+            self.pace[name] = _Pace()
+        elif event.kind == "progress":
+            done, total = event.about["done"], event.about["total"]
+            if said := self.pace[name].due(done, total):
+                self._line(f"{label}: {done}/{total}, {said}")
         elif event.kind in ENDS:
             self.n_ended += 1
-            self.console.print(
-                f"({self.n_ended}/{self.n_todo}) {summary(event)}", markup=True, highlight=False, soft_wrap=True
-            )
+            line = f"({self.n_ended}/{self.n_todo}) {summary(event)}"
+            self.console.print(line, markup=True, highlight=False, soft_wrap=True)
 
     def _line(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)

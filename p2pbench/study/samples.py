@@ -30,6 +30,6 @@ def save_png(path: Path, image: np.ndarray) -> None:
         Image.fromarray(image).save(part, format="PNG")
 
 
-def test_sample(folder: Path, name: str, position: int) -> Path:
+def sample_file(folder: Path, name: str, position: int) -> Path:
     """Where the picture ``name`` (condition, target, output or untrained) of a test pair lies."""
     return folder / "test" / f"{position:05d}-{name}.png"

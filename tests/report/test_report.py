@@ -1,0 +1,239 @@
+"""Reports from records, good and bad: every number traceable, no claim beyond the statistics, the same bytes again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from p2pbench.config import RunConfig
+from p2pbench.report.page import answer, write_report
+from p2pbench.report.paper import TABLES
+from p2pbench.report.tables import latex_escape, printed, read_study, summarise, to_latex, to_markdown, wide
+from p2pbench.scoring.evaluate import Scores
+from p2pbench.scoring.metrics import Score
+from p2pbench.statistics import mean_interval, paired_difference
+from p2pbench.study.cell import record_scores
+from p2pbench.study.grid import build_study
+from p2pbench.study.samples import sample_file, save_png
+from p2pbench.study.store import Store
+
+OBJECTIVES = ["l1", "gan", "cgan", "l1+gan", "l1+cgan"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """The records of the loss grid with two seeds: each variant is a little worse than the one before."""
+    made = Store(tmp_path / "runs")
+    study = build_study("loss", None, {}, [0, 1])
+    made.write_study(study)
+    for cell in study.cells:
+        fill(made, str(cell.run_id), OBJECTIVES.index(cell.variant), cell.seed)
+    return made
+
+
+def fill(store: Store, run_id: str, rank: int, seed: int) -> None:
+    run = store.run(run_id)
+    run.path.mkdir(parents=True)
+    images = np.random.default_rng(0).normal(0.5, 0.1, 20)  # the images' own difficulty, shared by all variants
+    noise = np.random.default_rng([rank, seed]).normal(0, 0.004, 20)
+    values = images + 0.02 * rank + 0.002 * seed + noise
+    estimate = mean_interval(values)
+    scores = {
+        "l1": Score("l1", 20, estimate.value, estimate.low, estimate.high),
+        "fid": Score("fid", 20, 100.0 + rank, reason="no interval"),
+        "lpips": Score("lpips", 20, reason="no weights here; name a folder with --weights-dir"),
+    }
+    record_scores(run, Scores(20, scores, [f"{i:03d}" for i in range(20)], {"l1": values}))
+    run.losses_file.write_text("step,epoch,d_loss,g_loss,g_adversarial,g_l1\n10,0.5,1,2,3,0.4\n20,1.0,1,2,2,0.3\n")
+    for position in (0, 5, 10):
+        for name in ("condition", "output", "target", "untrained"):
+            save_png(sample_file(run.samples, name, position), np.full((16, 16, 3), 40 * rank, np.uint8))
+    training = {"seconds": 60.0, "peak_memory_bytes": 2**30, "generator_parameters": 1000, "seconds_per_step": 0.1}
+    run.set_status("finished", training=training, machine={"processor": "test"}, versions={"torch": "0"}, threads=1)
+
+
+def test_a_report_has_all_its_files(store: Store, tmp_path: Path) -> None:
+    report = write_report(store, "loss", tmp_path / "out")
+    assert (report.n_finished, report.n_cells) == (10, 10)
+    assert {file.name for file in report.files} == {
+        "index.html", "scores.csv", "scores_long.csv", "scores.md", "scores.tex",
+        "scores.png", "losses.png", "samples.png",
+    }  # fmt: skip
+    frame = pd.read_csv(tmp_path / "out/loss/scores.csv")
+    assert list(frame["variant"]) == OBJECTIVES
+    assert len(pd.read_csv(tmp_path / "out/loss/scores_long.csv")) == 10 * 3
+
+
+def test_the_same_records_give_the_same_bytes(store: Store, tmp_path: Path) -> None:
+    one, two = (write_report(store, "loss", tmp_path / name) for name in ("one", "two"))
+    for a, b in zip(one.files, two.files, strict=True):
+        assert a.read_bytes() == b.read_bytes(), a.name
+
+
+def test_every_number_is_the_records(store: Store) -> None:
+    study = read_study(store, "loss")
+    frame: Any = wide(study).set_index("variant")
+    per_variant = {v: np.mean([cell.per_image["l1"].to_numpy() for cell in study.of(v)], axis=0) for v in OBJECTIVES}
+    for variant, values in per_variant.items():
+        row = frame.loc[variant]
+        estimate = mean_interval(values)
+        assert row["l1"] == pytest.approx(estimate.value)
+        assert (row["l1_low"], row["l1_high"]) == pytest.approx((estimate.low, estimate.high))
+        seeds = [cell.scores["l1"]["value"] for cell in study.of(variant)]
+        assert row["l1_seed_sd"] == pytest.approx(np.std(seeds, ddof=1))
+        assert row["l1_n"] == 20
+        if variant != "l1+cgan":
+            difference = paired_difference(values, per_variant["l1+cgan"])
+            assert row["l1_diff"] == pytest.approx(difference.value)
+        assert row["fid"] == 100.0 + OBJECTIVES.index(variant)
+        assert pd.isna(row["fid_low"])
+        assert pd.isna(row["lpips"])
+    assert pd.isna(frame.loc["l1+cgan", "l1_diff"])
+
+
+def test_a_mark_stands_only_where_the_difference_holds(store: Store) -> None:
+    study = read_study(store, "loss")
+    assert summarise(study, "l1", "l1").differs
+    assert not summarise(study, "l1+cgan", "l1").differs
+    sentences = answer(study)
+    assert sentences == ["L1 against l1+cgan: better: l1, gan, cgan, l1+gan."]
+    table: Any = printed(study).set_index("variant")
+    assert "*" in table.loc["l1", "L1 ↓"]
+    assert "*" not in table.loc["l1+cgan (baseline)", "L1 ↓"]
+    assert set(table["LPIPS (alex) ↓"]) == {"not measured"}
+
+
+def test_one_seed_is_said_to_be_one_seed(tmp_path: Path) -> None:
+    made = Store(tmp_path / "runs")
+    study = build_study("loss", None, {}, [0])
+    made.write_study(study)
+    for cell in study.cells:
+        fill(made, str(cell.run_id), 0, 0)
+    text = to_markdown(read_study(made, "loss"))
+    assert "training variance is not assessed" in text
+    assert "no weights here" in text
+
+
+def test_the_papers_rows_stand_apart(store: Store) -> None:
+    text = to_markdown(read_study(store, "loss"))
+    ours, theirs = text.split("## The paper's rows")
+    assert "0.66 | 0.23 | 0.17" in theirs
+    assert "0.66 | 0.23" not in ours
+    assert "Other scores on another data set" in theirs
+    assert TABLES["table1"].rows["gan"] == (0.22, 0.05, 0.01)
+
+
+def test_latex_is_balanced_and_escaped(store: Store) -> None:
+    text = to_latex(read_study(store, "loss"))
+    for word in ("\\toprule", "\\midrule", "\\bottomrule"):
+        assert text.count(word) == 2
+    assert text.count("{") == text.count("}")
+    assert text.count("\\begin{table}") == text.count("\\end{table}") == 2
+    for table in text.split("\\midrule")[1:]:
+        rows = [row for row in table.split("\\bottomrule")[0].splitlines() if row.strip()]
+        assert len({len(re.findall(r"(?<!\\)&", row)) for row in rows}) == 1
+    assert latex_escape("50 % of a_b & <c>") == r"50 \% of a\_b \& \textless{}c\textgreater{}"
+
+
+class Resources(HTMLParser):
+    """Everything a page would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.found += [value or "" for name, value in attrs if name in ("src", "href", "srcset")]
+
+
+def test_the_page_needs_nothing_beside_it(store: Store, tmp_path: Path) -> None:
+    write_report(store, "loss", tmp_path / "out")
+    page = (tmp_path / "out/loss/index.html").read_text()
+    parser = Resources()
+    parser.feed(page)
+    assert parser.tags.count("img") == 3
+    assert all(resource.startswith("data:image/png;base64,") for resource in parser.found)
+    for word in ("Which objective?", "quick", "p2pbench ablate --grid loss --seeds 0,1", "data.crop_size", "Isola"):
+        assert word in page
+
+
+def test_what_a_user_named_cannot_become_markup(tmp_path: Path, tiny: Callable[..., RunConfig]) -> None:
+    grid = tmp_path / "x.yaml"
+    grid.write_text(
+        "question: '<script>alert(1)</script>'\n"
+        "factors: {word: [{label: '<img src=x onerror=alert(2)>', generator.ngf: 8}]}\n"
+    )
+    study = build_study(str(grid), None, {}, [0])
+    made = Store(tmp_path / "runs")
+    made.write_study(study)
+    fill(made, str(study.cells[0].run_id), 0, 0)
+    write_report(made, "x", tmp_path / "out")
+    parser = Resources()
+    parser.feed((tmp_path / "out/x/index.html").read_text())
+    assert "script" not in parser.tags
+    assert "x" not in parser.found
+
+
+def test_missing_failed_and_damaged_cells_are_listed_and_the_rest_is_reported(store: Store, tmp_path: Path) -> None:
+    study = read_study(store, "loss")
+    runs = {(cell.variant, cell.seed): cell.run for cell in study.cells}
+    shutil.rmtree(runs["l1", 0].path)
+    runs["gan", 0].set_status("failed", "g_l1 of step 6 is not finite")
+    runs["cgan", 0].scores_file.write_text('{"schema_version": 1, "scores": {"l1"')
+    runs["l1+gan", 0].status_file.write_text("")
+    runs["l1+gan", 1].per_image_file.write_text("image,l1\n000")
+    report = write_report(store, "loss", tmp_path / "out")
+    assert report.n_finished == 6
+    page = (tmp_path / "out/loss/index.html").read_text()
+    assert "4 of 10 cells have no result" in page
+    assert "g_l1 of step 6 is not finite" in page
+    assert "missing or damaged" in page
+    frame: Any = pd.read_csv(tmp_path / "out/loss/scores.csv").set_index("variant")
+    assert frame.loc["gan", "n_seeds"] == 1
+    assert "seed 0 failed" in frame.loc["gan", "state"]
+
+
+def test_a_study_without_any_result_is_still_reported(tmp_path: Path) -> None:
+    made = Store(tmp_path / "runs")
+    made.write_study(build_study("loss", None, {}, [0]))
+    report = write_report(made, "loss", tmp_path / "out")
+    assert report.n_finished == 0
+    assert not list((tmp_path / "out/loss").glob("*.png"))
+    assert "5 of 5 cells have no result" in (tmp_path / "out/loss/index.html").read_text()
+
+
+def test_figures_are_pictures_of_a_readable_size(store: Store, tmp_path: Path) -> None:
+    write_report(store, "loss", tmp_path / "out")
+    for name in ("scores", "losses", "samples"):
+        with Image.open(tmp_path / f"out/loss/{name}.png") as image:
+            assert image.width > 600
+            assert len(image.convert("RGB").getcolors(2**24) or []) > 3  # not an empty panel
+
+
+def test_reports_load_no_torch(store: Store, tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom p2pbench.study.store import Store\n"
+        "from p2pbench.report.page import write_report\n"
+        "write_report(Store(Path(sys.argv[1])), 'loss', Path(sys.argv[2]))\n"
+        "print('torch' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(store.root), str(tmp_path / "out")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
+    assert json.loads((store.root / "cells").iterdir().__next__().joinpath("scores.json").read_text())["n"] == 20
