@@ -39,7 +39,7 @@ def error_of(*arguments: str | Path, code: int) -> str:
     """The message of a command that fails: one line on standard error, nothing on standard output."""
     result = invoke(*arguments, code=code)
     assert result.stdout == ""
-    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    lines: list[str] = [line for line in result.stderr.splitlines() if line.strip()]
     assert len(lines) == 1, result.stderr
     assert lines[0].startswith("error: ")
     return lines[0]

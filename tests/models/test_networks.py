@@ -93,7 +93,7 @@ def test_norm_is_missing_only_where_the_paper_has_none() -> None:
 def test_dropout_sits_where_each_release_has_it(preset: str, size: int, levels: list[int]) -> None:
     config = config_of(training__preset=preset, generator__ngf=4, data__crop_size=size)
     decoder = build_generator(config).decoder
-    found = [i for i, level in enumerate(decoder, 1) if any(isinstance(m, torch.nn.Dropout) for m in level)]  # type: ignore[union-attr, arg-type]
+    found = [i for i, level in enumerate(decoder, 1) if any(isinstance(m, torch.nn.Dropout) for m in level)]  # type: ignore[arg-type]
     assert found == levels
     assert list(dropout_levels("none", 8)) == []
 
