@@ -77,8 +77,8 @@ def ablate(
     as_json: Json = False,
 ) -> None:
     """Train and score every variant of a grid."""
-    from p2pbench.config import parse_set
-    from p2pbench.study.grid import build_study
+    from p2pbench.settings import parse_set
+    from p2pbench.study.plan import build_study
     from p2pbench.study.store import Store
 
     study = build_study(grid, protocol, parse_set(sets or []), _seeds(seeds), plan=plan)
@@ -324,7 +324,7 @@ def describe(protocol: ProtocolName = None, sets: Sets = None, as_json: Json = F
 
 
 def _resolve(protocol: str | None, sets: list[str] | None) -> Any:
-    from p2pbench.config import Layer, parse_set, resolve
+    from p2pbench.settings import Layer, parse_set, resolve
     from p2pbench.study.grid import read_protocol
 
     layers = []

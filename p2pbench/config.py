@@ -1,35 +1,23 @@
-"""The configuration of one run: frozen models, one place for every default, and how settings are resolved.
+"""The configuration of one run: frozen models, one place for every default.
 
-Settings are laid over each other: defaults < preset < protocol < grid < level < ``--set``. :func:`resolve` does it and
-keeps, for every dotted key, the layer its value came from.
-
-This module imports no torch: ``--help`` and ``--plan`` start at once.
+Made by :func:`p2pbench.settings.resolve`. Imports no torch: ``--help`` and ``--plan`` start at once.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import json
 import math
-import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from p2pbench.errors import ConfigError, unknown
+from p2pbench.errors import unknown
 from p2pbench.scoring.metrics import METRICS
 
 GENERATOR_NAMES = ("unet", "encoder_decoder")
 DISCRIMINATOR_STRIDES = {"pixel": 0, "patch16": 1, "patch34": 2, "patch70": 3, "image286": 5}
 """Named discriminators and the number of their stride-2 layers (pix2pix §6.1.2)."""
 OBJECTIVE_NAMES = ("l1", "gan", "cgan", "l1+gan", "l1+cgan")
-
-RECIPE = 1
-"""Counted up when the code changes what a configuration trains to, so that old runs are not taken for new ones."""
 
 PRESETS: dict[str, dict[str, str]] = {
     # Each row of the table "Training" in which the two published implementations differ.
@@ -82,6 +70,11 @@ class DataConfig(_Section):
             raise ValueError(
                 f"data.load_size is {self.load_size} and data.crop_size {self.crop_size}: "
                 "a crop cannot be larger than what it is cut from; raise load_size or lower crop_size"
+            )
+        if self.condition != "gray" and self.source != "photos":
+            raise ValueError(
+                f"data.condition is {self.condition!r} and data.source {self.source!r}: only the built-in photos make "
+                "their condition; a folder brings its own, so leave data.condition out"
             )
         return self
 
@@ -224,113 +217,6 @@ SECTIONS: dict[str, type[_Section]] = {
 SETTINGS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields)
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One source of settings: ``settings`` by dotted key, ``name`` as ``--plan`` shows it."""
-
-    name: str
-    settings: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Resolved:
-    config: RunConfig
-    origin: dict[str, str]
-    """For every dotted key the name of the layer that decided it (``default`` where none did)."""
-
-
-def resolve(layers: Iterable[Layer]) -> Resolved:
-    """Lay ``layers`` over the defaults and the preset they ask for, the last one winning.
-
-    Raises:
-        ConfigError: an unknown key, a value that its setting does not take, or settings that contradict each other.
-    """
-    layers = list(layers)
-    for layer in layers:
-        for key in layer.settings:
-            if key not in SETTINGS:
-                raise ConfigError(f"{layer.name}: {unknown('setting', key, SETTINGS)}")
-    preset = "paper"
-    for layer in layers:
-        preset = layer.settings.get("training.preset", preset)
-    if preset not in PRESETS:
-        raise ConfigError(unknown("training.preset", preset, PRESETS))
-    nested: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
-    origin = dict.fromkeys(SETTINGS, "default")
-    for layer in [Layer(f"preset {preset}", PRESETS[preset]), *layers]:
-        for dotted, value in layer.settings.items():
-            section, key = dotted.split(".", 1)
-            nested[section][key] = value
-            origin[dotted] = layer.name
-    return Resolved(_validate(nested, origin), origin)
-
-
-def from_mapping(tree: Mapping[str, Any], name: str) -> RunConfig:
-    """The configuration in a ``config.yaml``: sections of settings. ``name`` is the file, for messages."""
-    return resolve([Layer(name, flatten(tree, name))]).config
-
-
-def flatten(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Sections of settings, or dotted keys, or both, as one mapping of dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if key in SECTIONS:
-            if not isinstance(value, Mapping):
-                raise ConfigError(f"{name}: {key!r} is a section, as in {key}: {{setting: value}}; got {value!r}")
-            flat.update({f"{key}.{inner}": inner_value for inner, inner_value in value.items()})
-        else:
-            flat[str(key)] = value
-    for key in flat:
-        if key not in SETTINGS:
-            raise ConfigError(f"{name}: {unknown('setting', key, SETTINGS)}")
-    return flat
-
-
-def parse_set(assignments: Iterable[str]) -> dict[str, Any]:
-    """``["training.epochs=2"]`` as ``{"training.epochs": 2}``; values are read as YAML 1.2."""
-    from p2pbench.yaml12 import parse
-
-    settings: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        key = key.strip()
-        if not equals:
-            raise ConfigError(f"--set {assignment!r} is no assignment; write --set key=value")
-        if key not in SETTINGS:
-            raise ConfigError(f"--set: {unknown('setting', key, SETTINGS)}")
-        settings[key] = parse(text, f"--set {key}")
-    return settings
-
-
-def _validate(nested: dict[str, dict[str, Any]], origin: Mapping[str, str]) -> RunConfig:
-    for section, values in nested.items():
-        for key, value in values.items():
-            field = SECTIONS[section].model_fields[key]
-            if field.annotation is float and type(value) is int:  # 100 for a float is what a person writes
-                values[key] = float(value)
-    try:
-        return RunConfig.model_validate(nested)
-    except ValidationError as error:
-        raise ConfigError(_explain(error, origin)) from None
-
-
-def _explain(error: ValidationError, origin: Mapping[str, str]) -> str:
-    """Every problem of ``error`` on one line, with the layer each value came from."""
-    lines = []
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"][:2])
-        message = problem["msg"].removeprefix("Value error, ")
-        if "." not in key:
-            lines.append(message)
-            continue
-        where = f" ({origin[key]})" if key in origin else ""
-        if problem["type"] == "value_error":
-            lines.append(f"{key}{where}: {message}")
-        else:
-            lines.append(f"{key}{where} is {problem['input']!r}: {message[0].lower() + message[1:]}")
-    return "; ".join(lines)
-
-
 def _check_component(key: str, value: str, names: Iterable[str]) -> str:
     if value in names or is_reference(value):
         return value
@@ -341,65 +227,3 @@ def is_reference(value: str) -> bool:
     """Whether ``value`` has the form ``module:function``."""
     module, colon, function = value.partition(":")
     return bool(colon) and function.isidentifier() and all(part.isidentifier() for part in module.split("."))
-
-
-def locate_reference(reference: str) -> Path:
-    """The source file of a ``module:function``, found without running it.
-
-    Modules are looked for as Python does, the current folder first.
-
-    Raises:
-        ConfigError: there is no such module, or it is not a Python file.
-    """
-    module = reference.partition(":")[0]
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        raise ConfigError(f"{reference!r}: there is no Python module {module!r} here or on PYTHONPATH")
-    return Path(spec.origin)
-
-
-def identity(config: RunConfig, data_key: str) -> dict[str, Any]:
-    """What decides a run's weights, as plain values: the settings that matter and the data by content.
-
-    Left out: scoring, cadence, device, threads, paths; the discriminator where the objective has none; λ where it has
-    no L1 term.
-    """
-    data = config.data.model_dump(exclude={"source", "condition"})
-    training = config.training.model_dump(
-        include={
-            "epochs", "batch_size", "seed", "learning_rate", "beta1", "beta2", "schedule", "bias_rule", "precision",
-        }
-    )  # fmt: skip
-    objective = config.objective.model_dump()
-    whole: dict[str, Any] = {
-        "recipe": RECIPE,
-        "data": {**data, "content": data_key},
-        "generator": _component(config.generator),
-        "training": training,
-        "objective": objective,
-    }
-    if config.objective.adversarial:
-        whole["discriminator"] = _component(config.discriminator)
-    else:
-        del objective["discriminator_loss"], objective["generator_gradient"]
-    if not config.objective.has_l1:
-        del objective["lambda_l1"]
-    return whole
-
-
-def run_id(config: RunConfig, data_key: str) -> str:
-    """Twelve hexadecimal digits: the hash of :func:`identity`."""
-    text = json.dumps(identity(config, data_key), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _component(section: GeneratorConfig | DiscriminatorConfig) -> dict[str, Any]:
-    values = section.model_dump()
-    if is_reference(section.name):
-        values["code"] = hashlib.sha256(locate_reference(section.name).read_bytes()).hexdigest()
-    return values

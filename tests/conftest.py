@@ -13,7 +13,8 @@ from hypothesis import settings
 from PIL import Image
 from study_workplace import PROTOCOL, Workplace
 
-from p2pbench.config import Layer, RunConfig, resolve
+from p2pbench.config import RunConfig
+from p2pbench.settings import Layer, resolve
 
 settings.register_profile("default", deadline=None, max_examples=30)
 settings.load_profile("default")

@@ -9,23 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pbench import yaml12
-from p2pbench.config import (
-    DISCRIMINATOR_STRIDES,
-    GENERATOR_NAMES,
-    OBJECTIVE_NAMES,
-    PRESETS,
-    SETTINGS,
-    Layer,
-    RunConfig,
-    flatten,
-    from_mapping,
-    identity,
-    parse_set,
-    resolve,
-    run_id,
-)
+from p2pbench.config import DISCRIMINATOR_STRIDES, GENERATOR_NAMES, OBJECTIVE_NAMES, PRESETS, SETTINGS, RunConfig
 from p2pbench.errors import ConfigError
+from p2pbench.identity import identity, run_id
 from p2pbench.models import DISCRIMINATORS, GENERATORS
+from p2pbench.settings import Layer, flatten, from_mapping, parse_set, resolve
 from p2pbench.study.store import plain
 
 
@@ -82,6 +70,7 @@ def test_a_later_layer_wins_and_every_value_knows_its_origin() -> None:
         ({"scoring.metrics": []}, "list of metrics"),
         ({"data.load_size": 100}, "data.load_size"),
         ({"data.crop_size": 100}, "use 64 or 128"),
+        ({"data.condition": "edges", "data.source": "folder"}, "brings its own"),
         ({"data.crop_size": 64, "discriminator.name": "image286"}, "needs at least 96"),
     ],
 )

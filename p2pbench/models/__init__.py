@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from p2pbench.config import DISCRIMINATOR_STRIDES, RunConfig, is_reference, locate_reference
+from p2pbench.config import DISCRIMINATOR_STRIDES, RunConfig, is_reference
 from p2pbench.errors import ConfigError
+from p2pbench.identity import locate_reference
 from p2pbench.models.layers import initialise
 from p2pbench.models.patchgan import build_patchgan
 from p2pbench.models.unet import UNet

@@ -16,7 +16,8 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from p2pbench.files import atomic
-from p2pbench.report.tables import StudyRecord, heading, summarise
+from p2pbench.report.records import StudyRecord
+from p2pbench.report.tables import heading, summarise
 from p2pbench.scoring.metrics import METRICS
 
 if TYPE_CHECKING:

@@ -9,20 +9,19 @@ from typing import Any
 
 from p2pbench.files import write_text
 from p2pbench.report.paper import TABLES
-from p2pbench.report.tables import (
-    StudyRecord,
+from p2pbench.report.records import StudyRecord, read_study
+from p2pbench.report.tables import (  # fmt: skip
     heading,
     long,
     notes,
     paper_note,
     printed,
     published,
-    read_study,
     summarise,
     to_latex,
     to_markdown,
     wide,
-)  # fmt: skip
+)
 from p2pbench.study.store import Store
 
 
@@ -80,7 +79,6 @@ def render(study: StudyRecord, figures: dict[str, Path]) -> str:
         figures={name: _data_url(path) for name, path in figures.items()},
         unfinished=[cell for cell in study.cells if cell.state != "finished"],
         machines=_machines(study),
-        command=_command(study),
     )
 
 
@@ -116,13 +114,6 @@ def _machines(study: StudyRecord) -> list[dict[str, Any]]:
         if about and about not in found:
             found.append(about)
     return found
-
-
-def _command(study: StudyRecord) -> str:
-    name, _, protocol = str(study.about["name"]).partition("@")
-    seeds = ",".join(str(seed) for seed in dict.fromkeys(cell.seed for cell in study.cells))
-    chosen = f" --protocol {protocol}" if protocol else ""
-    return f"p2pbench ablate --grid {name}{chosen} --seeds {seeds}"
 
 
 def _data_url(path: Path) -> str:

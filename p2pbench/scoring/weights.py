@@ -8,6 +8,7 @@ here imports torch before a file is read.
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import warnings
 from dataclasses import dataclass
@@ -135,7 +136,7 @@ def _fetch(name: str) -> Path:
             if (folder / file).is_file():  # another process has fetched it meanwhile
                 return folder / file
             pooch.get_logger().setLevel("ERROR")
-            downloader = pooch.HTTPDownloader(timeout=(10, 60))
+            downloader = pooch.HTTPDownloader(timeout=(10, 60), progressbar=sys.stderr.isatty())
             fetched = Path(pooch.retrieve(net.url, known_hash=None, fname=file, path=part, downloader=downloader))
             verify(fetched, name)
             fetched.replace(folder / file)

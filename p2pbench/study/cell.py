@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,13 +15,15 @@ from torch import nn
 
 from p2pbench import yaml12
 from p2pbench.bench.machine import describe_machine, versions
-from p2pbench.config import RunConfig, from_mapping, run_id
+from p2pbench.config import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, open_dataset
 from p2pbench.errors import ConfigError, WeightsError
 from p2pbench.files import sha256_of, write_json, write_text
+from p2pbench.identity import run_id
 from p2pbench.models import build_generator
 from p2pbench.scoring.evaluate import Scores, evaluate
+from p2pbench.settings import from_mapping
 from p2pbench.study.estimate import cost_key
 from p2pbench.study.samples import N_SHEET, N_TEST, sample_file, save_png, spread, write_sheet
 from p2pbench.study.store import RunFolder
@@ -28,6 +31,8 @@ from p2pbench.training.checkpoint import save_generator
 from p2pbench.training.engine import Engine, prepare
 from p2pbench.training.loop import Reporter, train
 from p2pbench.translation import translate
+
+log = logging.getLogger(__name__)
 
 INFERENCE = "paper: dropout on, each image normalised by its own statistics"
 
@@ -101,7 +106,9 @@ def _train(
                 save_png(sample_file(run.samples, "untrained", position), output)
 
     watcher.stage("train")
+    log.info("training %s on %s, %d threads, %s", identity, engine.device, engine.threads, config.training.precision)
     trained = train(config, images, run.path, identity, engine, Reporter(watcher.progress, sample, watcher.stop))
+    log.info("trained %d steps in %.0f s", trained.steps, trained.seconds)
     log_to_tensorboard(run)
     save_generator(run.generator_file, trained.generator, {"run_id": identity})
     run.set_status(
@@ -132,6 +139,7 @@ def _score(
     for position in spread(len(test), N_TEST):
         for name, images in (("condition", conditions), ("output", outputs), ("target", targets)):
             save_png(sample_file(run.samples, name, position), images[position])
+    log.info("scoring: %s", ", ".join(wanted))
     record_scores(
         run,
         evaluate(

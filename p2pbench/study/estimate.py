@@ -12,7 +12,7 @@ from typing import Any
 from p2pbench.config import DISCRIMINATOR_STRIDES, GENERATOR_NAMES, RunConfig
 from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import P2PBenchError
-from p2pbench.study.grid import Study
+from p2pbench.study.plan import Study
 from p2pbench.study.store import RunFolder, Store
 
 FLOAT_BYTES = 4

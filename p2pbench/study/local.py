@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from p2pbench.study.grid import Cell
+from p2pbench.study.plan import Cell
 from p2pbench.study.store import Store, plain
 
 ENDS = ("finished", "failed", "interrupted")

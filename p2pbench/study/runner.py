@@ -17,8 +17,8 @@ from p2pbench.errors import P2PBenchError, WeightsError
 from p2pbench.scoring import weights
 from p2pbench.scoring.metrics import METRICS
 from p2pbench.study.display import counted
-from p2pbench.study.grid import Cell, Study
 from p2pbench.study.local import ENDS, Event, LocalExecutor
+from p2pbench.study.plan import Cell, Study
 from p2pbench.study.store import Store
 
 

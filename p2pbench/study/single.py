@@ -10,12 +10,14 @@ import numpy as np
 from rich.console import Console
 
 from p2pbench import yaml12
-from p2pbench.config import Layer, RunConfig, flatten, parse_set, resolve, run_id
+from p2pbench.config import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
 from p2pbench.data.pairs import image_files, read_image
 from p2pbench.errors import ConfigError, DataError, P2PBenchError, unknown
+from p2pbench.identity import run_id
 from p2pbench.scoring.metrics import METRICS
+from p2pbench.settings import Layer, flatten, parse_set, resolve
 from p2pbench.study.display import counted
 from p2pbench.study.grid import DEFAULT_PROTOCOL, read_protocol
 from p2pbench.study.local import available_cores

@@ -21,7 +21,7 @@ from p2pbench import yaml12
 from p2pbench.config import RunConfig
 from p2pbench.errors import ConfigError, StorageError
 from p2pbench.files import write_json, write_text
-from p2pbench.study.grid import Study
+from p2pbench.study.plan import Study
 
 SCHEMA_VERSION = 1
 LOCK_SECONDS = 5.0
@@ -153,6 +153,7 @@ class Store:
             "paper": study.grid.paper,
             "protocol": asdict(study.protocol),
             "baseline": study.baseline,
+            "command": study.command,
             "factors": {factor: [level.label for level in levels] for factor, levels in study.grid.factors.items()},
             "cells": [
                 {

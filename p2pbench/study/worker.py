@@ -8,6 +8,7 @@ a JSON line each; everything else that is printed goes to the run's log.txt.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -65,6 +66,7 @@ def main() -> int:
     threading.Thread(target=_die_with_parent, daemon=True).start()
     run = RunFolder(Path(job["folder"]))
     events = _redirect(run)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stop = Stop()
 
     def send(**event: Any) -> None:
@@ -94,7 +96,7 @@ def main() -> int:
 
 
 def _carry_out(job: dict[str, Any], run: RunFolder, stop: Stop, send: Any) -> None:
-    from p2pbench.config import from_mapping
+    from p2pbench.settings import from_mapping
     from p2pbench.study.cell import Watcher, run_cell  # torch is imported here, after the parent is being watched
 
     last = 0.0

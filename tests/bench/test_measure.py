@@ -11,8 +11,9 @@ import pytest
 from p2pbench.bench.machine import describe_machine, versions
 from p2pbench.bench.measure import Contestant, Timing, race
 from p2pbench.bench.workloads import PLAIN, bench_step, build_ours, build_plain
-from p2pbench.config import Layer, RunConfig, resolve
+from p2pbench.config import RunConfig
 from p2pbench.errors import P2PBenchError
+from p2pbench.settings import Layer, resolve
 
 Tiny = Callable[..., RunConfig]
 

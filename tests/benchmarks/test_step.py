@@ -8,7 +8,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from p2pbench.bench.workloads import build_ours, build_plain
-from p2pbench.config import Layer, resolve
+from p2pbench.settings import Layer, resolve
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

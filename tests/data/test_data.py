@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from p2pbench.config import Layer, RunConfig, resolve
+from p2pbench.config import RunConfig
 from p2pbench.data import builtin, pairs
 from p2pbench.data.batches import Batches, crop, plan_epoch
 from p2pbench.data.cache import decoded
@@ -23,6 +23,7 @@ from p2pbench.data.dataset import open_dataset
 from p2pbench.data.transforms import resize, to_network, to_uint8
 from p2pbench.errors import ConfigError, DataError, StorageError
 from p2pbench.home import home
+from p2pbench.settings import Layer, resolve
 
 Tiny = Callable[..., RunConfig]
 

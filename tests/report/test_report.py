@@ -18,12 +18,13 @@ from PIL import Image
 from p2pbench.config import RunConfig
 from p2pbench.report.page import answer, write_report
 from p2pbench.report.paper import TABLES
-from p2pbench.report.tables import latex_escape, printed, read_study, summarise, to_latex, to_markdown, wide
+from p2pbench.report.records import read_study
+from p2pbench.report.tables import latex_escape, printed, summarise, to_latex, to_markdown, wide
 from p2pbench.scoring.evaluate import Scores
 from p2pbench.scoring.metrics import Score
 from p2pbench.statistics import mean_interval, paired_difference
 from p2pbench.study.cell import record_scores
-from p2pbench.study.grid import build_study
+from p2pbench.study.plan import build_study
 from p2pbench.study.samples import sample_file, save_png
 from p2pbench.study.store import Store
 

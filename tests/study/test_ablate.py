@@ -39,6 +39,7 @@ def test_a_study_from_grid_to_report(workplace: Workplace) -> None:
             "generator.safetensors", "log.txt", "lock",
         }  # fmt: skip
         assert not (run / "checkpoint").exists()
+        assert "trained 12 steps" in (run / "log.txt").read_text()
         assert (run / "samples" / "epoch-0000.png").is_file()
         assert (run / "samples" / "epoch-0002.png").is_file()
 

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from p2pbench.errors import ConfigError, DataError
-from p2pbench.study.grid import build_study, label_of, read_grid, read_protocol, shipped
+from p2pbench.study.grid import label_of, read_grid, read_protocol, shipped
+from p2pbench.study.plan import build_study
 
 SHIPPED_GRIDS = sorted(path.stem for path in shipped("").glob("*.yaml"))
 SHIPPED_PROTOCOLS = sorted(path.stem for path in shipped("protocols").glob("*.yaml"))
@@ -117,6 +118,7 @@ def test_layers_in_their_order(tmp_path: Path) -> None:
     assert cell.origin["training.batch_size"] == "grid own"
     assert cell.origin["data.mirror"] == "--set"
     assert study.name == "own@p"
+    assert study.command == f"p2pbench ablate --grid {grid} --protocol {protocol} --set data.mirror=false --seeds 0"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""The records of a study, as far as they can be read: what reports are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from p2pbench.scoring.metrics import METRICS
+from p2pbench.study.store import RunFolder, Store
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """What one cell left, as far as it can be read."""
+
+    variant: str
+    seed: int
+    run: RunFolder
+    state: str
+    """``finished``, ``failed``, ``interrupted``, ``running`` or ``not run``."""
+    reason: str | None
+    status: dict[str, Any]
+    scores: dict[str, dict[str, Any]]
+    per_image: pd.DataFrame
+    """Indexed by the image's name, a column a score; empty where there is none."""
+    losses: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study and the records of its cells."""
+
+    about: dict[str, Any]
+    cells: list[CellRecord]
+
+    @property
+    def variants(self) -> list[str]:
+        return list(dict.fromkeys(cell.variant for cell in self.cells))
+
+    @property
+    def metrics(self) -> list[str]:
+        """The scores that any cell has, measured or not, in the order of ``METRICS``."""
+        present = {name for cell in self.cells for name in cell.scores}
+        return [name for name in METRICS if name in present]
+
+    def of(self, variant: str) -> list[CellRecord]:
+        """The finished cells of a variant, a seed each."""
+        return [cell for cell in self.cells if cell.variant == variant and cell.state == "finished"]
+
+
+def read_study(store: Store, name: str) -> StudyRecord:
+    """The study ``name`` and what its cells left. A record that is missing or damaged is a cell without scores."""
+    about = store.read_study(name)
+    return StudyRecord(about, [_read_cell(store.run(cell["run_id"]), cell) for cell in about["cells"]])
+
+
+def _read_cell(run: RunFolder, cell: Mapping[str, Any]) -> CellRecord:
+    status = run.status()
+    state, reason = str(status.get("state", "not run")), status.get("reason")
+    scores = run.scores()
+    if state == "finished" and not scores:
+        state, reason = "failed", f"{run.scores_file} is missing or damaged; run ablate again to score it"
+    per_image = _read_csv(run.per_image_file, dtype={"image": str})
+    if "image" in per_image:
+        per_image = per_image.set_index("image")
+    return CellRecord(
+        cell["variant"], cell["seed"], run, state, reason, status, scores, per_image, _read_csv(run.losses_file)
+    )
+
+
+def _read_csv(path: Any, **options: Any) -> pd.DataFrame:
+    try:
+        frame: pd.DataFrame = pd.read_csv(path, **options)
+        return frame
+    except (OSError, ValueError):  # pandas' own errors are ValueErrors
+        return pd.DataFrame()
