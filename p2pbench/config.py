@@ -180,6 +180,9 @@ class TrainingConfig(_Section):
 
 
 class ScoringConfig(_Section):
+    inference: Literal["paper", "statistics", "eval"] = "paper"
+    """How test images are translated: ``paper``, dropout on and each image normalised by its own statistics (§3.3);
+    ``statistics``, the same without dropout; ``eval``, running statistics, no dropout."""
     metrics: tuple[str, ...] = ("l1", "psnr", "ssim", "lpips", "fid", "kid")
 
     @field_validator("metrics", mode="before")

@@ -147,6 +147,7 @@ def test_sections_and_dotted_keys_are_the_same() -> None:
 
 INDIFFERENT = {
     "scoring.metrics": ["l1"],
+    "scoring.inference": "eval",
     "training.log_every": 7,
     "training.checkpoint_seconds": 1.0,
     "training.sample_every": 3,

@@ -44,7 +44,7 @@ def estimate(study: Study, store: Store, jobs: int) -> Estimate:
     """Sum up the cells of ``study`` that ``store`` does not hold finished."""
     past = _past_costs(store)
     todo = {c.run_id or f"{c.variant}/{c.seed}": c.config for c in study.cells
-            if c.run_id is None or not store.run(c.run_id).finished()}  # fmt: skip
+            if c.run_id is None or not store.run(c.run_id).trained()}  # fmt: skip
     seconds: float | None = 0.0
     memory: int | None = 0
     kept: int | None = 0
