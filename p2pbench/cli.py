@@ -138,7 +138,7 @@ def _show_plan(study: Any, store: Any, jobs: int, as_json: bool) -> None:
     cost = estimate(study, store, jobs)
     cells = []
     for cell in study.cells:
-        finished = cell.run_id is not None and store.run(cell.run_id).finished()
+        finished = cell.run_id is not None and store.run(cell.run_id, cell.config.scoring.inference).finished()
         state = "no data" if cell.run_id is None else "finished" if finished else "to run"
         cells.append(
             {"run_id": cell.run_id, "variant": cell.variant, "seed": cell.seed, "state": state, "reason": None}

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from p2pbench.errors import unknown
 from p2pbench.scoring.metrics import METRICS
 
-GENERATOR_NAMES = ("unet", "encoder_decoder")
+GENERATOR_NAMES = ("unet", "encoder_decoder", "resnet6", "resnet9")
 DISCRIMINATOR_STRIDES = {"pixel": 0, "patch16": 1, "patch34": 2, "patch70": 3, "image286": 5}
 """Named discriminators and the number of their stride-2 layers (pix2pix §6.1.2)."""
 OBJECTIVE_NAMES = ("l1", "gan", "cgan", "l1+gan", "l1+cgan")
@@ -55,6 +55,8 @@ class DataConfig(_Section):
     """Which half is the condition: A (left, or folder ``A``) or B."""
     condition: Literal["gray", "edges"] = "gray"
     """What the built-in ``photos`` are translated from. Other sources bring their own condition."""
+    jitter: bool = True
+    """Resize training pairs to ``load_size`` and crop at random; otherwise resize them to ``crop_size``."""
     load_size: PositiveInt = 286
     """Side in pixels that training pairs are resized to before the random crop."""
     crop_size: PositiveInt = 256
@@ -66,7 +68,7 @@ class DataConfig(_Section):
 
     @model_validator(mode="after")
     def _crop_fits(self) -> DataConfig:
-        if self.load_size < self.crop_size:
+        if self.jitter and self.load_size < self.crop_size:
             raise ValueError(
                 f"data.load_size is {self.load_size} and data.crop_size {self.crop_size}: "
                 "a crop cannot be larger than what it is cut from; raise load_size or lower crop_size"
@@ -81,12 +83,17 @@ class DataConfig(_Section):
 
 class GeneratorConfig(_Section):
     name: str = "unet"
-    """``unet``, ``encoder_decoder``, or ``module:function`` for a generator of your own."""
+    """``unet``, ``encoder_decoder``, ``resnet6``, ``resnet9``, or ``module:function`` for one of your own."""
     ngf: PositiveInt = 64
     """Channels after the first convolution."""
     dropout: Literal["first-three", "middle", "none"] = "first-three"
     """Decoder levels with dropout 0.5. Preset: the first three in Lua's release; in the port the levels between the
-    innermost and the four outermost."""
+    innermost and the four outermost. The ResNets have it in every block, unless ``none``."""
+    norm: Literal["batch", "instance", "none"] = "batch"
+    """Statistics of the batch, of each image alone (both with scale and shift), or no normalisation."""
+    upsampling: Literal["transposed", "nearest", "bilinear", "pixel-shuffle"] = "transposed"
+    """How the decoder doubles its map: the paper's transposed convolution, a resize before a 3x3 convolution (Odena
+    et al. 2016), or a 3x3 convolution to four times the channels, shuffled into pixels (Shi et al. 2016)."""
 
     @field_validator("name")
     @classmethod
@@ -99,6 +106,10 @@ class DiscriminatorConfig(_Section):
     """``pixel``, ``patch16``, ``patch34``, ``patch70``, ``image286``, or ``module:function``."""
     ndf: PositiveInt = 64
     """Channels after the first convolution."""
+    norm: Literal["batch", "instance", "none"] = "batch"
+    """As the generator's."""
+    spectral_norm: bool = False
+    """Divide each convolution's weight by its largest singular value (Miyato et al. 2018)."""
 
     @field_validator("name")
     @classmethod
@@ -109,6 +120,9 @@ class DiscriminatorConfig(_Section):
 class ObjectiveConfig(_Section):
     name: str = "l1+cgan"
     """``l1`` (no discriminator), ``gan`` (D sees the image alone), ``cgan`` (D sees the pair), and their sums."""
+    adversarial: Literal["bce", "lsgan", "hinge", "wgan-gp"] = "bce"
+    """The loss on D's logits: the paper's cross-entropy (non-saturating for G), least squares (Mao et al. 2017),
+    hinge (Lim and Ye 2017), or Wasserstein with gradient penalty (Gulrajani et al. 2017)."""
     lambda_l1: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 100.0
     """λ of Eq. 4, the weight of the L1 term."""
     discriminator_loss: Literal["sum", "mean"] = "sum"
@@ -128,8 +142,7 @@ class ObjectiveConfig(_Section):
         return self.name.startswith("l1")
 
     @property
-    def adversarial(self) -> bool:
-        """Whether there is a discriminator."""
+    def has_discriminator(self) -> bool:
         return self.name.endswith("gan")
 
     @property
@@ -167,6 +180,9 @@ class TrainingConfig(_Section):
 
 
 class ScoringConfig(_Section):
+    inference: Literal["paper", "statistics", "eval"] = "paper"
+    """How test images are translated: ``paper``, dropout on and each image normalised by its own statistics (§3.3);
+    ``statistics``, the same without dropout; ``eval``, running statistics, no dropout."""
     metrics: tuple[str, ...] = ("l1", "psnr", "ssim", "lpips", "fid", "kid")
 
     @field_validator("metrics", mode="before")
@@ -195,19 +211,33 @@ class RunConfig(_Section):
     @model_validator(mode="after")
     def _sizes_fit(self) -> RunConfig:
         size = self.data.crop_size
-        if self.generator.name in GENERATOR_NAMES and (size < 16 or size & (size - 1)):
+        if self.generator.name in ("unet", "encoder_decoder") and (size < 16 or size & (size - 1)):
             below = max(16, 2 ** int(math.log2(size)))
             raise ValueError(
                 f"data.crop_size is {size}: generator {self.generator.name!r} halves its input down to 1x1, "
                 f"so the size is a power of two from 16; use {below} or {2 * below}"
             )
+        if self.generator.name in ("resnet6", "resnet9") and (size < 16 or size % 4):
+            raise ValueError(
+                f"data.crop_size is {size}: generator {self.generator.name!r} halves its input twice, "
+                f"so the size is a multiple of 4 from 16; use {max(16, size // 4 * 4)}"
+            )
+        if self.objective.has_discriminator and self.objective.adversarial == "wgan-gp":
+            self._wgan_gp_makes_sense()
         strides = DISCRIMINATOR_STRIDES.get(self.discriminator.name)
-        if self.objective.adversarial and strides and size // 2**strides < 3:
+        if self.objective.has_discriminator and strides and size // 2**strides < 3:
             raise ValueError(
                 f"data.crop_size is {size}: discriminator {self.discriminator.name!r} needs at least "
                 f"{3 * 2**strides}; use a larger size or a smaller receptive field"
             )
         return self
+
+    def _wgan_gp_makes_sense(self) -> None:
+        if self.discriminator.norm == "batch":
+            raise ValueError(
+                "objective.adversarial is 'wgan-gp' and discriminator.norm 'batch': the penalty is on the gradient for "
+                "each image, which batch norm makes depend on the others; use discriminator.norm instance or none"
+            )
 
 
 SECTIONS: dict[str, type[_Section]] = {

@@ -22,7 +22,8 @@ def identity(config: RunConfig, data_key: str) -> dict[str, Any]:
     Left out: scoring, cadence, device, threads, paths; the discriminator where the objective has none; λ where it has
     no L1 term.
     """
-    data = config.data.model_dump(exclude={"source", "condition"})
+    unused = set() if config.data.jitter else {"load_size"}
+    data = config.data.model_dump(exclude={"source", "condition"} | unused)
     training = config.training.model_dump(
         include={
             "epochs", "batch_size", "seed", "learning_rate", "beta1", "beta2", "schedule", "bias_rule", "precision",
@@ -36,10 +37,10 @@ def identity(config: RunConfig, data_key: str) -> dict[str, Any]:
         "training": training,
         "objective": objective,
     }
-    if config.objective.adversarial:
+    if config.objective.has_discriminator:
         whole["discriminator"] = _component(config.discriminator)
     else:
-        del objective["discriminator_loss"], objective["generator_gradient"]
+        del objective["discriminator_loss"], objective["generator_gradient"], objective["adversarial"]
     if not config.objective.has_l1:
         del objective["lambda_l1"]
     return whole

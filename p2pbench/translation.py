@@ -44,8 +44,8 @@ class KeyedDropout(nn.Module):
 
 
 @contextmanager
-def paper_mode(generator: nn.Module) -> Iterator[tuple[nn.Module, list[torch.Generator]]]:
-    """A copy of ``generator`` that runs as the paper does at test time: dropout on, each image by its own statistics.
+def inference(generator: nn.Module, mode: str) -> Iterator[tuple[nn.Module, list[torch.Generator]]]:
+    """A copy of ``generator`` in an inference mode: ``paper``, ``statistics`` or ``eval``, as ``scoring.inference``.
 
     Yields the copy and the list in which its dropout looks for one random generator per image. The copy's weights are
     the original's; the original, its running statistics included, is not touched.
@@ -56,22 +56,29 @@ def paper_mode(generator: nn.Module) -> Iterator[tuple[nn.Module, list[torch.Gen
     twin.eval()
     for parent in list(twin.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, nn.BatchNorm2d):
+            if isinstance(child, nn.BatchNorm2d) and mode != "eval":
                 setattr(parent, name, PerImageNorm(child))
-            elif isinstance(child, nn.Dropout):
+            elif isinstance(child, nn.Dropout) and mode == "paper":
                 setattr(parent, name, KeyedDropout(child.p, random))
     with torch.inference_mode():
         yield twin, random
 
 
 def translate(
-    generator: nn.Module, conditions: np.ndarray, *, seed: int, batch_size: int = 8, keys: Sequence[int] | None = None
+    generator: nn.Module,
+    conditions: np.ndarray,
+    *,
+    seed: int,
+    mode: str = "paper",
+    batch_size: int = 8,
+    keys: Sequence[int] | None = None,
 ) -> np.ndarray:
     """The generator's outputs, with its dropout's noise drawn for each image from (seed, key).
 
     Args:
         generator: maps (N, 3, S, S), float in [-1, 1], to the same; left as it is.
         conditions: (N, S, S, 3), uint8.
+        mode: how norm and dropout behave, as ``scoring.inference``.
         keys: what distinguishes the images' noise; their positions unless given.
     Returns:
         (N, S, S, 3), uint8.
@@ -79,7 +86,7 @@ def translate(
     device = next(generator.parameters()).device
     keys = range(len(conditions)) if keys is None else keys
     outputs = []
-    with paper_mode(generator) as (network, random):
+    with inference(generator, mode) as (network, random):
         for start in range(0, len(conditions), batch_size):
             batch = np.array(conditions[start : start + batch_size])
             random[:] = [noise(seed, key) for key in keys[start : start + batch_size]]

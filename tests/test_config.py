@@ -70,6 +70,8 @@ def test_a_later_layer_wins_and_every_value_knows_its_origin() -> None:
         ({"scoring.metrics": []}, "list of metrics"),
         ({"data.load_size": 100}, "data.load_size"),
         ({"data.crop_size": 100}, "use 64 or 128"),
+        ({"data.crop_size": 130, "generator.name": "resnet6"}, "use 128"),
+        ({"objective.adversarial": "wgan-gp"}, "discriminator.norm instance or none"),
         ({"data.condition": "edges", "data.source": "folder"}, "brings its own"),
         ({"data.crop_size": 64, "discriminator.name": "image286"}, "needs at least 96"),
     ],
@@ -83,7 +85,7 @@ def test_what_makes_no_sense_is_refused_with_the_key_and_the_way_out(settings: d
 
 def test_image286_is_fine_at_64_where_nobody_discriminates() -> None:
     config = config_of(data__crop_size=64, discriminator__name="image286", objective__name="l1")
-    assert not config.objective.adversarial
+    assert not config.objective.has_discriminator
 
 
 def test_set_reads_yaml_1_2() -> None:
@@ -145,6 +147,7 @@ def test_sections_and_dotted_keys_are_the_same() -> None:
 
 INDIFFERENT = {
     "scoring.metrics": ["l1"],
+    "scoring.inference": "eval",
     "training.log_every": 7,
     "training.checkpoint_seconds": 1.0,
     "training.sample_every": 3,
@@ -160,14 +163,20 @@ DECISIVE = {
     "data.direction": "BtoA",
     "data.load_size": 300,
     "data.crop_size": 128,
+    "data.jitter": False,
     "data.mirror": False,
     "data.resize_filter": "bicubic",
     "generator.name": "encoder_decoder",
     "generator.ngf": 32,
     "generator.dropout": "none",
+    "generator.norm": "instance",
+    "generator.upsampling": "nearest",
     "discriminator.name": "pixel",
     "discriminator.ndf": 32,
+    "discriminator.norm": "instance",
+    "discriminator.spectral_norm": True,
     "objective.name": "cgan",
+    "objective.adversarial": "lsgan",
     "objective.lambda_l1": 10.0,
     "objective.discriminator_loss": "mean",
     "objective.generator_gradient": "fresh",
@@ -200,6 +209,10 @@ def test_what_an_objective_does_not_use_does_not_decide() -> None:
     )
     assert run_id(config_of(objective__name="gan"), "d") == run_id(
         config_of(objective__name="gan", objective__lambda_l1=1.0), "d"
+    )
+    assert run_id(config_of(data__jitter=False), "d") == run_id(config_of(data__jitter=False, data__load_size=300), "d")
+    assert run_id(config_of(objective__name="l1"), "d") == run_id(
+        config_of(objective__name="l1", objective__adversarial="hinge"), "d"
     )
     assert "discriminator" not in identity(config_of(objective__name="l1"), "d")
 

@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from p2pbench.config import OBJECTIVE_NAMES, ObjectiveConfig
-from p2pbench.objective import adversarial_loss, discriminator_input, discriminator_loss, generator_loss
+from p2pbench.objective import (
+    adversarial_loss,
+    discriminator_input,
+    discriminator_loss,
+    generator_loss,
+    gradient_penalty,
+)
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -35,12 +41,38 @@ def test_generator_is_trained_to_be_taken_for_real_not_to_be_not_taken_for_fake(
     assert float(adversarial_loss(fake)) == pytest.approx(-np.log(sigmoid(fake.numpy())).mean(), rel=1e-12)
 
 
+def test_the_other_adversarial_losses_are_their_papers(logits: tuple[torch.Tensor, torch.Tensor]) -> None:
+    real, fake = logits
+    r, f = real.numpy(), fake.numpy()
+    expected = {
+        "lsgan": (((r - 1) ** 2).mean() + (f**2).mean(), ((f - 1) ** 2).mean()),
+        "hinge": (np.maximum(0, 1 - r).mean() + np.maximum(0, 1 + f).mean(), -f.mean()),
+        "wgan-gp": (-r.mean() + f.mean(), -f.mean()),
+    }
+    for kind, (of_d, of_g) in expected.items():
+        assert float(discriminator_loss(real, fake, "sum", kind)) == pytest.approx(of_d, rel=1e-12)
+        assert float(discriminator_loss(real, fake, "mean", kind)) == pytest.approx(of_d / 2, rel=1e-12)
+        assert float(adversarial_loss(fake, kind)) == pytest.approx(of_g, rel=1e-12)
+
+
+def test_the_gradient_penalty_of_a_linear_judge_is_known() -> None:
+    """D(x) = <w, x> has gradient w everywhere, so the penalty is 10 (|w| - 1)^2, and its gradient is too."""
+    w = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
+    real, fake = torch.rand(2, 2, 3, 4, 4, dtype=torch.float64)
+    penalty = gradient_penalty(lambda x: (x * w).sum((1, 2, 3), keepdim=True), real, fake)
+    norm = float(w.detach().norm())
+    assert float(penalty.detach()) == pytest.approx(10 * (norm - 1) ** 2, rel=1e-6)
+    penalty.backward()
+    assert w.grad is not None
+    torch.testing.assert_close(w.grad, 20 * (norm - 1) * w.detach() / norm, rtol=1e-5, atol=1e-8)
+
+
 @pytest.mark.parametrize("name", OBJECTIVE_NAMES)
 def test_generator_loss_has_the_terms_its_name_says(name: str) -> None:
     random = torch.Generator().manual_seed(1)
     fake, target = (torch.rand(2, 3, 4, 4, generator=random) * 2 - 1 for _ in range(2))
     objective = ObjectiveConfig(name=name, lambda_l1=7.0)
-    patches = torch.randn(2, 1, 2, 2, generator=random) if objective.adversarial else None
+    patches = torch.randn(2, 1, 2, 2, generator=random) if objective.has_discriminator else None
     loss = generator_loss(patches, fake, target, objective)
     l1 = np.abs(fake.numpy() - target.numpy()).mean()
     adversarial = -np.log(sigmoid(patches.numpy())).mean() if patches is not None else 0.0

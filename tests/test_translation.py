@@ -63,6 +63,24 @@ def test_dropout_is_on_and_keyed(tiny: Tiny) -> None:
     assert np.array_equal(translate(plain, images, seed=0), translate(plain, images, seed=1))
 
 
+def test_the_modes_differ_in_dropout_and_in_whose_statistics(tiny: Tiny) -> None:
+    generator = build_generator(tiny())
+    with torch.no_grad():  # running statistics that are not those of any one image
+        for module in generator.modules():
+            if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
+                module.running_mean.fill_(0.3)
+    images = conditions(2)
+    found = {mode: translate(generator, images, seed=0, mode=mode) for mode in ("paper", "statistics", "eval")}
+    for mode, varies in (("paper", True), ("statistics", False), ("eval", False)):
+        assert np.array_equal(found[mode], translate(generator, images, seed=1, mode=mode)) != varies
+    assert not np.array_equal(found["statistics"], found["eval"])
+    assert not np.array_equal(found["statistics"], found["paper"])
+    x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with torch.no_grad():
+        wanted = ((copy.deepcopy(generator).eval()(x) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+    assert np.abs(found["eval"].astype(int) - wanted).max() <= 1
+
+
 def test_translating_leaves_the_generator_and_torchs_random_state_alone(tiny: Tiny) -> None:
     generator = build_generator(tiny()).train()
     before = {name: tensor.clone() for name, tensor in generator.state_dict().items()}

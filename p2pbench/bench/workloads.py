@@ -146,7 +146,7 @@ def _images(config: RunConfig) -> tuple[Tensor, Tensor]:
 
 
 def _judge(config: RunConfig) -> str:
-    return config.discriminator.name if config.objective.adversarial else "no discriminator"
+    return config.discriminator.name if config.objective.has_discriminator else "no discriminator"
 
 
 def _threads(config: RunConfig) -> int:

@@ -27,15 +27,15 @@ Progress = Callable[[int, int], None]
 def decoded(dataset: DataSet, split: str, progress: Progress | None = None) -> np.ndarray:
     """The pairs of ``split``, (N, S, S, 6), uint8: the condition's three channels, then the target's.
 
-    S is ``load_size`` for training, which crops at random, and ``crop_size`` for the other splits. The array is mapped
-    from the cache; a first call decodes and writes it.
+    S is ``load_size`` for training with jitter, which crops at random, and ``crop_size`` for everything else. The array
+    is mapped from the cache; a first call decodes and writes it.
 
     Raises:
         DataError: an image that cannot be read (named). Nothing is left in the cache then.
         StorageError: the cache cannot be written.
     """
     config = dataset.config
-    size = config.load_size if split == "train" else config.crop_size
+    size = config.load_size if split == "train" and config.jitter else config.crop_size
     recipe = f"1:{dataset.key}:{split}:{size}:{config.resize_filter}:{config.direction}"
     path = home() / "decoded" / f"{hashlib.sha256(recipe.encode()).hexdigest()[:24]}.npy"
     shape = (len(dataset.names[split]), size, size, 6)

@@ -12,8 +12,9 @@ from torch import nn
 from p2pbench.config import DISCRIMINATOR_STRIDES, RunConfig, is_reference
 from p2pbench.errors import ConfigError
 from p2pbench.identity import locate_reference
-from p2pbench.models.layers import initialise
+from p2pbench.models.layers import bias_before_norm, constrain, initialise
 from p2pbench.models.patchgan import build_patchgan
+from p2pbench.models.resnet import build_resnet
 from p2pbench.models.unet import UNet
 
 CHANNELS = 3
@@ -30,7 +31,21 @@ def _unet(config: RunConfig, *, skips: bool) -> nn.Module:
         depth=config.data.crop_size.bit_length() - 1,
         skips=skips,
         dropout=config.generator.dropout,
-        bias_before_norm=config.training.bias_rule == "zeroed",
+        norm=config.generator.norm,
+        upsampling=config.generator.upsampling,
+        bias=bias_before_norm(config.training.bias_rule, config.generator.norm),
+    )
+
+
+def _resnet(config: RunConfig, *, n_blocks: int) -> nn.Module:
+    return build_resnet(
+        CHANNELS,
+        CHANNELS,
+        ngf=config.generator.ngf,
+        n_blocks=n_blocks,
+        norm=config.generator.norm,
+        dropout=config.generator.dropout != "none",
+        bias=bias_before_norm(config.training.bias_rule, config.generator.norm),
     )
 
 
@@ -40,7 +55,8 @@ def _patchgan(config: RunConfig, *, n_layers: int) -> nn.Module:
         channels,
         ndf=config.discriminator.ndf,
         n_layers=n_layers,
-        bias_before_norm=config.training.bias_rule == "zeroed",
+        norm=config.discriminator.norm,
+        bias=bias_before_norm(config.training.bias_rule, config.discriminator.norm),
     )
 
 
@@ -49,6 +65,8 @@ Builder = Callable[[RunConfig], nn.Module]
 GENERATORS: dict[str, Builder] = {
     "unet": lambda config: _unet(config, skips=True),
     "encoder_decoder": lambda config: _unet(config, skips=False),
+    "resnet6": lambda config: _resnet(config, n_blocks=6),
+    "resnet9": lambda config: _resnet(config, n_blocks=9),
 }
 DISCRIMINATORS: dict[str, Builder] = {
     name: lambda config, n_layers=n_layers: _patchgan(config, n_layers=n_layers)  # type: ignore[misc]
@@ -70,9 +88,12 @@ def build_discriminator(config: RunConfig) -> nn.Module | None:
     Maps (N, 6, S, S), condition and image side by side in the channels, or the image's 3 channels alone where the
     objective is unconditional, to a map of logits (N, 1, h, w).
     """
-    if not config.objective.adversarial:
+    if not config.objective.has_discriminator:
         return None
-    return _build(config.discriminator.name, DISCRIMINATORS, config, stream=1)
+    discriminator = _build(config.discriminator.name, DISCRIMINATORS, config, stream=1)
+    if config.discriminator.spectral_norm:
+        constrain(discriminator, config.training.seed)
+    return discriminator
 
 
 def _build(name: str, builders: dict[str, Builder], config: RunConfig, *, stream: int) -> nn.Module:

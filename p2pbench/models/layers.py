@@ -1,25 +1,70 @@
-"""The convolutions that all networks share, and their initialisation (pix2pix §6.1)."""
+"""What the networks are made of: normalisation, upsampling, initialisation (pix2pix §6.1)."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+
+def norm_layer(kind: str, channels: int) -> list[nn.Module]:
+    """Normalisation of a map with ``channels`` channels, as a list of one layer or none.
+
+    ``batch`` and ``instance`` have scale and shift both, so that they differ in nothing but whose statistics they use.
+    """
+    if kind == "none":
+        return []
+    layer = nn.BatchNorm2d(channels) if kind == "batch" else nn.InstanceNorm2d(channels, affine=True)
+    return [layer]
+
+
+def bias_before_norm(bias_rule: str, norm: str) -> bool:
+    """Whether convolutions before a norm have a bias: always in Lua's release, not with batch norm in the port."""
+    return bias_rule == "zeroed" or norm != "batch"
+
+
+def upsample(kind: str, in_channels: int, out_channels: int, *, bias: bool) -> list[nn.Module]:
+    """Layers that map (N, in_channels, h, w) to (N, out_channels, 2h, 2w).
+
+    ``transposed`` is the paper's 4x4 transposed convolution; ``nearest`` and ``bilinear`` resize and then convolve 3x3
+    (Odena et al. 2016, against checkerboards); ``pixel-shuffle`` convolves 3x3 to four times the channels and
+    rearranges them (Shi et al. 2016).
+    """
+    if kind == "transposed":
+        return [nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1, bias=bias)]
+    if kind == "pixel-shuffle":
+        return [nn.Conv2d(in_channels, 4 * out_channels, 3, padding=1, bias=bias), nn.PixelShuffle(2)]
+    corners = False if kind == "bilinear" else None
+    resize = nn.Upsample(scale_factor=2, mode=kind, align_corners=corners)
+    return [resize, nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)]
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw every weight anew, in place: N(0, 0.02); batch norm's scale N(1, 0.02); every bias and shift 0 (§6.2).
+    """Draw every weight anew, in place: N(0, 0.02); a norm's scale N(1, 0.02); every bias and shift 0 (§6.2).
 
     The draws come from ``generator`` alone, so that two networks of one shape and one seed start alike.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(module.weight, 0.0, 0.02, generator=generator)
-        elif isinstance(module, nn.BatchNorm2d):
+        elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d) and module.affine:
             nn.init.normal_(module.weight, 1.0, 0.02, generator=generator)
         else:
             continue
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def constrain(network: nn.Module, seed: int) -> None:
+    """Divide every convolution's weight by its largest singular value, in place (Miyato et al. 2018).
+
+    To be called after :func:`initialise`; the power iteration starts from ``seed``.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                spectral_norm(module)
 
 
 def convolution_biases(network: nn.Module) -> list[nn.Parameter]:

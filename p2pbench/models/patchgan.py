@@ -6,37 +6,39 @@ from itertools import pairwise
 
 from torch import nn
 
+from p2pbench.models.layers import norm_layer
 
-def build_patchgan(in_channels: int, *, ndf: int, n_layers: int, bias_before_norm: bool) -> nn.Sequential:
+
+def build_patchgan(in_channels: int, *, ndf: int, n_layers: int, norm: str, bias: bool) -> nn.Sequential:
     """A discriminator with ``n_layers`` stride-2 layers: maps (N, C, S, S) to a map of logits (N, 1, h, h).
 
     Each logit judges a patch of ``receptive_field`` pixels: 16, 34, 70, 142, 286 for 1 to 5 layers. With 0 layers it is
     PixelGAN, made of 1x1 convolutions.
     """
     if n_layers == 0:
-        return _pixelgan(in_channels, ndf=ndf, bias_before_norm=bias_before_norm)
+        return _pixelgan(in_channels, ndf=ndf, norm=norm, bias=bias)
     widths = [in_channels, *(ndf * min(2**level, 8) for level in range(n_layers + 1))]
     layers: list[nn.Module] = []
     for level, (before, width) in enumerate(pairwise(widths)):
         stride = 2 if level < n_layers else 1
         first = level == 0
-        layers.append(nn.Conv2d(before, width, 4, stride=stride, padding=1, bias=first or bias_before_norm))
+        layers.append(nn.Conv2d(before, width, 4, stride=stride, padding=1, bias=first or bias))
         if not first:
-            layers.append(nn.BatchNorm2d(width))
+            layers += norm_layer(norm, width)
         layers.append(nn.LeakyReLU(0.2))
     layers.append(nn.Conv2d(widths[-1], 1, 4, stride=1, padding=1))
     return nn.Sequential(*layers)
 
 
-def _pixelgan(in_channels: int, *, ndf: int, bias_before_norm: bool) -> nn.Sequential:
+def _pixelgan(in_channels: int, *, ndf: int, norm: str, bias: bool) -> nn.Sequential:
     # The port has a bias in the first convolution alone, the last one included.
     return nn.Sequential(
         nn.Conv2d(in_channels, ndf, 1),
         nn.LeakyReLU(0.2),
-        nn.Conv2d(ndf, 2 * ndf, 1, bias=bias_before_norm),
-        nn.BatchNorm2d(2 * ndf),
+        nn.Conv2d(ndf, 2 * ndf, 1, bias=bias),
+        *norm_layer(norm, 2 * ndf),
         nn.LeakyReLU(0.2),
-        nn.Conv2d(2 * ndf, 1, 1, bias=bias_before_norm),
+        nn.Conv2d(2 * ndf, 1, 1, bias=bias),
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from p2pbench.models.layers import norm_layer, upsample
+
 
 def encoder_widths(ngf: int, depth: int) -> list[int]:
     """Channels after each of the ``depth`` encoder convolutions: C64-C128-C256-C512-C512-... for ngf 64."""
@@ -36,7 +38,9 @@ class UNet(nn.Module):
         depth: int,
         skips: bool,
         dropout: str,
-        bias_before_norm: bool,
+        norm: str,
+        upsampling: str,
+        bias: bool,
     ) -> None:
         super().__init__()
         self.skips = skips
@@ -49,9 +53,9 @@ class UNet(nn.Module):
         for level, width in enumerate(widths):
             before = in_channels if level == 0 else widths[level - 1]
             layers: list[nn.Module] = [] if level == 0 else [nn.LeakyReLU(0.2)]
-            layers.append(nn.Conv2d(before, width, 4, stride=2, padding=1, bias=bias_before_norm))
+            layers.append(nn.Conv2d(before, width, 4, stride=2, padding=1, bias=bias))
             if 0 < level < depth - 1:
-                layers.append(nn.BatchNorm2d(width))
+                layers += norm_layer(norm, width)
             self.encoder.append(nn.Sequential(*layers))
 
         self.decoder = nn.ModuleList()
@@ -59,13 +63,10 @@ class UNet(nn.Module):
             before = widths[depth - level] * (2 if skips and level > 1 else 1)
             layers = [nn.ReLU()]
             if level == depth:
-                layers += [nn.ConvTranspose2d(before, out_channels, 4, stride=2, padding=1), nn.Tanh()]
+                layers += [*upsample(upsampling, before, out_channels, bias=True), nn.Tanh()]
             else:
                 width = widths[depth - 1 - level]
-                layers += [
-                    nn.ConvTranspose2d(before, width, 4, stride=2, padding=1, bias=bias_before_norm),
-                    nn.BatchNorm2d(width),
-                ]
+                layers += [*upsample(upsampling, before, width, bias=bias), *norm_layer(norm, width)]
                 if level in with_dropout:
                     layers.append(nn.Dropout(0.5))  # the only noise z (§3.2)
             self.decoder.append(nn.Sequential(*layers))

@@ -132,18 +132,18 @@ def draw_samples(study: StudyRecord, n_rows: int = 6) -> Figure | None:
     positions = [found[int(i)] for i in np.linspace(0, len(found) - 1, min(n_rows, len(found))).round()]
     if not positions:
         return None
-    first = finished[0].run.samples / "test"
+    first = finished[0].run
     columns = [("condition", first, "condition"), ("untrained", first, "untrained")]
-    columns += [(cell.variant, cell.run.samples / "test", "output") for cell in finished]
+    columns += [(cell.variant, cell.run, "output") for cell in finished]
     columns += [("target", first, "target")]
     figure, axes = plt.subplots(
         len(positions), len(columns), figsize=(1.15 * len(columns), 1.15 * len(positions) + 0.3), squeeze=False
     )
     for row, position in enumerate(positions):
-        for axis, (title, folder, name) in zip(axes[row], columns, strict=True):
+        for axis, (title, run, name) in zip(axes[row], columns, strict=True):
             axis.set_axis_off()
             try:
-                axis.imshow(np.asarray(Image.open(folder / f"{position}-{name}.png")), interpolation="nearest")
+                axis.imshow(np.asarray(Image.open(run.sample_file(name, position))), interpolation="nearest")
             except OSError:
                 axis.text(0.5, 0.5, "missing", ha="center", va="center", transform=axis.transAxes, fontsize=7)
             if row == 0:

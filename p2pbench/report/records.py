@@ -54,7 +54,13 @@ class StudyRecord:
 def read_study(store: Store, name: str) -> StudyRecord:
     """The study ``name`` and what its cells left. A record that is missing or damaged is a cell without scores."""
     about = store.read_study(name)
-    return StudyRecord(about, [_read_cell(store.run(cell["run_id"]), cell) for cell in about["cells"]])
+    return StudyRecord(
+        about,
+        [
+            _read_cell(store.run(cell["run_id"], cell["config"]["scoring"]["inference"]), cell)
+            for cell in about["cells"]
+        ],
+    )
 
 
 def _read_cell(run: RunFolder, cell: Mapping[str, Any]) -> CellRecord:

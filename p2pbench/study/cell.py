@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from p2pbench.models import build_generator
 from p2pbench.scoring.evaluate import Scores, evaluate
 from p2pbench.settings import from_mapping
 from p2pbench.study.estimate import cost_key
-from p2pbench.study.samples import N_SHEET, N_TEST, sample_file, save_png, spread, write_sheet
+from p2pbench.study.samples import N_SHEET, N_TEST, save_png, spread, write_sheet
 from p2pbench.study.store import RunFolder
 from p2pbench.training.checkpoint import save_generator
 from p2pbench.training.engine import Engine, prepare
@@ -33,8 +33,6 @@ from p2pbench.training.loop import Reporter, train
 from p2pbench.translation import translate
 
 log = logging.getLogger(__name__)
-
-INFERENCE = "paper: dropout on, each image normalised by its own statistics"
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,14 @@ class Watcher:
 
 
 def run_cell(
-    config: RunConfig, run: RunFolder, watcher: Watcher, *, threads: int, weights_dir: Path | None, fetch: bool
+    config: RunConfig,
+    run: RunFolder,
+    watcher: Watcher,
+    *,
+    modes: Sequence[str],
+    threads: int,
+    weights_dir: Path | None,
+    fetch: bool,
 ) -> None:
     """Train, score and record the run of ``config`` in the folder ``run``.
 
@@ -57,6 +62,7 @@ def run_cell(
     the caller to record.
 
     Args:
+        modes: the inference modes to score under (``scoring.inference``).
         threads: CPU threads, unless the configuration or an earlier sitting of this run says otherwise.
         fetch: whether pretrained networks that are not here may be fetched.
     """
@@ -68,7 +74,7 @@ def run_cell(
         # Same threads, same bits: a run goes on with as many as it began with.
         threads = config.training.threads or int(run.status().get("threads", 0)) or threads
         engine = prepare(config.training, threads)
-        if not run.generator_file.is_file() or "training" not in run.status():
+        if not run.trained():
             run.set_status(
                 "running", run_id=identity, threads=threads, data_key=dataset.key, started=_now(),
                 machine=describe_machine(engine.device), versions=versions(),
@@ -76,7 +82,9 @@ def run_cell(
             run.write_config(config)
             _train(config, dataset, identity, run, engine, watcher)
         watcher.stage("score")
-        _score(config, dataset, run, engine, weights_dir, fetch)
+        for mode in modes:
+            scored = config.model_copy(update={"scoring": config.scoring.model_copy(update={"inference": mode})})
+            _score(scored, dataset, RunFolder(run.path, mode), engine, weights_dir, fetch)
         run.set_status("finished", finished=_now())
         if not config.training.keep_checkpoints:
             shutil.rmtree(run.checkpoint, ignore_errors=True)
@@ -103,7 +111,7 @@ def _train(
         if epochs == 0:
             outputs = translate(generator, test[chosen][..., :3], seed=config.training.seed, keys=chosen)
             for position, output in zip(chosen, outputs, strict=True):
-                save_png(sample_file(run.samples, "untrained", position), output)
+                save_png(run.sample_file("untrained", position), output)
 
     watcher.stage("train")
     log.info("training %s on %s, %d threads, %s", identity, engine.device, engine.threads, config.training.precision)
@@ -135,10 +143,10 @@ def _score(
     test = decoded(dataset, "test")
     conditions, targets = test[..., :3], np.ascontiguousarray(test[..., 3:])
     generator = load_generator(run).to(engine.device)
-    outputs = translate(generator, conditions, seed=config.training.seed)
+    outputs = translate(generator, conditions, seed=config.training.seed, mode=config.scoring.inference)
     for position in spread(len(test), N_TEST):
         for name, images in (("condition", conditions), ("output", outputs), ("target", targets)):
-            save_png(sample_file(run.samples, name, position), images[position])
+            save_png(run.sample_file(name, position), images[position])
     log.info("scoring: %s", ", ".join(wanted))
     record_scores(
         run,
@@ -152,7 +160,7 @@ def _score(
 
 def inference_settings(config: RunConfig) -> dict[str, Any]:
     """How a run's outputs are made for scoring: recorded with every score."""
-    return {"inference": INFERENCE, "noise_seed": config.training.seed, "size": config.data.crop_size}
+    return {"inference": config.scoring.inference, "noise_seed": config.training.seed, "size": config.data.crop_size}
 
 
 def record_scores(run: RunFolder, new: Scores) -> None:

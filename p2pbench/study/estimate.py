@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from p2pbench.config import DISCRIMINATOR_STRIDES, GENERATOR_NAMES, RunConfig
+from p2pbench.config import DISCRIMINATOR_STRIDES, RunConfig
 from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import P2PBenchError
 from p2pbench.study.plan import Study
@@ -44,7 +44,7 @@ def estimate(study: Study, store: Store, jobs: int) -> Estimate:
     """Sum up the cells of ``study`` that ``store`` does not hold finished."""
     past = _past_costs(store)
     todo = {c.run_id or f"{c.variant}/{c.seed}": c.config for c in study.cells
-            if c.run_id is None or not store.run(c.run_id).finished()}  # fmt: skip
+            if c.run_id is None or not store.run(c.run_id).trained()}  # fmt: skip
     seconds: float | None = 0.0
     memory: int | None = 0
     kept: int | None = 0
@@ -69,41 +69,49 @@ def estimate(study: Study, store: Store, jobs: int) -> Estimate:
 
 
 def generator_parameters(config: RunConfig) -> int | None:
-    """Parameters of the built-in generators, from their shape alone (a test holds this against the networks)."""
-    if config.generator.name not in GENERATOR_NAMES:
+    """Parameters of the U-Net and the encoder-decoder, from their shape alone; None for others.
+
+    A test holds this against the networks.
+    """
+    generator = config.generator
+    if generator.name not in ("unet", "encoder_decoder"):
         return None
-    skips = config.generator.name == "unet"
-    biased = config.training.bias_rule == "zeroed"
+    skips = generator.name == "unet"
+    biased = config.training.bias_rule == "zeroed" or generator.norm != "batch"
+    normed = 0 if generator.norm == "none" else 2
+    kernel, spread = {"transposed": (16, 1), "pixel-shuffle": (9, 4)}.get(generator.upsampling, (9, 1))
     depth = config.data.crop_size.bit_length() - 1
-    widths = [config.generator.ngf * min(2**level, 8) for level in range(depth)]
+    widths = [generator.ngf * min(2**level, 8) for level in range(depth)]
     total = 0
     for level, (before, after) in enumerate(pairwise([3, *widths])):
-        norm = 0 < level < depth - 1
-        total += 16 * before * after + (after if biased else 0) + (2 * after if norm else 0)
+        norm = normed if 0 < level < depth - 1 else 0
+        total += 16 * before * after + (after if biased else 0) + norm * after
     outputs = [*reversed(widths[:-1]), 3]
     for level, (before, after) in enumerate(zip(reversed(widths), outputs, strict=True)):
         last = level == depth - 1
         inputs = before * (2 if skips and level else 1)
-        total += 16 * inputs * after + (after if biased or last else 0) + (0 if last else 2 * after)
+        total += spread * (kernel * inputs * after + (after if biased or last else 0)) + (0 if last else normed * after)
     return total
 
 
 def discriminator_parameters(config: RunConfig) -> int | None:
     """Parameters of the built-in discriminators, likewise; 0 where the objective has none."""
-    if not config.objective.adversarial:
+    if not config.objective.has_discriminator:
         return 0
     n_layers = DISCRIMINATOR_STRIDES.get(config.discriminator.name)
     if n_layers is None:
         return None
-    biased = config.training.bias_rule == "zeroed"
+    biased = config.training.bias_rule == "zeroed" or config.discriminator.norm != "batch"
+    normed = 0 if config.discriminator.norm == "none" else 2
     channels = 6 if config.objective.conditional else 3
     ndf = config.discriminator.ndf
     if n_layers == 0:
-        return channels * ndf + ndf + ndf * 2 * ndf + 2 * ndf * 3 + (2 * ndf + 1 if biased else 0)
+        weights = channels * ndf + ndf * 2 * ndf + 2 * ndf
+        return weights + ndf + 2 * ndf * normed + (2 * ndf + 1 if biased else 0)
     widths: list[int] = [channels, *(ndf * min(2**level, 8) for level in range(n_layers + 1))]
     total = 16 * widths[-1] + 1
     for level, (before, after) in enumerate(pairwise(widths)):
-        total += 16 * before * after + (after if biased or level == 0 else 0) + (2 * after if level else 0)
+        total += 16 * before * after + (after if biased or level == 0 else 0) + (normed * after if level else 0)
     return total
 
 
@@ -120,7 +128,7 @@ def cost_key(config: RunConfig) -> str:
     training = config.training
     parts: Mapping[str, Any] = {
         "generator": config.generator.model_dump(),
-        "discriminator": config.discriminator.model_dump() if config.objective.adversarial else None,
+        "discriminator": config.discriminator.model_dump() if config.objective.has_discriminator else None,
         "objective": config.objective.model_dump(exclude={"lambda_l1"}),
         "training": [training.batch_size, training.precision, training.bias_rule, training.device],
         "size": config.data.crop_size,

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,14 +46,18 @@ class LocalExecutor:
         self._workers: dict[str, subprocess.Popen[str]] = {}
         self._events: queue.Queue[Event] = queue.Queue()
 
-    def run(self, cells: list[Cell]) -> Iterator[Event]:
-        """Carry out ``cells`` and yield what happens, in the order of happening. Ends when all have ended."""
+    def run(self, cells: list[Cell], modes: Mapping[str, list[str]]) -> Iterator[Event]:
+        """Carry out ``cells`` and yield what happens, in the order of happening. Ends when all have ended.
+
+        Args:
+            modes: for each cell's run_id the inference modes to score it under.
+        """
         waiting = list(cells)
         try:
             while self._workers or (waiting and not self.stopping):
                 while waiting and not self.stopping and len(self._workers) < self.jobs:
                     cell = waiting.pop(0)
-                    self._start(cell)
+                    self._start(cell, modes[str(cell.run_id)])
                     yield Event(cell, "started")
                 event = self._events.get()
                 if event.kind in ENDS:
@@ -73,7 +77,7 @@ class LocalExecutor:
             worker.kill()
             worker.wait()
 
-    def _start(self, cell: Cell) -> None:
+    def _start(self, cell: Cell, modes: list[str]) -> None:
         assert cell.run_id is not None
         worker = subprocess.Popen(
             [sys.executable, "-m", "p2pbench.study.worker"],
@@ -86,6 +90,7 @@ class LocalExecutor:
         job = {
             "folder": str(self.store.run(cell.run_id).path),
             "config": plain(cell.config),
+            "modes": modes,
             "threads": self.threads,
             "weights_dir": str(self.weights_dir) if self.weights_dir else None,
         }

@@ -69,16 +69,18 @@ def run_study(
     """
     store.write_study(study)
     by_id: dict[str, Outcome] = {}
-    todo: dict[str, Cell] = {}
+    todo: dict[str, list[Cell]] = {}
     for cell in study.cells:
         assert cell.run_id is not None
-        if _complete(cell, store, weights_dir):
-            by_id[cell.run_id] = Outcome(cell, "skipped")
-        else:
-            todo.setdefault(cell.run_id, cell)  # two variants may stand for the same training: it is done once
-    trained_before = {name for name in todo if store.run(name).finished()}
+        if not _complete(cell, store, weights_dir):
+            # Two variants may stand for the same training, scored in two ways: it is done once.
+            todo.setdefault(cell.run_id, []).append(cell)
+    trained_before = {name for name in todo if store.run(name).trained()}
 
     executor = LocalExecutor(store, jobs=jobs, weights_dir=weights_dir)
+    modes: dict[str, list[str]] = {
+        name: list(dict.fromkeys(c.config.scoring.inference for c in cells)) for name, cells in todo.items()
+    }
     interrupts = 0
 
     def on_signal(*_: object) -> None:
@@ -88,7 +90,7 @@ def run_study(
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        for event in executor.run(list(todo.values())):
+        for event in executor.run([cells[0] for cells in todo.values()], modes):
             name = str(event.cell.run_id)
             if event.kind in ENDS:
                 state = {"finished": "scored" if name in trained_before else "trained"}.get(event.kind, event.kind)
@@ -101,10 +103,12 @@ def run_study(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    outcomes = [
-        Outcome(cell, found.state, found.reason) if (found := by_id.get(str(cell.run_id))) else Outcome(cell, "not run")
-        for cell in study.cells
-    ]
+    outcomes = []
+    for cell in study.cells:
+        name = str(cell.run_id)
+        found = by_id.get(name)
+        state = found.state if found else "not run" if name in todo else "skipped"
+        outcomes.append(Outcome(cell, state, found.reason if found else None))
     return outcomes, interrupts > 0
 
 
@@ -137,7 +141,7 @@ def prepare(study: Study, store: Store, *, weights_dir: Path | None, console: Co
 
 def _complete(cell: Cell, store: Store, weights_dir: Path | None) -> bool:
     """Whether ``store`` holds the cell trained, and scored as far as it can be here."""
-    run = store.run(str(cell.run_id))
+    run = store.run(str(cell.run_id), cell.config.scoring.inference)
     return run.finished() and not run.missing_scores(cell.config, weights_dir)
 
 

@@ -28,8 +28,3 @@ def save_png(path: Path, image: np.ndarray) -> None:
     """Write an image (H, W, 3), uint8, whole or not at all."""
     with atomic(path) as part:
         Image.fromarray(image).save(part, format="PNG")
-
-
-def sample_file(folder: Path, name: str, position: int) -> Path:
-    """Where the picture ``name`` (condition, target, output or untrained) of a test pair lies."""
-    return folder / "test" / f"{position:05d}-{name}.png"

@@ -42,7 +42,10 @@ def train_one(
         Interrupted: the user stopped it, after a checkpoint.
     """
     settings = _settings(config, protocol, assignments)
-    run = RunFolder(folder) if folder else Store(runs).run(run_id(settings, open_dataset(settings.data).key))
+    mode = settings.scoring.inference
+    run = (
+        RunFolder(folder, mode) if folder else Store(runs).run(run_id(settings, open_dataset(settings.data).key), mode)
+    )
     if run.checkpoint.is_dir() and any(run.checkpoint.iterdir()) and not resume and not run.finished():
         raise ConfigError(f"{run.path} holds an unfinished run; go on with --resume, or choose another --out")
 
@@ -53,7 +56,15 @@ def train_one(
     with counted(console, "train", "steps") as progress, stopping_on_signals(stop):
         try:
             watcher = Watcher(stop.enter, progress, stop)
-            run_cell(settings, run, watcher, threads=available_cores(), weights_dir=weights_dir, fetch=True)
+            run_cell(
+                settings,
+                run,
+                watcher,
+                modes=[run.inference],
+                threads=available_cores(),
+                weights_dir=weights_dir,
+                fetch=True,
+            )
         except P2PBenchError as error:
             if run.status().get("state") == "running":
                 run.set_status("interrupted" if stop.asked else "failed", str(error))
@@ -92,7 +103,7 @@ def score_run(model: str, runs: Path, metrics: Sequence[str] | None, weights_dir
     generator = load_generator(run).to(engine.device)
     dataset = open_dataset(config.data)
     test = decoded(dataset, "test")
-    outputs = translate(generator, test[..., :3], seed=config.training.seed)
+    outputs = translate(generator, test[..., :3], seed=config.training.seed, mode=config.scoring.inference)
     return evaluate(
         outputs, np.ascontiguousarray(test[..., 3:]), dataset.names["test"], names,
         weights_dir=weights_dir, device=str(engine.device), settings=inference_settings(config),

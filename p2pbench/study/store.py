@@ -33,6 +33,12 @@ class RunFolder:
     """The folder of one run, and the names of what is in it."""
 
     path: Path
+    inference: str = "paper"
+    """One training is scored under several inference modes; each keeps files of its own."""
+
+    @property
+    def _mode(self) -> str:
+        return "" if self.inference == "paper" else f"-{self.inference}"
 
     @property
     def config_file(self) -> Path:
@@ -48,11 +54,11 @@ class RunFolder:
 
     @property
     def scores_file(self) -> Path:
-        return self.path / "scores.json"
+        return self.path / f"scores{self._mode}.json"
 
     @property
     def per_image_file(self) -> Path:
-        return self.path / "per_image.csv"
+        return self.path / f"per_image{self._mode}.csv"
 
     @property
     def generator_file(self) -> Path:
@@ -61,6 +67,11 @@ class RunFolder:
     @property
     def samples(self) -> Path:
         return self.path / "samples"
+
+    def sample_file(self, name: str, position: str | int) -> Path:
+        """Where the picture ``name`` (condition, target, output or untrained) of a test pair lies."""
+        mode = self._mode if name == "output" else ""
+        return self.samples / "test" / f"{position:0>5}-{name}{mode}.png"
 
     @property
     def checkpoint(self) -> Path:
@@ -109,9 +120,13 @@ class RunFolder:
         scores = _read_json(self.scores_file).get("scores")
         return scores if isinstance(scores, dict) else {}
 
+    def trained(self) -> bool:
+        """Whether training is done and its generator is there."""
+        return "training" in self.status() and self.generator_file.is_file()
+
     def finished(self) -> bool:
         """Whether training and scoring are done and what they left is there."""
-        return self.status().get("state") == "finished" and bool(self.scores()) and self.generator_file.is_file()
+        return self.status().get("state") == "finished" and bool(self.scores()) and self.trained()
 
     def missing_scores(self, config: RunConfig, weights_dir: Path | None = None) -> list[str]:
         """The scores that ``config`` asks for, that this run lacks, and that could be measured now."""
@@ -138,8 +153,8 @@ class Store:
 
     root: Path
 
-    def run(self, run_id: str) -> RunFolder:
-        return RunFolder(self.root / "cells" / run_id)
+    def run(self, run_id: str, inference: str = "paper") -> RunFolder:
+        return RunFolder(self.root / "cells" / run_id, inference)
 
     def study_file(self, study: str) -> Path:
         return self.root / "studies" / study / "study.yaml"

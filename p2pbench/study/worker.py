@@ -114,7 +114,9 @@ def _carry_out(job: dict[str, Any], run: RunFolder, stop: Stop, send: Any) -> No
 
     config = from_mapping(job["config"], "the job")
     weights_dir = Path(job["weights_dir"]) if job["weights_dir"] else None
-    run_cell(config, run, Watcher(stage, progress, stop), threads=job["threads"], weights_dir=weights_dir, fetch=False)
+    run_cell(config, run, Watcher(stage, progress, stop), modes=job["modes"], threads=job["threads"],
+        weights_dir=weights_dir, fetch=False,
+    )  # fmt: skip
 
 
 def _record(run: RunFolder, state: str, reason: str) -> None:

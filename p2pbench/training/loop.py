@@ -150,6 +150,6 @@ def write_losses(path: Path, rows: list[list[float]], config: RunConfig) -> None
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["step", "epoch", *LOSS_NAMES])
     for step, epoch, d_loss, g_loss, g_adversarial, g_l1 in rows:
-        from_d = [f"{d_loss:.6g}", f"{g_adversarial:.6g}"] if config.objective.adversarial else ["", ""]
+        from_d = [f"{d_loss:.6g}", f"{g_adversarial:.6g}"] if config.objective.has_discriminator else ["", ""]
         writer.writerow([int(step), f"{epoch:.4f}", from_d[0], f"{g_loss:.6g}", from_d[1], f"{g_l1:.6g}"])
     write_text(path, buffer.getvalue())

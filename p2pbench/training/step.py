@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from p2pbench.config import RunConfig
 from p2pbench.models.layers import convolution_biases
-from p2pbench.objective import discriminator_input, discriminator_loss, generator_loss
+from p2pbench.objective import discriminator_input, discriminator_loss, generator_loss, gradient_penalty
 
 LOSS_NAMES = ("d_loss", "g_loss", "g_adversarial", "g_l1")
 
@@ -63,7 +63,16 @@ def train_step(
             fake_pair = discriminator_input(condition, image, conditional=objective.conditional)
             logits_real = discriminator(real_pair).float()
             logits_fake = discriminator(fake_pair).float()
-        d_loss = discriminator_loss(logits_real, logits_fake, objective.discriminator_loss)
+        d_loss = discriminator_loss(logits_real, logits_fake, objective.discriminator_loss, objective.adversarial)
+        if objective.adversarial == "wgan-gp":
+            with bf16:
+                d_loss = d_loss + gradient_penalty(
+                    lambda point: discriminator(
+                        discriminator_input(condition, point, conditional=objective.conditional)
+                    ),
+                    target,
+                    fake.detach().float(),
+                )
         if objective.generator_gradient == "stale":
             # Through D as it was before its update, so before the optimiser steps: afterwards autograd would refuse
             # (plain Adam), or mix old activations with new weights without a word (fused Adam).

@@ -25,7 +25,7 @@ from p2pbench.scoring.metrics import Score
 from p2pbench.statistics import mean_interval, paired_difference
 from p2pbench.study.cell import record_scores
 from p2pbench.study.plan import build_study
-from p2pbench.study.samples import sample_file, save_png
+from p2pbench.study.samples import save_png
 from p2pbench.study.store import Store
 
 OBJECTIVES = ["l1", "gan", "cgan", "l1+gan", "l1+cgan"]
@@ -58,7 +58,7 @@ def fill(store: Store, run_id: str, rank: int, seed: int) -> None:
     run.losses_file.write_text("step,epoch,d_loss,g_loss,g_adversarial,g_l1\n10,0.5,1,2,3,0.4\n20,1.0,1,2,2,0.3\n")
     for position in (0, 5, 10):
         for name in ("condition", "output", "target", "untrained"):
-            save_png(sample_file(run.samples, name, position), np.full((16, 16, 3), 40 * rank, np.uint8))
+            save_png(run.sample_file(name, position), np.full((16, 16, 3), 40 * rank, np.uint8))
     training = {"seconds": 60.0, "peak_memory_bytes": 2**30, "generator_parameters": 1000, "seconds_per_step": 0.1}
     run.set_status("finished", training=training, machine={"processor": "test"}, versions={"torch": "0"}, threads=1)
 

@@ -67,6 +67,21 @@ def test_a_score_asked_for_later_is_added_without_training(workplace: Workplace)
             assert (workplace.folder / "runs" / "cells" / name).read_bytes() == content, name
 
 
+def test_one_training_is_scored_under_every_inference_mode(workplace: Workplace) -> None:
+    (workplace.folder / "inference.yaml").write_text(
+        "protocol: tiny.yaml\nfactors: {scoring.inference: [paper, statistics, eval]}\n"
+    )
+    found = workplace.json("ablate", "--grid", "inference.yaml")
+    assert len({cell["run_id"] for cell in found["cells"]}) == 1
+    (run,) = (workplace.folder / "runs" / "cells").iterdir()
+    assert {p.name for p in run.glob("scores*.json")} == {"scores.json", "scores-statistics.json", "scores-eval.json"}
+    workplace.json("report")
+    rows = (workplace.folder / "reports" / "inference" / "scores.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows[1:]] == ["inference=paper", "inference=statistics", "inference=eval"]
+    assert len({row.split(",")[2] for row in rows[1:]}) == 3
+    assert workplace.json("ablate", "--grid", "inference.yaml")["skipped"] == 3
+
+
 def _generators(workplace: Workplace) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in workplace.folder.glob("runs/cells/*/generator.safetensors")}
 

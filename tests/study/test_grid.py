@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from p2pbench.errors import ConfigError, DataError
+from p2pbench.models import build_discriminator, build_generator
+from p2pbench.report.paper import TABLES
 from p2pbench.study.grid import label_of, read_grid, read_protocol, shipped
 from p2pbench.study.plan import build_study
+from p2pbench.training.engine import build_optimisers
+from p2pbench.training.step import Networks, train_step
 
 SHIPPED_GRIDS = sorted(path.stem for path in shipped("").glob("*.yaml"))
 SHIPPED_PROTOCOLS = sorted(path.stem for path in shipped("protocols").glob("*.yaml"))
@@ -32,6 +37,31 @@ def test_every_shipped_grid_resolves_under_every_protocol(grid: str, protocol: s
     study = build_study(grid, protocol, {}, None, plan=True)
     assert study.cells
     assert study.baseline in {cell.variant for cell in study.cells}
+
+
+SMALL = {"data.load_size": 130, "data.crop_size": 128, "generator.ngf": 2, "discriminator.ndf": 2}
+
+
+@pytest.mark.parametrize("grid", SHIPPED_GRIDS)
+def test_every_variant_of_every_shipped_grid_takes_two_steps(grid: str) -> None:
+    """At 128x128, which every receptive field takes, with two channels."""
+    torch.manual_seed(0)
+    for cell in build_study(grid, None, SMALL, [0]).cells:
+        n = min(cell.config.training.batch_size, 2)
+        networks = Networks(build_generator(cell.config), build_discriminator(cell.config))
+        optimisers = build_optimisers(networks, cell.config)
+        x, y = torch.rand(2, n, 3, 128, 128) * 2 - 1
+        for _ in range(2):
+            losses = train_step(networks, optimisers, x, y, cell.config)
+        assert torch.isfinite(losses).all(), cell.variant
+
+
+@pytest.mark.parametrize("grid", SHIPPED_GRIDS)
+def test_published_rows_name_variants_of_their_grid(grid: str) -> None:
+    study = build_study(grid, None, {}, [0])
+    if study.grid.paper:
+        rows = set(TABLES[study.grid.paper].rows) - {"ground truth"}
+        assert rows == {cell.variant for cell in study.cells}
 
 
 def test_the_loss_grid_is_the_papers_table() -> None:

@@ -132,6 +132,24 @@ def test_every_objective_updates_and_reports(objective: str, tiny: Tiny) -> None
     assert g_l1 > 0
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("kind", ["lsgan", "hinge", "wgan-gp"])
+@pytest.mark.parametrize("how", ["stale", "fresh"])
+def test_every_adversarial_loss_trains(how: str, kind: str, precision: str, tiny: Tiny) -> None:
+    config = tiny(
+        objective__adversarial=kind, objective__generator_gradient=how, discriminator__norm="instance",
+        discriminator__spectral_norm=kind == "hinge", training__precision=precision,
+    )  # fmt: skip
+    networks, x, y = setting(config)
+    assert networks.discriminator is not None
+    start = [p.detach().clone() for p in networks.discriminator.parameters()]
+    optimisers = build_optimisers(networks, config)
+    for _ in range(2):
+        losses = train_step(networks, optimisers, x, y, config)
+    assert torch.isfinite(losses).all()
+    assert any(not torch.equal(a, b) for a, b in zip(start, networks.discriminator.parameters(), strict=True))
+
+
 def test_each_network_learns_from_its_own_loss_only(tiny: Tiny) -> None:
     config = tiny(objective__name="gan", objective__generator_gradient="fresh", training__bias_rule="by-norm")
     networks, x, y = setting(config)
