@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,7 +49,8 @@ Sets = Annotated[
 ]
 ProtocolName = Annotated[str | None, typer.Option("--protocol", help="What stays fixed: a shipped protocol or a file.")]
 WeightsDir = Annotated[
-    Path | None, typer.Option("--weights-dir", help="Where pretrained networks are looked for first.")
+    Path | None,
+    typer.Option("--weights-dir", help="Where pretrained nets are looked for first.", exists=True, file_okay=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 DEFAULT_RUNS = Path("runs")
@@ -115,8 +117,8 @@ def ablate(
             )
         raise typer.Exit(4)
     if not as_json:
-        root = "" if runs == DEFAULT_RUNS else f" --runs {runs}"
-        out.print(f"next: p2pbench report --study {study.name}{root}")
+        root = "" if runs == DEFAULT_RUNS else f" --runs {shlex.quote(str(runs))}"
+        out.print(escape(f"next: p2pbench report --study {shlex.quote(study.name)}{root}"), soft_wrap=True)
 
 
 def _seeds(text: str | None) -> tuple[int, ...] | None:
@@ -194,18 +196,26 @@ def report(
 
     from p2pbench.report.page import write_report
 
-    reports = [write_report(store, name, folder) for name in study or names]
+    reports, unreadable = [], None
+    for name in study or names:
+        try:
+            reports.append(write_report(store, name, folder))
+        except ConfigError as error:  # the other studies are reported all the same
+            unreadable = error
+            err.print(f"[red]skipped[/red] {escape(name)}: {escape(str(error))}", soft_wrap=True)
     if as_json:
         document = [
             {"study": r.study, "finished": r.n_finished, "cells": r.n_cells, "files": [str(file) for file in r.files]}
             for r in reports
         ]
         print(json.dumps({"reports": document}, indent=2))
-        return
-    for r in reports:
-        out.print(f"{r.study}: {r.n_finished} of {r.n_cells} cells")
-        for file in r.files:
-            out.print(f"  {file}", soft_wrap=True)
+    else:
+        for r in reports:
+            out.print(escape(f"{r.study}: {r.n_finished} of {r.n_cells} cells"), soft_wrap=True)
+            for file in r.files:
+                out.print(escape(f"  {file}"), soft_wrap=True)
+    if unreadable is not None:
+        raise typer.Exit(unreadable.exit_code)
 
 
 @app.command()

@@ -193,7 +193,7 @@ class ScoringConfig(_Section):
         if not isinstance(value, list | tuple) or not value:
             raise ValueError("is a list of metrics such as [l1, ssim, lpips]")
         for name in value:
-            if name not in METRICS:
+            if not isinstance(name, str) or name not in METRICS:
                 raise ValueError(unknown("metric", name, METRICS))
         return tuple(dict.fromkeys(value))
 

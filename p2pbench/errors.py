@@ -6,6 +6,7 @@
     ├── WeightsError       3  a pretrained network or a run's weights cannot be used
     ├── TrainingError      4  training cannot go on (a loss that is not finite)
     ├── StorageError       3  a file cannot be written: a full disk, a read-only folder
+    │   └── RunBusy        3  another process has the run
     └── Interrupted      130  the user stopped it; the run can be resumed
 
 The command line prints their message on one line and exits with their code. Any other exception is a defect of
@@ -39,6 +40,10 @@ class WeightsError(P2PBenchError):
 
 class StorageError(P2PBenchError):
     exit_code = 3
+
+
+class RunBusy(StorageError):
+    """Another process has the run; nothing of it may be touched."""
 
 
 class TrainingError(P2PBenchError):

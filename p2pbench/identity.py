@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import json
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pbench.config import DiscriminatorConfig, GeneratorConfig, RunConfig, is_reference
-from p2pbench.errors import ConfigError
+from p2pbench.errors import ConfigError, unknown
 
 RECIPE = 1
 """Counted up when the code changes what a configuration trains to, so that old runs are not taken for new ones."""
@@ -76,4 +77,30 @@ def locate_reference(reference: str) -> Path:
         spec = None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         raise ConfigError(f"{reference!r}: there is no Python module {module!r} here or on PYTHONPATH")
-    return Path(spec.origin)
+    source = Path(spec.origin)
+    _check_defines(source, reference)
+    return source
+
+
+def _check_defines(source: Path, reference: str) -> None:
+    """Raise :class:`ConfigError` unless ``source`` parses and has the function's name at its top level."""
+    function = reference.partition(":")[2]
+    try:
+        tree = ast.parse(source.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        raise ConfigError(f"{reference!r}: {source}, line {line}: {getattr(error, 'msg', error)}") from None
+    names = {
+        name
+        for node in tree.body
+        for name in (
+            [node.name]
+            if isinstance(node, ast.FunctionDef | ast.ClassDef)
+            else [alias.asname or alias.name for alias in node.names]
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            else [leaf.id for leaf in ast.walk(node) if isinstance(leaf, ast.Name)]
+        )
+    }
+    if function not in names and "*" not in names:
+        defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+        raise ConfigError(f"{source}: {unknown('function', function, defined)}")

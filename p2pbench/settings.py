@@ -44,7 +44,7 @@ def resolve(layers: Iterable[Layer]) -> Resolved:
     preset = "paper"
     for layer in layers:
         preset = layer.settings.get("training.preset", preset)
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise ConfigError(unknown("training.preset", preset, PRESETS))
     nested: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     origin = dict.fromkeys(SETTINGS, "default")

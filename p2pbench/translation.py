@@ -32,14 +32,17 @@ class PerImageNorm(nn.Module):
 class KeyedDropout(nn.Module):
     """Dropout whose mask depends on an image's own generator: not on the batch the image is in, nor on the device."""
 
-    def __init__(self, p: float, generators: list[torch.Generator]) -> None:
+    def __init__(self, p: float, generators: list[torch.Generator], *, whole_channels: bool = False) -> None:
         super().__init__()
         self.p = p
+        self.whole_channels = whole_channels
+        """Drop maps instead of single values, as ``nn.Dropout2d`` does."""
         self.generators = generators
         """One for each image of the current batch; :func:`translate` fills it."""
 
     def forward(self, x: Tensor) -> Tensor:
-        masks = [torch.empty(x.shape[1:]).bernoulli_(1 - self.p, generator=g) for g in self.generators]
+        shape = x.shape[1:] if not self.whole_channels else (x.shape[1], 1, 1)
+        masks = [torch.empty(shape).bernoulli_(1 - self.p, generator=g) for g in self.generators]
         return x * torch.stack(masks).to(x) / (1 - self.p)
 
 
@@ -58,9 +61,11 @@ def inference(generator: nn.Module, mode: str) -> Iterator[tuple[nn.Module, list
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.BatchNorm2d) and mode != "eval":
                 setattr(parent, name, PerImageNorm(child))
-            elif isinstance(child, nn.Dropout) and mode == "paper":
-                setattr(parent, name, KeyedDropout(child.p, random))
-    with torch.inference_mode():
+            elif isinstance(child, nn.Dropout | nn.Dropout2d) and mode == "paper":
+                setattr(parent, name, KeyedDropout(child.p, random, whole_channels=isinstance(child, nn.Dropout2d)))
+    devices = {tensor.device for tensor in generator.parameters() if tensor.device.type == "cuda"}
+    # A network of the user's own may draw noise by itself: training's random state is not to feel it.
+    with torch.inference_mode(), torch.random.fork_rng(devices=devices):
         yield twin, random
 
 

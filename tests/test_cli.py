@@ -90,6 +90,9 @@ def test_train_then_score_then_train_again(pairs_folder: Path) -> None:
         "train", *TINY, "--set", f"data.source={pairs_folder}", "--set", "training.seed=1", "--out", "run", code=2
     )
     assert "holds another run" in message
+    first = sorted((pairs_folder / "test").iterdir())[0]
+    Image.new("RGB", (40, 20)).save(first)
+    assert "have changed since" in error_of("score", "--model", "run", code=3)
 
 
 def test_an_unfinished_run_is_gone_on_with_only_when_asked(pairs_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,6 +114,7 @@ def test_an_unfinished_run_is_gone_on_with_only_when_asked(pairs_folder: Path, m
     monkeypatch.setattr(loop, "train_step", real)
     assert json.loads(Path("run/status.json").read_text())["state"] == "interrupted"
     assert "--resume" in error_of(*arguments, code=2)
+    assert "no run to go on with" in error_of(*arguments[:-1], "elsewhere", "--resume", code=2)
     assert document(*arguments, "--resume")["state"] == "finished"
 
 
@@ -186,6 +190,31 @@ def test_mistakes_are_one_line_with_the_way_out(arguments: tuple[str, ...], code
 @pytest.mark.parametrize("arguments", [("abblate",), ("ablate",), ("ablate", "--grid", "loss", "--jobs", "0")])
 def test_usage_errors_are_exit_code_2(arguments: tuple[str, ...]) -> None:
     assert invoke(*arguments, code=2).stdout == ""
+
+
+OWN = {
+    "raises": "raise ValueError('no')",
+    "exits": "raise SystemExit(0)",
+    "returns no network": "return (1, 2)",
+    "has no parameters": "return nn.Tanh()",
+    "halves the image": "return nn.Conv2d(3, 3, 4, stride=2, padding=1)",
+    "returns one channel": "return nn.Conv2d(3, 1, 1)",
+}
+
+
+@pytest.mark.parametrize("what", OWN)
+@pytest.mark.parametrize("command", ["describe", "train"])
+def test_a_network_of_ones_own_that_is_wrong_is_one_clear_line(
+    command: str, what: str, pairs_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    module = "own_" + "".join(c if c.isalnum() else "_" for c in f"{command}_{what}")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / f"{module}.py").write_text(f"from torch import nn\n\ndef build(config):\n    {OWN[what]}\n")
+    arguments = [command, *TINY, "--set", f"generator.name={module}:build", "--set", f"data.source={pairs_folder}"]
+    message = error_of(*arguments, *(["--out", "run"] if command == "train" else []), code=2)
+    assert f"{module}:build" in message
+    if command == "train":
+        assert json.loads(Path("run/status.json").read_text())["state"] == "failed"
 
 
 def test_broken_images_are_found_before_any_cell_starts(workplace: Workplace, pairs_folder: Path) -> None:

@@ -8,6 +8,7 @@ from p2pbench import errors, quantities
 
 
 def test_exit_codes_are_the_documented_ones() -> None:
+    assert issubclass(errors.RunBusy, errors.StorageError)
     codes = {kind.__name__: kind.exit_code for kind in errors.P2PBenchError.__subclasses__()}
     assert codes == {
         "ConfigError": 2, "DataError": 3, "WeightsError": 3, "StorageError": 3, "TrainingError": 4, "Interrupted": 130,

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from p2pbench.config import RunConfig
 from p2pbench.data.transforms import to_network
-from p2pbench.errors import ConfigError
 
 
 class EpochPlan(NamedTuple):
@@ -50,15 +49,9 @@ class Batches:
 
     def __init__(self, images: np.ndarray, config: RunConfig, device: torch.device) -> None:
         """``images``: (N, L, L, 6), uint8, as :func:`p2pbench.data.cache.decoded` gives them."""
-        n_pairs, size = images.shape[:2]
         self.config = config
-        self.margin = size - config.data.crop_size
-        self.steps_per_epoch = n_pairs // config.training.batch_size
-        if self.steps_per_epoch == 0:
-            raise ConfigError(
-                f"training.batch_size is {config.training.batch_size}, but there are only {n_pairs} training pairs; "
-                "use a smaller batch"
-            )
+        self.margin = images.shape[1] - config.data.crop_size
+        self.steps_per_epoch = len(images) // config.training.batch_size
         self.images = torch.from_numpy(images).to(device)  # on the CPU this stays the mapped file
         self._pixels = torch.arange(config.data.crop_size, device=device)
         self._epoch = -1

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from p2pbench.config import DataConfig
 from p2pbench.data import builtin, pairs
+from p2pbench.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -33,3 +34,17 @@ def open_dataset(config: DataConfig) -> DataSet:
     found = pairs.find_pairs(pairs.find_folder(config.source))
     names = {split: [pair.name for pair in split_pairs] for split, split_pairs in found.items()}
     return DataSet(config, pairs.content_key(found), names, found)
+
+
+def steps_per_epoch(dataset: DataSet, batch_size: int) -> int:
+    """Full batches in the training split; the pairs left over are others in every epoch.
+
+    Raises:
+        ConfigError: there are fewer pairs than one batch.
+    """
+    n_pairs = len(dataset.names["train"])
+    if n_pairs < batch_size:
+        raise ConfigError(
+            f"training.batch_size is {batch_size}, but there are only {n_pairs} training pairs; use a smaller batch"
+        )
+    return n_pairs // batch_size

@@ -25,6 +25,7 @@ from p2pbench.home import home
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 SPLITS = ("train", "val", "test")
@@ -87,11 +88,11 @@ def _pairs_of(root: Path, split: str) -> list[Pair]:
     for a, b in ((root / split / "A", root / split / "B"), (root / "A" / split, root / "B" / split)):
         if a.is_dir() or b.is_dir():
             return _mates(a, b)
-    return [Pair(path.stem, path, None) for path in image_files(root / split)]
+    return [Pair(name, path, None) for name, path in images_by_name(root / split).items()]
 
 
 def _mates(a: Path, b: Path) -> list[Pair]:
-    left, right = ({path.stem: path for path in image_files(folder)} for folder in (a, b))
+    left, right = (images_by_name(folder) for folder in (a, b))
     lonely = sorted(left.keys() ^ right.keys())
     if lonely:
         name = lonely[0]
@@ -101,11 +102,22 @@ def _mates(a: Path, b: Path) -> list[Pair]:
     return [Pair(name, left[name], right[name]) for name in sorted(left)]
 
 
-def image_files(folder: Path) -> list[Path]:
-    """The images directly in ``folder``, by name; none where there is no such folder."""
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+def images_by_name(folder: Path) -> dict[str, Path]:
+    """The images directly in ``folder`` by their name without suffix, in order; none where there is no such folder.
+
+    Raises:
+        DataError: two images of one name, or a link that leads nowhere.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.suffix.lower() not in SUFFIXES or path.is_dir():
+            continue
+        if not path.is_file():
+            raise DataError(f"{path} cannot be read: a link that leads nowhere")
+        if path.stem in found:
+            raise DataError(f"{found[path.stem]} and {path.name} have the same name; rename or remove one of them")
+        found[path.stem] = path
+    return found
 
 
 def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
@@ -143,13 +155,26 @@ def read_image(path: Path) -> np.ndarray:
                     f"{path} is an image of mode {image.mode}: only 8-bit RGB, grey and palette images are read; "
                     "convert it first, nothing is converted silently"
                 )
-            if image.mode == "P" and "transparency" in image.info:
+            if "transparency" in image.info:
                 raise DataError(f"{path} has transparency: flatten it onto a background first")
+            if _bits(path, image) > 8:
+                raise DataError(f"{path} has more than 8 bits a channel, which would be cut off; convert it first")
             return np.asarray(image.convert("RGB"))
     except DataError:
         raise
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path} cannot be read as an image: {error}") from None
+
+
+def _bits(path: Path, image: Image.Image) -> int:
+    """Bits a channel of the file, which Pillow cuts to 8 for colour without a word."""
+    if image.format == "PNG":
+        with path.open("rb") as stream:
+            return stream.read(25)[24]  # signature, length, IHDR, width, height, bit depth
+    if image.format == "TIFF":
+        bits = image.getexif().get(258, 8)  # BitsPerSample
+        return max(bits) if isinstance(bits, tuple) else int(bits)
+    return 8
 
 
 def content_key(splits: Mapping[str, Sequence[Pair]]) -> str:
@@ -174,9 +199,10 @@ class _Memory:
         self.path = path
         self.changed = False
         try:
-            self.known: dict[str, list[object]] = json.loads(path.read_text())
+            known = json.loads(path.read_text())
         except (OSError, ValueError):
-            self.known = {}
+            known = {}
+        self.known: dict[str, list[object]] = known if isinstance(known, dict) else {}
 
     def sha256(self, path: Path) -> str:
         path = path.resolve()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import importlib
+import sys
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import nn
@@ -97,19 +99,38 @@ def build_discriminator(config: RunConfig) -> nn.Module | None:
 
 
 def _build(name: str, builders: dict[str, Builder], config: RunConfig, *, stream: int) -> nn.Module:
-    builder = _imported(name) if is_reference(name) else builders[name]
-    network = builder(config)
-    if not isinstance(network, nn.Module):
-        raise ConfigError(f"{name!r} returned {type(network).__name__}; it must return a torch.nn.Module")
+    network = _users_own(name, config, stream) if is_reference(name) else builders[name](config)
     # A stream of its own for each network: G starts alike under every objective of a study.
     initialise(network, torch.Generator().manual_seed(2 * config.training.seed + stream))
     return network
 
 
-def _imported(reference: str) -> Callable[[RunConfig], Any]:
+def _users_own(reference: str, config: RunConfig, stream: int) -> nn.Module:
+    """The network that a ``module:function`` builds, tried on one image of zeros.
+
+    Raises:
+        ConfigError: it cannot be imported, fails, or is no network of the right kind; the user's own exception is its
+            cause.
+    """
     locate_reference(reference)
     module_name, function = reference.split(":")
-    found = getattr(importlib.import_module(module_name), function, None)
-    if not callable(found):
-        raise ConfigError(f"{reference!r}: module {module_name!r} has no function {function!r}")
-    return found  # type: ignore[no-any-return]
+    conditional = stream == 1 and config.objective.conditional
+    shape = (1, 2 * CHANNELS if conditional else CHANNELS, config.data.crop_size, config.data.crop_size)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # --json has standard output for itself
+            network = getattr(importlib.import_module(module_name), function)(config)
+            if not isinstance(network, nn.Module):
+                raise TypeError(f"it returned {type(network).__name__}, not a torch.nn.Module")
+            if not any(True for _ in network.parameters()):
+                raise ValueError("it has no parameters to train")
+            with torch.random.fork_rng(devices=[]), torch.no_grad():
+                output = copy.deepcopy(network).eval()(torch.zeros(shape))
+    except (Exception, SystemExit) as error:
+        what = str(error).splitlines()[0] if str(error) else ""
+        raise ConfigError(f"{reference!r} failed: {type(error).__name__}: {what}") from error
+    found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+    if stream == 0 and found != shape:
+        raise ConfigError(f"{reference!r} maps {shape} to {found}; a generator's output is shaped like its input")
+    if stream == 1 and (len(found) != 4 or found[1] != 1):
+        raise ConfigError(f"{reference!r} maps {shape} to {found}; a discriminator's is a map of logits (N, 1, h, w)")
+    return network

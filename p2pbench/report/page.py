@@ -111,7 +111,7 @@ def _machines(study: StudyRecord) -> list[dict[str, Any]]:
         about: dict[str, Any] = {
             key: cell.status[key] for key in ("machine", "versions", "threads") if key in cell.status
         }
-        if about and about not in found:
+        if {"machine", "versions", "threads"} <= about.keys() and about not in found:
             found.append(about)
     return found
 

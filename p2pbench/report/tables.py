@@ -158,7 +158,8 @@ def cell_text(summary: Summary) -> str:
         spread = "" if summary.seed_sd is None else f" ± {summary.seed_sd:.2g}"
         return f"{summary.value:.4g}{spread}"
     digits = decimals(summary.high - summary.low)
-    return f"{summary.value:.{digits}f}{mark} [{summary.low:.{digits}f}, {summary.high:.{digits}f}]"
+    spread = "" if summary.seed_sd is None else f" ± {summary.seed_sd:.{digits + 1}f}"
+    return f"{summary.value:.{digits}f}{mark} [{summary.low:.{digits}f}, {summary.high:.{digits}f}]{spread}"
 
 
 def published(study: StudyRecord) -> pd.DataFrame | None:
@@ -174,10 +175,16 @@ def published(study: StudyRecord) -> pd.DataFrame | None:
 def notes(study: StudyRecord) -> list[str]:
     """What a reader must know to read the table rightly."""
     found = []
-    seeds = {cell.seed for cell in study.cells if cell.state == "finished"}
+    counts = {variant: len(study.of(variant)) for variant in study.variants}
     intervals = "Brackets: 95 % Student t interval over test images of the seeds' mean."
     found.append(intervals)
-    if len(seeds) == 1:
+    if max(counts.values(), default=0) > 1:
+        found.append(
+            "±: standard deviation over seeds. Brackets and * are over images alone: they leave the seeds' spread out."
+        )
+    if len({n for n in counts.values() if n}) > 1:
+        found.append(f"Unequal numbers of seeds: {', '.join(f'{v} {n}' for v, n in counts.items())}.")
+    if 1 in counts.values():
         found.append("One seed: training variance is not assessed; another seed may order the variants otherwise.")
     found.append(
         "*: the paired difference to the baseline, over the same test images, has a 95 % interval without zero "

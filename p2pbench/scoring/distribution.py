@@ -16,6 +16,9 @@ from p2pbench.scoring import weights
 if TYPE_CHECKING:
     from torch import Tensor
 
+LEAST_IMAGES = 4
+"""Fewer leave no subset of two for KID, and no covariance to speak of for FID."""
+
 FEW_IMAGES = 2048
 """Below this the covariance of the 2048 features is rank-deficient and FID is biased upward, the more the fewer."""
 
@@ -37,7 +40,7 @@ class _Images:
 
 def kid_subset_size(n: int) -> int:
     """Images in each of KID's subsets: 1000 (torch-fidelity's own) where there are enough, else half of them."""
-    return min(1000, max(1, n // 2))
+    return min(1000, n // 2)
 
 
 def fid_and_kid(

@@ -75,6 +75,10 @@ def evaluate(
     for name in metrics:
         if not METRICS[name].per_image:
             continue
+        if (side := min(fakes.shape[1:3])) < METRICS[name].least_side:
+            reason = f"needs images of {METRICS[name].least_side} pixels a side or more; these have {side}"
+            scores[name] = Score(name, len(fakes), settings=common, reason=reason)
+            continue
         try:
             measure, own = _paired(name, weights_dir, fetch, device)
         except WeightsError as error:
@@ -125,8 +129,9 @@ def _over_set(
     n = len(fakes)
     if not metrics:
         return {}
-    if n < 2:
-        return {name: Score(name, n, settings=settings, reason="needs two images or more") for name in metrics}
+    if n < distribution.LEAST_IMAGES:
+        reason = f"needs {distribution.LEAST_IMAGES} images or more; there are {n}"
+        return {name: Score(name, n, settings=settings, reason=reason) for name in metrics}
     try:
         path = weights.obtain("inception", weights_dir, fetch=fetch)
         found = distribution.fid_and_kid(fakes, targets, metrics, path, device)
@@ -134,6 +139,9 @@ def _over_set(
         return {name: Score(name, n, settings=settings, reason=str(error)) for name in metrics}
     scores = {}
     for name in metrics:
+        if not np.isfinite(found[name]["value"]):
+            scores[name] = Score(name, n, settings={**found[name]["settings"], **settings}, reason="it is not finite")
+            continue
         few = n < distribution.FEW_IMAGES and name == "fid"
         scores[name] = Score(
             name,

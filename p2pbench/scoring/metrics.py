@@ -16,15 +16,17 @@ class Metric:
     """The pretrained network it needs, a key of ``scoring.weights.NETS``."""
     per_image: bool = True
     """Whether it judges one pair at a time (then it has an interval over images) or the whole set."""
+    least_side: int = 1
+    """The smallest image it takes, in pixels: its window, or what its network pools down to nothing below."""
 
 
 METRICS: dict[str, Metric] = {
     "l1": Metric("L1", "fraction of full range", "lower"),
     "psnr": Metric("PSNR", "dB", "higher"),
-    "ssim": Metric("SSIM", "", "higher"),
-    "lpips": Metric("LPIPS (alex)", "", "lower", net="alex"),
-    "lpips-squeeze": Metric("LPIPS (squeeze)", "", "lower", net="squeeze"),
-    "lpips-vgg": Metric("LPIPS (vgg)", "", "lower", net="vgg"),
+    "ssim": Metric("SSIM", "", "higher", least_side=11),
+    "lpips": Metric("LPIPS (alex)", "", "lower", net="alex", least_side=31),
+    "lpips-squeeze": Metric("LPIPS (squeeze)", "", "lower", net="squeeze", least_side=17),
+    "lpips-vgg": Metric("LPIPS (vgg)", "", "lower", net="vgg", least_side=16),
     "fid": Metric("FID", "", "lower", net="inception", per_image=False),
     "kid": Metric("KID", "", "lower", net="inception", per_image=False),
 }

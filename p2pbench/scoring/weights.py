@@ -7,6 +7,7 @@ here imports torch before a file is read.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import tempfile
@@ -77,18 +78,37 @@ def search_path(weights_dir: Path | None) -> list[Path]:
 
 
 def locate(name: str, weights_dir: Path | None = None) -> Path | None:
-    """The first file of network ``name`` on the search path, not yet verified; None if there is none."""
-    for folder in search_path(weights_dir):
-        for file in NETS[name].files:
-            if (folder / file).is_file():
-                return folder / file
-    return None
+    """The file of network ``name`` that would be used: the first on the search path that is what it should be.
+
+    Where there are only wrong ones, the first of them, which :func:`verify` refuses; None if there is none at all.
+    """
+    there = [f / file for f in search_path(weights_dir) for file in NETS[name].files if (f / file).is_file()]
+    return next((path for path in there if _is_right(path, name)), there[0] if there else None)
+
+
+def usable(name: str, weights_dir: Path | None = None) -> bool:
+    """Whether a verified file of network ``name`` is on this machine."""
+    path = locate(name, weights_dir)
+    return path is not None and _is_right(path, name)
+
+
+def _is_right(path: Path, name: str) -> bool:
+    expected = NETS[name].files.get(path.name, next(iter(NETS[name].files.values())))
+    stat = path.stat()
+    return _hash(path, stat.st_size, stat.st_mtime_ns).startswith(expected)
+
+
+@functools.cache
+def _hash(path: Path, _size: int, _mtime: int) -> str:
+    """The file's SHA-256, computed once a process for a file that does not change."""
+    return sha256_of(path)
 
 
 def verify(path: Path, name: str) -> str:
     """The SHA-256 of ``path``. Raises :class:`WeightsError` unless it is the published one."""
     expected = NETS[name].files.get(path.name, next(iter(NETS[name].files.values())))
-    found = sha256_of(path)
+    stat = path.stat()
+    found = _hash(path, stat.st_size, stat.st_mtime_ns)
     if not found.startswith(expected):
         raise WeightsError(
             f"{path} is not {NETS[name].about}: its SHA-256 begins {found[:12]}, expected {expected[:12]}; "

@@ -52,6 +52,7 @@ def run_cell(
     watcher: Watcher,
     *,
     modes: Sequence[str],
+    wait: bool,
     threads: int,
     weights_dir: Path | None,
     fetch: bool,
@@ -63,18 +64,25 @@ def run_cell(
 
     Args:
         modes: the inference modes to score under (``scoring.inference``).
+        wait: for another process that has the run, instead of raising :class:`RunBusy`.
         threads: CPU threads, unless the configuration or an earlier sitting of this run says otherwise.
         fetch: whether pretrained networks that are not here may be fetched.
     """
     watcher.stage("data")
     dataset = open_dataset(config.data)
     identity = run_id(config, dataset.key)
-    with run.lock():
+    with run.lock(wait=wait):
         _check_owner(run, identity)
         # Same threads, same bits: a run goes on with as many as it began with.
-        threads = config.training.threads or int(run.status().get("threads", 0)) or threads
+        threads = config.training.threads or run.recorded_threads() or threads
         engine = prepare(config.training, threads)
+        to_score = [m for m in modes if RunFolder(run.path, m).missing_scores(config, weights_dir)]
+        if to_score and run.trained() and not run.generator_is_whole():
+            log.warning("%s is not what training left: trained again", run.generator_file)
+            run.generator_file.unlink()
         if not run.trained():
+            run.forget_scores()  # they were another generator's
+            to_score = list(modes)
             run.set_status(
                 "running", run_id=identity, threads=threads, data_key=dataset.key, started=_now(),
                 machine=describe_machine(engine.device), versions=versions(),
@@ -82,7 +90,7 @@ def run_cell(
             run.write_config(config)
             _train(config, dataset, identity, run, engine, watcher)
         watcher.stage("score")
-        for mode in modes:
+        for mode in to_score:
             scored = config.model_copy(update={"scoring": config.scoring.model_copy(update={"inference": mode})})
             _score(scored, dataset, RunFolder(run.path, mode), engine, weights_dir, fetch)
         run.set_status("finished", finished=_now())
@@ -93,7 +101,10 @@ def run_cell(
 def _check_owner(run: RunFolder, identity: str) -> None:
     owner = run.status().get("run_id", identity)
     if owner != identity:
-        raise ConfigError(f"{run.path} holds another run ({owner}, not {identity}); use another --out")
+        raise ConfigError(
+            f"{run.path} holds another run ({owner}, not {identity}): its settings, data or code differ; "
+            "use another --out, or remove the folder"
+        )
 
 
 def _train(
@@ -171,7 +182,10 @@ def record_scores(run: RunFolder, new: Scores) -> None:
     merged = {**added, "scores": {**run.scores(), **added["scores"]}}
     table = pd.DataFrame({"image": new.names, **new.per_image})
     if run.per_image_file.is_file():
-        before = pd.read_csv(run.per_image_file, dtype={"image": str})
+        try:
+            before = pd.read_csv(run.per_image_file, dtype={"image": str})
+        except ValueError:  # damaged: made anew
+            before = pd.DataFrame({"image": []})
         if list(before["image"]) == new.names:
             table = before.drop(columns=list(new.per_image), errors="ignore").assign(**new.per_image)
     write_text(run.per_image_file, table.replace([np.inf, -np.inf], np.nan).to_csv(index=False))

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from p2pbench.config import DISCRIMINATOR_STRIDES, RunConfig
-from p2pbench.data.dataset import open_dataset
+from p2pbench.data.dataset import open_dataset, steps_per_epoch
 from p2pbench.errors import P2PBenchError
 from p2pbench.study.plan import Study
 from p2pbench.study.store import RunFolder, Store
@@ -117,10 +117,9 @@ def discriminator_parameters(config: RunConfig) -> int | None:
 
 def _steps(config: RunConfig) -> int | None:
     try:
-        pairs = len(open_dataset(config.data).names["train"])
+        return config.training.epochs * steps_per_epoch(open_dataset(config.data), config.training.batch_size)
     except P2PBenchError:
         return None
-    return config.training.epochs * (pairs // config.training.batch_size)
 
 
 def cost_key(config: RunConfig) -> str:

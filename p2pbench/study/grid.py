@@ -113,6 +113,10 @@ def read_grid(name: str) -> Grid:
         raise ConfigError(f"{path}: factors: a grid needs at least one, as in factors: {{objective: [l1, l1+cgan]}}")
     levels = {}
     for factor, values in factors.items():
+        if not isinstance(factor, str):
+            raise ConfigError(f"{path}: factor {factor!r} is {_kind(factor)}; a factor is a name")
+        if factor == "training.seed":
+            raise ConfigError(f"{path}: factor 'training.seed': seeds are no factor; give them as seeds: [0, 1, 2]")
         if not isinstance(values, list) or not values:
             raise ConfigError(f"{path}: factor {factor!r} has no levels; give a list, as in {factor}: [a, b]")
         levels[factor] = [_level(factor, value, path) for value in values]
@@ -135,7 +139,7 @@ def read_grid(name: str) -> Grid:
     if content.get("paper") is not None:
         from p2pbench.report.paper import TABLES
 
-        if content["paper"] not in TABLES:
+        if not isinstance(content["paper"], str) or content["paper"] not in TABLES:
             raise ConfigError(f"{path}: {unknown('paper table', content['paper'], TABLES)}")
     return grid
 
@@ -151,7 +155,10 @@ def _mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
 
 
 def _settings(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    return flatten({key: value for key, value in content.items() if key in SECTIONS}, str(path))
+    settings = flatten({key: value for key, value in content.items() if key in SECTIONS}, str(path))
+    if "training.seed" in settings:
+        raise ConfigError(f"{path}: training.seed: seeds are given as seeds: [0, 1, 2]")
+    return settings
 
 
 def _seeds(content: Mapping[str, Any], path: Path) -> tuple[int, ...] | None:
@@ -195,7 +202,10 @@ def _level(factor: str, value: Any, path: Path) -> Level:
     label = settings.pop("label", None)
     if not isinstance(label, str) or not label:
         raise ConfigError(f"{where}: a level needs a label: in words; got {label!r} in {value!r}")
-    return Level(label, flatten(settings, where))
+    flat = flatten(settings, where)
+    if "training.seed" in flat:
+        raise ConfigError(f"{where}: level {label!r} sets training.seed; seeds are given as seeds: [0, 1, 2]")
+    return Level(label, flat)
 
 
 def _included(entry: dict[str, Any], factors: Mapping[str, list[Level]], path: Path) -> dict[str, Level]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,12 @@ class LocalExecutor:
 
     def _start(self, cell: Cell, modes: list[str]) -> None:
         assert cell.run_id is not None
+        # Signals wait until the worker can be told of them, and can tell what to do with them.
+        with signals_blocked():
+            self._spawn(cell, modes)
+
+    def _spawn(self, cell: Cell, modes: list[str]) -> None:
+        assert cell.run_id is not None
         worker = subprocess.Popen(
             [sys.executable, "-m", "p2pbench.study.worker"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
@@ -90,6 +97,7 @@ class LocalExecutor:
         job = {
             "folder": str(self.store.run(cell.run_id).path),
             "config": plain(cell.config),
+            "run_id": cell.run_id,
             "modes": modes,
             "threads": self.threads,
             "weights_dir": str(self.weights_dir) if self.weights_dir else None,
@@ -116,6 +124,19 @@ class LocalExecutor:
         if not ended:
             about = {"reason": _obituary(worker.wait()), "died": True}
             self._events.put(Event(cell, "interrupted" if self.stopping else "failed", about))
+
+
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """SIGINT and SIGTERM wait until the block ends; processes started in it inherit that, and unblock them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _python_path() -> str:

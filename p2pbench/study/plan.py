@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from p2pbench.config import DataConfig, RunConfig, is_reference
-from p2pbench.data.dataset import open_dataset
+from p2pbench.data.dataset import DataSet, open_dataset, steps_per_epoch
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.identity import locate_reference, run_id
-from p2pbench.settings import Layer, resolve
-from p2pbench.study.grid import Grid, Protocol, label_of, read_grid, read_protocol, text_of
+from p2pbench.settings import Layer, Resolved, resolve
+from p2pbench.study.grid import Grid, Level, Protocol, label_of, read_grid, read_protocol, text_of
 
 
 @dataclass(frozen=True)
@@ -63,41 +63,27 @@ def build_study(
     if "training.seed" in assignments:
         raise ConfigError("--set training.seed: a study's seeds are given with --seeds 0,1,2")
     question = read_grid(grid)
+    _check_assignments(question, assignments)
     fixed = read_protocol(protocol or question.protocol)
     chosen = seeds if seeds is not None else question.seeds or fixed.seeds or (0,)
-    missing: str | None = None
-    keys: dict[DataConfig, str | None] = {}
+    found: dict[DataConfig, DataSet | DataError] = {}
     cells = []
     for variant in question.variants():
-        label = label_of(variant)
         for seed in chosen:
+            layers = [
+                Layer(f"protocol {fixed.name}", fixed.settings),
+                Layer(f"grid {question.name}", question.settings),
+                *(Layer(f"level {factor}: {level.label}", level.settings) for factor, level in variant.items()),
+                Layer("seeds", {"training.seed": seed}),
+                Layer("--set", assignments),
+            ]
             try:
-                resolved = resolve(
-                    [
-                        Layer(f"protocol {fixed.name}", fixed.settings),
-                        Layer(f"grid {question.name}", question.settings),
-                        *(Layer(f"level {factor}: {level.label}", level.settings) for factor, level in variant.items()),
-                        Layer("seeds", {"training.seed": seed}),
-                        Layer("--set", assignments),
-                    ]
-                )
-                for component in (resolved.config.generator, resolved.config.discriminator):
-                    if is_reference(component.name):
-                        locate_reference(component.name)
+                cells.append(_cell(variant, seed, resolve(layers), found))
             except ConfigError as error:
-                raise ConfigError(f"{question.file}: variant {label!r}: {error}") from None
-            data = resolved.config.data
-            if data not in keys:
-                try:
-                    keys[data] = open_dataset(data).key
-                except DataError as error:
-                    if not plan:
-                        raise
-                    keys[data], missing = None, str(error)
-            key = keys[data]
-            name = run_id(resolved.config, key) if key is not None else None
-            labels = {factor: level.label for factor, level in variant.items()}
-            cells.append(Cell(label, labels, seed, resolved.config, resolved.origin, name))
+                raise ConfigError(f"{question.file}: variant {label_of(variant)!r}: {error}") from None
+    missing = next((str(data) for data in found.values() if isinstance(data, DataError)), None)
+    if missing is not None and not plan:
+        raise DataError(missing)
     if not cells:
         raise ConfigError(f"{question.file}: exclude takes every variant out; there is nothing to run")
     name = question.name if fixed.name == Path(question.protocol).stem else f"{question.name}@{fixed.name}"
@@ -105,6 +91,36 @@ def build_study(
     command += [part for key, value in assignments.items() for part in ("--set", f"{key}={text_of(value)}")]
     command += ["--seeds", ",".join(map(str, chosen))]
     return Study(name, question, fixed, cells, _baseline_of(question), shlex.join(command), missing)
+
+
+def _cell(
+    variant: Mapping[str, Level], seed: int, resolved: Resolved, found: dict[DataConfig, DataSet | DataError]
+) -> Cell:
+    """The cell of ``variant`` and ``seed``; ``found`` keeps each data set, or why it is not there, for the next one."""
+    config = resolved.config
+    for component in (config.generator, config.discriminator):
+        if is_reference(component.name):
+            locate_reference(component.name)
+    if config.data not in found:
+        try:
+            found[config.data] = open_dataset(config.data)
+        except DataError as error:
+            found[config.data] = error
+    dataset = found[config.data]
+    name = None
+    if not isinstance(dataset, DataError):
+        steps_per_epoch(dataset, config.training.batch_size)  # or there are too few pairs
+        name = run_id(config, dataset.key)
+    labels = {factor: level.label for factor, level in variant.items()}
+    return Cell(label_of(variant), labels, seed, config, resolved.origin, name)
+
+
+def _check_assignments(grid: Grid, assignments: Mapping[str, Any]) -> None:
+    """Refuse to set what the grid varies: all its variants would be the same under different names."""
+    for factor, levels in grid.factors.items():
+        for level in levels:
+            for key in level.settings.keys() & assignments.keys():
+                raise ConfigError(f"--set {key}: the grid {grid.name} varies it (factor {factor!r}); use another grid")
 
 
 def _baseline_of(grid: Grid) -> str:

@@ -142,7 +142,8 @@ def prepare(study: Study, store: Store, *, weights_dir: Path | None, console: Co
 def _complete(cell: Cell, store: Store, weights_dir: Path | None) -> bool:
     """Whether ``store`` holds the cell trained, and scored as far as it can be here."""
     run = store.run(str(cell.run_id), cell.config.scoring.inference)
-    return run.finished() and not run.missing_scores(cell.config, weights_dir)
+    own = run.status().get("run_id") == cell.run_id
+    return own and run.finished() and not run.missing_scores(cell.config, weights_dir)
 
 
 def _record_death(store: Store, event: Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ from rich.console import Console
 from p2pbench import yaml12
 from p2pbench.config import RunConfig
 from p2pbench.data.cache import decoded
-from p2pbench.data.dataset import open_dataset
-from p2pbench.data.pairs import image_files, read_image
-from p2pbench.errors import ConfigError, DataError, P2PBenchError, unknown
+from p2pbench.data.dataset import open_dataset, steps_per_epoch
+from p2pbench.data.pairs import images_by_name, read_image
+from p2pbench.errors import ConfigError, DataError, Interrupted, P2PBenchError, RunBusy, unknown
 from p2pbench.identity import run_id
 from p2pbench.scoring.metrics import METRICS
 from p2pbench.settings import Layer, flatten, parse_set, resolve
@@ -43,11 +44,14 @@ def train_one(
     """
     settings = _settings(config, protocol, assignments)
     mode = settings.scoring.inference
-    run = (
-        RunFolder(folder, mode) if folder else Store(runs).run(run_id(settings, open_dataset(settings.data).key), mode)
-    )
-    if run.checkpoint.is_dir() and any(run.checkpoint.iterdir()) and not resume and not run.finished():
+    dataset = open_dataset(settings.data)
+    steps_per_epoch(dataset, settings.training.batch_size)  # or there are too few pairs
+    run = RunFolder(folder, mode) if folder else Store(runs).run(run_id(settings, dataset.key), mode)
+    unfinished = run.checkpoint.is_dir() and any(run.checkpoint.iterdir()) and not run.finished()
+    if unfinished and not resume:
         raise ConfigError(f"{run.path} holds an unfinished run; go on with --resume, or choose another --out")
+    if resume and not unfinished and not run.trained():
+        raise ConfigError(f"{run.path} holds no run to go on with; leave --resume out to begin one")
 
     from p2pbench.study.cell import Watcher, run_cell
     from p2pbench.study.worker import Stop, stopping_on_signals
@@ -57,17 +61,17 @@ def train_one(
         try:
             watcher = Watcher(stop.enter, progress, stop)
             run_cell(
-                settings,
-                run,
-                watcher,
-                modes=[run.inference],
-                threads=available_cores(),
-                weights_dir=weights_dir,
-                fetch=True,
-            )
-        except P2PBenchError as error:
-            if run.status().get("state") == "running":
-                run.set_status("interrupted" if stop.asked else "failed", str(error))
+                settings, run, watcher,
+                modes=[mode], wait=False, threads=available_cores(), weights_dir=weights_dir, fetch=True,
+            )  # fmt: skip
+        except RunBusy:
+            raise  # it is another process's, its status too
+        except Interrupted as error:
+            run.set_status("interrupted", str(error))
+            raise Interrupted(f"{error}; go on with --resume") from None
+        except Exception as error:
+            with contextlib.suppress(P2PBenchError):
+                run.set_status("failed", str(error))
             raise
     return run
 
@@ -80,6 +84,11 @@ def _settings(config: Path | None, protocol: str | None, assignments: list[str])
         content = yaml12.read(config)
         if not isinstance(content, dict):
             raise ConfigError(f"{config}: expected sections of settings, as in training: {{epochs: 200}}")
+        if any(assignment.partition("=")[0].strip() == "training.preset" for assignment in assignments):
+            raise ConfigError(
+                "--set training.preset with --config: the file's own values would stand over the preset's; "
+                "edit the file, or start from a --protocol"
+            )
         layers.append(Layer(str(config), flatten(content, str(config))))
     else:
         fixed = read_protocol(protocol or DEFAULT_PROTOCOL)
@@ -102,6 +111,12 @@ def score_run(model: str, runs: Path, metrics: Sequence[str] | None, weights_dir
     )
     generator = load_generator(run).to(engine.device)
     dataset = open_dataset(config.data)
+    trained_as, now = run.status().get("run_id"), run_id(config, dataset.key)
+    if trained_as not in (None, now):
+        raise DataError(
+            f"{run.path} was trained as {trained_as}, which would be {now} today: its data, or the code of its "
+            "networks, have changed since"
+        )
     test = decoded(dataset, "test")
     outputs = translate(generator, test[..., :3], seed=config.training.seed, mode=config.scoring.inference)
     return evaluate(
@@ -119,7 +134,7 @@ def score_folders(fake: Path, target: Path, metrics: Sequence[str] | None, weigh
     from p2pbench.scoring.evaluate import evaluate
 
     names = _metrics(metrics) if metrics else ["l1", "psnr", "ssim", "lpips", "fid", "kid"]
-    ours, theirs = ({path.stem: path for path in image_files(folder)} for folder in (fake, target))
+    ours, theirs = (images_by_name(folder) for folder in (fake, target))
     for folder, found in ((fake, ours), (target, theirs)):
         if not found:
             raise DataError(f"{folder} holds no images")

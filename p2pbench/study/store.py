@@ -19,12 +19,15 @@ from typing import Any
 
 from p2pbench import yaml12
 from p2pbench.config import RunConfig
-from p2pbench.errors import ConfigError, StorageError
-from p2pbench.files import write_json, write_text
+from p2pbench.errors import ConfigError, RunBusy, StorageError
+from p2pbench.files import sha256_of, write_json, write_text
+from p2pbench.scoring.metrics import METRICS
 from p2pbench.study.plan import Study
 
 SCHEMA_VERSION = 1
 LOCK_SECONDS = 5.0
+SCORE_KEYS = {"value", "low", "high", "n", "unit", "better", "settings", "state", "reason", "notes"}
+CELL_KEYS = {"run_id", "variant", "seed", "config"}
 STATES = ("running", "interrupted", "failed", "finished")
 
 
@@ -82,22 +85,23 @@ class RunFolder:
         return self.path / "log.txt"
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, wait: bool = False) -> Iterator[None]:
         """Hold the run; the kernel lets go of it when the process ends, however it ends.
 
-        Waits a little: the workers of a parent that was just killed need a moment to end.
+        Waits a little even without ``wait``: the workers of a parent that was just killed need a moment to end.
 
         Raises:
-            StorageError: another process has it.
+            RunBusy: another process has it.
+            StorageError: the folder cannot be written.
         """
         from filelock import FileLock, Timeout
 
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / "lock", timeout=LOCK_SECONDS)
+            lock = FileLock(self.path / "lock", timeout=-1 if wait else LOCK_SECONDS)
             lock.acquire()
         except Timeout:
-            raise StorageError(f"{self.path} is in use by another p2pbench process; wait for it or stop it") from None
+            raise RunBusy(f"{self.path} is in use by another p2pbench process; wait for it or stop it") from None
         except OSError as error:
             raise StorageError(f"{self.path} cannot be written: {error.strerror or error}") from None
         with lock:
@@ -118,27 +122,45 @@ class RunFolder:
     def scores(self) -> dict[str, dict[str, Any]]:
         """The scores by name, as the documented JSON has them; empty where there are none that can be believed."""
         scores = _read_json(self.scores_file).get("scores")
-        return scores if isinstance(scores, dict) else {}
+        whole = isinstance(scores, dict) and all(
+            name in METRICS and isinstance(score, dict) and score.keys() >= SCORE_KEYS for name, score in scores.items()
+        )
+        return scores if whole and isinstance(scores, dict) else {}
 
     def trained(self) -> bool:
         """Whether training is done and its generator is there."""
-        return "training" in self.status() and self.generator_file.is_file()
+        return isinstance(self.status().get("training"), dict) and self.generator_file.is_file()
+
+    def generator_is_whole(self) -> bool:
+        """Whether the generator's file is still what training left."""
+        return bool(self.status()["training"].get("generator_sha256") == sha256_of(self.generator_file))
 
     def finished(self) -> bool:
         """Whether training and scoring are done and what they left is there."""
-        return self.status().get("state") == "finished" and bool(self.scores()) and self.trained()
+        scored = bool(self.scores()) and self.per_image_file.is_file()
+        return self.status().get("state") == "finished" and scored and self.trained()
+
+    def forget_scores(self) -> None:
+        """Remove the scores and test samples of every inference mode."""
+        for pattern in ("scores*.json", "per_image*.csv", "samples/test/*"):
+            for path in self.path.glob(pattern):
+                path.unlink()
+
+    def recorded_threads(self) -> int:
+        """The threads this run began with; 0 where that is not recorded."""
+        threads = self.status().get("threads")
+        return threads if isinstance(threads, int) else 0
 
     def missing_scores(self, config: RunConfig, weights_dir: Path | None = None) -> list[str]:
         """The scores that ``config`` asks for, that this run lacks, and that could be measured now."""
-        from p2pbench.scoring.metrics import METRICS
-        from p2pbench.scoring.weights import locate
+        from p2pbench.scoring.weights import usable
 
         scores = self.scores()
         missing = []
         for name in config.scoring.metrics:
             net = METRICS[name].net
             if name not in scores or (
-                scores[name].get("state") != "measured" and net is not None and locate(net, weights_dir) is not None
+                scores[name].get("state") != "measured" and net is not None and usable(net, weights_dir)
             ):
                 missing.append(name)
         return missing
@@ -161,7 +183,7 @@ class Store:
 
     def write_study(self, study: Study) -> None:
         """Record the question, the protocol and the resolved cells of ``study``."""
-        content = {
+        content: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "name": study.name,
             "question": study.grid.question,
@@ -181,8 +203,24 @@ class Store:
                 for c in study.cells
             ],
         }
+        content["cells"] += self._other_seeds(study.name, content["cells"])
         # Through JSON: tuples become the lists that YAML knows.
         write_text(self.study_file(study.name), yaml12.dump(json.loads(json.dumps(content))))
+
+    def _other_seeds(self, study: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Cells recorded before that are these with another seed: a study grows seed by seed."""
+
+        def without_seed(cell: dict[str, Any]) -> Any:
+            config = json.loads(json.dumps(cell["config"]))
+            config["training"].pop("seed", None)
+            return cell["variant"], config
+
+        try:
+            before = self.read_study(study)["cells"]
+            known = [without_seed(cell) for cell in cells]
+            return [c for c in before if c["seed"] not in {n["seed"] for n in cells} and without_seed(c) in known]
+        except (ConfigError, KeyError, TypeError, AttributeError):
+            return []
 
     def studies(self) -> list[str]:
         return sorted(path.parent.name for path in (self.root / "studies").glob("*/study.yaml"))
@@ -191,9 +229,17 @@ class Store:
         """What ``write_study`` recorded. Raises :class:`ConfigError` if it cannot be read or is another version's."""
         path = self.study_file(name)
         content = yaml12.read(path)
-        if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
+        whole = (
+            isinstance(content, dict)
+            and content.get("schema_version") == SCHEMA_VERSION
+            and content.keys() >= {"name", "question", "paper", "protocol", "baseline", "command", "cells"}
+            and isinstance(content["cells"], list)
+            and all(isinstance(c, dict) and c.keys() >= CELL_KEYS for c in content["cells"])
+        )
+        if not whole:
             raise ConfigError(f"{path} is not a study of this version of p2pbench; run ablate again to renew it")
-        return content
+        study: dict[str, Any] = content
+        return study
 
     def find_run(self, run: str) -> RunFolder:
         """A run by its folder, or by its id or the beginning of it. Raises :class:`ConfigError`."""

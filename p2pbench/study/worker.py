@@ -20,7 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from p2pbench.errors import Interrupted, P2PBenchError
+from p2pbench.data.dataset import open_dataset
+from p2pbench.errors import DataError, Interrupted, P2PBenchError
+from p2pbench.identity import run_id
 from p2pbench.study.store import RunFolder
 
 PROGRESS_SECONDS = 0.25
@@ -51,6 +53,8 @@ class Stop:
 def stopping_on_signals(stop: Stop) -> Iterator[None]:
     """SIGINT and SIGTERM ask ``stop`` while the block runs."""
     before = {number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    if hasattr(signal, "pthread_sigmask"):  # a worker is started with them blocked
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, before)
     try:
         yield
     finally:
@@ -81,6 +85,8 @@ def main() -> int:
         send(event="interrupted", reason=str(error))
         return Interrupted.exit_code
     except P2PBenchError as error:
+        if error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
         print(f"failed: {error}", file=sys.stderr)
         _record(run, "failed", str(error))
         send(event="failed", reason=str(error))
@@ -113,8 +119,10 @@ def _carry_out(job: dict[str, Any], run: RunFolder, stop: Stop, send: Any) -> No
         send(event="stage", stage=name)
 
     config = from_mapping(job["config"], "the job")
+    if run_id(config, open_dataset(config.data).key) != job["run_id"]:
+        raise DataError("the data or the code of a network changed while the study ran; run it again")
     weights_dir = Path(job["weights_dir"]) if job["weights_dir"] else None
-    run_cell(config, run, Watcher(stage, progress, stop), modes=job["modes"], threads=job["threads"],
+    run_cell(config, run, Watcher(stage, progress, stop), modes=job["modes"], wait=True, threads=job["threads"],
         weights_dir=weights_dir, fetch=False,
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from p2pbench.errors import WeightsError
+from p2pbench.errors import StorageError, WeightsError
 from p2pbench.files import atomic
 from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers
 
@@ -45,13 +45,7 @@ def save(folder: Path, run_id: str, networks: Networks, optimisers: Optimisers, 
     tensors["losses.pending"] = progress.pending
     about = {"schema": SCHEMA, "run_id": run_id, "step": progress.step, "seconds": progress.seconds}
     path = folder / f"step-{progress.step:08d}.safetensors"
-    with atomic(path) as part:
-        # Copies of their own and contiguous: safetensors refuses channels-last and shared memory.
-        save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-            part,
-            metadata={"p2pbench": json.dumps(about)},
-        )
+    _write(path, tensors, {"p2pbench": json.dumps(about)})
     for other in folder.glob("step-*.safetensors"):
         if other != path:
             other.unlink(missing_ok=True)
@@ -85,12 +79,7 @@ def load(folder: Path, run_id: str, networks: Networks, optimisers: Optimisers) 
 
 def save_generator(path: Path, generator: nn.Module, metadata: dict[str, str]) -> None:
     """Write the generator's weights alone, float32, as safetensors."""
-    with atomic(path) as part:
-        save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()},
-            part,
-            metadata=metadata,
-        )
+    _write(path, generator.state_dict(), metadata)
 
 
 def _named(networks: Networks) -> list[tuple[str, nn.Module]]:
@@ -129,12 +118,29 @@ def _restore(tensors: dict[str, Tensor], networks: Networks, optimisers: Optimis
         if optimiser is None:
             continue
         prefix = f"optimiser.{name}."
+        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
             if key.startswith(prefix):
                 index, field = key.removeprefix(prefix).split(".")
-                state.setdefault(int(index), {})[field] = tensor
+                state.setdefault(int(index), {})[field] = _laid_out_as(parameters[int(index)], tensor)
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     torch.set_rng_state(tensors["random.cpu"])
     if "random.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random.cuda"], next(networks.generator.parameters()).device)
+
+
+def _laid_out_as(parameter: Tensor, stored: Tensor) -> Tensor:
+    """A moment in its parameter's memory format: fused Adam reads both as if they had the same."""
+    if stored.shape != parameter.shape:
+        return stored  # Adam's step counter
+    return torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(stored).detach()
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write ``tensors`` whole or not at all, as copies on the CPU and contiguous: safetensors refuses channels-last."""
+    with atomic(path) as part:
+        try:
+            save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, part, metadata=metadata)
+        except SafetensorError as error:  # a full disk, mostly
+            raise StorageError(f"{path} cannot be written: {error}; nothing was left half-done") from None

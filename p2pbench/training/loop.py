@@ -70,26 +70,26 @@ def train(
         done = checkpoint.Progress(step=0, rows=[], pending=torch.empty(0, len(LOSS_NAMES)), seconds=0.0)
         reporter.sample(0, networks.generator)
     rows, first = done.rows, done.step
-    window = torch.zeros(training.log_every, len(LOSS_NAMES), device=engine.device)  # read every log_every steps
-    window[: len(done.pending)] = done.pending
+    n_window = len(done.pending)  # steps since the last row of losses.csv
+    window = torch.zeros(max(training.log_every, n_window + 1), len(LOSS_NAMES), device=engine.device)
+    window[:n_window] = done.pending
 
     start = saved = time.monotonic()
     for step in range(first, steps):
         epoch = step // batches.steps_per_epoch
         set_learning_rate(optimisers, learning_rate(training, epoch))
         condition, target = batches[step]
-        window[step % training.log_every] = train_step(networks, optimisers, condition, target, config)
+        window[n_window] = train_step(networks, optimisers, condition, target, config)
 
-        n_done = step + 1
-        n_window = step % training.log_every + 1
+        n_done, n_window = step + 1, n_window + 1
         stopping = n_done < steps and reporter.stop()
-        complete = n_window == training.log_every or n_done == steps
+        complete = n_window >= training.log_every or n_done == steps
         if complete or stopping:
             losses = window[:n_window].cpu()  # the only place where the host waits for the device
             check_finite(losses, n_done)
             if complete:
                 rows.append([n_done, n_done / batches.steps_per_epoch, *losses.double().mean(0).tolist()])
-                losses = losses[:0]
+                losses, n_window = losses[:0], 0
             now = time.monotonic()
             if stopping or (n_done < steps and now - saved >= training.checkpoint_seconds):
                 state = checkpoint.Progress(n_done, rows, losses, done.seconds + now - start)
@@ -98,7 +98,7 @@ def train(
                 saved = time.monotonic()
         reporter.progress(n_done, steps)
         if stopping:
-            raise Interrupted(f"stopped at step {n_done} of {steps}; run the same command again to go on")
+            raise Interrupted(f"stopped at step {n_done} of {steps}")
         if n_done % batches.steps_per_epoch == 0:
             epochs_done = n_done // batches.steps_per_epoch
             if epochs_done % training.sample_every == 0 or n_done == steps:

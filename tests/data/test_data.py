@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from p2pbench.config import RunConfig
 from p2pbench.data import builtin, pairs
 from p2pbench.data.batches import Batches, crop, plan_epoch
 from p2pbench.data.cache import decoded
-from p2pbench.data.dataset import open_dataset
+from p2pbench.data.dataset import open_dataset, steps_per_epoch
 from p2pbench.data.transforms import resize, to_network, to_uint8
 from p2pbench.errors import ConfigError, DataError, StorageError
 from p2pbench.home import home
@@ -171,6 +173,35 @@ def test_images_that_would_be_converted_silently_are_refused(image: Image.Image,
         pairs.read_pair(pairs.Pair("x", path, None))
 
 
+def test_sixteen_bits_of_colour_are_not_cut_to_eight(tmp_path: Path) -> None:
+    """Pillow opens such a PNG as mode RGB, 8 bits, and says nothing; so this one is written by hand."""
+    rows = b"".join(b"\0" + bytes(2 * 3 * 4) for _ in range(4))
+    header = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    body = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    with pytest.raises(DataError, match=r"x\.png has more than 8 bits"):
+        pairs.read_image(tmp_path / "x.png")
+
+
+def test_transparency_of_any_kind_is_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.png", transparency=(0, 0, 0))
+    with pytest.raises(DataError, match="transparency"):
+        pairs.read_image(tmp_path / "x.png")
+
+
+def test_images_of_one_name_and_dead_links_are_named(pairs_folder: Path) -> None:
+    Image.new("RGB", (40, 20)).save(pairs_folder / "train" / "003.jpg")
+    with pytest.raises(DataError, match=r"003\.jpg and 003\.png have the same name"):
+        pairs.find_pairs(pairs_folder)
+    (pairs_folder / "train" / "003.jpg").unlink()
+    (pairs_folder / "train" / "dead.png").symlink_to("nowhere.png")
+    with pytest.raises(DataError, match=r"dead\.png .* leads nowhere"):
+        pairs.find_pairs(pairs_folder)
+
+
 @given(cut=st.floats(0.0, 0.95))
 def test_a_truncated_image_is_named_wherever_it_is_cut(cut: float, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("cut") / "x.png"
@@ -292,6 +323,8 @@ def test_batches_go_through_each_epoch_in_its_order(tiny: Tiny) -> None:
         assert seen == plan.pair[step % 2 * 2 : step % 2 * 2 + 2].tolist()
 
 
-def test_a_batch_larger_than_the_set_is_refused(tiny: Tiny) -> None:
-    with pytest.raises(ConfigError, match=r"batch_size is 9, but there are only 5"):
-        Batches(np.zeros((5, 18, 18, 6), np.uint8), tiny(training__batch_size=9), torch.device("cpu"))
+def test_a_batch_larger_than_the_set_is_refused(pairs_folder: Path) -> None:
+    dataset = open_dataset(of_folder(pairs_folder).data)
+    assert steps_per_epoch(dataset, 4) == 1
+    with pytest.raises(ConfigError, match=r"batch_size is 9, but there are only 6"):
+        steps_per_epoch(dataset, 9)

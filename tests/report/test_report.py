@@ -127,6 +127,8 @@ def test_one_seed_is_said_to_be_one_seed(tmp_path: Path) -> None:
 
 def test_the_papers_rows_stand_apart(store: Store) -> None:
     text = to_markdown(read_study(store, "loss"))
+    assert "leave the seeds' spread out" in text
+    assert "±" in text
     ours, theirs = text.split("## The paper's rows")
     assert "0.66 | 0.23 | 0.17" in theirs
     assert "0.66 | 0.23" not in ours
@@ -195,10 +197,13 @@ def test_missing_failed_and_damaged_cells_are_listed_and_the_rest_is_reported(st
     runs["cgan", 0].scores_file.write_text('{"schema_version": 1, "scores": {"l1"')
     runs["l1+gan", 0].status_file.write_text("")
     runs["l1+gan", 1].per_image_file.write_text("image,l1\n000")
+    runs["cgan", 1].scores_file.write_text('{"schema_version": 1, "scores": {"l1": 5}}')
+    status = runs["l1+cgan", 1].status()
+    runs["l1+cgan", 1].status_file.write_text(json.dumps({k: v for k, v in status.items() if k != "machine"}))
     report = write_report(store, "loss", tmp_path / "out")
-    assert report.n_finished == 6
+    assert report.n_finished == 5
     page = (tmp_path / "out/loss/index.html").read_text()
-    assert "4 of 10 cells have no result" in page
+    assert "5 of 10 cells have no result" in page
     assert "g_l1 of step 6 is not finite" in page
     assert "missing or damaged" in page
     frame: Any = pd.read_csv(tmp_path / "out/loss/scores.csv").set_index("variant")

@@ -16,7 +16,7 @@ OFFLINE = {"fetch": False}
 
 
 def images(n: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (n, 16, 16, 3), dtype=np.uint8)
+    return np.random.default_rng(seed).integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)
 
 
 def test_a_score_says_all_that_is_documented() -> None:
@@ -37,7 +37,7 @@ def test_a_score_says_all_that_is_documented() -> None:
 
 
 def test_without_weights_the_rest_goes_on_and_says_why() -> None:
-    found = evaluate(images(3), images(3, 1), list("abc"), list(METRICS), fetch=False)
+    found = evaluate(images(4), images(4, 1), list("abcd"), list(METRICS), fetch=False)
     assert list(found.scores) == list(METRICS)
     for name, score in found.scores.items():
         if METRICS[name].net is None:
@@ -64,7 +64,15 @@ def test_one_image_has_a_value_but_no_interval() -> None:
     assert found.scores["l1"].value is not None
     assert found.scores["l1"].low is None
     assert found.scores["l1"].reason == "one image has no interval"
-    assert found.scores["fid"].reason == "needs two images or more"
+    assert found.scores["fid"].reason == "needs 4 images or more; there are 1"
+
+
+def test_images_too_small_for_a_score_are_said_to_be() -> None:
+    small = images(4)[:, :8, :8]
+    found = evaluate(small, images(4, 1)[:, :8, :8], list("abcd"), ["l1", "ssim", "lpips"], fetch=False)
+    assert found.scores["l1"].value is not None
+    assert found.scores["ssim"].reason == "needs images of 11 pixels a side or more; these have 8"
+    assert found.scores["lpips"].reason == "needs images of 31 pixels a side or more; these have 8"
 
 
 @pytest.mark.parametrize("fake", [images(2)[:, :8], images(3), images(2).astype(np.float32)])

@@ -15,6 +15,7 @@ from skimage.metrics import structural_similarity
 
 from p2pbench.errors import WeightsError
 from p2pbench.scoring import paired
+from p2pbench.scoring.metrics import METRICS
 from p2pbench.scoring.weights import NETS
 
 
@@ -83,6 +84,22 @@ def test_lpips_refuses_a_file_that_is_not_the_backbone(tmp_path: Path) -> None:
     path.write_bytes(b"not a torch file")
     with pytest.raises(WeightsError, match="cannot be read as weights"):
         paired.build_lpips("alex", path)
+
+
+def test_the_least_sides_are_the_least_that_work(tmp_path: Path) -> None:
+    import torchvision
+
+    models = {"alex": "alexnet", "squeeze": "squeezenet1_1", "vgg": "vgg16"}
+    scores: dict[str, paired.PairedMetric] = {"ssim": paired.ssim}
+    for net, model in models.items():
+        path = tmp_path / "x.pth"
+        torch.save(getattr(torchvision.models, model)(weights=None).state_dict(), path)
+        scores["lpips" if net == "alex" else f"lpips-{net}"] = paired.build_lpips(net, path)
+    for name, score in scores.items():
+        side = METRICS[name].least_side
+        assert np.isfinite(score(images(1, side), images(1, side, 1))).all(), name
+        with pytest.raises((RuntimeError, ValueError)):
+            score(images(1, side - 1), images(1, side - 1, 1))
 
 
 def test_lpips_with_weights_of_the_right_layout_is_a_distance(tmp_path: Path) -> None:

@@ -88,6 +88,18 @@ def test_a_file_with_another_hash_is_refused(net: weights.Net, tmp_path: Path) -
         weights.obtain("test", tmp_path)
 
 
+def test_a_wrong_file_does_not_hide_a_right_one(
+    net: weights.Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong, right = tmp_path / "wrong", tmp_path / "right"
+    for folder, content in ((wrong, b"?"), (right, CONTENT)):
+        folder.mkdir()
+        (folder / "net-1.pth").write_bytes(content)
+    monkeypatch.setenv("P2PBENCH_WEIGHTS", str(right))
+    assert weights.usable("test", wrong)
+    assert weights.obtain("test", wrong) == right / "net-1.pth"
+
+
 def test_what_is_missing_is_fetched_once_and_verified(net: weights.Net) -> None:
     path = weights.obtain("test")
     assert path == home() / "weights" / "net-1.pth"

@@ -67,6 +67,44 @@ def test_a_score_asked_for_later_is_added_without_training(workplace: Workplace)
             assert (workplace.folder / "runs" / "cells" / name).read_bytes() == content, name
 
 
+def test_a_study_grows_seed_by_seed(workplace: Workplace) -> None:
+    for seed in ("0", "1"):
+        workplace.json("ablate", *GRID, "--seeds", seed)
+    assert workplace.json("report")["reports"][0]["cells"] == 4
+    workplace.json("ablate", *GRID, "--seeds", "1", "--set", "training.epochs=1")
+    assert workplace.json("report")["reports"][0]["cells"] == 2  # another training: not mixed with those
+
+
+def test_what_training_left_is_not_believed_when_it_has_changed(workplace: Workplace) -> None:
+    workplace.json("ablate", *GRID)
+    before = records(workplace.folder / "runs")
+    first, second = sorted((workplace.folder / "runs" / "cells").iterdir())
+    (first / "generator.safetensors").unlink()
+    scores = (first / "scores.json").read_text()
+    (first / "scores.json").write_text(scores.replace('"value": 0.', '"value": 0.9'))
+    generator = (second / "generator.safetensors").read_bytes()
+    (second / "generator.safetensors").write_bytes(generator[:-9] + b"123456789")
+    (second / "per_image.csv").write_text("")
+    (second / "scores.json").unlink()
+    assert workplace.json("ablate", *GRID)["failed"] == 0
+    assert records(workplace.folder / "runs") == before
+
+
+def test_two_ablates_at_once_run_each_cell_once(workplace: Workplace) -> None:
+    both = [
+        subprocess.Popen(
+            workplace.command("ablate", *GRID, "--set", "training.epochs=40", "--json"), cwd=workplace.folder,
+            env=workplace.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    for process in both:
+        _, err = process.communicate(timeout=200)
+        assert process.returncode == 0, err
+    for run in (workplace.folder / "runs" / "cells").iterdir():
+        assert (run / "log.txt").read_text().count("trained 240 steps") == 1
+
+
 def test_one_training_is_scored_under_every_inference_mode(workplace: Workplace) -> None:
     (workplace.folder / "inference.yaml").write_text(
         "protocol: tiny.yaml\nfactors: {scoring.inference: [paper, statistics, eval]}\n"

@@ -176,6 +176,14 @@ def test_layers_in_their_order(tmp_path: Path) -> None:
         ("- a list", "expected keys"),
         ("factors: {data.crop_size: [64], discriminator: [image286]}", "needs at least 96"),
         ("factors: {generator: ['no_such_module:f']}", "no Python module"),
+        ("factors: {1: [l1]}", "a number"),
+        ("factors: {objective: [l1]}\npaper: [table1]", "table1"),
+        ("factors: {objective: [l1]}\ntraining: {preset: [paper]}", "training.preset"),
+        ("factors: {objective: [l1]}\nscoring: {metrics: [{a: b}]}", "unknown metric"),
+        ("factors: {training.seed: [1, 2]}", "seeds: [0, 1, 2]"),
+        ("factors: {objective: [l1]}\ntraining: {seed: 5}", "seeds: [0, 1, 2]"),
+        ("factors: {x: [{label: a, training.seed: 5}]}", "seeds: [0, 1, 2]"),
+        ("factors: {objective: [l1]}\ntraining: {batch_size: 1000}", "only 400 training pairs"),
     ],
 )
 def test_bad_grids_are_refused_with_the_file(text: str, message: str, tmp_path: Path) -> None:
@@ -183,7 +191,29 @@ def test_bad_grids_are_refused_with_the_file(text: str, message: str, tmp_path: 
     with pytest.raises(ConfigError) as caught:
         build_study(file, None, {}, None)
     assert message in str(caught.value)
-    assert file in str(caught.value)
+    assert file in str(caught.value) or "training.preset" in message
+
+
+def test_what_a_grid_varies_cannot_be_set() -> None:
+    with pytest.raises(ConfigError, match=r"the grid loss varies it \(factor 'objective'\)"):
+        build_study("loss", None, {"objective.name": "l1"}, None)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("def build(config: return", "line 1"),
+        ("def bild(config): ...", "did you mean 'bild'"),
+    ],
+)
+def test_a_network_that_cannot_be_there_is_refused_before_anything_runs(
+    source: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_grid_module.py").write_text(source)
+    file = write(tmp_path, "factors: {generator: ['own_grid_module:build']}")
+    with pytest.raises(ConfigError, match=message):
+        build_study(file, None, {}, None)
 
 
 def test_unknown_names_get_the_nearest() -> None:

@@ -63,7 +63,7 @@ def test_an_interrupted_training_ends_with_the_same_bits(
     config = tiny(objective__name=objective, training__precision=precision)
     whole, _ = run(config, tmp_path / "whole")
     for stop in stops:
-        with pytest.raises(Interrupted, match="same command"):
+        with pytest.raises(Interrupted, match="stopped at step"):
             run(config, tmp_path / "parts", stop_at=stop)
         torch.manual_seed(99)  # what happens in between must not matter
     parts, _ = run(config, tmp_path / "parts")
@@ -77,6 +77,50 @@ def test_checkpoints_on_the_way_change_nothing(tiny: Tiny, tmp_path: Path) -> No
     often, _ = run(tiny(training__checkpoint_seconds=0.0, training__log_every=1), tmp_path / "often")
     assert torch.equal(weights_of(rare.generator), weights_of(often.generator))
     assert [path.name for path in (tmp_path / "often/checkpoint").iterdir()] == ["step-00000011.safetensors"]
+
+
+def test_a_resumed_run_may_read_its_losses_more_or_less_often(tiny: Tiny, tmp_path: Path) -> None:
+    whole, _ = run(tiny(), tmp_path / "whole")
+    for first, then in ((8, 2), (2, 8)):
+        folder = tmp_path / f"{first}-{then}"
+        with pytest.raises(Interrupted):
+            run(tiny(training__log_every=first), folder, stop_at=5)
+        parts, _ = run(tiny(training__log_every=then), folder)
+        assert torch.equal(weights_of(whole.generator), weights_of(parts.generator))
+        steps = [int(row["step"]) for row in read_losses(folder)]
+        assert steps[-1] == 12
+        counts = np.diff([0, *steps])
+        each = read_losses(tmp_path / "whole")  # every two steps
+        assert sum(float(r["g_l1"]) * n for r, n in zip(read_losses(folder), counts, strict=True)) == pytest.approx(
+            sum(2 * float(row["g_l1"]) for row in each), rel=1e-4
+        )
+
+
+def test_moments_come_back_in_their_parameters_memory_format(tiny: Tiny, tmp_path: Path) -> None:
+    """As on CUDA, where networks are channels-last: fused Adam reads weights and moments as if laid out alike."""
+    from p2pbench.models import build_discriminator, build_generator
+    from p2pbench.training import checkpoint
+    from p2pbench.training.engine import Engine, build_optimisers, place
+    from p2pbench.training.step import Networks, train_step
+
+    config = tiny()
+    engine = Engine(torch.device("cpu"), torch.channels_last, 1)
+    x, y = (torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(s)) * 2 - 1 for s in (1, 2))
+
+    def fresh() -> tuple[Networks, loop.Optimisers]:
+        networks = place(Networks(build_generator(config), build_discriminator(config)), engine)
+        return networks, build_optimisers(networks, config)
+
+    networks, optimisers = fresh()
+    torch.manual_seed(0)
+    train_step(networks, optimisers, x, y, config)
+    progress = checkpoint.Progress(1, [], torch.zeros(0, 4), 0.0)
+    checkpoint.save(tmp_path, "id", networks, optimisers, progress)
+    train_step(networks, optimisers, x, y, config)
+    resumed, its_optimisers = fresh()
+    assert checkpoint.load(tmp_path, "id", resumed, its_optimisers) is not None
+    train_step(resumed, its_optimisers, x, y, config)
+    assert torch.equal(weights_of(networks.generator), weights_of(resumed.generator))
 
 
 def test_the_same_seed_gives_the_same_losses_and_another_does_not(tiny: Tiny, tmp_path: Path) -> None:
