@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 STYLE: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "figure.dpi": 100,
-    "savefig.dpi": 200,
+    "figure.dpi": 200,
+    "savefig.dpi": "figure",
     "font.size": 9,
 }
 MARKERS = "osD^vPX*<>"
@@ -137,7 +137,7 @@ def draw_samples(study: StudyRecord, n_rows: int = 6) -> Figure | None:
     columns += [(cell.variant, cell.run, "output") for cell in finished]
     columns += [("target", first, "target")]
     figure, axes = plt.subplots(
-        len(positions), len(columns), figsize=(1.15 * len(columns), 1.15 * len(positions) + 0.3), squeeze=False
+        len(positions), len(columns), figsize=(1.15 * len(columns), 1.15 * len(positions) + 0.3), squeeze=False, dpi=125
     )
     for row, position in enumerate(positions):
         for axis, (title, run, name) in zip(axes[row], columns, strict=True):
