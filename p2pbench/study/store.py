@@ -141,8 +141,8 @@ class RunFolder:
         return self.status().get("state") == "finished" and scored and self.trained()
 
     def forget_scores(self) -> None:
-        """Remove the scores and test samples of every inference mode."""
-        for pattern in ("scores*.json", "per_image*.csv", "samples/test/*"):
+        """Remove the scores of every inference mode."""
+        for pattern in ("scores*.json", "per_image*.csv"):
             for path in self.path.glob(pattern):
                 path.unlink()
 

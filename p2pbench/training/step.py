@@ -6,6 +6,7 @@ Device code only: no host synchronisation and no Python branch on a tensor's val
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -41,12 +42,9 @@ def train_step(
     """
     objective = config.objective
     generator, discriminator = networks.generator, networks.discriminator
-    bf16 = torch.autocast(condition.device.type, torch.bfloat16, enabled=config.training.precision == "bf16")
-
-    with bf16:
+    with _precision(condition, config):
         fake = generator(condition)
-    if config.training.bias_rule == "zeroed":
-        _zero_biases(generator)  # Lua: after G's forward pass
+    _zero_biases(generator, config)  # Lua: after G's forward pass
 
     # The losses see the fake as a leaf: G's update needs their gradient with respect to the image alone.
     image = fake.detach().float().requires_grad_()
@@ -56,23 +54,13 @@ def train_step(
         (gradient,) = torch.autograd.grad(g_loss.total, image)
     else:
         assert optimisers.discriminator is not None
-        if config.training.bias_rule == "zeroed":
-            _zero_biases(discriminator)
-        with bf16:
-            real_pair = discriminator_input(condition, target, conditional=objective.conditional)
-            fake_pair = discriminator_input(condition, image, conditional=objective.conditional)
-            logits_real = discriminator(real_pair).float()
-            logits_fake = discriminator(fake_pair).float()
+        _zero_biases(discriminator, config)
+        logits_real = _judge(discriminator, condition, target, config)
+        logits_fake = _judge(discriminator, condition, image, config)
         d_loss = discriminator_loss(logits_real, logits_fake, objective.discriminator_loss, objective.adversarial)
         if objective.adversarial == "wgan-gp":
-            with bf16:
-                d_loss = d_loss + gradient_penalty(
-                    lambda point: discriminator(
-                        discriminator_input(condition, point, conditional=objective.conditional)
-                    ),
-                    target,
-                    fake.detach().float(),
-                )
+            judge = partial(_judge, discriminator, condition, config=config)
+            d_loss = d_loss + gradient_penalty(judge, target, image.detach())
         if objective.generator_gradient == "stale":
             # Through D as it was before its update, so before the optimiser steps: afterwards autograd would refuse
             # (plain Adam), or mix old activations with new weights without a word (fused Adam).
@@ -82,10 +70,7 @@ def train_step(
         torch.autograd.backward(d_loss, inputs=list(discriminator.parameters()))
         optimisers.discriminator.step()
         if objective.generator_gradient == "fresh":
-            with bf16:
-                fake_pair = discriminator_input(condition, image, conditional=objective.conditional)
-                logits_fake = discriminator(fake_pair).float()
-            g_loss = generator_loss(logits_fake, image, target, objective)
+            g_loss = generator_loss(_judge(discriminator, condition, image, config), image, target, objective)
             (gradient,) = torch.autograd.grad(g_loss.total, image)
 
     optimisers.generator.zero_grad(set_to_none=True)
@@ -94,7 +79,22 @@ def train_step(
     return torch.stack([d_loss, *g_loss]).detach()
 
 
+def _precision(images: Tensor, config: RunConfig) -> torch.autocast:
+    """Forward passes in bf16 where the configuration asks for it; weights and losses stay float32."""
+    return torch.autocast(images.device.type, torch.bfloat16, enabled=config.training.precision == "bf16")
+
+
+def _judge(discriminator: nn.Module, condition: Tensor, image: Tensor, config: RunConfig) -> Tensor:
+    """D's logits of ``image``, float32: of the pair, or of the image alone, as the objective has it."""
+    with _precision(condition, config):
+        seen = discriminator_input(condition, image, conditional=config.objective.conditional)
+        logits: Tensor = discriminator(seen)
+    return logits.float()
+
+
 @torch.no_grad()
-def _zero_biases(network: nn.Module) -> None:
-    for bias in convolution_biases(network):
-        bias.zero_()
+def _zero_biases(network: nn.Module, config: RunConfig) -> None:
+    """Set the convolutions' biases to zero, as Lua's release does before each update."""
+    if config.training.bias_rule == "zeroed":
+        for bias in convolution_biases(network):
+            bias.zero_()

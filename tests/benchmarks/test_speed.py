@@ -14,7 +14,7 @@ from p2pbench.settings import Layer, resolve
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("loop", ["plain", "ours"])
 def test_step(benchmark: BenchmarkFixture, loop: str, precision: str) -> None:
-    """The update of D and G at 128x128, a quarter of the paper's channels, batch 1: the quick protocol's step."""
+    """The update of D and G at 128x128, half the paper's channels, batch 1: the quick protocol's step."""
     if loop == "plain" and precision != "fp32":
         pytest.skip("the plain loop is float32")
     settings = {

@@ -268,6 +268,8 @@ def test_a_study_that_was_killed_and_interrupted_ends_with_the_same_bits(workpla
     found = workplace.json("ablate", *GRID, *LONG, "--runs", "parts")
     assert (found["trained"], found["skipped"], found["failed"]) == (1, 1, 0)
     assert records(workplace.folder / "whole") == records(workplace.folder / "parts")
+    for run in (workplace.folder / "parts" / "cells").iterdir():
+        assert list((run / "samples" / "test").glob("*-untrained.png"))
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
