@@ -10,8 +10,6 @@ from itertools import pairwise
 from typing import Any
 
 from p2pbench.config import DISCRIMINATOR_STRIDES, RunConfig
-from p2pbench.data.dataset import open_dataset, steps_per_epoch
-from p2pbench.errors import P2PBenchError
 from p2pbench.study.plan import Study
 from p2pbench.study.store import RunFolder, Store
 
@@ -43,15 +41,15 @@ class Estimate:
 def estimate(study: Study, store: Store, jobs: int) -> Estimate:
     """Sum up the cells of ``study`` that ``store`` does not hold finished."""
     past = _past_costs(store)
-    todo = {c.run_id or f"{c.variant}/{c.seed}": c.config for c in study.cells
+    todo = {c.run_id or f"{c.variant}/{c.seed}": c for c in study.cells
             if c.run_id is None or not store.run(c.run_id).trained()}  # fmt: skip
     seconds: float | None = 0.0
     memory: int | None = 0
     kept: int | None = 0
     working: int | None = 0
-    for config in todo.values():
+    for cell in todo.values():
+        config, steps = cell.config, cell.steps
         seen = past.get(cost_key(config))
-        steps = _steps(config)
         seconds = seconds + seen[0] * steps if seen and steps and seconds is not None else None
         memory = max(memory, seen[1]) if seen and memory is not None else None
         generator, discriminator = generator_parameters(config), discriminator_parameters(config)
@@ -113,13 +111,6 @@ def discriminator_parameters(config: RunConfig) -> int | None:
     for level, (before, after) in enumerate(pairwise(widths)):
         total += 16 * before * after + (after if biased or level == 0 else 0) + (normed * after if level else 0)
     return total
-
-
-def _steps(config: RunConfig) -> int | None:
-    try:
-        return config.training.epochs * steps_per_epoch(open_dataset(config.data), config.training.batch_size)
-    except P2PBenchError:
-        return None
 
 
 def cost_key(config: RunConfig) -> str:

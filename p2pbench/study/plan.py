@@ -28,6 +28,8 @@ class Cell:
     origin: dict[str, str] = field(repr=False)
     run_id: str | None
     """None only in a plan, where the data are not on this machine."""
+    steps: int | None
+    """Of its training; None likewise."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,12 @@ def _cell(
         except DataError as error:
             found[config.data] = error
     dataset = found[config.data]
-    name = None
+    name = steps = None
     if not isinstance(dataset, DataError):
-        steps_per_epoch(dataset, config.training.batch_size)  # or there are too few pairs
+        steps = config.training.epochs * steps_per_epoch(dataset, config.training.batch_size)
         name = run_id(config, dataset.key)
     labels = {factor: level.label for factor, level in variant.items()}
-    return Cell(label_of(variant), labels, seed, config, resolved.origin, name)
+    return Cell(label_of(variant), labels, seed, config, resolved.origin, name, steps)
 
 
 def _check_assignments(grid: Grid, assignments: Mapping[str, Any]) -> None:
