@@ -94,10 +94,11 @@ def ablate(
         return
 
     from p2pbench.study.display import show
-    from p2pbench.study.runner import outcomes_json, prepare, run_study
+    from p2pbench.study.runner import outcomes_json, pending, prepare, run_study
 
     prepare(study, store, weights_dir=weights_dir, console=err)
-    with show(err, len({cell.run_id for cell in study.cells})) as watch:
+    n_todo = len({cell.run_id for cell in pending(study, store, weights_dir)})
+    with show(err, n_todo) as watch:
         outcomes, interrupted = run_study(
             study, store, jobs=jobs, weights_dir=weights_dir, fail_fast=fail_fast, watch=watch
         )

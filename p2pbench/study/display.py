@@ -119,7 +119,8 @@ class _Bars:
             self.progress.update(self.tasks[name], completed=event.about["done"], total=event.about["total"])
         else:
             self.progress.remove_task(self.tasks.pop(name))
-            self.progress.advance(self.cells)
+            if event.kind == "finished":
+                self.progress.advance(self.cells)
             self.progress.console.print(summary(event), markup=True, highlight=False)
 
 

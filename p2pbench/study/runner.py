@@ -70,11 +70,9 @@ def run_study(
     store.write_study(study)
     by_id: dict[str, Outcome] = {}
     todo: dict[str, list[Cell]] = {}
-    for cell in study.cells:
-        assert cell.run_id is not None
-        if not _complete(cell, store, weights_dir):
-            # Two variants may stand for the same training, scored in two ways: it is done once.
-            todo.setdefault(cell.run_id, []).append(cell)
+    for cell in pending(study, store, weights_dir):
+        # Two variants may stand for the same training, scored in two ways: it is done once.
+        todo.setdefault(str(cell.run_id), []).append(cell)
     trained_before = {name for name in todo if store.run(name).trained()}
 
     executor = LocalExecutor(store, jobs=jobs, weights_dir=weights_dir)
@@ -120,7 +118,7 @@ def prepare(study: Study, store: Store, *, weights_dir: Path | None, console: Co
     """
     from p2pbench.data.cache import decoded
 
-    todo = [c for c in study.cells if not _complete(c, store, weights_dir)]
+    todo = pending(study, store, weights_dir)
     for data in dict.fromkeys(cell.config.data for cell in todo):
         dataset = open_dataset(data)
         for split in dataset.names:
@@ -137,6 +135,11 @@ def prepare(study: Study, store: Store, *, weights_dir: Path | None, console: Co
             console.print(
                 f"[yellow]not measured:[/yellow] {scores}: {escape(str(error))}", soft_wrap=True, highlight=False
             )
+
+
+def pending(study: Study, store: Store, weights_dir: Path | None) -> list[Cell]:
+    """The cells that ``store`` does not hold trained, and scored as far as that can be done here."""
+    return [cell for cell in study.cells if not _complete(cell, store, weights_dir)]
 
 
 def _complete(cell: Cell, store: Store, weights_dir: Path | None) -> bool:
