@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +14,9 @@ from p2pbench.errors import WeightsError
 from p2pbench.scoring import distribution, paired, weights
 from p2pbench.scoring.metrics import METRICS, Score
 from p2pbench.statistics import mean_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA_VERSION = 1
 
@@ -36,15 +37,11 @@ class Scores:
             "scores": {name: score.to_json() for name, score in self.scores.items()},
         }
 
-    def to_csv(self) -> str:
+    def to_frame(self) -> pd.DataFrame:
         """One row an image: its name and its value of each per-image score; empty where that is not finite."""
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(["image", *self.per_image])
-        for index, name in enumerate(self.names):
-            values = [values[index] for values in self.per_image.values()]
-            writer.writerow([name, *(repr(float(v)) if np.isfinite(v) else "" for v in values)])
-        return buffer.getvalue()
+        import pandas as pd
+
+        return pd.DataFrame({"image": self.names, **self.per_image}).replace([np.inf, -np.inf], np.nan)
 
 
 def evaluate(

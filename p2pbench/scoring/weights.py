@@ -93,9 +93,15 @@ def usable(name: str, weights_dir: Path | None = None) -> bool:
 
 
 def _is_right(path: Path, name: str) -> bool:
-    expected = NETS[name].files.get(path.name, next(iter(NETS[name].files.values())))
+    found, expected = _hashes(path, name)
+    return found.startswith(expected)
+
+
+def _hashes(path: Path, name: str) -> tuple[str, str]:
+    """The SHA-256 that ``path`` has, and the one (or its beginning) that network ``name`` has under that file name."""
     stat = path.stat()
-    return _hash(path, stat.st_size, stat.st_mtime_ns).startswith(expected)
+    expected = NETS[name].files.get(path.name, next(iter(NETS[name].files.values())))
+    return _hash(path, stat.st_size, stat.st_mtime_ns), expected
 
 
 @functools.cache
@@ -106,9 +112,7 @@ def _hash(path: Path, _size: int, _mtime: int) -> str:
 
 def verify(path: Path, name: str) -> str:
     """The SHA-256 of ``path``. Raises :class:`WeightsError` unless it is the published one."""
-    expected = NETS[name].files.get(path.name, next(iter(NETS[name].files.values())))
-    stat = path.stat()
-    found = _hash(path, stat.st_size, stat.st_mtime_ns)
+    found, expected = _hashes(path, name)
     if not found.startswith(expected):
         raise WeightsError(
             f"{path} is not {NETS[name].about}: its SHA-256 begins {found[:12]}, expected {expected[:12]}; "

@@ -180,15 +180,15 @@ def record_scores(run: RunFolder, new: Scores) -> None:
 
     added = new.to_json()
     merged = {**added, "scores": {**run.scores(), **added["scores"]}}
-    table = pd.DataFrame({"image": new.names, **new.per_image})
+    table = new.to_frame()
     if run.per_image_file.is_file():
         try:
             before = pd.read_csv(run.per_image_file, dtype={"image": str})
         except ValueError:  # damaged: made anew
             before = pd.DataFrame({"image": []})
         if list(before["image"]) == new.names:
-            table = before.drop(columns=list(new.per_image), errors="ignore").assign(**new.per_image)
-    write_text(run.per_image_file, table.replace([np.inf, -np.inf], np.nan).to_csv(index=False))
+            table = before.drop(columns=list(new.per_image), errors="ignore").assign(**table.drop(columns="image"))
+    write_text(run.per_image_file, table.to_csv(index=False))
     write_json(run.scores_file, merged)  # last: a run with scores.json has all of them
 
 

@@ -30,7 +30,7 @@ def test_a_score_says_all_that_is_documented() -> None:
         assert score["low"] < score["value"] < score["high"]
         assert score["settings"]["inference"] == "x"
     assert document["scores"]["ssim"]["settings"]["sigma"] == 1.5
-    rows = found.to_csv().splitlines()
+    rows = found.to_frame().to_csv(index=False).splitlines()
     assert rows[0] == "image,l1,ssim"
     assert len(rows) == 5
     assert np.mean([float(row.split(",")[1]) for row in rows[1:]]) == pytest.approx(document["scores"]["l1"]["value"])
@@ -55,7 +55,7 @@ def test_identical_images_have_no_psnr_and_say_so() -> None:
     assert found.scores["psnr"].reason == "3 of 3 images are identical to their targets"
     assert found.scores["l1"].value == 0.0
     assert found.scores["ssim"].value == 1.0
-    assert found.to_csv().splitlines()[1] == "a,0.0,,1.0"
+    assert found.to_frame().to_csv(index=False).splitlines()[1] == "a,0.0,,1.0"
     json.dumps(found.to_json(), allow_nan=False)
 
 
