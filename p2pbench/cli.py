@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -324,18 +325,24 @@ def describe(protocol: ProtocolName = None, sets: Sets = None, as_json: Json = F
         table.add_column("parameters", justify="right")
         table.add_column("MFLOPs", justify="right")
         for layer in found["layers"]:
-            shape = "x".join(map(str, layer["output"]))
+            shape = _by(layer["output"])
             flops = f"{layer['flops'] / 1e6:,.1f}" if layer["flops"] else ""
             table.add_row(
                 layer["name"], layer["kind"], shape, f"{layer['parameters']:,}" if layer["parameters"] else "", flops
             )
-        out.print(f"\n[bold]{role} {escape(found['name'])}[/bold], {config.data.crop_size}x{config.data.crop_size}")
+        out.print(f"\n[bold]{role} {escape(found['name'])}[/bold], {_by(config.data.crop_shape)}")
         out.print(table)
         line = f"{found['parameters']:,} parameters, {found['flops'] / 1e9:.2f} GFLOPs an image"
+        if found.get("padded_to"):
+            line += f"; works on {_by(found['padded_to'])}: padded, and cropped back"
         if role == "discriminator":
-            grid = "x".join(map(str, found["output_grid"]))
+            grid = _by(found["output_grid"])
             line += f", receptive field {found['receptive_field'] or 'unknown'}, output grid {grid}"
         out.print(line)
+
+
+def _by(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
 
 
 def _resolve(protocol: str | None, sets: list[str] | None) -> Any:
@@ -384,7 +391,9 @@ def bench(
         f"torch {machine['versions']['torch']}"
     )
     row = document["rows"][0]
-    out.print(f"{row['workload']}: {escape(row['name'])}, {row['size']}x{row['size']}, batch {row['batch_size']}")
+    out.print(
+        f"{row['workload']}: {escape(row['name'])}, {_by(resolved.config.data.crop_shape)}, batch {row['batch_size']}"
+    )
     table = Table("engine", "precision", box=None, pad_edge=False)
     for heading in ("images/s", "x plain", "peak MiB"):
         table.add_column(heading, justify="right")

@@ -5,11 +5,10 @@ Made by :func:`p2pbench.settings.resolve`. Imports no torch: ``--help`` and ``--
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from p2pbench.errors import unknown
 from p2pbench.scoring.metrics import METRICS
@@ -48,6 +47,34 @@ class _Section(BaseModel):
 PositiveInt = Annotated[int, Field(gt=0)]
 
 
+def _two(value: object, what: str) -> tuple[int, int]:
+    if isinstance(value, list | tuple) and len(value) == 2 and all(type(v) is int and v > 0 for v in value):
+        return value[0], value[1]
+    raise ValueError(f"is {value!r}: give {what}")
+
+
+def _size(value: object) -> int | tuple[int, int]:
+    """A square as its side, so that it has one spelling."""
+    if type(value) is int and value > 0:
+        return value
+    height, width = _two(value, "a side in pixels, or [height, width]")
+    return height if height == width else (height, width)
+
+
+Size = Annotated[int | tuple[int, int], BeforeValidator(_size)]
+"""The side of a square, or ``[height, width]``, in pixels."""
+Channels = Annotated[tuple[int, int], BeforeValidator(lambda value: _two(value, "[of the condition, of the target]"))]
+
+
+def _shape(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
+
+
+def size_text(size: int | tuple[int, int]) -> str:
+    """A size as people write it: ``256``, or ``256x512`` for [height, width]."""
+    return str(size) if isinstance(size, int) else f"{size[0]}x{size[1]}"
+
+
 class DataConfig(_Section):
     source: str = "photos"
     """A built-in (``photos``), a data set fetched by name, or a folder of pairs."""
@@ -57,20 +84,44 @@ class DataConfig(_Section):
     """What the built-in ``photos`` are translated from. Other sources bring their own condition."""
     jitter: bool = True
     """Resize training pairs to ``load_size`` and crop at random; otherwise resize them to ``crop_size``."""
-    load_size: PositiveInt = 286
-    """Side in pixels that training pairs are resized to before the random crop."""
-    crop_size: PositiveInt = 256
-    """Side in pixels of what the networks see; test pairs are resized to it."""
+    load_size: Size = 286
+    """What training pairs are resized to before the random crop: a side in pixels, or ``[height, width]``."""
+    crop_size: Size = 256
+    """The size of what the networks see; test pairs are resized to it."""
     mirror: bool = True
     """Mirror half of the training pairs, chosen at random."""
     resize_filter: Literal["bilinear", "bicubic"] = "bilinear"
     """Preset: bilinear in Lua's release, bicubic in the port."""
+    colours: Literal["rgb", "lab"] = "rgb"
+    """``lab`` for colorization: the networks see the target's lightness L as condition and its a and b as target (CIE
+    L*a*b*); the data's own condition is not used. Outputs get their L back and are scored as RGB."""
+    channels: Channels = (3, 3)
+    """Channels of the condition and of the target as the networks see them. 1 is the image in grey (Rec. 601)."""
+
+    @property
+    def load_shape(self) -> tuple[int, int]:
+        """``load_size`` as (height, width)."""
+        return _shape(self.load_size)
+
+    @property
+    def crop_shape(self) -> tuple[int, int]:
+        """``crop_size`` as (height, width)."""
+        return _shape(self.crop_size)
+
+    @model_validator(mode="after")
+    def _lab_has_three(self) -> DataConfig:
+        if self.colours == "lab" and self.channels != (1, 2):
+            raise ValueError(
+                f"data.colours is 'lab' and data.channels {list(self.channels)}: L is one channel, a and b are two; "
+                "use data.channels [1, 2]"
+            )
+        return self
 
     @model_validator(mode="after")
     def _crop_fits(self) -> DataConfig:
-        if self.jitter and self.load_size < self.crop_size:
+        if self.jitter and any(load < crop for load, crop in zip(self.load_shape, self.crop_shape, strict=True)):
             raise ValueError(
-                f"data.load_size is {self.load_size} and data.crop_size {self.crop_size}: "
+                f"data.load_size is {size_text(self.load_size)} and data.crop_size {size_text(self.crop_size)}: "
                 "a crop cannot be larger than what it is cut from; raise load_size or lower crop_size"
             )
         if self.condition != "gray" and self.source != "photos":
@@ -86,6 +137,9 @@ class GeneratorConfig(_Section):
     """``unet``, ``encoder_decoder``, ``resnet6``, ``resnet9``, or ``module:function`` for one of your own."""
     ngf: PositiveInt = 64
     """Channels after the first convolution."""
+    depth: Annotated[int, Field(ge=2, le=10)] | None = None
+    """How often the U-Net and the encoder-decoder halve their input; unless given, until its shorter side is 1 pixel
+    (8 times for 256, at most 10). Sides that are no multiple of 2**depth are padded and cropped back."""
     dropout: Literal["first-three", "middle", "none"] = "first-three"
     """Decoder levels with dropout 0.5. Preset: the first three in Lua's release; in the port the levels between the
     innermost and the four outermost. The ResNets have it in every block, unless ``none``."""
@@ -208,29 +262,51 @@ class RunConfig(_Section):
     training: TrainingConfig = TrainingConfig()
     scoring: ScoringConfig = ScoringConfig()
 
+    @property
+    def depth(self) -> int | None:
+        """How often the generator halves its input; None for one of the user's own."""
+        if self.generator.name in ("resnet6", "resnet9"):
+            return 2
+        if self.generator.name not in ("unet", "encoder_decoder"):
+            return None
+        return self.generator.depth or min(10, min(self.data.crop_shape).bit_length() - 1)
+
+    @property
+    def padded_shape(self) -> tuple[int, int]:
+        """(height, width) of what the generator works on: the sides of ``data.crop_size`` rounded up to what it can
+        halve."""
+        height, width = self.data.crop_shape
+        multiple = 2 ** (self.depth or 0)
+        return height + -height % multiple, width + -width % multiple
+
     @model_validator(mode="after")
     def _sizes_fit(self) -> RunConfig:
-        size = self.data.crop_size
-        if self.generator.name in ("unet", "encoder_decoder") and (size < 16 or size & (size - 1)):
-            below = max(16, 2 ** int(math.log2(size)))
-            raise ValueError(
-                f"data.crop_size is {size}: generator {self.generator.name!r} halves its input down to 1x1, "
-                f"so the size is a power of two from 16; use {below} or {2 * below}"
-            )
-        if self.generator.name in ("resnet6", "resnet9") and (size < 16 or size % 4):
-            raise ValueError(
-                f"data.crop_size is {size}: generator {self.generator.name!r} halves its input twice, "
-                f"so the size is a multiple of 4 from 16; use {max(16, size // 4 * 4)}"
-            )
+        size = min(self.data.crop_shape)
+        if size < 16 and self.depth is not None:
+            raise ValueError(f"data.crop_size is {size_text(self.data.crop_size)}: networks need a side of 16 or more")
+        if self.generator.depth is not None:
+            self._depth_fits(self.generator.depth)
         if self.objective.has_discriminator and self.objective.adversarial == "wgan-gp":
             self._wgan_gp_makes_sense()
         strides = DISCRIMINATOR_STRIDES.get(self.discriminator.name)
         if self.objective.has_discriminator and strides and size // 2**strides < 3:
             raise ValueError(
-                f"data.crop_size is {size}: discriminator {self.discriminator.name!r} needs at least "
-                f"{3 * 2**strides}; use a larger size or a smaller receptive field"
+                f"data.crop_size is {size_text(self.data.crop_size)}: discriminator {self.discriminator.name!r} needs "
+                f"at least {3 * 2**strides}; use a larger size or a smaller receptive field"
             )
         return self
+
+    def _depth_fits(self, depth: int) -> None:
+        if self.generator.name not in ("unet", "encoder_decoder"):
+            raise ValueError(
+                f"generator.depth is {depth}: generator {self.generator.name!r} has a depth of its own; leave it out"
+            )
+        most = min(self.data.crop_shape).bit_length() - 1
+        if depth > most:
+            raise ValueError(
+                f"generator.depth is {depth}: a side of {min(self.data.crop_shape)} pixels can be halved "
+                f"{most} times; use at most {most}, or a larger data.crop_size"
+            )
 
     def _wgan_gp_makes_sense(self) -> None:
         if self.discriminator.norm == "batch":

@@ -31,10 +31,11 @@ def identity(config: RunConfig, data_key: str) -> dict[str, Any]:
         }
     )  # fmt: skip
     objective = config.objective.model_dump()
+    generator = _component(config.generator) | {"depth": config.depth}
     whole: dict[str, Any] = {
         "recipe": RECIPE,
         "data": {**data, "content": data_key},
-        "generator": _component(config.generator),
+        "generator": generator,
         "training": training,
         "objective": objective,
     }

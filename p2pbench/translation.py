@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import instance_norm
 
-from p2pbench.data.transforms import to_network, to_uint8
+from p2pbench.config import DataConfig
+from p2pbench.data.lab import lab_to_rgb, rgb_to_lab
+from p2pbench.data.transforms import grey, seen_condition, shown
 
 
 class PerImageNorm(nn.Module):
@@ -72,6 +74,7 @@ def inference(generator: nn.Module, mode: str) -> Iterator[tuple[nn.Module, list
 def translate(
     generator: nn.Module,
     conditions: np.ndarray,
+    data: DataConfig,
     *,
     seed: int,
     mode: str = "paper",
@@ -81,12 +84,13 @@ def translate(
     """The generator's outputs, with its dropout's noise drawn for each image from (seed, key).
 
     Args:
-        generator: maps (N, 3, S, S), float in [-1, 1], to the same; left as it is.
-        conditions: (N, S, S, 3), uint8.
+        generator: maps (N, C, H, W) to (N, C', H, W), float in [-1, 1]; left as it is.
+        conditions: RGB, (N, H, W, 3), uint8.
+        data: what of them the generator sees, and how its output is shown (``data.colours``, ``data.channels``).
         mode: how norm and dropout behave, as ``scoring.inference``.
         keys: what distinguishes the images' noise; their positions unless given.
     Returns:
-        (N, S, S, 3), uint8.
+        RGB, (N, H, W, 3), uint8.
     """
     device = next(generator.parameters()).device
     keys = range(len(conditions)) if keys is None else keys
@@ -95,9 +99,31 @@ def translate(
         for start in range(0, len(conditions), batch_size):
             batch = np.array(conditions[start : start + batch_size])
             random[:] = [noise(seed, key) for key in keys[start : start + batch_size]]
-            images = to_network(torch.from_numpy(batch).to(device).permute(0, 3, 1, 2))
-            outputs.append(to_uint8(network(images)).permute(0, 2, 3, 1).cpu().numpy())
+            images = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)
+            translated = shown(network(seen_condition(images, data)), images, data)
+            outputs.append(translated.permute(0, 2, 3, 1).cpu().numpy())
     return np.concatenate(outputs)
+
+
+def visible(conditions: np.ndarray, data: DataConfig) -> np.ndarray:
+    """RGB ``conditions``, (N, H, W, 3), uint8, as far as the generator sees them: in grey, say; of the same shape."""
+    if data.colours == "rgb":
+        return in_grey(conditions) if data.channels[0] == 1 else np.ascontiguousarray(conditions)
+    lab = rgb_to_lab(torch.from_numpy(np.array(conditions)).permute(0, 3, 1, 2))
+    lab[:, 1:] = 0
+    return lab_to_rgb(lab).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def targets_of(pairs: np.ndarray, data: DataConfig) -> np.ndarray:
+    """What outputs are compared with: the targets of ``pairs``, (N, H, W, 6), as RGB, uint8, or in grey."""
+    targets = np.ascontiguousarray(pairs[..., 3:])
+    return in_grey(targets) if data.channels[1] == 1 else targets
+
+
+def in_grey(images: np.ndarray) -> np.ndarray:
+    """Luma of RGB images (N, H, W, 3), uint8, in all three channels."""
+    luma = grey(torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)).byte()
+    return luma.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def noise(seed: int, key: int) -> torch.Generator:

@@ -69,8 +69,18 @@ def test_a_later_layer_wins_and_every_value_knows_its_origin() -> None:
         ({"scoring.metrics": ["lpip"]}, "did you mean 'lpips'"),
         ({"scoring.metrics": []}, "list of metrics"),
         ({"data.load_size": 100}, "data.load_size"),
-        ({"data.crop_size": 100}, "use 64 or 128"),
-        ({"data.crop_size": 130, "generator.name": "resnet6"}, "use 128"),
+        ({"data.load_size": [286, 300], "data.crop_size": [256, 512]}, "data.crop_size 256x512"),
+        ({"data.crop_size": 8}, "16 or more"),
+        ({"data.crop_size": 0}, "a side in pixels, or [height, width]"),
+        ({"data.crop_size": [256]}, "a side in pixels, or [height, width]"),
+        ({"data.crop_size": [256, True]}, "a side in pixels, or [height, width]"),
+        ({"data.crop_size": 1.5}, "a side in pixels, or [height, width]"),
+        ({"data.channels": 3}, "[of the condition, of the target]"),
+        ({"data.channels": [3, 0]}, "[of the condition, of the target]"),
+        ({"data.colours": "lab"}, "use data.channels [1, 2]"),
+        ({"generator.depth": 9}, "use at most 8"),
+        ({"generator.depth": 1}, "generator.depth"),
+        ({"generator.depth": 2, "generator.name": "resnet9"}, "a depth of its own"),
         ({"objective.adversarial": "wgan-gp"}, "discriminator.norm instance or none"),
         ({"data.condition": "edges", "data.source": "folder"}, "brings its own"),
         ({"data.crop_size": 64, "discriminator.name": "image286"}, "needs at least 96"),
@@ -166,8 +176,11 @@ DECISIVE = {
     "data.jitter": False,
     "data.mirror": False,
     "data.resize_filter": "bicubic",
+    "data.channels": [1, 3],
+    "data.colours": "lab",
     "generator.name": "encoder_decoder",
     "generator.ngf": 32,
+    "generator.depth": 7,
     "generator.dropout": "none",
     "generator.norm": "instance",
     "generator.upsampling": "nearest",
@@ -192,15 +205,51 @@ DECISIVE = {
 }
 
 
+COMPANIONS = {"data.colours": {"data.channels": [1, 2]}}
+"""What a value needs beside it to make sense."""
+
+
 def test_every_setting_is_known_to_decide_the_weights_or_not_to() -> None:
     assert INDIFFERENT.keys() | DECISIVE.keys() == set(SETTINGS)
     default = run_id(resolve([]).config, "data")
     for key, value in INDIFFERENT.items():
         assert run_id(resolve([Layer("test", {key: value})]).config, "data") == default, key
-    ids = {key: run_id(resolve([Layer("test", {key: value})]).config, "data") for key, value in DECISIVE.items()}
+    ids = {
+        key: run_id(resolve([Layer("test", {key: value, **COMPANIONS.get(key, {})})]).config, "data")
+        for key, value in DECISIVE.items()
+    }
     assert default not in ids.values()
     assert len(set(ids.values())) == len(ids)
     assert run_id(resolve([]).config, "other data") != default
+
+
+def test_a_size_has_one_spelling_and_a_depth_that_follows_from_it_none() -> None:
+    default = run_id(config_of(), "d")
+    assert run_id(config_of(data__crop_size=[256, 256], data__load_size=[286, 286]), "d") == default
+    assert run_id(config_of(generator__depth=8), "d") == default
+    assert from_mapping(plain(config_of(data__crop_size=[64, 128])), "f") == config_of(data__crop_size=[64, 128])
+
+
+@pytest.mark.parametrize(
+    ("settings", "depth", "padded"),
+    [
+        ({"crop_size": 256}, 8, (256, 256)),
+        ({"crop_size": 100}, 6, (128, 128)),
+        ({"crop_size": [128, 200]}, 7, (128, 256)),
+        ({"crop_size": [200, 130], "depth": 4}, 4, (208, 144)),
+        ({"crop_size": 2048}, 10, (2048, 2048)),
+        ({"crop_size": [130, 131], "name": "resnet6"}, 2, (132, 132)),
+        ({"crop_size": [13, 17], "name": "mine:build"}, None, (13, 17)),
+    ],
+)
+def test_sizes_are_padded_to_what_the_generator_can_halve(
+    settings: dict[str, object], depth: int | None, padded: tuple[int, int]
+) -> None:
+    keys = {"crop_size": "data.crop_size", "depth": "generator.depth", "name": "generator.name"}
+    layer = {keys[key]: value for key, value in settings.items()} | {"objective.name": "l1", "data.jitter": False}
+    config = resolve([Layer("test", layer)]).config
+    assert config.depth == depth
+    assert config.padded_shape == padded
 
 
 def test_what_an_objective_does_not_use_does_not_decide() -> None:

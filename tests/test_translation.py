@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from p2pbench.config import RunConfig
+from p2pbench.config import DataConfig, RunConfig
 from p2pbench.models import build_generator
 from p2pbench.translation import KeyedDropout, PerImageNorm, noise, translate
 
@@ -43,24 +43,26 @@ def test_keyed_dropout_drops_half_and_scales_the_rest() -> None:
 def test_outputs_do_not_depend_on_batch_or_order(tiny: Tiny) -> None:
     generator = build_generator(tiny(data__crop_size=16))
     images = conditions()
-    together = translate(generator, images, seed=0, batch_size=5)
-    alone = np.concatenate([translate(generator, images[i : i + 1], seed=0, keys=[i]) for i in range(5)])
+    together = translate(generator, images, DataConfig(), seed=0, batch_size=5)
+    alone = np.concatenate([translate(generator, images[i : i + 1], DataConfig(), seed=0, keys=[i]) for i in range(5)])
     # Convolutions may sum in another order at another batch size: one grey level at the most.
     assert np.abs(together.astype(int) - alone).max() <= 1
     order = [3, 0, 4, 1, 2]
-    shuffled = translate(generator, images[order], seed=0, batch_size=5, keys=order)
+    shuffled = translate(generator, images[order], DataConfig(), seed=0, batch_size=5, keys=order)
     assert np.array_equal(shuffled, together[order])
 
 
 def test_dropout_is_on_and_keyed(tiny: Tiny) -> None:
     images = conditions(2)
     generator = build_generator(tiny())
-    first = translate(generator, images, seed=0)
+    first = translate(generator, images, DataConfig(), seed=0)
     torch.rand(3)
-    assert np.array_equal(translate(generator, images, seed=0), first)
-    assert not np.array_equal(translate(generator, images, seed=1), first)
+    assert np.array_equal(translate(generator, images, DataConfig(), seed=0), first)
+    assert not np.array_equal(translate(generator, images, DataConfig(), seed=1), first)
     plain = build_generator(tiny(generator__dropout="none"))
-    assert np.array_equal(translate(plain, images, seed=0), translate(plain, images, seed=1))
+    assert np.array_equal(
+        translate(plain, images, DataConfig(), seed=0), translate(plain, images, DataConfig(), seed=1)
+    )
 
 
 def test_the_modes_differ_in_dropout_and_in_whose_statistics(tiny: Tiny) -> None:
@@ -70,9 +72,11 @@ def test_the_modes_differ_in_dropout_and_in_whose_statistics(tiny: Tiny) -> None
             if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
                 module.running_mean.fill_(0.3)
     images = conditions(2)
-    found = {mode: translate(generator, images, seed=0, mode=mode) for mode in ("paper", "statistics", "eval")}
+    found = {
+        mode: translate(generator, images, DataConfig(), seed=0, mode=mode) for mode in ("paper", "statistics", "eval")
+    }
     for mode, varies in (("paper", True), ("statistics", False), ("eval", False)):
-        assert np.array_equal(found[mode], translate(generator, images, seed=1, mode=mode)) != varies
+        assert np.array_equal(found[mode], translate(generator, images, DataConfig(), seed=1, mode=mode)) != varies
     assert not np.array_equal(found["statistics"], found["eval"])
     assert not np.array_equal(found["statistics"], found["paper"])
     x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -85,7 +89,7 @@ def test_translating_leaves_the_generator_and_torchs_random_state_alone(tiny: Ti
     generator = build_generator(tiny()).train()
     before = {name: tensor.clone() for name, tensor in generator.state_dict().items()}
     state = torch.get_rng_state()
-    translate(generator, conditions(), seed=0)
+    translate(generator, conditions(), DataConfig(), seed=0)
     assert generator.training
     assert all(torch.equal(before[name], tensor) for name, tensor in generator.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state)
@@ -100,4 +104,4 @@ def test_it_is_what_training_mode_computes_at_batch_one(tiny: Tiny) -> None:
         x = torch.from_numpy(image).permute(0, 3, 1, 2).float() / 127.5 - 1
         wanted = ((copy.deepcopy(generator)(x) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
     # x is scaled by a division here and by a product there; one grey level at the most.
-    assert np.abs(translate(generator, image, seed=0).astype(int) - wanted).max() <= 1
+    assert np.abs(translate(generator, image, DataConfig(), seed=0).astype(int) - wanted).max() <= 1

@@ -139,10 +139,12 @@ def build_plain(config: RunConfig) -> tuple[Step, int]:
 
 
 def _images(config: RunConfig) -> tuple[Tensor, Tensor]:
-    size, n = config.data.crop_size, config.training.batch_size
     random = torch.Generator().manual_seed(0)
-    images = torch.rand(2, n, 3, size, size, generator=random) * 2 - 1
-    return images[0], images[1]
+    condition, target = (
+        torch.rand(config.training.batch_size, channels, *config.data.crop_shape, generator=random) * 2 - 1
+        for channels in config.data.channels
+    )
+    return condition, target
 
 
 def _judge(config: RunConfig) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from p2pbench.config import RunConfig
-from p2pbench.data.transforms import to_network
+from p2pbench.data.transforms import seen
 
 
 class EpochPlan(NamedTuple):
@@ -21,21 +21,21 @@ class EpochPlan(NamedTuple):
     mirror: np.ndarray
 
 
-def plan_epoch(n_pairs: int, *, seed: int, epoch: int, margin: int, mirror: bool) -> EpochPlan:
+def plan_epoch(n_pairs: int, *, seed: int, epoch: int, margin: tuple[int, int], mirror: bool) -> EpochPlan:
     """The random choices of one epoch, from a counter-based generator keyed by (seed, epoch).
 
     Args:
-        margin: load_size - crop_size, in pixels; crops begin at 0..margin.
+        margin: load_size - crop_size, in pixels, of height and width; crops begin at 0..margin.
     """
     random = np.random.Generator(np.random.Philox(key=np.array([seed, epoch], dtype=np.uint64)))
     index = random.permutation(n_pairs)
-    top, left = random.integers(0, margin + 1, size=(2, n_pairs))
+    top, left = (random.integers(0, most + 1, size=n_pairs) for most in margin)
     flips = random.integers(0, 2, size=n_pairs) * int(mirror)
     return EpochPlan(index, top, left, flips)
 
 
 class Batch(NamedTuple):
-    """Condition and target, each (N, 3, S, S), float32 in [-1, 1]."""
+    """Condition and target, (N, C, H, W) and (N, C', H, W) of ``data.channels``, float32 in [-1, 1]."""
 
     condition: Tensor
     target: Tensor
@@ -48,12 +48,13 @@ class Batches:
     """
 
     def __init__(self, images: np.ndarray, config: RunConfig, device: torch.device) -> None:
-        """``images``: (N, L, L, 6), uint8, as :func:`p2pbench.data.cache.decoded` gives them."""
+        """``images``: (N, H, W, 6), uint8, as :func:`p2pbench.data.cache.decoded` gives them."""
         self.config = config
-        self.margin = images.shape[1] - config.data.crop_size
+        height, width = config.data.crop_shape
+        self.margin = (images.shape[1] - height, images.shape[2] - width)
         self.steps_per_epoch = len(images) // config.training.batch_size
         self.images = torch.from_numpy(images).to(device)  # on the CPU this stays the mapped file
-        self._pixels = torch.arange(config.data.crop_size, device=device)
+        self._rows, self._columns = torch.arange(height, device=device), torch.arange(width, device=device)
         self._epoch = -1
         self._plan = torch.empty(0)
 
@@ -63,11 +64,10 @@ class Batches:
             self._epoch, self._plan = epoch, self._plan_on_device(epoch)
         size = self.config.training.batch_size
         index, top, left, mirror = self._plan[:, position * size : (position + 1) * size]
-        pairs = crop(self.images, index, top, left, mirror, self._pixels)
+        pairs = crop(self.images, index, top, left, mirror, self._rows, self._columns)
         if pairs.device.type == "cpu":
             pairs = pairs.contiguous()  # measured: oneDNN is faster from NCHW than from channels-last here
-        images = to_network(pairs)
-        return Batch(images[:, :3], images[:, 3:])
+        return Batch(*seen(pairs, self.config.data))
 
     def _plan_on_device(self, epoch: int) -> Tensor:
         plan = plan_epoch(
@@ -80,16 +80,18 @@ class Batches:
         return torch.from_numpy(np.stack(plan)).to(self.images.device, non_blocking=True)
 
 
-def crop(images: Tensor, index: Tensor, top: Tensor, left: Tensor, mirror: Tensor, pixels: Tensor) -> Tensor:
+def crop(
+    images: Tensor, index: Tensor, top: Tensor, left: Tensor, mirror: Tensor, rows: Tensor, columns: Tensor
+) -> Tensor:
     """Crop and mirror by indexing, on the device.
 
     Args:
-        images: (N, L, L, C), any dtype.
+        images: (N, L, M, C), any dtype.
         index, top, left, mirror: (B,), int64; ``mirror`` is 0 or 1.
-        pixels: 0..S-1, (S,), int64.
+        rows, columns: 0..H-1 and 0..W-1, int64.
     Returns:
-        (B, C, S, S), channels-last in memory.
+        (B, C, H, W), channels-last in memory.
     """
-    rows = top[:, None] + pixels  # (B, S)
-    columns = left[:, None] + torch.where(mirror[:, None] == 1, pixels.flip(0), pixels)  # (B, S)
+    rows = top[:, None] + rows  # (B, H)
+    columns = left[:, None] + torch.where(mirror[:, None] == 1, columns.flip(0), columns)  # (B, W)
     return images[index[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from p2pbench.data import builtin, pairs
 from p2pbench.data.dataset import DataSet
-from p2pbench.data.transforms import resize
+from p2pbench.data.resize import resize
 from p2pbench.errors import StorageError
 from p2pbench.files import atomic
 from p2pbench.home import home
@@ -25,20 +25,20 @@ Progress = Callable[[int, int], None]
 
 
 def decoded(dataset: DataSet, split: str, progress: Progress | None = None) -> np.ndarray:
-    """The pairs of ``split``, (N, S, S, 6), uint8: the condition's three channels, then the target's.
+    """The pairs of ``split``, (N, H, W, 6), uint8: the condition's three channels, then the target's.
 
-    S is ``load_size`` for training with jitter, which crops at random, and ``crop_size`` for everything else. The array
-    is mapped from the cache; a first call decodes and writes it.
+    They are as large as ``load_size`` for training with jitter, which crops at random, and as ``crop_size`` for
+    everything else. The array is mapped from the cache; a first call decodes and writes it.
 
     Raises:
         DataError: an image that cannot be read (named). Nothing is left in the cache then.
         StorageError: the cache cannot be written.
     """
     config = dataset.config
-    size = config.load_size if split == "train" and config.jitter else config.crop_size
-    recipe = f"1:{dataset.key}:{split}:{size}:{config.resize_filter}:{config.direction}"
+    size = config.load_shape if split == "train" and config.jitter else config.crop_shape
+    recipe = f"2:{dataset.key}:{split}:{size}:{config.resize_filter}:{config.direction}"
     path = home() / "decoded" / f"{hashlib.sha256(recipe.encode()).hexdigest()[:24]}.npy"
-    shape = (len(dataset.names[split]), size, size, 6)
+    shape = (len(dataset.names[split]), *size, 6)
     array = _load(path, shape)
     if array is not None:
         return array
@@ -69,7 +69,12 @@ def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 def _build(
-    path: Path, shape: tuple[int, ...], dataset: DataSet, split: str, size: int, progress: Progress | None
+    path: Path,
+    shape: tuple[int, ...],
+    dataset: DataSet,
+    split: str,
+    size: tuple[int, int],
+    progress: Progress | None,
 ) -> None:
     for left_behind in path.parent.glob(f".{path.name}.*.part"):
         left_behind.unlink(missing_ok=True)  # by a process that was killed; this one holds the lock
@@ -82,8 +87,8 @@ def _build(
                 progress(done, shape[0])
 
 
-def _resized(dataset: DataSet, split: str, size: int) -> Iterator[np.ndarray]:
-    """Each pair as (size, size, 6): condition, then target."""
+def _resized(dataset: DataSet, split: str, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Each pair as (height, width, 6): condition, then target."""
     config = dataset.config
 
     def join(pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:

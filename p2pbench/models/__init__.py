@@ -19,18 +19,15 @@ from p2pbench.models.patchgan import build_patchgan
 from p2pbench.models.resnet import build_resnet
 from p2pbench.models.unet import UNet
 
-CHANNELS = 3
-"""Images are RGB, on both sides."""
-
-__all__ = ["CHANNELS", "DISCRIMINATORS", "GENERATORS", "build_discriminator", "build_generator"]
+__all__ = ["DISCRIMINATORS", "GENERATORS", "build_discriminator", "build_generator"]
 
 
 def _unet(config: RunConfig, *, skips: bool) -> nn.Module:
+    assert config.depth is not None
     return UNet(
-        CHANNELS,
-        CHANNELS,
+        *config.data.channels,
         ngf=config.generator.ngf,
-        depth=config.data.crop_size.bit_length() - 1,
+        depth=config.depth,
         skips=skips,
         dropout=config.generator.dropout,
         norm=config.generator.norm,
@@ -41,8 +38,7 @@ def _unet(config: RunConfig, *, skips: bool) -> nn.Module:
 
 def _resnet(config: RunConfig, *, n_blocks: int) -> nn.Module:
     return build_resnet(
-        CHANNELS,
-        CHANNELS,
+        *config.data.channels,
         ngf=config.generator.ngf,
         n_blocks=n_blocks,
         norm=config.generator.norm,
@@ -51,10 +47,15 @@ def _resnet(config: RunConfig, *, n_blocks: int) -> nn.Module:
     )
 
 
+def judged_channels(config: RunConfig) -> int:
+    """Channels of what D sees: condition and image, or the image alone."""
+    condition, image = config.data.channels
+    return condition + image if config.objective.conditional else image
+
+
 def _patchgan(config: RunConfig, *, n_layers: int) -> nn.Module:
-    channels = 2 * CHANNELS if config.objective.conditional else CHANNELS
     return build_patchgan(
-        channels,
+        judged_channels(config),
         ndf=config.discriminator.ndf,
         n_layers=n_layers,
         norm=config.discriminator.norm,
@@ -79,7 +80,8 @@ DISCRIMINATORS: dict[str, Builder] = {
 def build_generator(config: RunConfig) -> nn.Module:
     """The generator of ``config``, freshly initialised from its seed.
 
-    Maps conditions (N, 3, S, S) to images of the same shape, both float in [-1, 1], S = ``data.crop_size``.
+    Maps conditions (N, C, H, W) to images (N, C', H, W), both float in [-1, 1], of ``data.channels`` and
+    ``data.crop_size``.
     """
     return _build(config.generator.name, GENERATORS, config, stream=0)
 
@@ -87,7 +89,7 @@ def build_generator(config: RunConfig) -> nn.Module:
 def build_discriminator(config: RunConfig) -> nn.Module | None:
     """The discriminator of ``config``, freshly initialised from its seed, or None where the objective has none.
 
-    Maps (N, 6, S, S), condition and image side by side in the channels, or the image's 3 channels alone where the
+    Maps condition and image side by side in the channels, (N, C + C', H, W), or the image's channels alone where the
     objective is unconditional, to a map of logits (N, 1, h, w).
     """
     if not config.objective.has_discriminator:
@@ -114,8 +116,8 @@ def _users_own(reference: str, config: RunConfig, stream: int) -> nn.Module:
     """
     locate_reference(reference)
     module_name, function = reference.split(":")
-    conditional = stream == 1 and config.objective.conditional
-    shape = (1, 2 * CHANNELS if conditional else CHANNELS, config.data.crop_size, config.data.crop_size)
+    shape = (1, judged_channels(config) if stream == 1 else config.data.channels[0], *config.data.crop_shape)
+    image = (1, config.data.channels[1], *config.data.crop_shape)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # --json has standard output for itself
             network = getattr(importlib.import_module(module_name), function)(config)
@@ -129,8 +131,8 @@ def _users_own(reference: str, config: RunConfig, stream: int) -> nn.Module:
         what = str(error).splitlines()[0] if str(error) else ""
         raise ConfigError(f"{reference!r} failed: {type(error).__name__}: {what}") from error
     found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-    if stream == 0 and found != shape:
-        raise ConfigError(f"{reference!r} maps {shape} to {found}; a generator's output is shaped like its input")
+    if stream == 0 and found != image:
+        raise ConfigError(f"{reference!r} maps {shape} to {found}; a generator's output here is {image}")
     if stream == 1 and (len(found) != 4 or found[1] != 1):
         raise ConfigError(f"{reference!r} maps {shape} to {found}; a discriminator's is a map of logits (N, 1, h, w)")
     return network

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from p2pbench.config import DISCRIMINATOR_STRIDES, RunConfig
-from p2pbench.models import CHANNELS, build_discriminator, build_generator
+from p2pbench.models import build_discriminator, build_generator, judged_channels
 from p2pbench.models.patchgan import receptive_field
 
 
@@ -32,17 +32,17 @@ def describe(config: RunConfig) -> dict[str, Any]:
     FLOPs count a multiplication and an addition as two, convolutions only (torch's counter). The discriminator is None
     where the objective has none.
     """
-    size = config.data.crop_size
+    shape = config.data.crop_shape
     generator = build_generator(config)
-    rows = layer_rows(generator, (CHANNELS, size, size))
+    rows = layer_rows(generator, (config.data.channels[0], *shape))
+    padded = list(config.padded_shape) if config.padded_shape != shape else None
     found: dict[str, Any] = {
-        "generator": {"name": config.generator.name, **_totals(generator, rows)},
+        "generator": {"name": config.generator.name, "padded_to": padded, **_totals(generator, rows)},
         "discriminator": None,
     }
     discriminator = build_discriminator(config)
     if discriminator is not None:
-        channels = 2 * CHANNELS if config.objective.conditional else CHANNELS
-        rows = layer_rows(discriminator, (channels, size, size))
+        rows = layer_rows(discriminator, (judged_channels(config), *shape))
         known = config.discriminator.name in DISCRIMINATOR_STRIDES
         found["discriminator"] = {
             "name": config.discriminator.name,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import pad
 from torch.nn.utils.parametrizations import spectral_norm
 
 
@@ -37,6 +38,22 @@ def upsample(kind: str, in_channels: int, out_channels: int, *, bias: bool) -> l
     corners = False if kind == "bilinear" else None
     resize = nn.Upsample(scale_factor=2, mode=kind, align_corners=corners)
     return [resize, nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)]
+
+
+def pad_to_multiple(images: Tensor, multiple: int) -> tuple[Tensor, tuple[slice, slice]]:
+    """Repeat the border until both sides of (N, C, H, W) are multiples of ``multiple``.
+
+    Returns:
+        The images, themselves where nothing is missing, and the rows and columns that hold the original. Repeated, not
+        reflected: that is defined for a border wider than the image too.
+    """
+    height, width = images.shape[-2:]
+    below, right = -height % multiple, -width % multiple
+    top, left = below // 2, right // 2
+    inside = (slice(top, top + height), slice(left, left + width))
+    if not (below or right):
+        return images, inside
+    return pad(images, (left, right - left, top, below - top), mode="replicate"), inside
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from p2pbench.models.layers import norm_layer
+from p2pbench.models.layers import norm_layer, pad_to_multiple
 
 
 class ResidualBlock(nn.Module):
@@ -23,12 +23,22 @@ class ResidualBlock(nn.Module):
         return x + residual
 
 
+class ResNet(nn.Sequential):
+    """A chain of layers on images padded to a multiple of 4, since it halves them twice, and cropped back."""
+
+    def forward(self, condition: Tensor) -> Tensor:
+        h, (rows, columns) = pad_to_multiple(condition, 4)
+        for layer in self:
+            h = layer(h)
+        return h[..., rows, columns]
+
+
 def build_resnet(
     in_channels: int, out_channels: int, *, ngf: int, n_blocks: int, norm: str, dropout: bool, bias: bool
-) -> nn.Sequential:
+) -> ResNet:
     """c7s1-64, d128, d256, ``n_blocks`` residual blocks of 256, u128, u64, c7s1-3, Tanh, for ngf 64.
 
-    Maps (N, in_channels, S, S), float in [-1, 1], to (N, out_channels, S, S) in (-1, 1); S is a multiple of 4.
+    Maps (N, in_channels, H, W), float in [-1, 1], to (N, out_channels, H, W) in (-1, 1).
     """
     layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(in_channels, ngf, 7, bias=bias)]
     layers += [*norm_layer(norm, ngf), nn.ReLU()]
@@ -40,4 +50,4 @@ def build_resnet(
         layers.append(nn.ConvTranspose2d(width, width // 2, 3, stride=2, padding=1, output_padding=1, bias=bias))
         layers += [*norm_layer(norm, width // 2), nn.ReLU()]
     layers += [nn.ReflectionPad2d(3), nn.Conv2d(ngf, out_channels, 7), nn.Tanh()]
-    return nn.Sequential(*layers)
+    return ResNet(*layers)

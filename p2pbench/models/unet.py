@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from p2pbench.models.layers import norm_layer, upsample
+from p2pbench.models.layers import norm_layer, pad_to_multiple, upsample
 
 
 def encoder_widths(ngf: int, depth: int) -> list[int]:
@@ -23,10 +23,11 @@ def dropout_levels(rule: str, depth: int) -> range:
 
 
 class UNet(nn.Module):
-    """Maps a condition (N, C_in, S, S), float in [-1, 1], to an image (N, C_out, S, S), float in (-1, 1).
+    """Maps a condition (N, C_in, H, W), float in [-1, 1], to an image (N, C_out, H, W), float in (-1, 1).
 
-    S is ``2**depth``: the bottleneck is 1x1. Decoder level i also takes what encoder level ``depth - i`` made, unless
-    ``skips`` is false.
+    At H = W = ``2**depth`` the bottleneck is 1x1, as in the paper. Sides that are no multiple of ``2**depth`` are
+    padded and cropped back. Decoder level i also takes what encoder level ``depth - i`` made, unless ``skips`` is
+    false.
     """
 
     def __init__(
@@ -72,14 +73,14 @@ class UNet(nn.Module):
             self.decoder.append(nn.Sequential(*layers))
 
     def forward(self, condition: Tensor) -> Tensor:
-        h = condition
+        h, (rows, columns) = pad_to_multiple(condition, 2 ** len(self.encoder))
         skips: list[Tensor] = []
         for down in self.encoder:
-            h = down(h)  # level k: (N, widths[k], S / 2**(k + 1), S / 2**(k + 1))
+            h = down(h)  # level k: (N, widths[k], H / 2**(k + 1), W / 2**(k + 1))
             skips.append(h)
         skips.pop()  # the bottleneck is the decoder's own input
         for level, up in enumerate(self.decoder):
             if self.skips and level > 0:
                 h = torch.cat([skips.pop(), h], dim=1)
             h = up(h)
-        return h
+        return h[..., rows, columns]

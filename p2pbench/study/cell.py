@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from p2pbench import yaml12
@@ -18,6 +17,7 @@ from p2pbench.bench.machine import describe_machine, versions
 from p2pbench.config import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, open_dataset
+from p2pbench.data.transforms import conditions_of
 from p2pbench.errors import ConfigError, WeightsError
 from p2pbench.files import sha256_of, write_json, write_text
 from p2pbench.identity import run_id
@@ -30,7 +30,7 @@ from p2pbench.study.store import RunFolder
 from p2pbench.training.checkpoint import save_generator
 from p2pbench.training.engine import Engine, prepare
 from p2pbench.training.loop import Reporter, train
-from p2pbench.translation import translate
+from p2pbench.translation import targets_of, translate, visible
 
 log = logging.getLogger(__name__)
 
@@ -114,13 +114,16 @@ def _train(
     test = decoded(dataset, "test")
     unseen = decoded(dataset, "val") if "val" in dataset.names else test
     shown = unseen[spread(len(unseen), N_SHEET)]
+    given = conditions_of(shown, config.data)
     chosen = spread(len(test), N_TEST)
 
     def sample(epochs: int, generator: nn.Module) -> None:
-        outputs = translate(generator, shown[..., :3], seed=config.training.seed)
-        write_sheet(run.samples / f"epoch-{epochs:04d}.png", [shown[..., :3], outputs, shown[..., 3:]])
+        outputs = translate(generator, given, config.data, seed=config.training.seed)
+        columns = [visible(given, config.data), outputs, targets_of(shown, config.data)]
+        write_sheet(run.samples / f"epoch-{epochs:04d}.png", columns)
         if epochs == 0:
-            outputs = translate(generator, test[chosen][..., :3], seed=config.training.seed, keys=chosen)
+            untrained = conditions_of(test[chosen], config.data)
+            outputs = translate(generator, untrained, config.data, seed=config.training.seed, keys=chosen)
             for position, output in zip(chosen, outputs, strict=True):
                 save_png(run.sample_file("untrained", position), output)
 
@@ -152,12 +155,18 @@ def _score(
     if not wanted:
         return
     test = decoded(dataset, "test")
-    conditions, targets = test[..., :3], np.ascontiguousarray(test[..., 3:])
+    conditions, targets = conditions_of(test, config.data), targets_of(test, config.data)
     generator = load_generator(run).to(engine.device)
-    outputs = translate(generator, conditions, seed=config.training.seed, mode=config.scoring.inference)
-    for position in spread(len(test), N_TEST):
-        for name, images in (("condition", conditions), ("output", outputs), ("target", targets)):
-            save_png(run.sample_file(name, position), images[position])
+    outputs = translate(generator, conditions, config.data, seed=config.training.seed, mode=config.scoring.inference)
+    chosen = spread(len(test), N_TEST)
+    pictures = (
+        ("condition", visible(conditions[chosen], config.data)),
+        ("output", outputs[chosen]),
+        ("target", targets[chosen]),
+    )
+    for name, images in pictures:
+        for position, image in zip(chosen, images, strict=True):
+            save_png(run.sample_file(name, position), image)
     log.info("scoring: %s", ", ".join(wanted))
     record_scores(
         run,
@@ -171,7 +180,12 @@ def _score(
 
 def inference_settings(config: RunConfig) -> dict[str, Any]:
     """How a run's outputs are made for scoring: recorded with every score."""
-    return {"inference": config.scoring.inference, "noise_seed": config.training.seed, "size": config.data.crop_size}
+    settings = {
+        "inference": config.scoring.inference,
+        "noise_seed": config.training.seed,
+        "size": config.data.crop_size,
+    }
+    return settings | ({"padded_to": config.padded_shape} if config.padded_shape != config.data.crop_shape else {})
 
 
 def record_scores(run: RunFolder, new: Scores) -> None:

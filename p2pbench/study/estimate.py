@@ -78,13 +78,15 @@ def generator_parameters(config: RunConfig) -> int | None:
     biased = config.training.bias_rule == "zeroed" or generator.norm != "batch"
     normed = 0 if generator.norm == "none" else 2
     kernel, spread = {"transposed": (16, 1), "pixel-shuffle": (9, 4)}.get(generator.upsampling, (9, 1))
-    depth = config.data.crop_size.bit_length() - 1
+    depth = config.depth
+    assert depth is not None
+    condition, image = config.data.channels
     widths = [generator.ngf * min(2**level, 8) for level in range(depth)]
     total = 0
-    for level, (before, after) in enumerate(pairwise([3, *widths])):
+    for level, (before, after) in enumerate(pairwise([condition, *widths])):
         norm = normed if 0 < level < depth - 1 else 0
         total += 16 * before * after + (after if biased else 0) + norm * after
-    outputs = [*reversed(widths[:-1]), 3]
+    outputs = [*reversed(widths[:-1]), image]
     for level, (before, after) in enumerate(zip(reversed(widths), outputs, strict=True)):
         last = level == depth - 1
         inputs = before * (2 if skips and level else 1)
@@ -101,7 +103,8 @@ def discriminator_parameters(config: RunConfig) -> int | None:
         return None
     biased = config.training.bias_rule == "zeroed" or config.discriminator.norm != "batch"
     normed = 0 if config.discriminator.norm == "none" else 2
-    channels = 6 if config.objective.conditional else 3
+    condition, image = config.data.channels
+    channels = condition + image if config.objective.conditional else image
     ndf = config.discriminator.ndf
     if n_layers == 0:
         weights = channels * ndf + ndf * 2 * ndf + 2 * ndf
@@ -121,7 +124,7 @@ def cost_key(config: RunConfig) -> str:
         "discriminator": config.discriminator.model_dump() if config.objective.has_discriminator else None,
         "objective": config.objective.model_dump(exclude={"lambda_l1"}),
         "training": [training.batch_size, training.precision, training.bias_rule, training.device],
-        "size": config.data.crop_size,
+        "size": [config.data.crop_size, config.data.channels, config.depth],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -98,10 +98,11 @@ def _settings(config: Path | None, protocol: str | None, assignments: list[str])
 
 def score_run(model: str, runs: Path, metrics: Sequence[str] | None, weights_dir: Path | None) -> dict[str, Any]:
     """The documented JSON of ``score --model``: the run's generator on the test split of its data."""
+    from p2pbench.data.transforms import conditions_of
     from p2pbench.scoring.evaluate import evaluate
     from p2pbench.study.cell import inference_settings, load_config, load_generator
     from p2pbench.training.engine import prepare
-    from p2pbench.translation import translate
+    from p2pbench.translation import targets_of, translate
 
     run = Store(runs).find_run(model)
     config = load_config(run)
@@ -118,9 +119,12 @@ def score_run(model: str, runs: Path, metrics: Sequence[str] | None, weights_dir
             "networks, have changed since"
         )
     test = decoded(dataset, "test")
-    outputs = translate(generator, test[..., :3], seed=config.training.seed, mode=config.scoring.inference)
+    outputs = translate(
+        generator, conditions_of(test, config.data), config.data,
+        seed=config.training.seed, mode=config.scoring.inference,
+    )  # fmt: skip
     return evaluate(
-        outputs, np.ascontiguousarray(test[..., 3:]), dataset.names["test"], names,
+        outputs, targets_of(test, config.data), dataset.names["test"], names,
         weights_dir=weights_dir, device=str(engine.device), settings=inference_settings(config),
     ).to_json()  # fmt: skip
 
