@@ -59,6 +59,7 @@ WeightsDir = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 DEFAULT_RUNS = Path("runs")
+MODEL_HELP = "A run's folder or id, or the PyTorch port's latest_net_G.pth."
 
 
 @app.callback(invoke_without_command=True)
@@ -177,6 +178,10 @@ def _show_plan(study: Any, store: Any, jobs: int, as_json: bool) -> None:
     kept = "unknown" if cost.kept_bytes is None else bytes_text(cost.kept_bytes)
     working = "unknown" if cost.working_bytes is None else bytes_text(cost.working_bytes)
     out.print(f"disk    {kept} kept, up to {working} more while training")
+    shapes = {(c.config.data.crop_shape, c.config.padded_shape) for c in study.cells}
+    for shape, padded in sorted(shapes):
+        if shape != padded:
+            out.print(f"size    {_by(shape)} is padded to {_by(padded)} inside the generator, and cropped back")
     if study.missing_data:
         err.print(f"[yellow]the data are not here:[/yellow] {escape(study.missing_data)}", soft_wrap=True)
 
@@ -251,25 +256,32 @@ def train(
 
 @app.command()
 def score(
-    model: Annotated[str | None, typer.Option("--model", help="A run's folder or id.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help=MODEL_HELP)] = None,
     fake: Annotated[Path | None, typer.Option("--fake", help="A folder of images to score.")] = None,
     target: Annotated[Path | None, typer.Option("--target", help="The folder of their targets, same names.")] = None,
     metrics: Annotated[str | None, typer.Option("--metrics", help="As in l1,ssim,lpips; all unless given.")] = None,
+    protocol: ProtocolName = None,
+    sets: Sets = None,
     file: Annotated[Path | None, typer.Option("--out", help="Write the JSON document there too.")] = None,
     runs: Runs = DEFAULT_RUNS,
     weights_dir: WeightsDir = None,
     as_json: Json = False,
 ) -> None:
-    """Score a run's model on its test split, or any folder of images against their targets."""
-    from p2pbench.study.single import score_folders, score_run
+    """Score a model on its test split, or any folder of images against their targets.
+
+    Weights of the port say nothing of their data: --protocol and --set do.
+    """
+    from p2pbench.study.single import score_folders, score_model
 
     if (model is None) == (fake is None) or (fake is None) != (target is None):
         raise ConfigError("give either --model RUN, or both --fake DIR and --target DIR")
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     if model is not None:
-        document = score_run(model, runs, names, weights_dir)
+        document = score_model(model, runs, _layers(protocol, sets), names, weights_dir)
     else:
         assert fake is not None and target is not None
+        if protocol or sets:
+            raise ConfigError("--protocol and --set say what a model is scored on; images in folders need neither")
         document = score_folders(fake, target, names, weights_dir)
     if file is not None:
         from p2pbench.files import write_json
@@ -281,6 +293,29 @@ def score(
         _show_scores(document["scores"])
 
 
+@app.command()
+def translate(
+    model: Annotated[str, typer.Option("--model", help=MODEL_HELP)],
+    inputs: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.", metavar="INPUT...")],
+    folder: Annotated[Path, typer.Option("--out", help="Where the translations go, as PNG.")],
+    sets: Sets = None,
+    runs: Runs = DEFAULT_RUNS,
+    as_json: Json = False,
+) -> None:
+    """Translate pictures with a trained model, each at its own size."""
+    from p2pbench.study.display import counted
+    from p2pbench.study.model import load_model
+    from p2pbench.study.pictures import translate_pictures
+
+    loaded = load_model(model, runs, _layers(None, sets))
+    with counted(err, "translate", "images") as progress:
+        written = translate_pictures(loaded, inputs, folder, progress)
+    if as_json:
+        print(json.dumps({"files": [str(path) for path in written]}, indent=2))
+    else:
+        out.print(escape(f"{len(written)} translated: {folder}"), soft_wrap=True)
+
+
 def _show_scores(scores: dict[str, dict[str, Any]]) -> None:
     from p2pbench.quantities import decimals
     from p2pbench.scoring.metrics import METRICS
@@ -288,18 +323,17 @@ def _show_scores(scores: dict[str, dict[str, Any]]) -> None:
     table = Table("score", "value", "95 % interval", "n", "better", box=None, pad_edge=False)
     reasons = []
     for name, found in scores.items():
+        label = METRICS[name].label if name in METRICS else name
         if found["value"] is None:
-            table.add_row(METRICS[name].label, "not measured", "", str(found["n"]), found["better"])
-            reasons.append(f"{METRICS[name].label}: {found['reason']}")
+            table.add_row(label, "not measured", "", str(found["n"]), found["better"])
+            reasons.append(f"{label}: {found['reason']}")
             continue
         interval, digits = "", 4
         if found["low"] is not None:
             digits = decimals(found["high"] - found["low"])
             interval = f"[{found['low']:.{digits}f}, {found['high']:.{digits}f}]"
-        table.add_row(
-            METRICS[name].label, f"{found['value']:.{digits}f}", escape(interval), str(found["n"]), found["better"]
-        )
-        reasons += [f"{METRICS[name].label}: {note}" for note in found["notes"]]
+        table.add_row(label, f"{found['value']:.{digits}f}", escape(interval), str(found["n"]), found["better"])
+        reasons += [f"{label}: {note}" for note in found["notes"]]
     out.print(table)
     for reason in dict.fromkeys(reasons):
         out.print(escape(reason), style="dim", soft_wrap=True)
@@ -345,15 +379,21 @@ def _by(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
 
 
-def _resolve(protocol: str | None, sets: list[str] | None) -> Any:
-    from p2pbench.settings import Layer, parse_set, resolve
+def _layers(protocol: str | None, sets: list[str] | None) -> list[Any]:
+    from p2pbench.settings import Layer, parse_set
     from p2pbench.study.grid import read_protocol
 
     layers = []
     if protocol is not None:
         fixed = read_protocol(protocol)
         layers.append(Layer(f"protocol {fixed.name}", fixed.settings))
-    return resolve([*layers, Layer("--set", parse_set(sets or []))])
+    return [*layers, Layer("--set", parse_set(sets or []))]
+
+
+def _resolve(protocol: str | None, sets: list[str] | None) -> Any:
+    from p2pbench.settings import resolve
+
+    return resolve(_layers(protocol, sets))
 
 
 @app.command()

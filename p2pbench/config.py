@@ -233,23 +233,33 @@ class TrainingConfig(_Section):
     """Keep a finished run's checkpoint (three times the size of its networks)."""
 
 
+def _metric_names(value: object) -> object:
+    if isinstance(value, str):
+        value = [name.strip() for name in value.split(",")]
+    if not isinstance(value, list | tuple):
+        raise ValueError("is a list of metrics such as [l1, ssim, lpips]")
+    for name in value:
+        if not isinstance(name, str) or not (name in METRICS or is_reference(name)):
+            raise ValueError(f"{unknown('metric', name, METRICS)}; or module:function for your own")
+    return tuple(dict.fromkeys(value))
+
+
+MetricNames = Annotated[tuple[str, ...], BeforeValidator(_metric_names)]
+
+
 class ScoringConfig(_Section):
     inference: Literal["paper", "statistics", "eval"] = "paper"
     """How test images are translated: ``paper``, dropout on and each image normalised by its own statistics (§3.3);
     ``statistics``, the same without dropout; ``eval``, running statistics, no dropout."""
-    metrics: tuple[str, ...] = ("l1", "psnr", "ssim", "lpips", "fid", "kid")
+    metrics: Annotated[MetricNames, Field(min_length=1)] = ("l1", "psnr", "ssim", "lpips", "fid", "kid")
+    """Names, or ``module:function`` for one of your own."""
+    also: MetricNames = ()
+    """Scores that a grid's question needs beside those of the protocol."""
 
-    @field_validator("metrics", mode="before")
-    @classmethod
-    def _known(cls, value: object) -> object:
-        if isinstance(value, str):
-            value = [name.strip() for name in value.split(",")]
-        if not isinstance(value, list | tuple) or not value:
-            raise ValueError("is a list of metrics such as [l1, ssim, lpips]")
-        for name in value:
-            if not isinstance(name, str) or name not in METRICS:
-                raise ValueError(unknown("metric", name, METRICS))
-        return tuple(dict.fromkeys(value))
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """``metrics`` and ``also``, each once."""
+        return tuple(dict.fromkeys((*self.metrics, *self.also)))
 
 
 class RunConfig(_Section):

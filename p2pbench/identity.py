@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import importlib.util
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 from p2pbench.config import DiscriminatorConfig, GeneratorConfig, RunConfig, is_reference
-from p2pbench.errors import ConfigError, unknown
+from p2pbench.reference import code_hash
 
 RECIPE = 1
 """Counted up when the code changes what a configuration trains to, so that old runs are not taken for new ones."""
@@ -57,51 +53,5 @@ def run_id(config: RunConfig, data_key: str) -> str:
 def _component(section: GeneratorConfig | DiscriminatorConfig) -> dict[str, Any]:
     values = section.model_dump()
     if is_reference(section.name):
-        values["code"] = hashlib.sha256(locate_reference(section.name).read_bytes()).hexdigest()
+        values["code"] = code_hash(section.name)
     return values
-
-
-def locate_reference(reference: str) -> Path:
-    """The source file of a ``module:function``, found without running it.
-
-    Modules are looked for as Python does, the current folder first.
-
-    Raises:
-        ConfigError: there is no such module, or it is not a Python file.
-    """
-    module = reference.partition(":")[0]
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        raise ConfigError(f"{reference!r}: there is no Python module {module!r} here or on PYTHONPATH")
-    source = Path(spec.origin)
-    _check_defines(source, reference)
-    return source
-
-
-def _check_defines(source: Path, reference: str) -> None:
-    """Raise :class:`ConfigError` unless ``source`` parses and has the function's name at its top level."""
-    function = reference.partition(":")[2]
-    try:
-        tree = ast.parse(source.read_bytes())
-    except (SyntaxError, ValueError) as error:
-        line = getattr(error, "lineno", None)
-        raise ConfigError(f"{reference!r}: {source}, line {line}: {getattr(error, 'msg', error)}") from None
-    names = {
-        name
-        for node in tree.body
-        for name in (
-            [node.name]
-            if isinstance(node, ast.FunctionDef | ast.ClassDef)
-            else [alias.asname or alias.name for alias in node.names]
-            if isinstance(node, ast.Import | ast.ImportFrom)
-            else [leaf.id for leaf in ast.walk(node) if isinstance(leaf, ast.Name)]
-        )
-    }
-    if function not in names and "*" not in names:
-        defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-        raise ConfigError(f"{source}: {unknown('function', function, defined)}")

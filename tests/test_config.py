@@ -67,7 +67,8 @@ def test_a_later_layer_wins_and_every_value_knows_its_origin() -> None:
         ({"training.learning_rate": float("nan")}, "training.learning_rate"),
         ({"objective.lambda_l1": -1.0}, "objective.lambda_l1"),
         ({"scoring.metrics": ["lpip"]}, "did you mean 'lpips'"),
-        ({"scoring.metrics": []}, "list of metrics"),
+        ({"scoring.metrics": []}, "at least 1"),
+        ({"scoring.also": 3}, "list of metrics"),
         ({"data.load_size": 100}, "data.load_size"),
         ({"data.load_size": [286, 300], "data.crop_size": [256, 512]}, "data.crop_size 256x512"),
         ({"data.crop_size": 8}, "16 or more"),
@@ -157,6 +158,7 @@ def test_sections_and_dotted_keys_are_the_same() -> None:
 
 INDIFFERENT = {
     "scoring.metrics": ["l1"],
+    "scoring.also": ["diversity"],
     "scoring.inference": "eval",
     "training.log_every": 7,
     "training.checkpoint_seconds": 1.0,

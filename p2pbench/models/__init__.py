@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import importlib
-import sys
 from collections.abc import Callable
 
 import torch
@@ -13,11 +10,11 @@ from torch import nn
 
 from p2pbench.config import DISCRIMINATOR_STRIDES, RunConfig, is_reference
 from p2pbench.errors import ConfigError
-from p2pbench.identity import locate_reference
 from p2pbench.models.layers import bias_before_norm, constrain, initialise
 from p2pbench.models.patchgan import build_patchgan
 from p2pbench.models.resnet import build_resnet
 from p2pbench.models.unet import UNet
+from p2pbench.reference import running
 
 __all__ = ["DISCRIMINATORS", "GENERATORS", "build_discriminator", "build_generator"]
 
@@ -114,22 +111,16 @@ def _users_own(reference: str, config: RunConfig, stream: int) -> nn.Module:
         ConfigError: it cannot be imported, fails, or is no network of the right kind; the user's own exception is its
             cause.
     """
-    locate_reference(reference)
-    module_name, function = reference.split(":")
     shape = (1, judged_channels(config) if stream == 1 else config.data.channels[0], *config.data.crop_shape)
     image = (1, config.data.channels[1], *config.data.crop_shape)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # --json has standard output for itself
-            network = getattr(importlib.import_module(module_name), function)(config)
-            if not isinstance(network, nn.Module):
-                raise TypeError(f"it returned {type(network).__name__}, not a torch.nn.Module")
-            if not any(True for _ in network.parameters()):
-                raise ValueError("it has no parameters to train")
-            with torch.random.fork_rng(devices=[]), torch.no_grad():
-                output = copy.deepcopy(network).eval()(torch.zeros(shape))
-    except (Exception, SystemExit) as error:
-        what = str(error).splitlines()[0] if str(error) else ""
-        raise ConfigError(f"{reference!r} failed: {type(error).__name__}: {what}") from error
+    with running(reference) as build:
+        network = build(config)
+        if not isinstance(network, nn.Module):
+            raise TypeError(f"it returned {type(network).__name__}, not a torch.nn.Module")
+        if not any(True for _ in network.parameters()):
+            raise ValueError("it has no parameters to train")
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            output = copy.deepcopy(network).eval()(torch.zeros(shape))
     found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
     if stream == 0 and found != image:
         raise ConfigError(f"{reference!r} maps {shape} to {found}; a generator's output here is {image}")

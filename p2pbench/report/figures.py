@@ -17,8 +17,7 @@ from PIL import Image
 
 from p2pbench.files import atomic
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.tables import heading, summarise
-from p2pbench.scoring.metrics import METRICS
+from p2pbench.report.tables import summarise
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,8 +80,8 @@ def draw_scores(study: StudyRecord) -> Figure | None:
                     [s.low, s.high], [position] * 2, color=colours[variant], lw=2, solid_capstyle="butt", zorder=2
                 )
             axis.plot(s.value, position, MARKERS[position % len(MARKERS)], color=colours[variant], ms=6, zorder=3)
-        axis.set_title(heading(metric), fontsize=9)
-        axis.set_xlabel(METRICS[metric].unit, fontsize=8)
+        axis.set_title(study.metric(metric).heading, fontsize=9)
+        axis.set_xlabel(study.metric(metric).unit, fontsize=8)
         axis.grid(axis="y", visible=False)
         axis.locator_params(axis="x", nbins=4)
         axis.tick_params(axis="x", labelsize=8)

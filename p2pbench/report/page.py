@@ -11,7 +11,6 @@ from p2pbench.files import write_text
 from p2pbench.report.paper import TABLES
 from p2pbench.report.records import StudyRecord, read_study
 from p2pbench.report.tables import (  # fmt: skip
-    heading,
     long,
     notes,
     paper_note,
@@ -91,16 +90,17 @@ def answer(study: StudyRecord) -> list[str]:
         compared = {v: s for v, s in summaries.items() if s.difference is not None and s.difference.low is not None}
         if not compared:
             continue
-        lower_is_better = heading(metric).endswith("↓")
-        better = [v for v, s in compared.items() if s.differs and (s.difference.value < 0) == lower_is_better]  # type: ignore[union-attr]
-        worse = [v for v, s in compared.items() if s.differs and v not in better]
-        same = [v for v in compared if v not in better and v not in worse]
-        parts = [
-            f"{word}: {', '.join(variants)}"
-            for word, variants in (("better", better), ("worse", worse), ("no difference shown", same))
-            if variants
-        ]
-        sentences.append(f"{heading(metric)[:-2]} against {baseline}: {'; '.join(parts)}.")
+        about = study.metric(metric)
+        below, above = {"lower": ("better", "worse"), "higher": ("worse", "better")}.get(
+            about.better, ("lower", "higher")
+        )
+        lower = [v for v, s in compared.items() if s.differs and s.difference.value < 0]  # type: ignore[union-attr]
+        higher = [v for v, s in compared.items() if s.differs and v not in lower]
+        same = [v for v in compared if v not in lower and v not in higher]
+        groups = {below: lower, above: higher, "no difference shown": same}
+        order = sorted(groups, key=["better", "lower", "higher", "worse", "no difference shown"].index)
+        parts = [f"{word}: {', '.join(groups[word])}" for word in order if groups[word]]
+        sentences.append(f"{about.label} against {baseline}: {'; '.join(parts)}.")
     return sentences
 
 

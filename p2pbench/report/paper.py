@@ -13,6 +13,9 @@ class PublishedTable:
     """Column names. None of them is a score of this toolkit's quick protocols: another metric, on another data set."""
     rows: dict[str, tuple[float, ...]]
     """By the label of the variant it corresponds to; others are reference rows."""
+    spreads: dict[str, tuple[float, ...]] | None = None
+    """± of each value, as published."""
+    digits: int = 2
 
 
 FCN_SCORES = ("per-pixel acc.", "per-class acc.", "class IoU")
@@ -53,6 +56,39 @@ TABLES: dict[str, PublishedTable] = {
             "patch16": (0.65, 0.21, 0.17),
             "patch70": (0.66, 0.23, 0.17),
             "image286": (0.42, 0.16, 0.11),
+        },
+    ),
+    "table4": PublishedTable(
+        "Share of outputs that people took for real, %, maps",
+        f"{ARXIV}, Table 4 (a study with people: Mechanical Turk)",
+        ("photo to map", "map to photo"),
+        {"l1": (2.8, 0.8), "l1+cgan": (6.1, 18.9)},
+        {"l1": (1.0, 0.3), "l1+cgan": (1.3, 2.5)},
+        digits=1,
+    ),
+    "table5": PublishedTable(
+        "Share of outputs that people took for real, %, colorization",
+        f"{ARXIV}, Table 5 (a study with people: Mechanical Turk)",
+        ("taken for real",),
+        {"L2 regression (Zhang et al. 2016)": (16.3,), "Zhang et al. 2016": (27.8,), "L to ab, l1+cgan": (22.5,)},
+        {"L2 regression (Zhang et al. 2016)": (2.4,), "Zhang et al. 2016": (2.7,), "L to ab, l1+cgan": (1.6,)},
+        digits=1,
+    ),
+    "table6": PublishedTable(
+        "Scores of the label maps, Cityscapes photo to labels",
+        f"{ARXIV}, Table 6",
+        FCN_SCORES,
+        {"l1": (0.86, 0.42, 0.35), "cgan": (0.74, 0.28, 0.22), "l1+cgan": (0.83, 0.36, 0.29)},
+    ),
+    "figure7": PublishedTable(
+        "Histogram intersection with the ground truth's colours, Cityscapes labels to photo",
+        f"{ARXIV}, Figure 7",
+        ("L overlap", "a overlap", "b overlap"),
+        {
+            "l1": (0.81, 0.69, 0.70),
+            "cgan": (0.87, 0.74, 0.84),
+            "l1+cgan": (0.86, 0.84, 0.82),
+            "pixel": (0.83, 0.68, 0.78),
         },
     ),
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from p2pbench.scoring.metrics import METRICS
+from p2pbench.scoring.metrics import METRICS, Metric
 from p2pbench.study.store import RunFolder, Store
 
 
@@ -43,8 +43,15 @@ class StudyRecord:
     @property
     def metrics(self) -> list[str]:
         """The scores that any cell has, measured or not, in the order of ``METRICS``."""
-        present = {name for cell in self.cells for name in cell.scores}
-        return [name for name in METRICS if name in present]
+        present = dict.fromkeys(name for cell in self.cells for name in cell.scores)
+        return [*(name for name in METRICS if name in present), *(name for name in present if name not in METRICS)]
+
+    def metric(self, name: str) -> Metric:
+        """What the score ``name`` is; one of the user's own as the first cell with it recorded it."""
+        if name in METRICS:
+            return METRICS[name]
+        score = next(cell.scores[name] for cell in self.cells if name in cell.scores)
+        return Metric(name.partition(":")[2], str(score["unit"]), score["better"])
 
     def of(self, variant: str) -> list[CellRecord]:
         """The finished cells of a variant, a seed each."""

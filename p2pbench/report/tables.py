@@ -12,7 +12,6 @@ import pandas as pd
 from p2pbench.quantities import decimals, duration
 from p2pbench.report.paper import TABLES
 from p2pbench.report.records import CellRecord, StudyRecord
-from p2pbench.scoring.metrics import METRICS
 from p2pbench.statistics import Estimate, mean_interval, paired_difference
 
 
@@ -137,17 +136,11 @@ def printed(study: StudyRecord) -> pd.DataFrame:
         name = f"{variant} (baseline)" if variant == study.about["baseline"] else variant
         row = {"variant": name}
         for metric in study.metrics:
-            row[heading(metric)] = cell_text(summarise(study, variant, metric))
+            row[study.metric(metric).heading] = cell_text(summarise(study, variant, metric))
         cost = _cost(study.of(variant))
         row["training"] = "" if cost["training_seconds"] is None else duration(cost["training_seconds"])
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def heading(metric: str) -> str:
-    about = METRICS[metric]
-    arrow = "↓" if about.better == "lower" else "↑"
-    return f"{about.label} {arrow}"
 
 
 def cell_text(summary: Summary) -> str:
@@ -168,8 +161,16 @@ def published(study: StudyRecord) -> pd.DataFrame | None:
     if name not in TABLES:
         return None
     table = TABLES[name]
-    frame = pd.DataFrame.from_dict(table.rows, orient="index", columns=list(table.metrics))
-    return frame.map(lambda value: f"{value:.2f}").rename_axis("variant").reset_index()
+    spreads = table.spreads or {}
+    rows = {
+        label: [
+            f"{value:.{table.digits}f}" + (f" ± {spreads[label][column]:.{table.digits}f}" if spreads else "")
+            for column, value in enumerate(values)
+        ]
+        for label, values in table.rows.items()
+    }
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(table.metrics))
+    return frame.rename_axis("variant").reset_index()
 
 
 def notes(study: StudyRecord) -> list[str]:
@@ -196,7 +197,8 @@ def notes(study: StudyRecord) -> list[str]:
             score = cell.scores.get(metric, {})
             if score.get("state") == "not measured" and score.get("reason"):
                 names = reasons.setdefault(score["reason"], [])
-                names += [] if METRICS[metric].label in names else [METRICS[metric].label]
+                label = study.metric(metric).label
+                names += [] if label in names else [label]
             for note in score.get("notes", []):
                 found += [] if note in found else [note]
     found += [f"{', '.join(names)} not measured: {reason}." for reason, names in reasons.items()]
@@ -216,7 +218,7 @@ def to_markdown(study: StudyRecord) -> str:
 
 def paper_note(study: StudyRecord) -> str:
     table = TABLES[study.about["paper"]]
-    return f"{table.source}. Other scores on another data set: read the order of the rows, not their distance to ours."
+    return f"{table.source}. Other scores or other data: read the order of the rows, not their distance to ours."
 
 
 def _markdown_table(frame: pd.DataFrame) -> str:
@@ -253,6 +255,6 @@ def latex_escape(text: object) -> str:
     replacements = {
         "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
         "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "↓": r"$\downarrow$", "↑": r"$\uparrow$", "±": r"$\pm$",
-        "λ": r"$\lambda$", "<": r"\textless{}", ">": r"\textgreater{}",
+        "λ": r"$\lambda$", "→": r"$\rightarrow$", "<": r"\textless{}", ">": r"\textgreater{}",
     }  # fmt: skip
     return "".join(replacements.get(character, character) for character in str(text))

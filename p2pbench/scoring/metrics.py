@@ -11,13 +11,21 @@ class Metric:
     label: str
     """As tables and figures show it."""
     unit: str
-    better: Literal["lower", "higher"]
+    better: Literal["lower", "higher", "closer to 1"]
     net: str | None = None
     """The pretrained network it needs, a key of ``scoring.weights.NETS``."""
     per_image: bool = True
     """Whether it judges one pair at a time (then it has an interval over images) or the whole set."""
     least_side: int = 1
     """The smallest image it takes, in pixels: its window, or what its network pools down to nothing below."""
+
+    @property
+    def heading(self) -> str:
+        """The label with an arrow that says which way is better."""
+        return f"{self.label} {ARROWS[self.better]}"
+
+
+ARROWS = {"lower": "↓", "higher": "↑", "closer to 1": "→1"}
 
 
 METRICS: dict[str, Metric] = {
@@ -27,6 +35,11 @@ METRICS: dict[str, Metric] = {
     "lpips": Metric("LPIPS (alex)", "", "lower", net="alex", least_side=31),
     "lpips-squeeze": Metric("LPIPS (squeeze)", "", "lower", net="squeeze", least_side=17),
     "lpips-vgg": Metric("LPIPS (vgg)", "", "lower", net="vgg", least_side=16),
+    "sharpness": Metric("sharpness", "times the target's", "closer to 1", least_side=2),
+    "hist-l": Metric("L overlap", "share", "higher"),
+    "hist-a": Metric("a overlap", "share", "higher"),
+    "hist-b": Metric("b overlap", "share", "higher"),
+    "diversity": Metric("diversity", "fraction of full range", "higher"),
     "fid": Metric("FID", "", "lower", net="inception", per_image=False),
     "kid": Metric("KID", "", "lower", net="inception", per_image=False),
 }
@@ -47,6 +60,8 @@ class Score:
     """Why there is no value, or no interval."""
     notes: tuple[str, ...] = ()
     """What a reader must know to read the value rightly."""
+    about: Metric | None = None
+    """Of a metric of the user's own, which is not in ``METRICS``."""
 
     @property
     def state(self) -> str:
@@ -54,5 +69,6 @@ class Score:
 
     def to_json(self) -> dict[str, Any]:
         values = asdict(self)
-        metric = METRICS[values.pop("metric")]
+        metric = self.about or METRICS[self.metric]
+        del values["metric"], values["about"]
         return {**values, "notes": list(self.notes), "unit": metric.unit, "better": metric.better, "state": self.state}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -50,6 +51,34 @@ def ssim(fakes: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
     with ThreadPoolExecutor() as pool:
         return np.array(list(pool.map(of_pair, fakes, targets)))
+
+
+def sharpness(fakes: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Root mean square of the luma's gradient, as a multiple of the target's: below 1 is blurred; 0 or more.
+
+    The gradient is the difference between neighbouring pixels, along rows and along columns; by Parseval's theorem a
+    power spectrum weighted by frequency. Infinite or undefined for a target of one colour.
+    """
+
+    def energy(image: np.ndarray) -> float:
+        luma = image @ np.array([0.299, 0.587, 0.114])
+        return float((np.diff(luma, axis=0) ** 2).mean() + (np.diff(luma, axis=1) ** 2).mean())
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios: np.ndarray = np.sqrt(np.array([energy(f) for f in fakes]) / np.array([energy(t) for t in targets]))
+    return ratios
+
+
+def diversity(draws: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean absolute difference between outputs for one condition with other noise, over all pairs of ``draws``.
+
+    Args:
+        draws: two or more arrays (N, H, W, 3), uint8, of the same conditions in the same order.
+    Returns:
+        (N,), float64, as a fraction of full range, in [0, 1].
+    """
+    differences: np.ndarray = np.stack([l1(a, b) for a, b in itertools.combinations(draws, 2)])
+    return np.asarray(differences.mean(axis=0))
 
 
 def build_lpips(net: str, path: Path, device: str = "cpu") -> PairedMetric:

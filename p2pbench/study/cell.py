@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from p2pbench import yaml12
@@ -173,9 +174,22 @@ def _score(
         evaluate(
             outputs, targets, dataset.names["test"], wanted,
             weights_dir=weights_dir, fetch=fetch, device=str(engine.device),
-            settings=inference_settings(config),
+            settings=inference_settings(config), redraw=redrawing(generator, conditions, config),
         ),
     )  # fmt: skip
+
+
+def redrawing(generator: nn.Module, conditions: np.ndarray, config: RunConfig) -> Callable[[int], np.ndarray]:
+    """A function that gives the outputs with the k-th other noise than those that are scored."""
+    n = len(conditions)
+
+    def redraw(k: int) -> np.ndarray:
+        return translate(
+            generator, conditions, config.data,
+            seed=config.training.seed, mode=config.scoring.inference, keys=range((k + 1) * n, (k + 2) * n),
+        )  # fmt: skip
+
+    return redraw
 
 
 def inference_settings(config: RunConfig) -> dict[str, Any]:

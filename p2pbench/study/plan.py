@@ -11,7 +11,8 @@ from typing import Any
 from p2pbench.config import DataConfig, RunConfig, is_reference
 from p2pbench.data.dataset import DataSet, open_dataset, steps_per_epoch
 from p2pbench.errors import ConfigError, DataError
-from p2pbench.identity import locate_reference, run_id
+from p2pbench.identity import run_id
+from p2pbench.reference import locate
 from p2pbench.settings import Layer, Resolved, resolve
 from p2pbench.study.grid import Grid, Level, Protocol, label_of, read_grid, read_protocol, text_of
 
@@ -100,9 +101,9 @@ def _cell(
 ) -> Cell:
     """The cell of ``variant`` and ``seed``; ``found`` keeps each data set, or why it is not there, for the next one."""
     config = resolved.config
-    for component in (config.generator, config.discriminator):
-        if is_reference(component.name):
-            locate_reference(component.name)
+    for named in (config.generator.name, config.discriminator.name, *config.scoring.wanted):
+        if is_reference(named):
+            locate(named)
     if config.data not in found:
         try:
             found[config.data] = open_dataset(config.data)

@@ -124,8 +124,8 @@ def prepare(study: Study, store: Store, *, weights_dir: Path | None, console: Co
         for split in dataset.names:
             with counted(console, f"decode {split}", "pairs") as progress:
                 decoded(dataset, split, progress)
-    nets = dict.fromkeys(METRICS[m].net for cell in todo for m in cell.config.scoring.metrics)
-    for net in filter(None, nets):
+    names = dict.fromkeys(name for cell in todo for name in cell.config.scoring.wanted if name in METRICS)
+    for net in dict.fromkeys(net for name in names if (net := METRICS[name].net)):
         if weights.locate(net, weights_dir) is None:
             console.print(f"fetching {weights.NETS[net].about}, {weights.NETS[net].megabytes} MB", highlight=False)
         try:

@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from p2pbench import yaml12
-from p2pbench.config import RunConfig
+from p2pbench.config import RunConfig, is_reference
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset, steps_per_epoch
 from p2pbench.data.pairs import images_by_name, read_image
@@ -96,36 +96,37 @@ def _settings(config: Path | None, protocol: str | None, assignments: list[str])
     return resolve([*layers, Layer("--set", parse_set(assignments))]).config
 
 
-def score_run(model: str, runs: Path, metrics: Sequence[str] | None, weights_dir: Path | None) -> dict[str, Any]:
-    """The documented JSON of ``score --model``: the run's generator on the test split of its data."""
+def score_model(
+    model: str, runs: Path, layers: Sequence[Layer], metrics: Sequence[str] | None, weights_dir: Path | None
+) -> dict[str, Any]:
+    """The documented JSON of ``score --model``: a run's generator, or a port's, on the test split of its data."""
     from p2pbench.data.transforms import conditions_of
     from p2pbench.scoring.evaluate import evaluate
-    from p2pbench.study.cell import inference_settings, load_config, load_generator
+    from p2pbench.study.cell import inference_settings, redrawing
+    from p2pbench.study.model import load_model
     from p2pbench.training.engine import prepare
     from p2pbench.translation import targets_of, translate
 
-    run = Store(runs).find_run(model)
-    config = load_config(run)
-    names = _metrics(metrics) if metrics else list(config.scoring.metrics)
-    engine = prepare(
-        config.training, config.training.threads or int(run.status().get("threads", 0)) or available_cores()
-    )
-    generator = load_generator(run).to(engine.device)
+    loaded = load_model(model, runs, layers)
+    config, run = loaded.config, loaded.run
+    names = _metrics(metrics) if metrics else list(config.scoring.wanted)
+    recorded = run.recorded_threads() if run else 0
+    engine = prepare(config.training, config.training.threads or recorded or available_cores())
+    generator = loaded.generator.to(engine.device)
     dataset = open_dataset(config.data)
-    trained_as, now = run.status().get("run_id"), run_id(config, dataset.key)
-    if trained_as not in (None, now):
+    trained_as, now = run.status().get("run_id") if run else None, run_id(config, dataset.key)
+    if run and trained_as not in (None, now):
         raise DataError(
             f"{run.path} was trained as {trained_as}, which would be {now} today: its data, or the code of its "
             "networks, have changed since"
         )
     test = decoded(dataset, "test")
-    outputs = translate(
-        generator, conditions_of(test, config.data), config.data,
-        seed=config.training.seed, mode=config.scoring.inference,
-    )  # fmt: skip
+    conditions = conditions_of(test, config.data)
+    outputs = translate(generator, conditions, config.data, seed=config.training.seed, mode=config.scoring.inference)
     return evaluate(
         outputs, targets_of(test, config.data), dataset.names["test"], names,
         weights_dir=weights_dir, device=str(engine.device), settings=inference_settings(config),
+        redraw=redrawing(generator, conditions, config),
     ).to_json()  # fmt: skip
 
 
@@ -164,6 +165,6 @@ def score_folders(fake: Path, target: Path, metrics: Sequence[str] | None, weigh
 
 def _metrics(names: Sequence[str]) -> list[str]:
     for name in names:
-        if name not in METRICS:
+        if name not in METRICS and not is_reference(name):
             raise ConfigError(f"--metrics: {unknown('metric', name, METRICS)}")
     return list(dict.fromkeys(names))

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from p2pbench import yaml12
-from p2pbench.config import RunConfig
+from p2pbench.config import RunConfig, is_reference
 from p2pbench.errors import ConfigError, RunBusy, StorageError
 from p2pbench.files import sha256_of, write_json, write_text
+from p2pbench.reference import code_hash
 from p2pbench.scoring.metrics import METRICS
 from p2pbench.study.plan import Study
 
@@ -123,7 +124,8 @@ class RunFolder:
         """The scores by name, as the documented JSON has them; empty where there are none that can be believed."""
         scores = _read_json(self.scores_file).get("scores")
         whole = isinstance(scores, dict) and all(
-            name in METRICS and isinstance(score, dict) and score.keys() >= SCORE_KEYS for name, score in scores.items()
+            (name in METRICS or is_reference(name)) and isinstance(score, dict) and score.keys() >= SCORE_KEYS
+            for name, score in scores.items()
         )
         return scores if whole and isinstance(scores, dict) else {}
 
@@ -157,12 +159,16 @@ class RunFolder:
 
         scores = self.scores()
         missing = []
-        for name in config.scoring.metrics:
-            net = METRICS[name].net
-            if name not in scores or (
-                scores[name].get("state") != "measured" and net is not None and usable(net, weights_dir)
-            ):
+        for name in config.scoring.wanted:
+            if name not in scores:
                 missing.append(name)
+            elif is_reference(name):
+                if scores[name]["settings"].get("code") != code_hash(name):  # changed, or it failed
+                    missing.append(name)
+            elif scores[name].get("state") != "measured":
+                net = METRICS[name].net
+                if net is not None and usable(net, weights_dir):
+                    missing.append(name)
         return missing
 
     def write_config(self, config: RunConfig) -> None:

@@ -37,7 +37,7 @@ def test_a_score_says_all_that_is_documented() -> None:
 
 
 def test_without_weights_the_rest_goes_on_and_says_why() -> None:
-    found = evaluate(images(4), images(4, 1), list("abcd"), list(METRICS), fetch=False)
+    found = evaluate(images(4), images(4, 1), list("abcd"), list(METRICS), fetch=False, redraw=lambda k: images(4, k))
     assert list(found.scores) == list(METRICS)
     for name, score in found.scores.items():
         if METRICS[name].net is None:
@@ -46,6 +46,20 @@ def test_without_weights_the_rest_goes_on_and_says_why() -> None:
             assert score.state == "not measured"
             assert score.value is None
             assert "--weights-dir" in str(score.reason)
+
+
+def test_diversity_needs_a_model_to_draw_from() -> None:
+    found = evaluate(images(4), images(4, 1), list("abcd"), ["diversity"], fetch=False)
+    assert "needs a model" in str(found.scores["diversity"].reason)
+    asked: list[int] = []
+
+    def redraw(k: int) -> np.ndarray:
+        asked.append(k)
+        return images(4, k)
+
+    found = evaluate(images(4), images(4, 1), list("abcd"), ["diversity"], fetch=False, redraw=redraw)
+    assert asked == [0, 1, 2, 3]
+    assert found.scores["diversity"].settings == {"draws": 4, "distance": "l1"}
 
 
 def test_identical_images_have_no_psnr_and_say_so() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFilter
 from skimage.metrics import structural_similarity
 
 from p2pbench.errors import WeightsError
@@ -116,3 +116,30 @@ def test_lpips_with_weights_of_the_right_layout_is_a_distance(tmp_path: Path) ->
         assert measure(a, a).tolist() == [0.0, 0.0]
         assert measure(a, b) == pytest.approx(measure(b, a), rel=1e-6)
         assert set(NETS) >= {net}
+
+
+def test_sharpness_is_the_ratio_of_gradients() -> None:
+    stripes = np.zeros((1, 8, 8, 3), np.uint8)
+    stripes[:, :, ::2] = 200
+    faint = stripes // 2
+    assert paired.sharpness(faint, stripes) == pytest.approx([0.5])
+    assert paired.sharpness(stripes, stripes) == pytest.approx([1.0])
+    assert paired.sharpness(255 - stripes, stripes) == pytest.approx([1.0])
+
+
+@given(seed=st.integers(0, 1000), radius=st.floats(0.6, 3))
+def test_blurring_lowers_sharpness(seed: int, radius: float) -> None:
+    image = np.random.default_rng(seed).integers(0, 256, (1, 16, 16, 3), dtype=np.uint8)
+    blurred = np.asarray(Image.fromarray(image[0]).filter(ImageFilter.GaussianBlur(radius)))[None]
+    assert paired.sharpness(blurred, image)[0] < 0.9
+
+
+def test_a_target_of_one_colour_has_no_sharpness() -> None:
+    flat = np.full((1, 8, 8, 3), 9, np.uint8)
+    assert not np.isfinite(paired.sharpness(flat, flat)).any()
+
+
+def test_diversity_is_the_mean_distance_of_all_pairs() -> None:
+    draws = [np.full((2, 4, 4, 3), value, np.uint8) for value in (0, 51, 255)]
+    assert paired.diversity(draws) == pytest.approx([(51 + 255 + 204) / 3 / 255] * 2)
+    assert paired.diversity([draws[0], draws[0]]) == pytest.approx([0, 0])

@@ -120,6 +120,27 @@ def test_one_training_is_scored_under_every_inference_mode(workplace: Workplace)
     assert workplace.json("ablate", "--grid", "inference.yaml")["skipped"] == 3
 
 
+def test_a_score_of_the_users_own_is_a_column_and_measured_anew_when_it_changes(workplace: Workplace) -> None:
+    (workplace.folder / "own_metric.py").write_text("def bits(f, t):\n    return [1.0] * len(f)\n")
+    grid = (workplace.folder / "two.yaml").read_text()
+    (workplace.folder / "own.yaml").write_text(grid + 'scoring: {also: ["own_metric:bits", diversity]}\n')
+    assert workplace.json("ablate", "--grid", "own.yaml")["trained"] == 2
+    workplace.json("report")
+    text = (workplace.folder / "reports" / "own" / "scores.md").read_text()
+    assert "bits not measured: 'own_metric:bits' failed: ValueError: it does not say which way is better" in text
+    with (workplace.folder / "own_metric.py").open("a") as module:
+        module.write("bits.better = 'lower'\n")
+    found = workplace.json("ablate", "--grid", "own.yaml")
+    assert (found["trained"], found["scored"]) == (0, 2)
+    assert workplace.json("ablate", "--grid", "own.yaml")["scored"] == 0
+    workplace.json("report")
+    text = (workplace.folder / "reports" / "own" / "scores.md").read_text()
+    assert "| bits ↓ |" in text
+    assert "diversity ↑" in text
+    message = workplace.run("ablate", "--grid", "own.yaml", "--set", "scoring.metrics=[own_metric:bit]", code=2).stderr
+    assert "did you mean 'bits'" in message
+
+
 def _generators(workplace: Workplace) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in workplace.folder.glob("runs/cells/*/generator.safetensors")}
 

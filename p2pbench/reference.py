@@ -1,0 +1,83 @@
+"""``module:function`` of the user's own: found, identified by its source, and only then imported."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from p2pbench.errors import ConfigError, unknown
+
+
+def locate(reference: str) -> Path:
+    """The source file of a ``module:function``, found without running it.
+
+    Modules are looked for as Python does, the current folder first.
+
+    Raises:
+        ConfigError: there is no such module, or it is not a Python file.
+    """
+    module = reference.partition(":")[0]
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        raise ConfigError(f"{reference!r}: there is no Python module {module!r} here or on PYTHONPATH")
+    source = Path(spec.origin)
+    _check_defines(source, reference)
+    return source
+
+
+def code_hash(reference: str) -> str:
+    """The SHA-256 of the source file of a ``module:function``."""
+    return hashlib.sha256(locate(reference).read_bytes()).hexdigest()
+
+
+@contextlib.contextmanager
+def running(reference: str) -> Iterator[Any]:
+    """The function that ``reference`` names, to be called in the block.
+
+    Raises:
+        ConfigError: it cannot be imported, or the block raised; the user's own exception is its cause.
+    """
+    locate(reference)
+    module, function = reference.split(":")
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # --json has standard output for itself
+            yield getattr(importlib.import_module(module), function)
+    except (Exception, SystemExit) as error:
+        what = str(error).splitlines()[0] if str(error) else ""
+        raise ConfigError(f"{reference!r} failed: {type(error).__name__}: {what}") from error
+
+
+def _check_defines(source: Path, reference: str) -> None:
+    """Raise :class:`ConfigError` unless ``source`` parses and has the function's name at its top level."""
+    function = reference.partition(":")[2]
+    try:
+        tree = ast.parse(source.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        raise ConfigError(f"{reference!r}: {source}, line {line}: {getattr(error, 'msg', error)}") from None
+    names = {
+        name
+        for node in tree.body
+        for name in (
+            [node.name]
+            if isinstance(node, ast.FunctionDef | ast.ClassDef)
+            else [alias.asname or alias.name for alias in node.names]
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            else [leaf.id for leaf in ast.walk(node) if isinstance(leaf, ast.Name)]
+        )
+    }
+    if function not in names and "*" not in names:
+        defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+        raise ConfigError(f"{source}: {unknown('function', function, defined)}")

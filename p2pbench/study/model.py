@@ -1,0 +1,52 @@
+"""A trained model by its name: a run's folder, a run's id, or weights of the PyTorch port."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from p2pbench.config import RunConfig
+from p2pbench.errors import ConfigError, WeightsError
+from p2pbench.models.port import load_port, read_port
+from p2pbench.settings import Layer, resolve
+from p2pbench.study.cell import load_config, load_generator
+from p2pbench.study.store import RunFolder, Store
+
+
+@dataclass(frozen=True)
+class Model:
+    """A generator, on the CPU, and what it was trained for."""
+
+    name: str
+    config: RunConfig
+    generator: nn.Module
+    run: RunFolder | None
+    """None for weights that no run of ours made."""
+
+
+def load_model(name: str, runs: Path, layers: Sequence[Layer] = ()) -> Model:
+    """The model ``name``: a run's folder or id, or a port's ``latest_net_G.pth``.
+
+    Args:
+        layers: settings for a port's weights (the data, say), which say nothing but the shape of their network.
+    Raises:
+        ConfigError: no such run; settings for a run, which has its own; or settings that the weights decide.
+        WeightsError: weights that are missing, damaged, or of another network.
+    """
+    if not name.endswith((".pth", ".pt")):
+        if any(layer.settings for layer in layers):
+            raise ConfigError(f"run {name!r} has settings of its own; leave --protocol and --set out")
+        run = Store(runs).find_run(name)
+        return Model(name, load_config(run), load_generator(run), run)
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such file")
+    tensors, shape = read_port(path)
+    for key in layers[-1].settings.keys() & shape.keys() if layers else ():
+        raise ConfigError(f"--set {key}: {path} decides it ({shape[key]}); leave it out")
+    port = Layer(str(path), {"training.preset": "pytorch"})
+    config = resolve([port, *layers, Layer(str(path), shape)]).config
+    return Model(name, config, load_port(config, tensors, path), None)

@@ -1,0 +1,140 @@
+"""Weights of the PyTorch port: a network nested as the port nests it, written here anew, gives what ours gives."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from p2pbench.errors import WeightsError
+from p2pbench.models.port import load_port, read_port
+from p2pbench.settings import Layer, resolve
+
+
+class Nested(nn.Module):
+    """One level of the port's U-Net, the levels below it inside."""
+
+    def __init__(self, outer: int, inner: int, below: nn.Module | None, norm: str, *, top: int = 0) -> None:
+        super().__init__()
+        self.top = bool(top)
+        bias = norm == "instance"
+
+        def normed(channels: int) -> nn.Module:
+            return nn.BatchNorm2d(channels) if norm == "batch" else nn.InstanceNorm2d(channels)
+
+        down = nn.Conv2d(top or outer, inner, 4, 2, 1, bias=bias)
+        wide = inner if below is None else 2 * inner
+        up = nn.ConvTranspose2d(wide, outer, 4, 2, 1, bias=bias or self.top)
+        leak, rise = nn.LeakyReLU(0.2, inplace=True), nn.ReLU(inplace=True)
+        if self.top:
+            assert below is not None
+            self.model = nn.Sequential(down, below, rise, up, nn.Tanh())
+        elif below is None:
+            self.model = nn.Sequential(leak, down, rise, up, normed(outer))
+        else:
+            self.model = nn.Sequential(leak, down, normed(inner), below, rise, up, normed(outer), nn.Dropout(0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.model(x)
+        return y if self.top else torch.cat([x, y], 1)
+
+
+class Port(nn.Module):
+    def __init__(self, depth: int, ngf: int, norm: str, channels: tuple[int, int]) -> None:
+        super().__init__()
+        widths = [ngf * min(2**level, 8) for level in range(depth)]
+        level: nn.Module | None = None
+        for outer, inner in reversed(list(pairwise(widths))):
+            level = Nested(outer, inner, level, norm)
+        self.model = Nested(channels[1], ngf, level, norm, top=channels[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.model(x)
+        return y
+
+
+def trained(network: nn.Module) -> nn.Module:
+    """With weights, statistics, scales and shifts that no initialisation gives."""
+    random = torch.Generator().manual_seed(0)
+    for tensor in network.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.rand(tensor.shape, generator=random) * 0.4 + (0.1 if tensor.dim() == 1 else -0.2))
+    return network.eval()
+
+
+def ours(path: Path, **settings: object) -> nn.Module:
+    tensors, shape = read_port(path)
+    layer = {"data.crop_size": 32, "data.load_size": 32, "objective.name": "l1"} | settings
+    return load_port(resolve([Layer("data", layer), Layer("port", shape)]).config, tensors, path).eval()
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize(("depth", "channels"), [(5, (3, 3)), (5, (1, 2)), (4, (3, 1))])
+def test_a_nested_unet_gives_the_same_images(tmp_path: Path, norm: str, depth: int, channels: tuple[int, int]) -> None:
+    theirs = trained(Port(depth, 4, norm, channels))
+    path = tmp_path / "latest_net_G.pth"
+    torch.save(theirs.state_dict(), path)
+    images = torch.rand(2, channels[0], 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    generator = ours(path, **({"data.colours": "lab"} if channels == (1, 2) else {}))
+    with torch.no_grad():
+        torch.testing.assert_close(generator(images), theirs(images))
+    _, shape = read_port(path)
+    assert (shape["generator.depth"], shape["generator.ngf"], shape["generator.norm"]) == (depth, 4, norm)
+
+
+class Block(nn.Module):
+    def __init__(self, channels: int, dropout: bool) -> None:
+        super().__init__()
+        noise = [nn.Dropout(0.5)] if dropout else []
+        half = [nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), nn.BatchNorm2d(channels)]
+        again = [nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), nn.BatchNorm2d(channels)]
+        self.conv_block = nn.Sequential(*half, nn.ReLU(), *noise, *again)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv_block(x)
+        return x + y
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+def test_a_resnet_gives_the_same_images(tmp_path: Path, dropout: bool) -> None:
+    def layer(convolution: nn.Module, channels: int) -> list[nn.Module]:
+        return [convolution, nn.BatchNorm2d(channels), nn.ReLU()]
+
+    theirs = nn.Module()
+    theirs.model = nn.Sequential(
+        nn.ReflectionPad2d(3), *layer(nn.Conv2d(3, 4, 7, bias=False), 4),
+        *layer(nn.Conv2d(4, 8, 3, 2, 1, bias=False), 8), *layer(nn.Conv2d(8, 16, 3, 2, 1, bias=False), 16),
+        *(Block(16, dropout) for _ in range(6)),
+        *layer(nn.ConvTranspose2d(16, 8, 3, 2, 1, 1, bias=False), 8),
+        *layer(nn.ConvTranspose2d(8, 4, 3, 2, 1, 1, bias=False), 4),
+        nn.ReflectionPad2d(3), nn.Conv2d(4, 3, 7), nn.Tanh(),
+    )  # fmt: skip
+    trained(theirs)
+    path = tmp_path / "latest_net_G.pth"
+    torch.save({f"module.{name}": tensor for name, tensor in theirs.state_dict().items()}, path)
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    generator = ours(path)
+    with torch.no_grad():
+        torch.testing.assert_close(generator(images), theirs.model(images))
+    assert sum(isinstance(module, nn.Dropout) for module in generator.modules()) == 6 * dropout
+
+
+def test_what_is_no_generator_of_the_ports_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "latest_net_G.pth"
+    torch.save({"features.0.weight": torch.zeros(4, 3, 4, 4)}, path)
+    with pytest.raises(WeightsError, match=r"no generator of the PyTorch port's .*features\.0\.weight"):
+        read_port(path)
+    torch.save({}, path)
+    with pytest.raises(WeightsError, match="no generator"):
+        read_port(path)
+    theirs = Port(5, 4, "batch", (3, 3)).state_dict()
+    theirs.pop("model.model.1.model.1.weight")
+    torch.save(theirs, path)
+    with pytest.raises(WeightsError, match=r"1 layers differ, the first encoder\.1\.1\.weight"):
+        ours(path)
+    path.write_bytes(b"not weights")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        read_port(path)

@@ -1,0 +1,59 @@
+"""Overlap of Lab histograms: what Figure 7 prints."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pbench.scoring.colour import lab_overlaps
+from p2pbench.scoring.evaluate import evaluate
+
+
+def images(n: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, 8, 8, 3), dtype=np.uint8)
+
+
+def halves(left: int, right: int, share: float) -> np.ndarray:
+    """One grey image, ``share`` of it of value ``left``."""
+    image = np.full((1, 10, 10, 3), right, np.uint8)
+    image[:, :, : int(10 * share)] = left
+    return image
+
+
+def test_the_overlap_is_the_share_of_pixels_in_common() -> None:
+    per_image, over_set = lab_overlaps(halves(0, 255, 0.5), halves(0, 255, 0.2))
+    assert per_image.shape == (1, 3)
+    assert per_image[0] == pytest.approx([0.7, 1.0, 1.0])  # min(0.5, 0.2) + min(0.5, 0.8); grey has one a and one b
+    assert over_set == pytest.approx([0.7, 1.0, 1.0])
+
+
+@given(seed=st.integers(0, 100), other=st.integers(0, 100))
+def test_it_is_a_symmetric_share_and_one_for_the_same(seed: int, other: int) -> None:
+    a, b = images(3, seed), images(3, other)
+    there, back = lab_overlaps(a, b), lab_overlaps(b, a)
+    for one, two in zip(there, back, strict=True):
+        np.testing.assert_allclose(one, two)
+        assert (one >= 0).all()
+        assert (one <= 1 + 1e-12).all()
+    for same in lab_overlaps(a, a):
+        np.testing.assert_allclose(same, 1.0)
+
+
+def test_over_the_set_it_does_not_matter_which_image_has_the_colours() -> None:
+    a = np.concatenate([halves(0, 0, 1), halves(255, 255, 1)])
+    per_image, over_set = lab_overlaps(a, a[::-1])
+    assert per_image[:, 0] == pytest.approx([0, 0])
+    assert over_set[0] == pytest.approx(1)
+
+
+def test_the_score_carries_both() -> None:
+    found = evaluate(images(4, 0), images(4, 1), list("abcd"), ["hist-l", "hist-b"], fetch=False)
+    per_image, over_set = lab_overlaps(images(4, 0), images(4, 1))
+    for name, channel in (("hist-l", 0), ("hist-b", 2)):
+        score = found.scores[name].to_json()
+        assert score["value"] == pytest.approx(per_image[:, channel].mean())
+        assert score["settings"]["over_set"] == pytest.approx(over_set[channel])
+        assert score["better"] == "higher"
+        assert score["low"] < score["value"] < score["high"]
