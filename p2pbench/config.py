@@ -77,7 +77,8 @@ def size_text(size: int | tuple[int, int]) -> str:
 
 class DataConfig(_Section):
     source: str = "photos"
-    """A built-in (``photos``), a data set fetched by name, or a folder of pairs."""
+    """A built-in (``photos``, or ``drawn``, ``drawn:N``, ``drawn:N:SEED`` for N training pairs), a data set fetched by
+    name, or a folder of pairs."""
     direction: Literal["AtoB", "BtoA"] = "AtoB"
     """Which half is the condition: A (left, or folder ``A``) or B."""
     condition: Literal["gray", "edges"] = "gray"

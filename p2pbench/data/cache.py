@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from p2pbench.data import builtin, pairs
+from p2pbench.data import builtin, drawn, pairs
 from p2pbench.data.dataset import DataSet
 from p2pbench.data.resize import resize
 from p2pbench.errors import StorageError
@@ -96,7 +96,9 @@ def _resized(dataset: DataSet, split: str, size: tuple[int, int]) -> Iterator[np
         return np.concatenate([a, b] if config.direction == "AtoB" else [b, a], axis=2)
 
     if dataset.found is None:
-        yield from map(join, builtin.photos_pairs(split, config.condition))
+        asked = drawn.parse(config.source)
+        made = drawn.draw_pairs(asked, split) if asked else builtin.photos_pairs(split, config.condition)
+        yield from map(join, made)
         return
     with ThreadPoolExecutor() as pool:  # Pillow decodes and resizes outside the interpreter's lock
         pending = dataset.found[split]

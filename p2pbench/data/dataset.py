@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from p2pbench.config import DataConfig
-from p2pbench.data import builtin, pairs
+from p2pbench.data import builtin, drawn, pairs
 from p2pbench.errors import ConfigError
 
 
@@ -36,6 +36,8 @@ def open_dataset(config: DataConfig) -> DataSet:
         )
     if config.source == "photos":
         return DataSet(config, builtin.photos_key(config.condition), builtin.photos_names(), None)
+    if asked := drawn.parse(config.source):
+        return DataSet(config, drawn.drawn_key(asked), drawn.drawn_names(asked), None)
     found = pairs.find_pairs(pairs.find_folder(config.source))
     names = {split: [pair.name for pair in split_pairs] for split, split_pairs in found.items()}
     return DataSet(config, pairs.content_key(found), names, found)

@@ -1,6 +1,6 @@
 """Pairs that need no download, in any number: ``drawn``, label maps and facades rendered from them, keyed by a seed.
 
-A is the label map, in the classes and colours of the CMP facades as pix2pix has them; B is the elevation. The labels
+A is the elevation, B its label map, in the classes and colours of the CMP facades, as pix2pix has them. The labels
 say what stands where, exactly; colours, materials, weather, light, what glass reflects and what hides a wall are drawn
 for each pair and stand in no label, so that L1 alone has to blur. Pair ``i`` of a split depends on (seed, split, i)
 alone: not on how many pairs there are, nor on the order they are drawn in, nor on the platform.
@@ -93,11 +93,11 @@ def drawn_names(drawn: Drawn) -> dict[str, list[str]]:
 
 
 def draw(drawn: Drawn, split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """The label map and the photograph of pair ``index`` of ``split``, each (256, 256, 3), uint8."""
+    """The photograph and the label map of pair ``index`` of ``split``, each (256, 256, 3), uint8."""
     from p2pbench.data.drawing.scene import render  # numpy: a plan, which draws nothing, does without
 
     labels, photograph = render(drawn.seed, _STREAMS[split] << 32 | index)
-    return labels, photograph
+    return photograph, labels
 
 
 def draw_pairs(drawn: Drawn, split: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:

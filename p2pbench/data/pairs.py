@@ -58,7 +58,7 @@ def find_folder(source: str) -> Path:
     if "/" not in source and kept.is_dir():
         return kept
     raise DataError(
-        f"data.source is {source!r}: neither a built-in (photos) nor a folder here, nor is it at {kept}; "
+        f"data.source is {source!r}: neither a built-in (photos, drawn) nor a folder here, nor is it at {kept}; "
         "name a folder of pairs with --set data.source=FOLDER"
     )
 

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-EDGES = (np.arange(0, 101), np.arange(-110, 111), np.arange(-110, 111))
-"""Bins of one unit of L, a and b. The paper does not say its own."""
+EDGES = tuple(np.arange(low, high + 2) - 0.5 for low, high in ((0, 100), (-110, 110), (-110, 110)))
+"""Bins of one unit of L, a and b, whole numbers in their middle: a grey has an a of 0, but for what is rounded. The
+paper does not say its own."""
 
 SETTINGS = {"space": "CIE L*a*b*, D65", "bin": 1}
 
@@ -37,7 +38,6 @@ def _histograms(image: np.ndarray) -> np.ndarray:
     lab = rgb2lab(image).reshape(-1, 3)
     shares = np.zeros((3, len(EDGES[1]) - 1))
     for channel, edges in enumerate(EDGES):
-        # Clipped: white comes out as an L of 100.0000004.
-        counts, _ = np.histogram(lab[:, channel].clip(edges[0], edges[-1]), edges)
+        counts, _ = np.histogram(lab[:, channel], edges)
         shares[channel, : len(counts)] = counts / len(lab)
     return shares
