@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,18 +20,12 @@ from rich.console import Console
 
 from p2pbench.curation import cityscapes
 from p2pbench.curation.catalog import PAPER_SETS, kept_in
+from p2pbench.curation.download import download
 from p2pbench.curation.unpack import unpack
 from p2pbench.data.pairs import SPLITS, Pair, find_pairs
 from p2pbench.errors import ConfigError, DataError, StorageError, unknown
 from p2pbench.files import sha256_of, write_text
-from p2pbench.quantities import bytes_text
 from p2pbench.study.display import counted
-
-ATTEMPTS = 3
-"""For each mirror, where it is the connection that fails."""
-WAIT_SECONDS = 2.0
-TIMEOUT_SECONDS = (10.0, 60.0)
-"""To connect, and between two pieces of the answer."""
 
 
 @dataclass
@@ -65,15 +58,17 @@ def describe_fetched(fetched: Fetched, *, named: bool) -> list[str]:
         "nothing": f"published nowhere; {fetched.source}.sha256 keeps it for the next fetch",
     }
     counts = ", ".join(f"{split} {n:,}" for split, n in fetched.pairs.items())
+    untouched = "" if fetched.state == "fetched" else " (remove it to fetch it anew)"
+    jitter = "" if entry.jitter else " --set data.jitter=false --set data.mirror=false"
     return [
-        f"{fetched.source}: {fetched.state}, in {fetched.folder}",
+        f"{fetched.source}: {fetched.state}, in {fetched.folder}{untouched}",
         f"pairs:    {counts}",
         *([f"from:     {fetched.origin}"] if fetched.origin else []),
         *([f"SHA-256:  {fetched.sha256}", f"          {compared[fetched.verified]}"] if fetched.verified else []),
         f"terms:    {entry.terms}",
         f"cite:     {entry.citation}",
         f"use it:   --set data.source={fetched.source if named else fetched.folder} "
-        f"--set data.direction={entry.direction}",
+        f"--set data.direction={entry.direction}{jitter}",
     ]
 
 
@@ -121,7 +116,7 @@ def _check(name: str, archive: Path | None, url: str | None) -> None:
         )
     if archive is not None and url is not None:
         raise ConfigError("--from and --url were both given; the set comes from one of them")
-    if url is not None and urlsplit(url).scheme not in ("http", "https"):
+    if url is not None and not _is_web_address(url):
         raise ConfigError(f"--url is {url!r}: give an http:// or https:// address; a file here is given with --from")
     if archive is not None and not archive.exists():
         raise ConfigError(f"--from is '{archive}': there is no such file or folder")
@@ -130,8 +125,14 @@ def _check(name: str, archive: Path | None, url: str | None) -> None:
             f"--from is '{archive}', a folder: give an archive (tar, tar.gz, zip); a folder of pairs needs no fetch: "
             f"--set data.source={archive}"
         )
-    if archive is None and url is None and not PAPER_SETS[name].mirrors:
-        raise DataError(cityscapes.BY_HAND)
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _leftovers(parent: Path, name: str) -> list[Path]:
@@ -172,10 +173,11 @@ def _bring(name: str, archive: Path | None, url: str | None, work: Path, folder:
     else:
         path = archive
         if path is None:
-            path, fetched.origin = _download(name, url, work / "download", console)
+            path, fetched.origin = download(name, url, work / "download", console)
+        console.print(f"verifying {path.name}", markup=False, soft_wrap=True)
         record = folder.parent / f"{name}.sha256"
         fetched.sha256, fetched.verified = _verify(name, path, record)
-        with counted(console, f"unpacking {path.name}", "files") as progress:
+        with counted(console, f"unpacking {name}", "files") as progress:
             unpack(path, unpacked, progress)
         root, found = _find(name, unpacked, path.name)
         if fetched.verified == "nothing":
@@ -197,7 +199,7 @@ def _find(name: str, unpacked: Path, archive: str) -> tuple[Path, dict[str, list
         return root, find_pairs(root)
     except DataError as error:
         hint = "" if PAPER_SETS[name].mirrors else f"; {cityscapes.BY_HAND}"
-        raise DataError(str(error).replace(str(root), archive) + hint) from None
+        raise DataError(str(error).replace(str(unpacked), archive) + hint) from None
 
 
 def _counts(found: dict[str, list[Pair]]) -> dict[str, int]:
@@ -243,81 +245,3 @@ def _recorded(record: Path) -> dict[str, str]:
 def _remember(record: Path, name: str, digest: str) -> None:
     known = {**_recorded(record), name: digest}
     write_text(record, "".join(f"{digest}  {name}\n" for name, digest in known.items()))
-
-
-def _download(name: str, url: str | None, work: Path, console: Console) -> tuple[Path, str]:
-    """The archive, in ``work``, and the address that it came from in the end."""
-    import requests
-
-    entry = PAPER_SETS[name]
-    work.mkdir()
-    if url is None and entry.megabytes is not None:
-        needed, free = 2_000_000 * entry.megabytes, shutil.disk_usage(work).free  # the archive, and what it holds
-        if needed > free:
-            raise StorageError(
-                f"{name} needs {bytes_text(needed)} while it is fetched, but the disk has {bytes_text(free)} free; "
-                "make room, or name another place with --data-dir"
-            )
-        console.print(f"{name}: about {entry.megabytes:,} MB")
-    problems = []
-    for address in (url,) if url is not None else entry.mirrors:
-        file = Path(urlsplit(address).path).name
-        file = file if file.strip(".") else f"{name}.tar.gz"
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                with counted(console, f"fetching {file}, MB", "MB") as progress:
-                    return _retrieve(address, work / file, progress), address
-            except requests.RequestException as error:
-                problem, again = _what_failed(error)
-                if not again or attempt == ATTEMPTS:
-                    break
-                console.print(f"{urlsplit(address).hostname} {problem}; trying again")
-                time.sleep(WAIT_SECONDS * attempt)
-        problems.append(f"{address} {problem}")
-    raise DataError(
-        f"{name} could not be fetched ({'; '.join(problems)}); get the archive in another way and give it with "
-        "--from ARCHIVE, or another address with --url"
-    )
-
-
-def _retrieve(address: str, path: Path, progress: Callable[[int, int], None]) -> Path:
-    import pooch
-
-    pooch.get_logger().setLevel("ERROR")
-    downloader = pooch.HTTPDownloader(progressbar=_Megabytes(progress), chunk_size=2**20, timeout=TIMEOUT_SECONDS)
-    return Path(pooch.retrieve(address, known_hash=None, fname=path.name, path=path.parent, downloader=downloader))
-
-
-def _what_failed(error: Exception) -> tuple[str, bool]:
-    """In words, and whether it is worth another attempt."""
-    import requests
-
-    response = getattr(error, "response", None)
-    if response is not None:
-        return f"answered {response.status_code}", response.status_code >= 500
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "broke off in the middle", True
-    if isinstance(error, requests.Timeout) or "timed out" in str(error):
-        return "stopped answering", True
-    if isinstance(error, requests.exceptions.SSLError):
-        return "has a certificate that is not valid", False
-    return "did not answer", isinstance(error, requests.ConnectionError)
-
-
-class _Megabytes:
-    """A progress bar as pooch wants one, which passes on (megabytes done, megabytes in all)."""
-
-    def __init__(self, progress: Callable[[int, int], None]) -> None:
-        self.progress = progress
-        self.done = self.total = 0
-
-    def update(self, n: int) -> None:
-        self.done = min(self.done + n, self.total)
-        if self.total >= 10**6:  # 0 where the server does not say
-            self.progress(self.done // 10**6, self.total // 10**6)
-
-    def reset(self) -> None:
-        self.done = 0
-
-    def close(self) -> None:
-        pass
