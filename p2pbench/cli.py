@@ -464,19 +464,64 @@ def doctor(weights_dir: WeightsDir = None, as_json: Json = False) -> None:
 
 @data_app.command("list")
 def data_list(as_json: Json = False) -> None:
-    """List the data sets that need no download, and those kept on this machine."""
+    """List the data sets that have a name: built in, of the paper, and kept on this machine."""
     from p2pbench.curation.catalog import known
 
     rows = known()
     if as_json:
         print(json.dumps({"sources": rows}, indent=2))
         return
-    table = Table("source", "pairs", "about", box=None, pad_edge=False)
+    table = Table("source", "state", box=None, pad_edge=False)
+    for heading in ("train", "val", "test"):
+        table.add_column(heading, justify="right")
+    table.add_column("about")
     for row in rows:
-        table.add_row(escape(row["source"]), "/".join(str(n) for n in row["pairs"].values()), escape(row["about"]))
+        counts = (str(row["pairs"].get(split, "")) for split in ("train", "val", "test"))
+        table.add_row(escape(row["source"]), row["state"], *counts, escape(row["about"]))
     out.print(table)
-    out.print("\nOr a folder: --set data.source=FOLDER, with train/ and test/ of side-by-side images,")
-    out.print("or of same-named images in A/ and B/.")
+    out.print("\nHow the paper trained on its sets (A is the left half), and their archives:")
+    table = Table("source", "direction", "A", "B", box=None, pad_edge=False)
+    for heading in ("size", "epochs", "batch"):
+        table.add_column(heading, justify="right")
+    table.add_column("jitter")
+    table.add_column("MB", justify="right")
+    for row in rows:
+        if paper := row.get("paper"):
+            table.add_row(
+                row["source"], paper["direction"], *row["halves"].values(), str(row["size"][0]), str(paper["epochs"]),
+                str(paper["batch_size"]), "yes" if paper["jitter"] else "no", str(row["megabytes"] or "by hand"),
+            )  # fmt: skip
+    out.print(table)
+    for row in rows:
+        if row["state"] == "unusable":
+            err.print(f"[yellow]unusable:[/yellow] {escape(row['reason'])}", soft_wrap=True)
+    out.print("\nGet one: p2pbench data fetch NAME. Terms and citations: data list --json.")
+    out.print("Or a folder: --set data.source=FOLDER, with train/ and test/ of side-by-side")
+    out.print("images, or of same-named images in A/ and B/.")
+
+
+@data_app.command("fetch")
+def data_fetch(
+    name: Annotated[str, typer.Argument(help="A data set of the paper, as data list shows them.")],
+    archive: Annotated[
+        Path | None,
+        typer.Option("--from", help="An archive that is here already; for cityscapes the folder of your own download."),
+    ] = None,
+    url: Annotated[str | None, typer.Option("--url", help="Instead of the authors' address.")] = None,
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Where to keep it, instead of the cache.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Download a data set of the paper; verify, unpack and count it."""
+    from p2pbench.curation.fetch import describe_fetched, fetch
+
+    fetched = fetch(name, archive=archive, url=url, data_dir=data_dir, console=err)
+    for warning in fetched.warnings:
+        err.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True)
+    if as_json:
+        print(json.dumps(fetched.to_json(), indent=2))
+    else:
+        for line in describe_fetched(fetched, named=data_dir is None):
+            out.print(escape(line), soft_wrap=True)
 
 
 def main() -> None:

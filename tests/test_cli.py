@@ -243,7 +243,7 @@ def test_doctor_says_what_this_machine_has() -> None:
 
 
 def test_data_list_shows_the_built_in_set() -> None:
-    (photos,) = document("data", "list")["sources"]
+    photos = document("data", "list")["sources"][0]
     assert photos["source"] == "photos"
     assert photos["pairs"]["train"] == 400
     assert "photos" in invoke("data", "list").stdout

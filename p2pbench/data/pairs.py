@@ -59,7 +59,7 @@ def find_folder(source: str) -> Path:
         return kept
     raise DataError(
         f"data.source is {source!r}: neither a built-in (photos, drawn) nor a folder here, nor is it at {kept}; "
-        "name a folder of pairs with --set data.source=FOLDER"
+        "name a folder of pairs with --set data.source=FOLDER, or see p2pbench data list for what can be fetched"
     )
 
 
