@@ -250,7 +250,7 @@ def _each(jobs: list[Job], work: Callable[[Job], str], progress: Progress | None
             return error
 
     digest, errors = hashlib.sha256(), []
-    with ThreadPoolExecutor() as pool:  # Pillow works outside the interpreter's lock
+    with ThreadPoolExecutor() as pool:  # Pillow decodes and resizes outside the interpreter's lock
         for done, (job, found) in enumerate(zip(jobs, pool.map(attempt, jobs), strict=True), start=1):
             if isinstance(found, DataError):
                 errors.append(str(found))
@@ -276,7 +276,7 @@ def _check_same(
     """The record in ``out``. Raises :class:`ConfigError` unless it is of the same preparation, and whole."""
     try:
         there = json.loads((out / RECORD).read_text(encoding="utf-8"))
-        settings, content = there["settings"], there["content"]
+        settings, content = dict(there["settings"]), there["content"]
     except (OSError, ValueError, KeyError, TypeError):
         raise ConfigError(f"--out {out} is not empty and holds no preparation; name a new folder") from None
     other = [

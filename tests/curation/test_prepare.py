@@ -344,8 +344,9 @@ def test_a_folder_with_something_else_is_left_alone(photos: Path) -> None:
     Path("mine").mkdir()
     Path("mine/thesis.txt").write_text("years of work")
     assert "holds no preparation" in error_of(photos, "--out", "mine", code=2)
-    Path("mine/prepared.json").write_text("[]")
-    assert "holds no preparation" in error_of(photos, "--out", "mine", code=2)
+    for record in ("[]", "{}", '{"settings": 1, "content": ""}', "not JSON"):
+        Path("mine/prepared.json").write_text(record)
+        assert "holds no preparation" in error_of(photos, "--out", "mine", code=2)
     Path("empty").mkdir()
     run(photos, "--out", "empty", *SOME)
     assert Path("mine/thesis.txt").read_text() == "years of work"
