@@ -524,6 +524,73 @@ def data_fetch(
             out.print(escape(line), soft_wrap=True)
 
 
+@data_app.command("prepare")
+def data_prepare(
+    source: Annotated[str, typer.Argument(help="A folder of images; its sub-folders are searched too.")],
+    folder: Annotated[Path, typer.Option("--out", help="The folder to make; absent or empty.")],
+    condition: Annotated[
+        str | None,
+        typer.Option("--condition", help="Made from each photo: gray (unless given), edges, blur, mask or downscale."),
+    ] = None,
+    sigma: Annotated[float | None, typer.Option("--sigma", help="Of edges: smoothing in pixels, 1.5.")] = None,
+    radius: Annotated[float | None, typer.Option("--radius", help="Of blur: in pixels, 4.")] = None,
+    hole: Annotated[str | None, typer.Option("--hole", help="Of mask: box (unless given) or strokes.")] = None,
+    fill: Annotated[str | None, typer.Option("--fill", help="Of mask: the hole's colour, gray.")] = None,
+    factor: Annotated[int | None, typer.Option("--factor", help="Of downscale: how much, 4.")] = None,
+    mates: Annotated[
+        str | None,
+        typer.Option("--with", help="Instead: combine SOURCE, the folder of A, with this one of B.", metavar="DIR_B"),
+    ] = None,
+    halves: Annotated[
+        bool, typer.Option("--halves", help="Instead: split side-by-side images into the folders A and B.")
+    ] = False,
+    size: Annotated[
+        str | None, typer.Option("--size", help="Of each half: 256, or 256x512 (HxW); as they are unless given.")
+    ] = None,
+    fit: Annotated[str | None, typer.Option("--fit", help="To that size: crop (unless given) or stretch.")] = None,
+    labels: Annotated[
+        str | None, typer.Option("--labels", help="The half with labels, a or b: resized without new colours.")
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option("--split", help="Shares, 0.8,0.1,0.1, drawn by name and seed: a new image moves no other."),
+    ] = None,
+    split_file: Annotated[
+        Path | None, typer.Option("--split-file", help="A CSV with the columns name,split instead.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the splits and the holes.")] = 0,
+    image_format: Annotated[str, typer.Option("--format", help="png, or jpg.")] = "png",
+    quality: Annotated[int | None, typer.Option("--quality", help="Of jpg: 1 to 100, 95.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make pairs to train on: from photos, from two folders, or from side-by-side images.
+
+    SOURCE's own train, val and test folders are kept.
+    """
+    from p2pbench.curation.prepare import prepare
+    from p2pbench.curation.recipe import build_recipe
+    from p2pbench.study.display import counted
+
+    recipe = build_recipe(
+        condition=condition,
+        parameters={"sigma": sigma, "radius": radius, "hole": hole, "fill": fill, "factor": factor},
+        combine=mates is not None, halves=halves, size=size, fit=fit, labels=labels, split=split,
+        split_file=split_file, seed=seed, image_format=image_format, quality=quality,
+    )  # fmt: skip
+    with counted(err, "preparing", "images") as progress:
+        document = prepare(source, folder, recipe, mates, progress)
+    if as_json:
+        print(json.dumps(document, indent=2))
+        return
+    counts = ", ".join(f"{n} {split}" for split, n in document["splits"].items())
+    out.print(escape(f"{folder}: {document['state']}, {counts}"), soft_wrap=True)
+    if document["ignored"]:
+        out.print(escape("ignored: " + ", ".join(f"{n} {kind}" for kind, n in document["ignored"].items())))
+    # A bare name could be a built-in's.
+    place = str(folder) if len(folder.parts) > 1 else f"./{folder}"
+    out.print(escape(f"next: p2pbench train --set data.source={shlex.quote(place)}"), soft_wrap=True)
+
+
 def main() -> None:
     """The console script ``p2pbench``."""
     app(prog_name="p2pbench")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from p2pbench.errors import StorageError
 
@@ -39,6 +42,37 @@ def atomic(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder to fill; it takes ``folder``'s place, which is free or empty, when the block ends, or vanishes.
+
+    What a process leaves that is killed (``.NAME.part`` beside ``folder``) is cleared away by the next.
+
+    Raises:
+        StorageError: the disk is full, the place cannot be written, or another process is filling the same folder.
+    """
+    part = folder.with_name(f".{folder.name}.part")
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+        with FileLock(part / "lock", timeout=0):
+            new = part / "new"
+            try:
+                shutil.rmtree(new, ignore_errors=True)
+                new.mkdir()
+                yield new
+                if folder.is_dir():
+                    folder.rmdir()  # it is empty; not every system renames onto a folder
+                new.replace(folder)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+    except Timeout:
+        raise StorageError(f"{folder} is being written by another process; wait for it") from None
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be written: {error.strerror or error}; nothing was left half-done"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from p2pbench.errors import StorageError
-from p2pbench.files import atomic, sha256_of, write_json, write_text
+from p2pbench.files import atomic, atomic_folder, sha256_of, write_json, write_text
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -47,6 +47,41 @@ def test_a_folder_that_is_none_is_one_clear_error(tmp_path: Path) -> None:
 def test_hashes_are_sha256(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
     assert sha256_of(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "folder"
+    with pytest.raises(ZeroDivisionError), atomic_folder(folder) as new:
+        (new / "a").write_text(f"half {1 / 0}")
+    assert list(folder.parent.iterdir()) == []
+    folder.mkdir()  # an empty one is replaced
+    with atomic_folder(folder) as new:
+        (new / "a").write_text("whole")
+        assert list(folder.iterdir()) == []
+    assert [path.name for path in folder.parent.iterdir()] == ["folder"]
+    assert [path.name for path in folder.iterdir()] == ["a"]
+
+
+def test_a_folder_is_filled_by_one_process_and_never_replaces_files(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    with atomic_folder(folder) as new:
+        (new / "a").write_text("first")
+        with pytest.raises(StorageError, match="being written by another process"), atomic_folder(folder):
+            pass
+    with pytest.raises(StorageError, match="not empty"), atomic_folder(folder) as new:
+        (new / "a").write_text("second")
+    assert (folder / "a").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
+    left = tmp_path / ".folder.part"
+    (left / "new" / "sub").mkdir(parents=True)
+    (left / "new" / "sub" / "half").write_text("")
+    (left / "lock").write_text("")
+    with atomic_folder(tmp_path / "folder") as new:
+        assert list(new.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 FULL_DISK = """

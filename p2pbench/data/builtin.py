@@ -68,7 +68,7 @@ def photos_pairs(split: str, condition: str) -> Iterator[tuple[np.ndarray, np.nd
     """The pairs of ``split`` in the order of :func:`photos_names`: condition and photograph, (128, 128, 3), uint8."""
     for name in PHOTOGRAPHS:
         photograph = _photograph(name)
-        whole = _condition_of(photograph, condition)
+        whole = condition_of(photograph, condition)
         for top, left in _windows(name, split):
             window = (slice(top, top + WINDOW), slice(left, left + WINDOW))
             yield whole[window], photograph[window]
@@ -121,8 +121,12 @@ def _photograph(name: str) -> np.ndarray:
         return np.asarray(image.convert("RGB").reduce(factor))
 
 
-def _condition_of(photograph: np.ndarray, condition: str) -> np.ndarray:
-    """The grey photograph, or its Canny edges as black lines on white, repeated to three channels."""
+def condition_of(photograph: np.ndarray, condition: str, sigma: float = 1.5) -> np.ndarray:
+    """The photograph in grey, or its edges (``edges``: Canny's, black lines on white): (H, W, 3), uint8, as it is.
+
+    Args:
+        sigma: of the Gaussian that smooths before edges are looked for, in pixels.
+    """
     import numpy as np
 
     # Rec. 601 luma in integers: the same bits everywhere, which floating point would not promise.
@@ -131,5 +135,5 @@ def _condition_of(photograph: np.ndarray, condition: str) -> np.ndarray:
     if condition == "edges":
         from skimage.feature import canny
 
-        grey = np.where(canny(grey / 255.0, sigma=1.5), 0, 255).astype(np.uint8)
+        grey = np.where(canny(grey / 255.0, sigma=sigma), 0, 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 SPLITS = ("train", "val", "test")
+ORIENTATION = 274
+"""The EXIF tag that says how a camera was held."""
 
 
 @dataclass(frozen=True)
@@ -120,28 +122,30 @@ def images_by_name(folder: Path) -> dict[str, Path]:
     return found
 
 
-def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """A and B of ``pair``, each (H, W, 3), uint8.
+def read_pair(pair: Pair, *, upright: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """A and B of ``pair``, each (H, W, 3), uint8; ``upright`` as in :func:`read_image`.
 
     Raises:
         DataError: a file that cannot be read, that is no 8-bit RGB or grey image, or two images that differ in size.
     """
     if pair.b is None:
-        both = read_image(pair.a)
+        both = read_image(pair.a, upright=upright)
         width = both.shape[1]
         if width % 2:
             raise DataError(f"{pair.a} is {width} pixels wide: a side-by-side pair has an even width")
         return both[:, : width // 2], both[:, width // 2 :]
-    a, b = read_image(pair.a), read_image(pair.b)
+    a, b = read_image(pair.a, upright=upright), read_image(pair.b, upright=upright)
     if a.shape != b.shape:
         sizes = " and ".join(f"{image.shape[1]}x{image.shape[0]}" for image in (a, b))
         raise DataError(f"{pair.a} and {pair.b} differ in size ({sizes}): the images of a pair are equally large")
     return a, b
 
 
-def read_image(path: Path) -> np.ndarray:
+def read_image(path: Path, *, upright: bool = False) -> np.ndarray:
     """An image as (H, W, 3), uint8. Grey is repeated to three channels; a palette is looked up.
 
+    Args:
+        upright: turn it as its EXIF orientation says; otherwise the pixels are as they are stored.
     Raises:
         DataError: it cannot be read, or is of another kind; names the file.
     """
@@ -159,11 +163,23 @@ def read_image(path: Path) -> np.ndarray:
                 raise DataError(f"{path} has transparency: flatten it onto a background first")
             if _bits(path, image) > 8:
                 raise DataError(f"{path} has more than 8 bits a channel, which would be cut off; convert it first")
-            return np.asarray(image.convert("RGB"))
+            pixels = np.asarray(image.convert("RGB"))
+            return _turned(pixels, image.getexif().get(ORIENTATION, 1)) if upright else pixels
     except DataError:
         raise
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path} cannot be read as an image: {error}") from None
+
+
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """``pixels`` as a photo of this EXIF orientation, 1 to 8, is looked at."""
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    # A bare image: of the file's own, Pillow would write back all of the EXIF data and fail where some are odd.
+    bare = Image.fromarray(pixels)
+    bare.getexif()[ORIENTATION] = orientation
+    return np.asarray(ImageOps.exif_transpose(bare))
 
 
 def _bits(path: Path, image: Image.Image) -> int:
