@@ -167,7 +167,7 @@ def read_image(path: Path, *, upright: bool = False) -> np.ndarray:
             return _turned(pixels, image.getexif().get(ORIENTATION, 1)) if upright else pixels
     except DataError:
         raise
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as error:
         raise DataError(f"{path} cannot be read as an image: {error}") from None
 
 
