@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from p2pbench.cli import app
@@ -62,6 +64,12 @@ def test_the_readmes_grid_and_network_work(tmp_path: Path, monkeypatch: pytest.M
     assert "mine:build, lambda_l1=100" in result.stdout
     arguments = ["describe", "--set", "generator.name=mine:build", "--set", "generator.ngf=8"]
     assert CliRunner().invoke(app, arguments).exit_code == 0
+    for folder, value in (("fake", 10), ("target", 30)):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (20, 20), (value,) * 3).save(tmp_path / folder / "a.png")
+    arguments = ["score", "--fake", "fake", "--target", "target", "--metrics", "mine:brightness", "--json"]
+    scores = json.loads(CliRunner().invoke(app, arguments).stdout)["scores"]
+    assert (scores["mine:brightness"]["value"], scores["mine:brightness"]["better"]) == (20.0, "lower")
 
 
 def test_ci_runs_the_readmes_test_command() -> None:
