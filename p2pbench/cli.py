@@ -438,20 +438,20 @@ def data_explore(
 ) -> None:
     """Look through a data set: its sizes, colours, labels, edges, and whether its test split drifts."""
     from p2pbench.curation.explore import explore, open_source
-    from p2pbench.curation.explore_page import about, check_writable, striking, to_json, write_exploration
+    from p2pbench.curation.explore_page import about, check_folder, striking, to_json, write_exploration
     from p2pbench.study.display import counted
 
     pairs = open_source(source)
-    check_writable(folder)
-    with counted(err, "exploring", "pairs") as progress:
+    check_folder(pairs, folder)
+    with counted(err, "exploring", "pairs read") as progress:
         exploration = explore(pairs, progress)
     files = write_exploration(exploration, folder)
     if as_json:
         print(json.dumps(to_json(exploration, files), indent=2, allow_nan=False))
         return
-    out.print(" ".join(about(exploration)) + "\n")
+    out.print(escape(" ".join(about(exploration))) + "\n")
     for sentence in striking(exploration):
-        out.print(f"- {sentence}")
+        out.print(escape(f"- {sentence}"))
     out.print(escape(f"\n{files[0]}"), soft_wrap=True)
     out.print(f"and {len(files) - 1} tables and figures beside it")
 

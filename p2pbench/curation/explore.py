@@ -33,7 +33,7 @@ Images = tuple[np.ndarray, np.ndarray]
 Key = tuple[str, str]
 """Split and name of a pair."""
 Progress = Callable[[int, int], None]
-"""Called with (pairs done, pairs in all) of a pass."""
+"""Called with (pairs read, pairs to read in all): those of the sample are read twice."""
 
 SIDES = ("A", "B")
 MEASURES = {
@@ -167,18 +167,22 @@ def explore(source: Source, progress: Progress | None = None) -> Exploration:
     Raises:
         DataError: an image cannot be read; names it.
     """
+    sample = keyed_sample(source.keys, SAMPLE)
+    n = len(source.keys)
+
+    def done(before: int, now: int) -> None:
+        if progress is not None:
+            progress(before + now, n + len(sample))
+
     totals = {side: _Totals(tuple(source.names)) for side in SIDES}
-    rows = _each(source, set(source.keys), partial(_measure, totals), progress)
+    rows = _each(source, set(source.keys), partial(_measure, totals), partial(done, 0))
     per_image = source.files()
     per_image = pd.concat([per_image, pd.DataFrame([row for pair in rows for row in pair])], axis=1)
     palettes = {side: find_palette(t.all_colours(), t.flat) for side, t in totals.items()}
-    sample = keyed_sample(source.keys, SAMPLE)
     places = {side: _Places(len(palette.colours)) for side, palette in palettes.items() if palette is not None}
-    found = _each(source, set(sample), partial(_look_closer, palettes, places), progress)
+    found = _each(source, set(sample), partial(_look_closer, palettes, places), partial(done, n))
     sides = {
-        side: _side(
-            totals[side], len(source.keys), per_image[per_image["side"] == side], palettes[side], places.get(side)
-        )
+        side: _side(totals[side], n, per_image[per_image["side"] == side], palettes[side], places.get(side))
         for side in SIDES
     }
     edges = _edge_table(sample, dict(found))
@@ -194,7 +198,7 @@ def keyed_sample(keys: list[Key], count: int) -> list[Key]:
     return sorted(keys, key=lot)[:count]
 
 
-def _each(source: Source, wanted: set[Key], work: Callable[[Key, Images], T], progress: Progress | None) -> list[T]:
+def _each(source: Source, wanted: set[Key], work: Callable[[Key, Images], T], done: Callable[[int], None]) -> list[T]:
     """``work`` on every wanted pair, in threads; its results in the order of the pairs."""
     results: list[T] = []
     with ThreadPoolExecutor() as pool:  # Pillow and scipy work outside the interpreter's lock
@@ -203,8 +207,7 @@ def _each(source: Source, wanted: set[Key], work: Callable[[Key, Images], T], pr
             while window := list(islice(stream, 256)):
                 for result in pool.map(lambda pair: work(pair[0], pair[1]()), window):
                     results.append(result)
-                    if progress is not None:
-                        progress(len(results), len(wanted))
+                    done(len(results))
     return results
 
 

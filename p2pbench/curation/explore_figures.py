@@ -124,8 +124,10 @@ def extremes(exploration: Exploration) -> list[tuple[Key, str]]:
     ]
 
 
-def draw_pairs(chosen: list[tuple[Key, str]], images: Mapping[Key, Images], columns: int) -> Figure:
+def draw_pairs(chosen: list[tuple[Key, str]], images: Mapping[Key, Images], columns: int) -> Figure | None:
     """A sheet of pairs, A beside B."""
+    if not chosen:
+        return None
     columns = min(columns, len(chosen))
     rows = -(-len(chosen) // columns)
     lines = 1 + max(caption.count("\n") for _, caption in chosen)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from p2pbench.curation.explore import MEASURES, PRESENT, SAMPLE, SIDES, Exploration, Labels
-from p2pbench.errors import StorageError
+from p2pbench.curation.explore import MEASURES, PRESENT, SAMPLE, SIDES, Exploration, Labels, Source
+from p2pbench.errors import ConfigError, StorageError
 from p2pbench.files import write_text
 
 COLOURFUL = (
@@ -26,8 +26,18 @@ COMMON = 0.03
 """Share of one colour from which photographs are said to have a fill or a background."""
 
 
-def check_writable(folder: Path) -> None:
-    """Raise :class:`StorageError` unless files can be written in ``folder``: asked before the work, not after it."""
+def check_folder(source: Source, folder: Path) -> None:
+    """Ask before the work, not after it, whether the results can go to ``folder``.
+
+    Raises:
+        ConfigError: images of the data set lie there: the figures would become pairs.
+        StorageError: nothing can be written there.
+    """
+    files = (file for pairs in (source.found or {}).values() for pair in pairs for file in pair.files)
+    if folder.resolve() in {parent.resolve() for parent in {file.parent for file in files}}:
+        raise ConfigError(
+            f"--out is {folder}, where images of {source.name} lie: figures would become pairs; name another"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -174,21 +184,20 @@ def striking(exploration: Exploration) -> list[str]:
 
 
 def _label_sentences(side: str, labels: Labels) -> list[str]:
-    sentences = []
     shares, n = labels.shares["all"], len(labels.palette.colours)
     rare = int((labels.present < 0.5).sum())
-    sentences.append(
-        f"Labels are uneven: the largest has {shares[0] / max(shares[-1], 1e-9):.0f} times the pixels of the smallest"
-        + (f", and {rare} of {n} are absent from more than half of the images." if rare else ".")
-    )
+    sentences = [
+        f"Labels of {side} are uneven: the largest has {shares[0] / max(shares[-1], 1e-9):.0f} times the pixels of the "
+        "smallest" + (f", and {rare} of {n} are absent from more than half of the images." if rare else ".")
+    ]
     if labels.noise >= 0.01:
         sentences.append(
-            f"{percent(labels.noise)} of {side}'s pixels are near none of its {n} colours: blends at the borders of labels, "
-            "as compression and resizing leave them. Take the nearest colour before counting labels."
+            f"{percent(labels.noise)} of {side}'s pixels are near none of its {n} colours: blends at the borders of "
+            "labels, as compression and resizing leave them. Take the nearest colour before counting labels."
         )
     gap = float(np.abs(labels.shares["train"] - labels.shares["test"]).sum() / 2)
     sentences.append(
-        f"Between training and test, {100 * gap:.1f} percentage points of {side}'s pixels change their label."
+        f"The shares of {side}'s labels differ by {100 * gap:.1f} percentage points in all between training and test."
     )
     return sentences
 
@@ -200,8 +209,8 @@ def _edge_sentences(edges: pd.DataFrame) -> list[str]:
     better = float((known["agreement"] > known["by_chance"]).mean())
     word = "closely" if better >= 0.95 else "loosely" if better >= 0.65 else "hardly"
     return [
-        f"A and B are {word} aligned: in {percent(better)} of pairs A's edges fit their own B better than another pair's "
-        f"(median agreement {known['agreement'].median():.2f} against {known['by_chance'].median():.2f})."
+        f"A and B are {word} aligned: in {percent(better)} of pairs A's edges fit their own B better than another "
+        f"pair's (median agreement {known['agreement'].median():.2f} against {known['by_chance'].median():.2f})."
     ]
 
 
@@ -240,8 +249,8 @@ def render(exploration: Exploration, figures: dict[str, Path]) -> str:
     return environment.get_template("explore.html").render(
         name=exploration.source.name,
         counts={split: len(names) for split, names in exploration.source.names.items()},
-        about=about(exploration),
-        striking=striking(exploration),
+        about=[_unbroken(sentence) for sentence in about(exploration)],
+        striking=[_unbroken(sentence) for sentence in striking(exploration)],
         palettes={
             side: palette_table(labels).to_dict("records")
             for side in SIDES
@@ -256,6 +265,10 @@ def render(exploration: Exploration, figures: dict[str, Path]) -> str:
         figures={name: _data_url(path) for name, path in figures.items()},
         percent=percent,
     )
+
+
+def _unbroken(sentence: str) -> str:
+    return sentence.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _measure_rows(exploration: Exploration) -> list[dict[str, Any]]:
