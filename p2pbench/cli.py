@@ -591,6 +591,32 @@ def data_prepare(
     out.print(escape(f"next: p2pbench train --set data.source={shlex.quote(place)}"), soft_wrap=True)
 
 
+@data_app.command("explore")
+def data_explore(
+    source: Annotated[str, typer.Argument(help="photos, a kept data set's name, or a folder of pairs.")],
+    folder: Annotated[Path, typer.Option("--out", help="Where the page, its tables and figures go.")],
+    as_json: Json = False,
+) -> None:
+    """Look through a data set: its sizes, colours, labels, edges, and whether its test split drifts."""
+    from p2pbench.curation.explore import explore, open_source
+    from p2pbench.curation.explore_page import about, check_folder, striking, to_json, write_exploration
+    from p2pbench.study.display import counted
+
+    pairs = open_source(source)
+    check_folder(pairs, folder)
+    with counted(err, "exploring", "pairs read") as progress:
+        exploration = explore(pairs, progress)
+    files = write_exploration(exploration, folder)
+    if as_json:
+        print(json.dumps(to_json(exploration, files), indent=2, allow_nan=False))
+        return
+    out.print(escape(" ".join(about(exploration))) + "\n")
+    for sentence in striking(exploration):
+        out.print(escape(f"- {sentence}"))
+    out.print(escape(f"\n{files[0]}"), soft_wrap=True)
+    out.print(f"and {len(files) - 1} tables and figures beside it")
+
+
 def main() -> None:
     """The console script ``p2pbench``."""
     app(prog_name="p2pbench")

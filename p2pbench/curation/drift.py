@@ -1,0 +1,76 @@
+"""Does the test split look like the training split? One measure at a time, with what chance alone would give."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+ALPHA = 0.05
+"""Chance that any row at all is called a drift where there is none."""
+MODERATE, LARGE = 0.2, 0.4
+"""Kolmogorov-Smirnov distances from which a drift is called moderate, and large: a convention of this report."""
+
+
+def drift_of(per_image: pd.DataFrame, measures: tuple[str, ...], edges: pd.DataFrame) -> pd.DataFrame:
+    """A row a side and measure, and one for edge agreement: the test split beside the training split.
+
+    Columns: side, measure, n_train, n_test, median_train, median_test; ``ks``, the largest gap between the two
+    cumulative distributions (0 the same, 1 apart); ``chance``, the gap that chance alone exceeds in any row of the
+    table with probability 0.05 (:func:`chance_gap`); ``shift``, the Wasserstein distance in standard deviations of the
+    training split, NaN where that is 0; ``drift``: ``none shown``, ``small``, ``moderate`` or ``large``.
+    """
+    sides = [(side, measure, per_image[per_image["side"] == side]) for side in ("A", "B") for measure in measures]
+    compared = [
+        (side, measure, _values(rows, "train", measure), _values(rows, "test", measure))
+        for side, measure, rows in [*sides, ("A and B", "agreement", edges)]
+    ]
+    usable = [row for row in compared if len(row[2]) and len(row[3])]
+    return pd.DataFrame([_row(*row, n_rows=len(usable)) for row in usable])
+
+
+def _values(rows: pd.DataFrame, split: str, measure: str) -> np.ndarray:
+    return rows.loc[rows["split"] == split, measure].dropna().to_numpy(dtype=float)
+
+
+def chance_gap(n: int, m: int, n_rows: int) -> float:
+    """The two-sample Kolmogorov-Smirnov distance that samples of ``n`` and ``m`` from one distribution exceed with
+    probability ``ALPHA / n_rows`` (Smirnov's limit; Bonferroni's share for each of ``n_rows`` rows). Above 1: never.
+    """
+    return math.sqrt(-math.log(ALPHA / n_rows / 2) / 2 * (n + m) / (n * m))
+
+
+def ks_distance(one: np.ndarray, other: np.ndarray) -> float:
+    """The largest gap between the cumulative distributions of two samples. SciPy's comes with a p-value that warns for
+    samples of one.
+    """
+    values = np.concatenate([one, other])
+    below = [np.searchsorted(np.sort(sample), values, side="right") / len(sample) for sample in (one, other)]
+    return float(np.abs(below[0] - below[1]).max())
+
+
+def _row(side: str, measure: str, train: np.ndarray, test: np.ndarray, *, n_rows: int) -> dict[str, object]:
+    from scipy import stats
+
+    ks = ks_distance(train, test)
+    spread = float(train.std())
+    chance = chance_gap(len(train), len(test), n_rows)
+    return {
+        "side": side,
+        "measure": measure,
+        "n_train": len(train),
+        "n_test": len(test),
+        "median_train": float(np.median(train)),
+        "median_test": float(np.median(test)),
+        "ks": ks,
+        "chance": chance,
+        "shift": float(stats.wasserstein_distance(train, test)) / spread if spread > 0 else math.nan,
+        "drift": _verdict(ks, chance),
+    }
+
+
+def _verdict(ks: float, chance: float) -> str:
+    if ks <= chance:
+        return "none shown"
+    return "large" if ks >= LARGE else "moderate" if ks >= MODERATE else "small"
