@@ -22,14 +22,15 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from p2pbench.config import DataConfig
 from p2pbench.curation import measures
 from p2pbench.curation.drift import drift_of
 from p2pbench.curation.palette import N_CELLS, Palette, count_colours, find_palette, flat_pixels
-from p2pbench.data import builtin
-from p2pbench.data.pairs import Pair, find_folder, find_pairs, read_pair
-from p2pbench.data.transforms import resize
+from p2pbench.data.dataset import DataSet, open_dataset
+from p2pbench.data.pairs import Pair
+from p2pbench.data.reading import Images, Reader, readers
+from p2pbench.data.resize import resize
 
-Images = tuple[np.ndarray, np.ndarray]
 Key = tuple[str, str]
 """Split and name of a pair."""
 Progress = Callable[[int, int], None]
@@ -56,26 +57,29 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Source:
-    """A paired data set to look through: the built-in ``photos``, or files."""
+    """A paired data set to look through."""
 
     name: str
-    names: Mapping[str, list[str]]
-    found: Mapping[str, list[Pair]] | None
+    dataset: DataSet
+
+    @property
+    def names(self) -> Mapping[str, list[str]]:
+        return self.dataset.names
+
+    @property
+    def found(self) -> Mapping[str, list[Pair]] | None:
+        """The files, or None for a built-in."""
+        return self.dataset.found
 
     @property
     def keys(self) -> list[Key]:
         return [(split, name) for split, names in self.names.items() for name in names]
 
-    def stream(self, split: str, wanted: Container[Key]) -> Iterator[tuple[Key, Callable[[], Images]]]:
+    def stream(self, split: str, wanted: Container[Key]) -> Iterator[tuple[Key, Reader]]:
         """The wanted pairs of ``split`` in order: each with a function that reads it."""
-        if self.found is None:
-            for name, images in zip(self.names[split], builtin.photos_pairs(split, "gray"), strict=True):
-                if (split, name) in wanted:
-                    yield (split, name), partial(_made, images)
-        else:
-            for pair in self.found[split]:
-                if (split, pair.name) in wanted:
-                    yield (split, pair.name), partial(read_pair, pair)
+        for name, reader in zip(self.names[split], readers(self.dataset, split), strict=True):
+            if (split, name) in wanted:
+                yield (split, name), reader
 
     def read(self, wanted: Container[Key]) -> dict[Key, Images]:
         """The wanted pairs; few, for they are all kept."""
@@ -97,20 +101,14 @@ class Source:
         return pd.DataFrame(rows)
 
 
-def _made(images: Images) -> Images:
-    return images
-
-
 def open_source(name: str) -> Source:
     """The pairs of a built-in, a kept data set or a folder; nothing is decoded.
 
     Raises:
         DataError: there is no such source, no pairs in it, or an image without its mate.
     """
-    if name == "photos":
-        return Source(name, builtin.photos_names(), None)
-    found = find_pairs(find_folder(name))
-    return Source(Path(name).resolve().name, {s: [pair.name for pair in pairs] for s, pairs in found.items()}, found)
+    dataset = open_dataset(DataConfig(source=name))
+    return Source(name if dataset.found is None else Path(name).resolve().name, dataset)
 
 
 @dataclass(frozen=True)
@@ -228,7 +226,7 @@ class _Totals:
         pixels = on_grid(image)
         channels = [np.bincount(pixels[..., channel].ravel(), minlength=256) for channel in range(3)]
         colours, flat = count_colours(pixels), count_colours(flat_pixels(pixels))
-        small = resize(image, measures.SIDE, "bilinear").astype(np.int64)
+        small = resize(image, (measures.SIDE, measures.SIDE), "bilinear").astype(np.int64)
         with self.lock:
             self.channels[split] += channels
             self.colours[split] += colours
@@ -296,7 +294,7 @@ def unblended(image: np.ndarray, side: int) -> np.ndarray:
 def edges_of(image: np.ndarray, palette: Palette | None) -> np.ndarray:
     """The edges of an image, (128, 128), bool: its steepest slopes, or the borders of its labels."""
     if palette is None:
-        return measures.edges(resize(image, measures.SIDE, "bilinear"))
+        return measures.edges(resize(image, (measures.SIDE, measures.SIDE), "bilinear"))
     return measures.borders(palette.labels(unblended(image, measures.SIDE)))
 
 

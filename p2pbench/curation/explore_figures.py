@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from p2pbench.curation import measures
 from p2pbench.curation.drift import LARGE, MODERATE
 from p2pbench.curation.explore import MEASURES, SIDES, Exploration, Images, Key, Labels, edges_of, keyed_sample
-from p2pbench.data.transforms import resize
+from p2pbench.data.resize import resize
 from p2pbench.files import atomic
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def draw_pairs(chosen: list[tuple[Key, str]], images: Mapping[Key, Images], colu
 
 def thumbnail(image: np.ndarray) -> np.ndarray:
     """The image in a square, as the networks see it."""
-    return resize(image, THUMBNAIL, "bilinear")
+    return resize(image, (THUMBNAIL, THUMBNAIL), "bilinear")
 
 
 def printable(text: str) -> str:

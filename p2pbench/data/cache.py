@@ -6,6 +6,7 @@ Keyed by the content of the data and by what was done to them, so a changed imag
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from p2pbench.data import builtin, drawn, pairs
 from p2pbench.data.dataset import DataSet
+from p2pbench.data.reading import Reader, readers
 from p2pbench.data.resize import resize
 from p2pbench.errors import StorageError
 from p2pbench.files import atomic
@@ -91,16 +92,11 @@ def _resized(dataset: DataSet, split: str, size: tuple[int, int]) -> Iterator[np
     """Each pair as (height, width, 6): condition, then target."""
     config = dataset.config
 
-    def join(pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        a, b = (resize(image, size, config.resize_filter) for image in pair)
+    def read(reader: Reader) -> np.ndarray:
+        a, b = (resize(image, size, config.resize_filter) for image in reader())
         return np.concatenate([a, b] if config.direction == "AtoB" else [b, a], axis=2)
 
-    if dataset.found is None:
-        asked = drawn.parse(config.source)
-        made = drawn.draw_pairs(asked, split) if asked else builtin.photos_pairs(split, config.condition)
-        yield from map(join, made)
-        return
+    pending = readers(dataset, split)
     with ThreadPoolExecutor() as pool:  # Pillow decodes and resizes outside the interpreter's lock
-        pending = dataset.found[split]
-        for start in range(0, len(pending), 256):
-            yield from pool.map(lambda pair: join(pairs.read_pair(pair)), pending[start : start + 256])
+        while window := list(itertools.islice(pending, 256)):
+            yield from pool.map(read, window)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -98,9 +97,3 @@ def draw(drawn: Drawn, split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
 
     labels, photograph = render(drawn.seed, _STREAMS[split] << 32 | index)
     return photograph, labels
-
-
-def draw_pairs(drawn: Drawn, split: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The pairs of ``split`` in the order of :func:`drawn_names`, as :func:`draw` gives them."""
-    for index in range(drawn.n_train if split == "train" else HELD_OUT):
-        yield draw(drawn, split, index)

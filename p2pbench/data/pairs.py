@@ -60,8 +60,8 @@ def find_folder(source: str) -> Path:
     if "/" not in source and kept.is_dir():
         return kept
     raise DataError(
-        f"data.source is {source!r}: neither a built-in (photos, drawn) nor a folder here, nor is it at {kept}; "
-        "name a folder of pairs with --set data.source=FOLDER, or see p2pbench data list for what can be fetched"
+        f"data source {source!r} is neither a built-in (photos, drawn) nor a folder here, nor is it at {kept}; name a "
+        "folder of pairs, or see p2pbench data list for what can be fetched"
     )
 
 
