@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image
+from scipy import stats
 
 from p2pbench.curation.alignment import align, edge_map, score_at
 from p2pbench.curation.fingerprint import Fingerprint
@@ -25,7 +26,7 @@ NO_FIT = 2.0
 """A fit no better than that of images of different pairs."""
 FAR = 3.0
 """Pixels by which A and B may lie apart; hand-drawn labels do."""
-MAX_SUSPECTS = 2000
+MAX_SUSPECTS = 1000
 """Pairs that are given a second look for the right mate; each is read twice more."""
 
 
@@ -54,20 +55,24 @@ def blank(prints: Sequence[Fingerprint]) -> Iterator[Problem]:
 def swapped(prints: Sequence[Fingerprint]) -> Iterator[Problem]:
     """Pairs whose A looks as the others' B and the reverse.
 
-    A statistic tells A from B if its difference keeps away from zero in all but a few pairs: its 5th percentile (of
-    magnitude) is at least a fifth of its median. For a statistic that says nothing that is less than a tenth.
+    A statistic tells A from B if its difference keeps away from zero in all but a few pairs: the 5th percentile of its
+    magnitude is at least a fifth of the median, where a statistic that says nothing has less than a tenth. In a small
+    set that happens by chance, so the signs must agree too (sign test, p < 0.05), or in five of six with a wide gap.
     """
     seen = [found for found in prints if not any(found.blank)]
     if len(seen) < FEW:
         return
     difference = np.stack([found.look[0] - found.look[1] for found in seen])  # (N, 4)
     size = np.abs(difference)
-    typical = np.median(size, axis=0)
-    telling = (np.percentile(size, 5, axis=0) >= 0.2 * typical) & (typical > 0)
-    direction = np.sign(np.median(difference, axis=0))
+    typical = np.maximum(np.median(size, axis=0), 1e-6)
+    ratio = np.percentile(size, 5, axis=0) / typical
+    opposite = np.minimum((difference > 0).sum(axis=0), (difference < 0).sum(axis=0))
+    agreed = 2 * stats.binom.cdf(opposite, len(seen), 0.5) < 0.05
+    telling = (ratio >= 0.2) & agreed | (ratio >= 0.5) & (6 * opposite <= len(seen))
     if not telling.any():
         return
-    agreement = np.clip(difference * direction / np.where(telling, typical, 1), -1, 1)[:, telling].mean(axis=1)
+    direction = np.sign(np.median(difference, axis=0))
+    agreement = np.clip(difference * direction / typical, -1, 1)[:, telling].mean(axis=1)
     for index in np.flatnonzero(agreement < -0.5):
         yield Problem("swapped", seen[index].file, "its A looks like the B of most pairs, and its B like their A")
 
@@ -84,10 +89,14 @@ def ill_fitting(prints: Sequence[Fingerprint]) -> Iterator[Problem]:
     fit = np.where(away <= 2, peaks, [found.unshifted_score for found in seen])
     if (away <= 2).mean() > 0.5 and np.hypot(dy, dx) > FAR:
         yield Problem("misaligned", ".", f"most pairs: {_apart(dy, dx)}")
-    yield from _unrelated(seen, fit)
+    unrelated = list(_unrelated(seen, fit))
+    yield from unrelated
     for index in np.flatnonzero((away > FAR) & (peaks >= SURE)):
         found = seen[index]
-        if found.shift.score >= 1.6 * score_at(*found.read(), dy, dx):
+        if found.split in {problem.file for problem in unrelated}:
+            continue  # a photograph's left half may well fit its right half somewhere
+        at_typical = score_at(*found.read(), dy, dx) if (dy, dx) != (0, 0) else found.unshifted_score
+        if found.shift.score >= 1.6 * at_typical:
             yield Problem("misaligned", found.file, _apart(found.shift.dy - dy, found.shift.dx - dx))
     yield from _mispaired(seen, fit)
 
