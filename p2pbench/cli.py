@@ -617,6 +617,46 @@ def data_explore(
     out.print(f"and {len(files) - 1} tables and figures beside it")
 
 
+@data_app.command("check")
+def data_check(
+    source: Annotated[str, typer.Argument(help="photos, a data set kept on this machine, or a folder of pairs.")],
+    as_json: Json = False,
+) -> None:
+    """Find what is wrong with a data set: broken files, missing mates, duplicates, leakage, shifted pairs."""
+    from p2pbench.curation.check import check
+    from p2pbench.study.display import counted
+
+    with counted(err, "checking", "pairs") as progress:
+        document = check(source, progress)
+    if as_json:
+        print(json.dumps(document, indent=2))
+    else:
+        _show_problems(document)
+    if document["errors"]:
+        raise typer.Exit(3)
+
+
+def _show_problems(document: dict[str, Any]) -> None:
+    from itertools import groupby
+
+    from p2pbench.curation.problems import KINDS
+
+    counts = ", ".join(f"{split} {n}" for split, n in document["splits"].items())
+    out.print(escape(f"{document['source']}: {counts or 'no'} pairs"), soft_wrap=True)
+    for name, found in groupby(document["problems"], key=lambda problem: problem["kind"]):
+        kind, problems = KINDS[name], list(found)
+        colour = "red" if kind.severity == "error" else "yellow"
+        out.print(f"\n[{colour}]{kind.severity}[/{colour}] [bold]{name}[/bold]: {len(problems)}, {kind.about}")
+        for problem in problems[:10]:
+            out.print(escape(f"  {problem['file']}  {problem['detail']}"), soft_wrap=True)
+        if len(problems) > 10:
+            out.print(f"  and {len(problems) - 10} more, all named with --json")
+        out.print(f"  -> {kind.remedy}", style="dim")
+    out.print(f"\n{document['errors']} errors, {document['warnings']} warnings")
+    if document["cached"]:
+        out.print("No file has changed since the last check: this is its answer, from the cache.", style="dim")
+
+
 def main() -> None:
     """The console script ``p2pbench``."""
     app(prog_name="p2pbench")

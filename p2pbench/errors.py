@@ -3,6 +3,7 @@
     P2PBenchError
     ├── ConfigError        2  a setting, grid, protocol or argument is wrong
     ├── DataError          3  images or pairs are missing, broken or do not fit
+    │   └── UnsupportedImage   a whole image that would have to be converted
     ├── WeightsError       3  a pretrained network or a run's weights cannot be used
     ├── TrainingError      4  training cannot go on (a loss that is not finite)
     ├── StorageError       3  a file cannot be written: a full disk, a read-only folder
@@ -32,6 +33,10 @@ class ConfigError(P2PBenchError):
 
 class DataError(P2PBenchError):
     exit_code = 3
+
+
+class UnsupportedImage(DataError):
+    """A whole image, of a kind that would have to be converted to be read."""
 
 
 class WeightsError(P2PBenchError):

@@ -201,10 +201,10 @@ def _make(job: Job, recipe: Recipe, folder: Path) -> str:
     if recipe.condition is None:
         halves = [
             _fit(half, recipe, label=recipe.labels == side)
-            for side, half in zip("ab", read_pair(job.pair, upright=True), strict=True)
+            for side, half in zip("ab", read_pair(job.pair), strict=True)
         ]
     else:
-        photo = _fit(read_image(job.pair.a, upright=True), recipe, label=False)
+        photo = _fit(read_image(job.pair.a), recipe, label=False)
         halves = [make_condition(photo, recipe.condition, recipe.parameters, f"{recipe.seed}:{job.pair.name}"), photo]
     files = _files(job, recipe)
     images = halves if len(files) == 2 else [np.concatenate(halves, axis=1)]

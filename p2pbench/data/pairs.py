@@ -17,9 +17,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from p2pbench.errors import DataError, StorageError
+from p2pbench.errors import DataError, StorageError, UnsupportedImage
 from p2pbench.files import sha256_of, write_json
 from p2pbench.home import home
 
@@ -45,6 +45,16 @@ class Pair:
     @property
     def files(self) -> tuple[Path, ...]:
         return (self.a,) if self.b is None else (self.a, self.b)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What keeps an image from being one of a pair, found without opening it."""
+
+    kind: Literal["missing-mate", "same-name", "dead-link"]
+    path: Path
+    message: str
+    """Names the image, what is wrong with it and the way out."""
 
 
 def find_folder(source: str) -> Path:
@@ -73,7 +83,11 @@ def find_pairs(root: Path) -> dict[str, list[Pair]]:
     Raises:
         DataError: no training pairs, nothing to test on, or an image without its mate (named).
     """
-    splits = {split: pairs for split in SPLITS if (pairs := _pairs_of(root, split))}
+    found, faults = survey(root)
+    if faults:
+        more = f" (and {len(faults) - 1} more such faults: p2pbench data check names all)" if len(faults) > 1 else ""
+        raise DataError(f"{faults[0].message}{more}")
+    splits = {split: pairs for split, pairs in found.items() if pairs}
     if "train" not in splits:
         raise DataError(
             f"{root}: no training pairs; expected side-by-side images ({', '.join(SUFFIXES)}) in {root / 'train'}, "
@@ -86,22 +100,28 @@ def find_pairs(root: Path) -> dict[str, list[Pair]]:
     return splits
 
 
-def _pairs_of(root: Path, split: str) -> list[Pair]:
-    for a, b in ((root / split / "A", root / split / "B"), (root / "A" / split, root / "B" / split)):
-        if a.is_dir() or b.is_dir():
-            return _mates(a, b)
-    return [Pair(name, path, None) for name, path in images_by_name(root / split).items()]
+def survey(root: Path) -> tuple[dict[str, list[Pair]], list[Fault]]:
+    """The pairs of every split that has a folder, perhaps none, and every image that belongs to no pair."""
+    splits: dict[str, list[Pair]] = {}
+    faults: list[Fault] = []
+    for split in SPLITS:
+        for a, b in ((root / split / "A", root / split / "B"), (root / "A" / split, root / "B" / split)):
+            if a.is_dir() or b.is_dir():
+                splits[split] = _mates(a, b, faults)
+                break
+        else:
+            if (root / split).is_dir():
+                splits[split] = [Pair(name, path, None) for name, path in _scan(root / split, faults).items()]
+    return splits, faults
 
 
-def _mates(a: Path, b: Path) -> list[Pair]:
-    left, right = (images_by_name(folder) for folder in (a, b))
-    lonely = sorted(left.keys() ^ right.keys())
-    if lonely:
-        name = lonely[0]
+def _mates(a: Path, b: Path, faults: list[Fault]) -> list[Pair]:
+    left, right = (_scan(folder, faults) for folder in (a, b))
+    for name in sorted(left.keys() ^ right.keys()):
         has, lacks = (left[name], b) if name in left else (right[name], a)
-        more = f" (and {len(lonely) - 1} more without a mate)" if len(lonely) > 1 else ""
-        raise DataError(f"{has} has no mate of the same name in {lacks}{more}; add the mate or remove the image")
-    return [Pair(name, left[name], right[name]) for name in sorted(left)]
+        message = f"{has} has no mate of the same name in {lacks}; add the mate or remove the image"
+        faults.append(Fault("missing-mate", has, message))
+    return [Pair(name, left[name], right[name]) for name in sorted(left.keys() & right.keys())]
 
 
 def images_by_name(folder: Path) -> dict[str, Path]:
@@ -110,44 +130,59 @@ def images_by_name(folder: Path) -> dict[str, Path]:
     Raises:
         DataError: two images of one name, or a link that leads nowhere.
     """
+    faults: list[Fault] = []
+    found = _scan(folder, faults)
+    if faults:
+        raise DataError(faults[0].message)
+    return found
+
+
+def _scan(folder: Path, faults: list[Fault]) -> dict[str, Path]:
+    """The images directly in ``folder`` by name; those that cannot be named or followed are added to ``faults``."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.suffix.lower() not in SUFFIXES or path.is_dir():
             continue
         if not path.is_file():
-            raise DataError(f"{path} cannot be read: a link that leads nowhere")
-        if path.stem in found:
-            raise DataError(f"{found[path.stem]} and {path.name} have the same name; rename or remove one of them")
-        found[path.stem] = path
+            faults.append(Fault("dead-link", path, f"{path} cannot be read: a link that leads nowhere"))
+        elif path.stem in found:
+            message = f"{found[path.stem]} and {path.name} have the same name; rename or remove one of them"
+            faults.append(Fault("same-name", path, message))
+        else:
+            found[path.stem] = path
     return found
 
 
-def read_pair(pair: Pair, *, upright: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """A and B of ``pair``, each (H, W, 3), uint8; ``upright`` as in :func:`read_image`.
+def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """A and B of ``pair``, each (H, W, 3), uint8.
 
     Raises:
         DataError: a file that cannot be read, that is no 8-bit RGB or grey image, or two images that differ in size.
     """
+    return as_pair(pair, [read_image(path) for path in pair.files])
+
+
+def as_pair(pair: Pair, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """A and B out of the decoded ``pair.files``. Raises :class:`DataError` where they do not fit together."""
     if pair.b is None:
-        both = read_image(pair.a, upright=upright)
+        (both,) = images
         width = both.shape[1]
         if width % 2:
             raise DataError(f"{pair.a} is {width} pixels wide: a side-by-side pair has an even width")
         return both[:, : width // 2], both[:, width // 2 :]
-    a, b = read_image(pair.a, upright=upright), read_image(pair.b, upright=upright)
+    a, b = images
     if a.shape != b.shape:
         sizes = " and ".join(f"{image.shape[1]}x{image.shape[0]}" for image in (a, b))
         raise DataError(f"{pair.a} and {pair.b} differ in size ({sizes}): the images of a pair are equally large")
     return a, b
 
 
-def read_image(path: Path, *, upright: bool = False) -> np.ndarray:
-    """An image as (H, W, 3), uint8. Grey is repeated to three channels; a palette is looked up.
+def read_image(path: Path) -> np.ndarray:
+    """An image as (H, W, 3), uint8. Grey is repeated to three channels; a palette is looked up; it is turned as
+    its EXIF orientation says.
 
-    Args:
-        upright: turn it as its EXIF orientation says; otherwise the pixels are as they are stored.
     Raises:
-        DataError: it cannot be read, or is of another kind; names the file.
+        UnsupportedImage: it is of another kind. DataError: it cannot be read. Both name the file.
     """
     import numpy as np
     from PIL import Image, UnidentifiedImageError
@@ -155,16 +190,17 @@ def read_image(path: Path, *, upright: bool = False) -> np.ndarray:
     try:
         with Image.open(path) as image:
             if image.mode not in ("RGB", "L", "P", "1"):
-                raise DataError(
+                raise UnsupportedImage(
                     f"{path} is an image of mode {image.mode}: only 8-bit RGB, grey and palette images are read; "
                     "convert it first, nothing is converted silently"
                 )
             if "transparency" in image.info:
-                raise DataError(f"{path} has transparency: flatten it onto a background first")
+                raise UnsupportedImage(f"{path} has transparency: flatten it onto a background first")
             if _bits(path, image) > 8:
-                raise DataError(f"{path} has more than 8 bits a channel, which would be cut off; convert it first")
-            pixels = np.asarray(image.convert("RGB"))
-            return _turned(pixels, image.getexif().get(ORIENTATION, 1)) if upright else pixels
+                raise UnsupportedImage(
+                    f"{path} has more than 8 bits a channel, which would be cut off; convert it first"
+                )
+            return _turned(np.asarray(image.convert("RGB")), image.getexif().get(ORIENTATION, 1))
     except DataError:
         raise
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as error:

@@ -172,7 +172,7 @@ def test_odd_exif_data_stand_in_no_photos_way(tmp_path: Path) -> None:
         b"\x01\x00\x00\x04\x00\x00\x00\x01"
     )  # tag, kind LONG, one value: now a RATIONAL, out of the file
     (tmp_path / "x.jpg").write_bytes(data[: width + 3] + b"\x05" + data[width + 4 :])
-    assert read_image(tmp_path / "x.jpg", upright=True).shape == (12, 8, 3)
+    assert read_image(tmp_path / "x.jpg").shape == (12, 8, 3)
 
 
 def test_sub_folders_are_searched_and_what_is_no_image_is_counted(tmp_path: Path) -> None:

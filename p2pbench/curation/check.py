@@ -1,0 +1,215 @@
+"""Check a data set before days of training: every file is decoded, every pair is compared with all the others.
+
+Nothing stops at the first problem. Of each pair a fingerprint is kept and no image, so that a set may be of any size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from p2pbench.curation import outliers
+from p2pbench.curation.duplicates import duplicates
+from p2pbench.curation.fingerprint import Fingerprint, Images, take
+from p2pbench.curation.problems import KINDS, Problem
+from p2pbench.data import builtin, pairs
+from p2pbench.errors import DataError, StorageError, UnsupportedImage
+from p2pbench.files import write_json
+from p2pbench.home import home
+
+VERSION = 1
+"""Counted up when a set may be judged otherwise than before, so that no old verdict is taken for a new one."""
+
+Progress = Callable[[int, int], None]
+"""Called with (pairs done, pairs in all)."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One pair, to be looked at."""
+
+    split: str
+    file: str
+    pair: pairs.Pair | None
+    """None in a built-in set, which has no files of pairs."""
+    read: Callable[[], Images]
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A data set, to be looked at."""
+
+    root: Path | None
+    splits: dict[str, int]
+    state: str
+    """A hash that changes when a file does."""
+    problems: list[Problem]
+    """Those that show without opening a file."""
+    items: Callable[[], list[_Item]]
+
+
+def check(source: str, progress: Progress | None = None) -> dict[str, Any]:
+    """Everything that is wrong with the data set ``source``: a built-in, one kept at home, or a folder.
+
+    Returns:
+        ``source``; ``folder`` (None for a built-in); ``splits``, the number of pairs in each; ``errors`` and
+        ``warnings``, their numbers; ``cached``, whether nothing has changed since an earlier check, which then answers;
+        and ``problems``, each with ``kind``, ``severity``, ``file`` (relative to the folder) and ``detail``.
+    Raises:
+        DataError: there is no such source.
+    """
+    subject = _photos() if source == "photos" else _folder(pairs.find_folder(source))
+    name = str(subject.root.resolve()) if subject.root else source
+    kept = home() / "checks" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
+    problems = _recall(kept, subject.state)
+    cached = problems is not None
+    if problems is None:
+        found = [*subject.problems, *_judge(subject, progress)]
+        found.sort(key=lambda problem: list(KINDS).index(problem.kind))
+        problems = [{**asdict(problem), "severity": problem.severity} for problem in found]
+        with suppress(StorageError):  # only a convenience: without it the set is looked at again
+            write_json(kept, {"state": subject.state, "digest": _digest(problems), "problems": problems})
+    n_errors = sum(problem["severity"] == "error" for problem in problems)
+    return {
+        "source": source,
+        "folder": str(subject.root) if subject.root else None,
+        "splits": subject.splits,
+        "errors": n_errors,
+        "warnings": len(problems) - n_errors,
+        "cached": cached,
+        "problems": problems,
+    }
+
+
+def _judge(subject: _Subject, progress: Progress | None) -> Iterator[Problem]:
+    prints: list[Fingerprint] = []
+    items = subject.items()
+    with ThreadPoolExecutor() as pool:  # Pillow, numpy and scipy work outside the interpreter's lock
+        for start in range(0, len(items), 64):
+            for found in pool.map(partial(_examine, subject.root), items[start : start + 64]):
+                if isinstance(found, Fingerprint):
+                    prints.append(found)
+                else:
+                    yield from found
+            if progress is not None:
+                progress(min(start + 64, len(items)), len(items))
+    for rule in (duplicates, outliers.unlike_most, outliers.blank, outliers.swapped, outliers.ill_fitting):
+        yield from rule(prints)
+
+
+def _examine(root: Path | None, item: _Item) -> Fingerprint | list[Problem]:
+    """The fingerprint of a pair, or what is wrong with its files."""
+    if item.pair is None or root is None:
+        return take(item.split, item.file, "RGB+RGB", item.read(), item.read, joined=False)
+    images, problems = [], []
+    for path in item.pair.files:
+        try:
+            images.append(pairs.read_image(path))
+        except DataError as error:
+            kind = "unsupported" if isinstance(error, UnsupportedImage) else "unreadable"
+            problems.append(_problem(kind, path, error, root))
+    if problems:
+        return problems
+    try:
+        pair = pairs.as_pair(item.pair, images)
+    except DataError as error:
+        return [_problem("odd-width" if item.pair.b is None else "size-mismatch", item.pair.a, error, root)]
+    return take(item.split, item.file, _modes(item.pair), pair, item.read, joined=item.pair.b is None)
+
+
+def _modes(pair: pairs.Pair) -> str:
+    modes = []
+    for path in pair.files:
+        with Image.open(path) as image:
+            modes.append(image.mode)
+    return "+".join(modes)
+
+
+def _problem(kind: str, path: Path, message: object, root: Path) -> Problem:
+    """A problem with the file at ``path``, all paths in it relative to ``root``."""
+    file = path.relative_to(root).as_posix()
+    detail = str(message).replace(str(path), file).replace(f"{root}{os.sep}", "")
+    return Problem(kind, file, detail.removeprefix(f"{file} "))
+
+
+# ---- what there is to look at
+
+
+def _photos() -> _Subject:
+    names = builtin.photos_names()
+
+    def items() -> list[_Item]:
+        return [
+            _Item(split, f"{split}/{name}", None, partial(_given, images))
+            for split in names
+            for name, images in zip(names[split], builtin.photos_pairs(split, "gray"), strict=True)
+        ]
+
+    splits = {split: len(members) for split, members in names.items()}
+    return _Subject(None, splits, f"{VERSION}:{builtin.photos_key('gray')}", [], items)
+
+
+def _given(images: Images) -> Images:
+    return images
+
+
+def _folder(root: Path) -> _Subject:
+    survey, faults = pairs.survey(root)
+    problems = _missing(root, survey)
+    problems += [_problem(fault.kind, fault.path, fault.message, root) for fault in faults]
+
+    def items() -> list[_Item]:
+        return [
+            _Item(split, pair.a.relative_to(root).as_posix(), pair, partial(pairs.read_pair, pair))
+            for split, members in survey.items()
+            for pair in members
+        ]
+
+    splits = {split: len(members) for split, members in survey.items()}
+    return _Subject(root, splits, _state(survey, problems), problems, items)
+
+
+def _missing(root: Path, survey: dict[str, list[pairs.Pair]]) -> list[Problem]:
+    """The splits that are not there, or are empty."""
+    problems = [Problem("empty-split", split, "holds no pair") for split, members in survey.items() if not members]
+    if "train" not in survey:
+        problems.append(Problem("no-train", "train", f"{root} has no folder train, nor A/train and B/train"))
+    if "test" not in survey and not survey.get("val"):  # a set without test is tested on val
+        problems.append(Problem("no-test", "test", f"{root} has no folder test, nor A/test and B/test"))
+    return problems
+
+
+def _state(survey: dict[str, list[pairs.Pair]], problems: Sequence[Problem]) -> str:
+    digest = hashlib.sha256(f"{VERSION}:{list(survey)}:{problems}".encode())
+    for path in (path for members in survey.values() for pair in members for path in pair.files):
+        stat = path.stat()
+        digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+    return digest.hexdigest()
+
+
+# ---- the verdict of an earlier check
+
+
+def _recall(kept: Path, state: str) -> list[dict[str, str]] | None:
+    """The problems found in a set of this state, unless there was no such check or what it left is damaged."""
+    try:
+        document = json.loads(kept.read_text(encoding="utf-8"))
+        if document["state"] == state and document["digest"] == _digest(document["problems"]):
+            return document["problems"]  # type: ignore[no-any-return]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass
+    return None
+
+
+def _digest(problems: list[dict[str, str]]) -> str:
+    return hashlib.sha256(json.dumps(problems).encode()).hexdigest()
