@@ -6,6 +6,7 @@ Made by :func:`p2pbench.settings.resolve`. Imports no torch: ``--help`` and ``--
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isfinite
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -40,6 +41,30 @@ PRESETS: dict[str, dict[str, str]] = {
 }
 
 
+def _ranges(value: object) -> tuple[tuple[float, float] | None, tuple[float, float] | None] | None:
+    """``[low, high]`` for both sides, or one for each."""
+    if value is None:
+        return None
+
+    def one(limits: object) -> tuple[float, float] | None:
+        if limits is None:
+            return None
+        numbers = isinstance(limits, list | tuple) and all(type(v) in (int, float) and isfinite(v) for v in limits)
+        if numbers and len(limits) == 2 and limits[0] < limits[1]:  # type: ignore[arg-type, index]
+            return float(limits[0]), float(limits[1])  # type: ignore[index]
+        raise ValueError(f"is {value!r}: give [low, high] with low < high, or [[low, high], [low, high]]")
+
+    if (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(v is None or isinstance(v, list | tuple) for v in value)
+    ):
+        found = one(value[0]), one(value[1])
+        return None if found == (None, None) else found
+    both = one(value)
+    return both, both
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -61,6 +86,7 @@ def _size(value: object) -> int | tuple[int, int]:
     return height if height == width else (height, width)
 
 
+Ranges = Annotated[tuple[tuple[float, float] | None, tuple[float, float] | None] | None, BeforeValidator(_ranges)]
 Size = Annotated[int | tuple[int, int], BeforeValidator(_size)]
 """The side of a square, or ``[height, width]``, in pixels."""
 Channels = Annotated[tuple[int, int], BeforeValidator(lambda value: _two(value, "[of the condition, of the target]"))]
@@ -97,7 +123,30 @@ class DataConfig(_Section):
     """``lab`` for colorization: the networks see the target's lightness L as condition and its a and b as target (CIE
     L*a*b*); the data's own condition is not used. Outputs get their L back and are scored as RGB."""
     channels: Channels = (3, 3)
-    """Channels of the condition and of the target as the networks see them. 1 is the image in grey (Rec. 601)."""
+    """Channels of the condition and of the target as the networks see them. Of RGB files 1 is the image in grey
+    (Rec. 601); arrays of other channels (TIFF, ``.npy``) are seen as they are."""
+    range: Ranges | None = None
+    """Which values of the files become black and white: ``[low, high]``, or one such for the condition and one for the
+    target, ``null`` where that side spans the whole range of its 8 or 16 bits. Values beyond are clipped."""
+    background: str | None = None
+    """What lies behind transparent pixels, a colour as CSS names it. Without it they are refused."""
+
+    @property
+    def stored(self) -> tuple[int, int]:
+        """Channels of condition and target as they are read and kept: for colorization both are RGB."""
+        return (3, 3) if self.colours == "lab" else self.channels
+
+    @field_validator("background")
+    @classmethod
+    def _colour(cls, value: str | None) -> str | None:
+        if value is not None:
+            from PIL import ImageColor
+
+            try:
+                ImageColor.getrgb(value)
+            except ValueError:
+                raise ValueError(f"is {value!r}: give a colour such as white, gray, or '#80c0ff'") from None
+        return value
 
     @property
     def load_shape(self) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""A trained generator as a function: uint8 conditions in, uint8 images out. Scoring, samples and benchmarks use it."""
+"""A trained generator as a function: integer conditions in, integer images out; for scoring, samples, benchmarks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import instance_norm
 
 from p2pbench.config import DataConfig
-from p2pbench.data.lab import lab_to_rgb, rgb_to_lab
-from p2pbench.data.transforms import grey, seen_condition, shown
+from p2pbench.data.transforms import seen_condition, shown
 
 
 class PerImageNorm(nn.Module):
@@ -85,12 +84,12 @@ def translate(
 
     Args:
         generator: maps (N, C, H, W) to (N, C', H, W), float in [-1, 1]; left as it is.
-        conditions: RGB, (N, H, W, 3), uint8.
+        conditions: (N, H, W, C), uint8 or uint16; RGB for colorization.
         data: what of them the generator sees, and how its output is shown (``data.colours``, ``data.channels``).
         mode: how norm and dropout behave, as ``scoring.inference``.
         keys: what distinguishes the images' noise; their positions unless given.
     Returns:
-        RGB, (N, H, W, 3), uint8.
+        (N, H, W, C'), of the same type; RGB for colorization.
     """
     device = next(generator.parameters()).device
     keys = range(len(conditions)) if keys is None else keys
@@ -103,27 +102,6 @@ def translate(
             translated = shown(network(seen_condition(images, data)), images, data)
             outputs.append(translated.permute(0, 2, 3, 1).cpu().numpy())
     return np.concatenate(outputs)
-
-
-def visible(conditions: np.ndarray, data: DataConfig) -> np.ndarray:
-    """RGB ``conditions``, (N, H, W, 3), uint8, as far as the generator sees them: in grey, say; of the same shape."""
-    if data.colours == "rgb":
-        return in_grey(conditions) if data.channels[0] == 1 else np.ascontiguousarray(conditions)
-    lab = rgb_to_lab(torch.from_numpy(np.array(conditions)).permute(0, 3, 1, 2))
-    lab[:, 1:] = 0
-    return lab_to_rgb(lab).permute(0, 2, 3, 1).contiguous().numpy()
-
-
-def targets_of(pairs: np.ndarray, data: DataConfig) -> np.ndarray:
-    """What outputs are compared with: the targets of ``pairs``, (N, H, W, 6), as RGB, uint8, or in grey."""
-    targets = np.ascontiguousarray(pairs[..., 3:])
-    return in_grey(targets) if data.channels[1] == 1 else targets
-
-
-def in_grey(images: np.ndarray) -> np.ndarray:
-    """Luma of RGB images (N, H, W, 3), uint8, in all three channels."""
-    luma = grey(torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)).byte()
-    return luma.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def noise(seed: int, key: int) -> torch.Generator:

@@ -28,7 +28,7 @@ from p2pbench.curation.drift import drift_of
 from p2pbench.curation.palette import N_CELLS, Palette, count_colours, find_palette, flat_pixels
 from p2pbench.data.dataset import DataSet, open_dataset
 from p2pbench.data.pairs import Pair
-from p2pbench.data.reading import Images, Reader, readers
+from p2pbench.data.reading import Images, Reader, views
 from p2pbench.data.resize import resize
 
 Key = tuple[str, str]
@@ -77,7 +77,7 @@ class Source:
 
     def stream(self, split: str, wanted: Container[Key]) -> Iterator[tuple[Key, Reader]]:
         """The wanted pairs of ``split`` in order: each with a function that reads it."""
-        for name, reader in zip(self.names[split], readers(self.dataset, split), strict=True):
+        for name, reader in zip(self.names[split], views(self.dataset, split), strict=True):
             if (split, name) in wanted:
                 yield (split, name), reader
 

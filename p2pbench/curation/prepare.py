@@ -23,7 +23,8 @@ from p2pbench.curation.conditions import make_condition
 from p2pbench.curation.recipe import Recipe
 from p2pbench.curation.splits import name_of, parse_shares, split_of
 from p2pbench.data.cache import Progress
-from p2pbench.data.pairs import SPLITS, SUFFIXES, Pair, read_image, read_pair
+from p2pbench.data.images import read_image
+from p2pbench.data.pairs import SPLITS, SUFFIXES, Pair, read_pair
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.files import atomic_folder, sha256_of, write_json
 from p2pbench.home import home

@@ -17,16 +17,17 @@ from filelock import FileLock
 from p2pbench.data.dataset import DataSet
 from p2pbench.data.reading import Reader, readers
 from p2pbench.data.resize import resize
-from p2pbench.errors import StorageError
+from p2pbench.errors import DataError, StorageError
 from p2pbench.files import atomic
 from p2pbench.home import home
 
 Progress = Callable[[int, int], None]
 """Called with (pairs done, pairs in all)."""
+DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
 
 
 def decoded(dataset: DataSet, split: str, progress: Progress | None = None) -> np.ndarray:
-    """The pairs of ``split``, (N, H, W, 6), uint8: the condition's three channels, then the target's.
+    """The pairs of ``split``, (N, H, W, C + C'), uint8 or uint16: the condition's channels, then the target's.
 
     They are as large as ``load_size`` for training with jitter, which crops at random, and as ``crop_size`` for
     everything else. The array is mapped from the cache; a first call decodes and writes it.
@@ -37,9 +38,10 @@ def decoded(dataset: DataSet, split: str, progress: Progress | None = None) -> n
     """
     config = dataset.config
     size = config.load_shape if split == "train" and config.jitter else config.crop_shape
-    recipe = f"2:{dataset.key}:{split}:{size}:{config.resize_filter}:{config.direction}"
+    how = (config.resize_filter, config.direction, config.stored, config.range, config.background)
+    recipe = f"3:{dataset.key}:{split}:{size}:{how}"
     path = home() / "decoded" / f"{hashlib.sha256(recipe.encode()).hexdigest()[:24]}.npy"
-    shape = (len(dataset.names[split]), *size, 6)
+    shape = (len(dataset.names[split]), *size, sum(config.stored))
     array = _load(path, shape)
     if array is not None:
         return array
@@ -66,7 +68,7 @@ def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
         array: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None  # absent or damaged: made again
-    return array if array.shape == shape and array.dtype == np.uint8 else None
+    return array if array.shape == shape and array.dtype in DTYPES else None
 
 
 def _build(
@@ -81,19 +83,30 @@ def _build(
         left_behind.unlink(missing_ok=True)  # by a process that was killed; this one holds the lock
     with atomic(path) as part, part.open("wb") as stream:
         # Written, not mapped: a full disk is an error here, where a mapped write would kill the process.
-        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
         for done, pair in enumerate(_resized(dataset, split, size), start=1):
+            if done == 1:
+                dtype = pair.dtype
+                header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(stream, header)
+            if pair.dtype != dtype:
+                bits = [8 * kind.itemsize for kind in (pair.dtype, dtype)]
+                raise DataError(
+                    f"{dataset.names[split][done - 1]!r} has {bits[0]} bits a channel, those before it {bits[1]}: "
+                    "nothing is converted silently; convert one kind, or give data.range"
+                )
             stream.write(pair.tobytes())
             if progress is not None:
                 progress(done, shape[0])
 
 
 def _resized(dataset: DataSet, split: str, size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Each pair as (height, width, 6): condition, then target."""
+    """Each pair as (height, width, C + C'): condition, then target."""
     config = dataset.config
 
     def read(reader: Reader) -> np.ndarray:
         a, b = (resize(image, size, config.resize_filter) for image in reader())
+        if a.dtype != b.dtype:  # 8 bits beside 16: 255 becomes 65535
+            a, b = (image if image.dtype == np.uint16 else image.astype(np.uint16) * 257 for image in (a, b))
         return np.concatenate([a, b] if config.direction == "AtoB" else [b, a], axis=2)
 
     pending = readers(dataset, split)

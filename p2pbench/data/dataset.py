@@ -29,11 +29,6 @@ def open_dataset(config: DataConfig) -> DataSet:
     Raises:
         DataError: there is no such source, no pairs in it, or an image without its mate.
     """
-    if config.colours == "rgb" and not {1, 3} >= set(config.channels):
-        raise ConfigError(
-            f"data.channels is {list(config.channels)}: images are seen as 3 channels (RGB) or as 1 (grey); "
-            "use 1 or 3 for each"
-        )
     if config.source == "photos":
         return DataSet(config, builtin.photos_key(config.condition), builtin.photos_names(), None)
     if asked := drawn.parse(config.source):

@@ -13,8 +13,8 @@ WHITE_X, WHITE_Z = 0.95047, 1.08883
 
 
 def rgb_to_lab(images: Tensor) -> Tensor:
-    """sRGB (N, 3, H, W), uint8, to L*a*b*, float32: L 0..100, a and b about -108..98."""
-    coded = images.float() / 255
+    """sRGB (N, 3, H, W), float in [0, 1], to L*a*b*: L 0..100, a and b about -108..98."""
+    coded = images.float()
     linear = torch.where(coded > 0.04045, ((coded + 0.055) / 1.055) ** 2.4, coded / 12.92)
     red, green, blue = linear.unbind(1)
     x = _root((0.412453 * red + 0.357580 * green + 0.180423 * blue) / WHITE_X)
@@ -24,7 +24,7 @@ def rgb_to_lab(images: Tensor) -> Tensor:
 
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
-    """L*a*b*, (N, 3, H, W), float, to sRGB, uint8; colours that sRGB does not have are clipped."""
+    """L*a*b*, (N, 3, H, W), float, to sRGB in [0, 1]; colours that sRGB does not have are clipped."""
     lightness, a, b = lab.float().unbind(1)
     y = (lightness + 16) / 116
     x, z = _power(y + a / 500) * WHITE_X, _power(y - b / 200) * WHITE_Z
@@ -34,7 +34,7 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     blue = 0.05564664 * x - 0.20404134 * y + 1.05731107 * z
     linear = torch.stack([red, green, blue], dim=1)
     coded = torch.where(linear > 0.0031308, 1.055 * linear.clamp_min(0) ** (1 / 2.4) - 0.055, 12.92 * linear)
-    return (coded * 255).round_().clamp_(0, 255).byte()
+    return coded.clamp(0, 1)
 
 
 def _root(t: Tensor) -> Tensor:

@@ -19,18 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from p2pbench.errors import DataError, StorageError, UnsupportedImage
+from p2pbench.errors import DataError, StorageError
 from p2pbench.files import sha256_of, write_json
 from p2pbench.home import home
 
 if TYPE_CHECKING:
     import numpy as np
-    from PIL import Image
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+    from p2pbench.data.images import Wanted
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp")
 SPLITS = ("train", "val", "test")
-ORIENTATION = 274
-"""The EXIF tag that says how a camera was held."""
 
 
 @dataclass(frozen=True)
@@ -154,12 +153,33 @@ def _scan(folder: Path, faults: list[Fault]) -> dict[str, Path]:
 
 
 def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """A and B of ``pair``, each (H, W, 3), uint8.
+    """A and B of ``pair``, 8-bit images as RGB: each (H, W, 3), uint8.
 
     Raises:
-        DataError: a file that cannot be read, that is no 8-bit RGB or grey image, or two images that differ in size.
+        DataError: a file that cannot be read, or is of another kind; or two images that differ in size.
     """
+    from p2pbench.data.images import read_image
+
     return as_pair(pair, [read_image(path) for path in pair.files])
+
+
+def look_at_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """A and B of ``pair`` as pictures for people, as :func:`p2pbench.data.images.look` makes them of any image."""
+    from p2pbench.data.images import look
+
+    return as_pair(pair, [look(path) for path in pair.files])
+
+
+def read_wanted(pair: Pair, wanted: tuple[Wanted, Wanted]) -> tuple[np.ndarray, np.ndarray]:
+    """A and B of ``pair``, each (H, W, channels), uint8 or uint16, as ``wanted`` of A and of B.
+
+    Raises:
+        DataError: as :func:`read_pair`; or a file that needs another setting, which is named.
+    """
+    from p2pbench.data.images import as_wanted, read_array
+
+    a, b = as_pair(pair, [read_array(path, wanted[0].background) for path in pair.files])
+    return as_wanted(a, wanted[0], pair.files[0]), as_wanted(b, wanted[1], pair.files[-1])
 
 
 def as_pair(pair: Pair, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -171,62 +191,10 @@ def as_pair(pair: Pair, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.nd
             raise DataError(f"{pair.a} is {width} pixels wide: a side-by-side pair has an even width")
         return both[:, : width // 2], both[:, width // 2 :]
     a, b = images
-    if a.shape != b.shape:
+    if a.shape[:2] != b.shape[:2]:
         sizes = " and ".join(f"{image.shape[1]}x{image.shape[0]}" for image in (a, b))
         raise DataError(f"{pair.a} and {pair.b} differ in size ({sizes}): the images of a pair are equally large")
     return a, b
-
-
-def read_image(path: Path) -> np.ndarray:
-    """An image as (H, W, 3), uint8. Grey is repeated to three channels; a palette is looked up; it is turned as
-    its EXIF orientation says.
-
-    Raises:
-        UnsupportedImage: it is of another kind. DataError: it cannot be read. Both name the file.
-    """
-    import numpy as np
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("RGB", "L", "P", "1"):
-                raise UnsupportedImage(
-                    f"{path} is an image of mode {image.mode}: only 8-bit RGB, grey and palette images are read; "
-                    "convert it first, nothing is converted silently"
-                )
-            if "transparency" in image.info:
-                raise UnsupportedImage(f"{path} has transparency: flatten it onto a background first")
-            if _bits(path, image) > 8:
-                raise UnsupportedImage(
-                    f"{path} has more than 8 bits a channel, which would be cut off; convert it first"
-                )
-            return _turned(np.asarray(image.convert("RGB")), image.getexif().get(ORIENTATION, 1))
-    except DataError:
-        raise
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be read as an image: {error}") from None
-
-
-def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """``pixels`` as a photo of this EXIF orientation, 1 to 8, is looked at."""
-    import numpy as np
-    from PIL import Image, ImageOps
-
-    # A bare image: of the file's own, Pillow would write back all of the EXIF data and fail where some are odd.
-    bare = Image.fromarray(pixels)
-    bare.getexif()[ORIENTATION] = orientation
-    return np.asarray(ImageOps.exif_transpose(bare))
-
-
-def _bits(path: Path, image: Image.Image) -> int:
-    """Bits a channel of the file, which Pillow cuts to 8 for colour without a word."""
-    if image.format == "PNG":
-        with path.open("rb") as stream:
-            return stream.read(25)[24]  # signature, length, IHDR, width, height, bit depth
-    if image.format == "TIFF":
-        bits = image.getexif().get(258, 8)  # BitsPerSample
-        return max(bits) if isinstance(bits, tuple) else int(bits)
-    return 8
 
 
 def content_key(splits: Mapping[str, Sequence[Pair]]) -> str:

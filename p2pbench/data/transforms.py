@@ -1,7 +1,7 @@
-"""Between 8-bit images and what networks see, in both directions. No other module converts images.
+"""Between integers and what networks see, in both directions. No other module converts images for networks.
 
-Data are kept as RGB, uint8. What of them the networks see is decided by ``data.colours`` and ``data.channels``, and
-made on the device, batch by batch.
+Data are kept as uint8 or uint16, the channels of the condition before those of the target. They are scaled, and turned
+to L*a*b* for colorization, on the device, batch by batch.
 """
 
 from __future__ import annotations
@@ -15,60 +15,69 @@ from p2pbench.data.lab import lab_to_rgb, rgb_to_lab
 
 AB_RANGE = 110.0
 """What a and b are divided by: sRGB reaches -108 to 98."""
+MOST = {torch.uint8: 255.0, torch.uint16: 65535.0}
+"""The whitest value of each integer type."""
 
 
 def to_network(images: Tensor) -> Tensor:
-    """uint8 0..255 to float32 in [-1, 1], any shape."""
-    return images.float().mul_(1 / 127.5).sub_(1.0)
+    """uint8 or uint16 to float32 in [-1, 1], any shape: 0 becomes -1, the most 1."""
+    return images.float().mul_(2 / MOST[images.dtype]).sub_(1.0)
 
 
-def to_uint8(images: Tensor) -> Tensor:
-    """Float in [-1, 1] to uint8 0..255, rounded to the nearest, any shape; values outside are clipped."""
-    return images.float().add(1.0).mul_(127.5).round_().clamp_(0, 255).byte()
+def to_integers(images: Tensor, dtype: torch.dtype = torch.uint8) -> Tensor:
+    """Float in [-1, 1] to uint8 or uint16, rounded to the nearest, any shape; values outside are clipped."""
+    most = MOST[dtype]
+    return images.float().add(1.0).mul_(most / 2).round_().clamp_(0, most).to(dtype)
 
 
 def conditions_of(pairs: np.ndarray, data: DataConfig) -> np.ndarray:
-    """The RGB images, (N, H, W, 3), uint8, that conditions are made of: for colorization the targets themselves."""
-    return pairs[..., 3:] if data.colours == "lab" else pairs[..., :3]
+    """What conditions are made of: the channels of A, or for colorization the targets; (N, H, W, C), as stored."""
+    first = data.stored[0]
+    return pairs[..., first:] if data.colours == "lab" else pairs[..., :first]
+
+
+def targets_of(pairs: np.ndarray, data: DataConfig) -> np.ndarray:
+    """What outputs are compared with: the channels of the target, (N, H, W, C'), as stored."""
+    return np.ascontiguousarray(pairs[..., data.stored[0] :])
 
 
 def seen(pairs: Tensor, data: DataConfig) -> tuple[Tensor, Tensor]:
-    """What the networks see of pairs (N, 6, H, W), uint8: condition and target, float32 in [-1, 1]."""
-    condition, target = pairs[:, :3], pairs[:, 3:]
+    """What the networks see of pairs (N, C + C', H, W), uint8 or uint16: condition and target, float32 in [-1, 1]."""
+    first = data.stored[0]
     if data.colours == "lab":
-        lab = rgb_to_lab(target)
+        lab = rgb_to_lab(pairs[:, first:] / MOST[pairs.dtype])
         return _lightness(lab), lab[:, 1:] / AB_RANGE
-    return _channels(condition, data.channels[0]), _channels(target, data.channels[1])
+    return to_network(pairs[:, :first]), to_network(pairs[:, first:])
 
 
 def seen_condition(images: Tensor, data: DataConfig) -> Tensor:
-    """What the generator sees of RGB images (N, 3, H, W), uint8: (N, C, H, W), float32 in [-1, 1]."""
+    """What the generator sees of images (N, C, H, W) as :func:`conditions_of` gives them: float32 in [-1, 1]."""
     if data.colours == "lab":
-        return _lightness(rgb_to_lab(images))
-    return _channels(images, data.channels[0])
+        return _lightness(rgb_to_lab(images / MOST[images.dtype]))
+    return to_network(images)
 
 
 def shown(outputs: Tensor, conditions: Tensor, data: DataConfig) -> Tensor:
-    """A generator's ``outputs`` (N, C', H, W), float, as RGB (N, 3, H, W), uint8.
+    """A generator's ``outputs`` (N, C', H, W), float, as integers of the type of ``conditions``.
 
-    For colorization ``conditions``, RGB images (N, 3, H, W), uint8, give them their lightness. One channel is repeated.
+    For colorization ``conditions``, RGB images (N, 3, H, W), give them their lightness, and they come out as RGB.
     """
     if data.colours == "lab":
-        lightness = rgb_to_lab(conditions)[:, :1]
-        return lab_to_rgb(torch.cat([lightness, outputs.float() * AB_RANGE], dim=1))
-    return to_uint8(outputs).expand(-1, 3, -1, -1)
+        lightness = rgb_to_lab(conditions / MOST[conditions.dtype])[:, :1]
+        outputs = 2 * lab_to_rgb(torch.cat([lightness, outputs.float() * AB_RANGE], dim=1)) - 1
+    return to_integers(outputs, conditions.dtype)
 
 
-def _channels(images: Tensor, count: int) -> Tensor:
-    return to_network(images) if count == 3 else to_network(grey(images))
+def visible(conditions: np.ndarray, data: DataConfig) -> np.ndarray:
+    """``conditions``, (N, H, W, C), as far as the generator sees them: of colour images in L*a*b*, L alone, as RGB."""
+    if data.colours == "rgb":
+        return np.ascontiguousarray(conditions)
+    images = torch.from_numpy(np.array(conditions)).permute(0, 3, 1, 2)
+    lab = rgb_to_lab(images / MOST[images.dtype])
+    lab[:, 1:] = 0
+    return to_integers(2 * lab_to_rgb(lab) - 1, images.dtype).permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def _lightness(lab: Tensor) -> Tensor:
     """L of 0..100 in [-1, 1]."""
     return lab[:, :1] / 50 - 1
-
-
-def grey(images: Tensor) -> Tensor:
-    """Luma of RGB images (N, 3, H, W), uint8, as Rec. 601 has it: (N, 1, H, W), float32 0..255, whole numbers."""
-    red, green, blue = images.float().unbind(1)
-    return (0.299 * red + 0.587 * green + 0.114 * blue).round_().unsqueeze(1)

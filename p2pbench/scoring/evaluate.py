@@ -66,7 +66,7 @@ def evaluate(
     """Score ``fakes`` against ``targets``.
 
     Args:
-        fakes, targets: (N, H, W, 3), uint8, N >= 1, in the same order.
+        fakes, targets: (N, H, W, C), uint8, N >= 1, in the same order; most scores want C = 3.
         names: of the N images.
         metrics: keys of ``METRICS``, or ``module:function``.
         weights_dir, fetch: where pretrained networks are looked for first, and whether they may be fetched.
@@ -80,8 +80,12 @@ def evaluate(
     common = dict(settings or {})
     bench = _Bench(fakes, targets, weights_dir, fetch, device, redraw)
     of_sets = [name for name in metrics if not is_reference(name) and not METRICS[name].per_image]
+    if fakes.shape[3] != 3:
+        reason = f"is a score of RGB images; these have {fakes.shape[3]} channels"
+        scores = {name: Score(name, len(fakes), settings=common, reason=reason) for name in of_sets}
+        of_sets = []
     for name in metrics:
-        if name in of_sets:
+        if name in of_sets or name in scores:
             continue
         try:
             per_image[name], how, about = bench.measure(name)
@@ -123,6 +127,8 @@ class _Bench:
         metric = METRICS[name]
         if (side := min(self.fakes.shape[1:3])) < metric.least_side:
             raise _NotMeasured(f"needs images of {metric.least_side} pixels a side or more; these have {side}")
+        if self.fakes.shape[3] != 3 and not metric.any_channels:
+            raise _NotMeasured(f"is a score of RGB images; these have {self.fakes.shape[3]} channels")
         if metric.net is not None:
             values, settings = self._lpips(metric.net)
         elif name.startswith("hist-"):

@@ -18,6 +18,8 @@ class Metric:
     """Whether it judges one pair at a time (then it has an interval over images) or the whole set."""
     least_side: int = 1
     """The smallest image it takes, in pixels: its window, or what its network pools down to nothing below."""
+    any_channels: bool = False
+    """Whether it takes images of other than three channels."""
 
     @property
     def heading(self) -> str:
@@ -29,9 +31,9 @@ ARROWS = {"lower": "↓", "higher": "↑", "closer to 1": "→1"}
 
 
 METRICS: dict[str, Metric] = {
-    "l1": Metric("L1", "fraction of full range", "lower"),
-    "psnr": Metric("PSNR", "dB", "higher"),
-    "ssim": Metric("SSIM", "", "higher", least_side=11),
+    "l1": Metric("L1", "fraction of full range", "lower", any_channels=True),
+    "psnr": Metric("PSNR", "dB", "higher", any_channels=True),
+    "ssim": Metric("SSIM", "", "higher", least_side=11, any_channels=True),
     "lpips": Metric("LPIPS (alex)", "", "lower", net="alex", least_side=31),
     "lpips-squeeze": Metric("LPIPS (squeeze)", "", "lower", net="squeeze", least_side=17),
     "lpips-vgg": Metric("LPIPS (vgg)", "", "lower", net="vgg", least_side=16),
@@ -39,7 +41,7 @@ METRICS: dict[str, Metric] = {
     "hist-l": Metric("L overlap", "share", "higher"),
     "hist-a": Metric("a overlap", "share", "higher"),
     "hist-b": Metric("b overlap", "share", "higher"),
-    "diversity": Metric("diversity", "fraction of full range", "higher"),
+    "diversity": Metric("diversity", "fraction of full range", "higher", any_channels=True),
     "fid": Metric("FID", "", "lower", net="inception", per_image=False),
     "kid": Metric("KID", "", "lower", net="inception", per_image=False),
 }

@@ -18,7 +18,8 @@ from p2pbench.bench.machine import describe_machine, versions
 from p2pbench.config import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, open_dataset
-from p2pbench.data.transforms import conditions_of
+from p2pbench.data.images import as_rgb8, as_scored
+from p2pbench.data.transforms import conditions_of, targets_of, visible
 from p2pbench.errors import ConfigError, WeightsError
 from p2pbench.files import sha256_of, write_json, write_text
 from p2pbench.identity import run_id
@@ -31,7 +32,7 @@ from p2pbench.study.store import RunFolder
 from p2pbench.training.checkpoint import save_generator
 from p2pbench.training.engine import Engine, prepare
 from p2pbench.training.loop import Reporter, train
-from p2pbench.translation import targets_of, translate, visible
+from p2pbench.translation import translate
 
 log = logging.getLogger(__name__)
 
@@ -121,12 +122,12 @@ def _train(
     def sample(epochs: int, generator: nn.Module) -> None:
         outputs = translate(generator, given, config.data, seed=config.training.seed)
         columns = [visible(given, config.data), outputs, targets_of(shown, config.data)]
-        write_sheet(run.samples / f"epoch-{epochs:04d}.png", columns)
+        write_sheet(run.samples / f"epoch-{epochs:04d}.png", [as_rgb8(column) for column in columns])
         if epochs == 0:
             untrained = conditions_of(test[chosen], config.data)
             outputs = translate(generator, untrained, config.data, seed=config.training.seed, keys=chosen)
             for position, output in zip(chosen, outputs, strict=True):
-                save_png(run.sample_file("untrained", position), output)
+                save_png(run.sample_file("untrained", position), as_rgb8(output))
 
     watcher.stage("train")
     log.info("training %s on %s, %d threads, %s", identity, engine.device, engine.threads, config.training.precision)
@@ -167,12 +168,12 @@ def _score(
     )
     for name, images in pictures:
         for position, image in zip(chosen, images, strict=True):
-            save_png(run.sample_file(name, position), image)
+            save_png(run.sample_file(name, position), as_rgb8(image))
     log.info("scoring: %s", ", ".join(wanted))
     record_scores(
         run,
         evaluate(
-            outputs, targets, dataset.names["test"], wanted,
+            as_scored(outputs), as_scored(targets), dataset.names["test"], wanted,
             weights_dir=weights_dir, fetch=fetch, device=str(engine.device),
             settings=inference_settings(config), redraw=redrawing(generator, conditions, config),
         ),
@@ -184,10 +185,11 @@ def redrawing(generator: nn.Module, conditions: np.ndarray, config: RunConfig) -
     n = len(conditions)
 
     def redraw(k: int) -> np.ndarray:
-        return translate(
+        outputs = translate(
             generator, conditions, config.data,
             seed=config.training.seed, mode=config.scoring.inference, keys=range((k + 1) * n, (k + 2) * n),
         )  # fmt: skip
+        return as_scored(outputs)
 
     return redraw
 

@@ -29,7 +29,8 @@ from p2pbench.curation.splits import split_of
 from p2pbench.data.builtin import condition_of
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
-from p2pbench.data.pairs import ORIENTATION, SPLITS, find_pairs, read_image, read_pair
+from p2pbench.data.images import ORIENTATION, read_image
+from p2pbench.data.pairs import SPLITS, find_pairs, read_pair
 from p2pbench.errors import DataError
 from p2pbench.settings import Layer, resolve
 

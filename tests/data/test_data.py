@@ -22,8 +22,9 @@ from p2pbench.data import builtin, pairs
 from p2pbench.data.batches import Batches, crop, plan_epoch
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset, steps_per_epoch
+from p2pbench.data.images import read_image
 from p2pbench.data.resize import resize
-from p2pbench.data.transforms import to_network, to_uint8
+from p2pbench.data.transforms import to_integers, to_network
 from p2pbench.errors import ConfigError, DataError, StorageError
 from p2pbench.home import home
 from p2pbench.settings import Layer, resolve
@@ -184,13 +185,13 @@ def test_sixteen_bits_of_colour_are_not_cut_to_eight(tmp_path: Path) -> None:
     )
     (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
     with pytest.raises(DataError, match=r"x\.png has more than 8 bits"):
-        pairs.read_image(tmp_path / "x.png")
+        read_image(tmp_path / "x.png")
 
 
 def test_transparency_of_any_kind_is_refused(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "x.png", transparency=(0, 0, 0))
     with pytest.raises(DataError, match="transparency"):
-        pairs.read_image(tmp_path / "x.png")
+        read_image(tmp_path / "x.png")
 
 
 def test_images_of_one_name_and_dead_links_are_named(pairs_folder: Path) -> None:
@@ -210,7 +211,7 @@ def test_a_truncated_image_is_named_wherever_it_is_cut(cut: float, tmp_path_fact
     content = path.read_bytes()
     path.write_bytes(content[: int(cut * len(content))])
     with pytest.raises(DataError, match=r"x\.png cannot be read"):
-        pairs.read_image(path)
+        read_image(path)
 
 
 # ---- decode once
@@ -260,12 +261,12 @@ def test_uint8_survives_the_network_range(image: np.ndarray) -> None:
     assert network.dtype == torch.float32
     assert float(network.min()) >= -1.0
     assert float(network.max()) <= 1.0
-    assert torch.equal(to_uint8(network), tensor)
+    assert torch.equal(to_integers(network), tensor)
 
 
 def test_the_ends_of_the_range() -> None:
     assert to_network(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1.0, 1.0]
-    assert to_uint8(torch.tensor([-9.0, -1.0, 0.0, 1.0, 9.0])).tolist() == [0, 0, 128, 255, 255]
+    assert to_integers(torch.tensor([-9.0, -1.0, 0.0, 1.0, 9.0])).tolist() == [0, 0, 128, 255, 255]
 
 
 def test_resizing_is_pillows() -> None:
@@ -322,7 +323,7 @@ def test_batches_go_through_each_epoch_in_its_order(tiny: Tiny) -> None:
     for step in (0, 1, 2, 3, 1):  # also back again: a step's batch depends on its number alone
         condition, target = batches[step]
         assert condition.shape == target.shape == (2, 3, 16, 16)
-        seen = to_uint8(condition)[:, 0, 0, 0].tolist()
+        seen = to_integers(condition)[:, 0, 0, 0].tolist()
         plan = plan_epoch(5, seed=0, epoch=step // 2, margin=(0, 0), mirror=False)
         assert seen == plan.pair[step % 2 * 2 : step % 2 * 2 + 2].tolist()
 

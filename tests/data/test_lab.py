@@ -13,8 +13,7 @@ from skimage.color import lab2rgb, rgb2lab
 
 from p2pbench.config import DataConfig
 from p2pbench.data.lab import lab_to_rgb, rgb_to_lab
-from p2pbench.data.transforms import conditions_of, seen, seen_condition, shown, to_uint8
-from p2pbench.translation import targets_of, visible
+from p2pbench.data.transforms import conditions_of, seen, seen_condition, shown, targets_of, to_integers, visible
 
 COLOURS = st.tuples(*[st.integers(0, 255)] * 3)
 LAB = DataConfig(colours="lab", channels=(1, 2))
@@ -75,7 +74,7 @@ def test_the_perfect_output_is_shown_as_the_target() -> None:
 @given(grey=st.integers(0, 255))
 def test_grey_stays_the_grey_it_was(grey: int) -> None:
     condition = seen_condition(image_of((grey, grey, grey)), DataConfig(channels=(1, 3)))
-    assert int(to_uint8(condition)) == grey
+    assert int(to_integers(condition)) == grey
     picture = np.full((1, 2, 2, 3), grey, np.uint8)
     for data in (DataConfig(), DataConfig(channels=(1, 3)), LAB):
         assert np.array_equal(visible(picture, data), picture)
@@ -84,5 +83,5 @@ def test_grey_stays_the_grey_it_was(grey: int) -> None:
 def test_luma_is_rec_601s() -> None:
     data = DataConfig(channels=(1, 3))
     for colour, luma in (((255, 0, 0), 76), ((0, 255, 0), 150), ((0, 0, 255), 29), ((10, 20, 30), 18)):
-        assert int(to_uint8(seen_condition(image_of(colour), data))) == luma
+        assert int(to_integers(seen_condition(image_of(colour), data))) == luma
         assert visible(np.array(colour, np.uint8)[None, None, None], data).flatten().tolist() == [luma] * 3

@@ -1,0 +1,229 @@
+"""Image files as they are: what they hold, in its own type, and how it becomes what the networks see.
+
+The rules, so that nothing is converted silently:
+
+- 8-bit RGB, grey, black-and-white and palette images; 16-bit grey and RGB (PNG, TIFF); TIFF and ``.npy`` arrays of any
+  number of channels. A photograph is turned as its EXIF orientation says.
+- Transparency is composited on ``data.background``; without that, only images that are opaque throughout are read.
+- Grey is repeated where RGB is wanted, RGB weighted by Rec. 601 where grey is wanted; any other difference in channels
+  is refused.
+- 8 and 16 bits span the whole range of their type, unless ``data.range`` says which values become black and white.
+  Values beyond are clipped. Other types (floating point, 32 bits) need ``data.range``. With a range, and where either
+  side has 16 bits, images are kept in 16 bits.
+- CMYK is refused: its colours depend on a profile. So are signed, complex and other arrays without ``data.range``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageColor, UnidentifiedImageError
+
+from p2pbench.errors import DataError, UnsupportedImage
+
+ORIENTATION = 274
+"""The EXIF tag that says how a camera was held."""
+LUMA = np.array([19595, 38470, 7471], dtype=np.int64)
+"""Rec. 601, of 65536: whole numbers, the same bits everywhere."""
+
+
+class NeedsBackground(UnsupportedImage):
+    """An image is transparent, and nobody said what lies behind it."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of the files of one side."""
+
+    channels: int = 3
+    range: tuple[float, float] | None = None
+    """The values that become the least and the most; None for those of the integer type."""
+    background: str | None = None
+    """A colour as CSS names it, for what is transparent."""
+
+
+def read_image(path: Path) -> np.ndarray:
+    """An 8-bit image as RGB, (H, W, 3), uint8.
+
+    Raises:
+        UnsupportedImage: it is of another kind. DataError: it cannot be read. Both name the file.
+    """
+    image = as_wanted(read_array(path, None), Wanted(), path)
+    if image.dtype != np.uint8:
+        raise UnsupportedImage(f"{path} has more than 8 bits a channel, which would be cut off; convert it first")
+    return image
+
+
+def look(path: Path) -> np.ndarray:
+    """Any image as a picture for people, (H, W, 3), uint8: 16 bits scaled to 8, on white where it is transparent.
+
+    Of arrays with other than 1 or 3 channels the first three, or the first; other types from their least to their most.
+
+    Raises:
+        UnsupportedImage, DataError: as :func:`read_image`.
+    """
+    raw = read_array(path, "white")
+    if raw.dtype not in (np.uint8, np.uint16):
+        low, high = float(np.nanmin(raw)), float(np.nanmax(raw))
+        raw = scaled(raw, (low, high if high > low else low + 1))
+    return as_rgb8(raw)
+
+
+def as_scored(image: np.ndarray) -> np.ndarray:
+    """(..., C), uint8 or uint16, as scores are made of it: 8 bits, grey repeated to RGB, other channels as they are."""
+    eight = image if image.dtype == np.uint8 else ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return np.repeat(eight, 3, axis=-1) if eight.shape[-1] == 1 else eight
+
+
+def as_rgb8(image: np.ndarray) -> np.ndarray:
+    """(..., C), uint8 or uint16, as a picture (..., 3), uint8; of other than 1 or 3 channels the first three, or one."""
+    eight = as_scored(image)
+    return eight[..., :3] if eight.shape[-1] >= 3 else np.repeat(eight[..., :1], 3, axis=-1)
+
+
+def as_wanted(raw: np.ndarray, wanted: Wanted, path: Path) -> np.ndarray:
+    """What :func:`read_array` gave of ``path``, or half of it, as ``wanted``: (H, W, channels), uint8 or uint16.
+
+    Raises:
+        UnsupportedImage: it is of a kind that needs another setting, which is named.
+    """
+    if wanted.range is not None:
+        raw = scaled(raw, wanted.range)
+    elif raw.dtype not in (np.uint8, np.uint16):
+        raise UnsupportedImage(
+            f"{path} holds {raw.dtype} values: say with data.range which of them become black and white"
+        )
+    found = raw.shape[2]
+    if found == wanted.channels:
+        return raw
+    if (found, wanted.channels) == (1, 3):
+        return np.repeat(raw, 3, axis=2)
+    if (found, wanted.channels) == (3, 1):
+        return ((raw @ LUMA + 32768) >> 16)[..., None].astype(raw.dtype)
+    raise UnsupportedImage(
+        f"{path} has {found} channel{'s' * (found > 1)}, where data.channels asks for {wanted.channels}"
+    )
+
+
+def scaled(raw: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """Values from ``limits[0]`` to ``limits[1]`` as 0 to 65535, uint16; what is beyond is clipped, NaN is the least."""
+    low, high = limits
+    share = (np.nan_to_num(raw.astype(np.float64), nan=low) - low) / (high - low)
+    return (share.clip(0, 1) * 65535).round().astype(np.uint16)
+
+
+def read_array(path: Path, background: str | None) -> np.ndarray:
+    """What the file holds, (H, W, C), of its own type; upright, and opaque.
+
+    Raises:
+        UnsupportedImage, DataError: as :func:`read_image`.
+    """
+    if path.suffix.lower() == ".npy":
+        with _readable(path):
+            return _with_channels(np.load(path, mmap_mode="r", allow_pickle=False), path)
+    if path.suffix.lower() in (".tif", ".tiff") and not _is_plain_tiff(path):
+        return _read_tiff(path)
+    with _readable(path), Image.open(path) as image:
+        if image.mode == "CMYK":
+            raise UnsupportedImage(f"{path} is CMYK, whose colours depend on a profile: convert it to RGB first")
+        if image.mode not in ("1", "L", "P", "RGB", "RGBA", "LA", "PA", "I;16"):
+            raise UnsupportedImage(f"{path} is an image of mode {image.mode}, which is not read; convert it first")
+        if image.mode != "I;16" and _png_bits(path, image) == 16:
+            return _read_deep_png(path, image)
+        turn = image.getexif().get(ORIENTATION, 1)
+        if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA"):
+            return _turned(_opaque(path, image.convert("RGBA"), background), turn)
+        plain = image.convert({"1": "L", "P": "RGB"}.get(image.mode, image.mode))
+        return _turned(_with_channels(np.asarray(plain), path), turn)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except DataError:
+        raise
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, TypeError, EOFError,
+            Image.DecompressionBombError) as error:  # fmt: skip
+        raise DataError(f"{path} cannot be read as an image: {error}") from None
+
+
+def _with_channels(array: np.ndarray, path: Path) -> np.ndarray:
+    if array.dtype.kind not in "buif":
+        raise UnsupportedImage(f"{path} holds values of type {array.dtype}; images are numbers")
+    if array.dtype == bool:
+        array = array.astype(np.uint8) * 255
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or 0 in array.shape:
+        raise UnsupportedImage(f"{path} holds an array of shape {array.shape}; images are (H, W) or (H, W, channels)")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _read_tiff(path: Path) -> np.ndarray:
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            page = file.pages[0]
+            array = page.asarray()
+            planar = page.axes.startswith("S")
+    except Exception as error:  # tifffile raises whatever a damaged file leads it to
+        raise DataError(f"{path} cannot be read as an image: {error}") from None
+    return _with_channels(np.moveaxis(array, 0, -1) if planar else array, path)
+
+
+def _read_deep_png(path: Path, image: Image.Image) -> np.ndarray:
+    """A PNG with 16 bits a channel in colour, which Pillow would cut to 8; torchvision reads it whole."""
+    from torchvision.io import ImageReadMode, decode_png, read_file
+
+    if image.mode != "RGB" or "transparency" in image.info:
+        raise UnsupportedImage(f"{path} has 16 bits and transparency: flatten it onto a background first")
+    try:
+        pixels = decode_png(read_file(str(path)), mode=ImageReadMode.UNCHANGED)
+    except RuntimeError as error:
+        raise DataError(f"{path} cannot be read as an image: {str(error).splitlines()[0]}") from None
+    return np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
+
+
+def _opaque(path: Path, image: Image.Image, background: str | None) -> np.ndarray:
+    """RGBA composited on ``background``, (H, W, 3), uint8; without one, only if nothing is transparent."""
+    if background is None:
+        if image.getchannel("A").getextrema() != (255, 255):
+            raise NeedsBackground(f"{path} has transparency: say what lies behind it, as in data.background=white")
+        return np.asarray(image.convert("RGB"))
+    behind = Image.new("RGBA", image.size, ImageColor.getrgb(background))
+    return np.asarray(Image.alpha_composite(behind, image).convert("RGB"))
+
+
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """``pixels``, (H, W, C), as a photo of this EXIF orientation, 1 to 8, is looked at."""
+    turned = {
+        2: pixels[:, ::-1], 3: pixels[::-1, ::-1], 4: pixels[::-1], 5: pixels.swapaxes(0, 1), 6: np.rot90(pixels, -1),
+        7: pixels.swapaxes(0, 1)[::-1, ::-1], 8: np.rot90(pixels),
+    }.get(orientation, pixels)  # fmt: skip
+    return np.ascontiguousarray(turned)
+
+
+def _png_bits(path: Path, image: Image.Image) -> int:
+    """Bits a channel of a PNG, which Pillow cuts to 8 for colour without a word; 8 for other files."""
+    if image.format != "PNG":
+        return 8
+    with path.open("rb") as stream:
+        return stream.read(25)[24]  # signature, length, IHDR, width, height, bit depth
+
+
+def _is_plain_tiff(path: Path) -> bool:
+    """Whether a TIFF is an 8-bit image as other files are; Pillow reads no others whole."""
+    with _readable(path):
+        try:
+            with Image.open(path) as image:
+                bits = image.getexif().get(258, 8)  # BitsPerSample
+                deepest = max(bits) if isinstance(bits, tuple) else int(bits)
+                return deepest <= 8 and image.mode in ("1", "L", "P", "RGB", "RGBA", "LA", "CMYK")
+        except UnidentifiedImageError:
+            return False
