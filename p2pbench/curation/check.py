@@ -103,6 +103,8 @@ def _judge(subject: _Subject, progress: Progress | None) -> Iterator[Problem]:
                     yield from found
             if progress is not None:
                 progress(min(start + 64, len(items)), len(items))
+    if not prints:
+        return
     for rule in (duplicates, outliers.unlike_most, outliers.blank, outliers.swapped, outliers.ill_fitting):
         yield from rule(prints)
 

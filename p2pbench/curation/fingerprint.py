@@ -1,4 +1,4 @@
-"""What is kept of a pair when its images are let go: some 800 bytes, enough to compare it with all the others."""
+"""What is kept of a pair when its images are let go: two kilobytes, enough to compare it with all the others."""
 
 from __future__ import annotations
 

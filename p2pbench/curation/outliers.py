@@ -27,7 +27,7 @@ NO_FIT = 2.0
 FAR = 3.0
 """Pixels by which A and B may lie apart; hand-drawn labels do."""
 MAX_SUSPECTS = 1000
-"""Pairs that are given a second look for the right mate; each is read twice more."""
+"""Pairs that are given a second look for the right mate; each is read three times more."""
 
 
 def unlike_most(prints: Sequence[Fingerprint]) -> Iterator[Problem]:
@@ -36,7 +36,7 @@ def unlike_most(prints: Sequence[Fingerprint]) -> Iterator[Problem]:
     ((usual_modes, of_modes),) = Counter(found.modes for found in prints).most_common(1)
     for found in prints:
         if 2 * of_size > len(prints) and found.size != usual_size:
-            yield Problem("unusual-size", found.file, f"{_by(found.size)}, most are {_by(usual_size)}")
+            yield Problem("unusual-size", found.file, f"A and B are {_by(found.size)}, in most pairs {_by(usual_size)}")
         if 2 * of_modes > len(prints) and found.modes != usual_modes and len(set(found.modes.split("+"))) > 1:
             yield Problem("mode-mismatch", found.file, f"A+B are {found.modes}, in most pairs {usual_modes}")
 

@@ -239,7 +239,7 @@ def test_a_pair_of_two_sizes_and_one_of_another_size(folders: Set) -> None:
     }  # fmt: skip
     details = [problem["detail"] for problem in document["problems"]]
     assert "(64x64 and 72x72)" in details[0]
-    assert details[1] == "48x48, most are 64x64"
+    assert details[1] == "A and B are 48x48, in most pairs 64x64"
 
 
 def test_a_pair_stored_in_other_modes_than_most(folders: Set) -> None:
@@ -271,6 +271,15 @@ def test_a_split_that_is_missing_or_empty(split: str, made: Set) -> None:
         for parent in [folder for folder in made.root.rglob("val") if folder.is_dir()]:
             shutil.rmtree(parent)
         assert found(made.root, code=3) == {("no-test", "test")}
+
+
+def test_a_folder_without_a_readable_pair(tmp_path: Path) -> None:
+    assert found(tmp_path, code=3) == {("no-train", "train"), ("no-test", "test")}
+    assert "no pairs" in text(tmp_path, code=3)
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "0.png").write_bytes(b"")
+    assert found(tmp_path, code=3) == {("unreadable", "train/0.png"), ("unreadable", "test/0.png")}
 
 
 # ---- duplicates
