@@ -16,13 +16,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+import numpy as np
 
+from p2pbench.config import DataConfig
 from p2pbench.curation import outliers
 from p2pbench.curation.duplicates import duplicates
 from p2pbench.curation.fingerprint import Fingerprint, Images, take
 from p2pbench.curation.problems import KINDS, Problem
-from p2pbench.data import builtin, pairs
+from p2pbench.data import pairs
+from p2pbench.data.dataset import is_built_in, open_dataset
+from p2pbench.data.images import NeedsBackground, picture_of, read_array
+from p2pbench.data.reading import views
 from p2pbench.errors import DataError, StorageError, UnsupportedImage
 from p2pbench.files import write_json
 from p2pbench.home import home
@@ -68,7 +72,7 @@ def check(source: str, progress: Progress | None = None) -> dict[str, Any]:
     Raises:
         DataError: there is no such source.
     """
-    subject = _photos() if source == "photos" else _folder(pairs.find_folder(source))
+    subject = _built_in(source) if is_built_in(source) else _folder(pairs.find_folder(source))
     name = str(subject.root.resolve()) if subject.root else source
     kept = home() / "checks" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
     problems = _recall(kept, subject.state)
@@ -96,11 +100,10 @@ def _judge(subject: _Subject, progress: Progress | None) -> Iterator[Problem]:
     items = subject.items()
     with ThreadPoolExecutor() as pool:  # Pillow, numpy and scipy work outside the interpreter's lock
         for start in range(0, len(items), 64):
-            for found in pool.map(partial(_examine, subject.root), items[start : start + 64]):
-                if isinstance(found, Fingerprint):
-                    prints.append(found)
-                else:
-                    yield from found
+            for fingerprint, problems in pool.map(partial(_examine, subject.root), items[start : start + 64]):
+                yield from problems
+                if fingerprint is not None:
+                    prints.append(fingerprint)
             if progress is not None:
                 progress(min(start + 64, len(items)), len(items))
     if not prints:
@@ -109,32 +112,48 @@ def _judge(subject: _Subject, progress: Progress | None) -> Iterator[Problem]:
         yield from rule(prints)
 
 
-def _examine(root: Path | None, item: _Item) -> Fingerprint | list[Problem]:
-    """The fingerprint of a pair, or what is wrong with its files."""
+def _examine(root: Path | None, item: _Item) -> tuple[Fingerprint | None, list[Problem]]:
+    """The fingerprint of a pair, None where there is none to take, and what is wrong with its files."""
     if item.pair is None or root is None:
-        return take(item.split, item.file, "RGB+RGB", item.read(), item.read, joined=False)
-    images, problems = [], []
+        return take(item.split, item.file, "RGB+RGB", item.read(), item.read, joined=False), []
+    images, modes, problems = [], [], []
     for path in item.pair.files:
         try:
-            images.append(pairs.read_image(path))
+            raw, needed = _read(path)
         except DataError as error:
             kind = "unsupported" if isinstance(error, UnsupportedImage) else "unreadable"
             problems.append(_problem(kind, path, error, root))
-    if problems:
-        return problems
+            continue
+        problems += [_problem("needs-setting", path, needed, root)] if needed else []
+        images.append(picture_of(raw))
+        modes.append(_mode(raw))
+    if len(images) < len(item.pair.files):
+        return None, problems
     try:
         pair = pairs.as_pair(item.pair, images)
     except DataError as error:
-        return [_problem("odd-width" if item.pair.b is None else "size-mismatch", item.pair.a, error, root)]
-    return take(item.split, item.file, _modes(item.pair), pair, item.read, joined=item.pair.b is None)
+        kind = "odd-width" if item.pair.b is None else "size-mismatch"
+        return None, [*problems, _problem(kind, item.pair.a, error, root)]
+    return take(item.split, item.file, "+".join(modes), pair, item.read, joined=item.pair.b is None), problems
 
 
-def _modes(pair: pairs.Pair) -> str:
-    modes = []
-    for path in pair.files:
-        with Image.open(path) as image:
-            modes.append(image.mode)
-    return "+".join(modes)
+def _read(path: Path) -> tuple[np.ndarray, str | None]:
+    """What ``path`` holds, and what has to be said before it can be trained on."""
+    needed = None
+    try:
+        raw = read_array(path, None)
+    except NeedsBackground as error:
+        needed, raw = str(error), read_array(path, "white")
+    if raw.dtype not in (np.uint8, np.uint16):
+        needed = f"{path} holds {raw.dtype} values: say with data.range which of them become black and white"
+    elif raw.shape[2] not in (1, 3):
+        needed = f"{path} has {raw.shape[2]} channels: say so with data.channels"
+    return raw, needed
+
+
+def _mode(raw: np.ndarray) -> str:
+    colours = {1: "grey", 3: "RGB"}.get(raw.shape[2], f"{raw.shape[2]} channels")
+    return colours if raw.dtype == np.uint8 else f"{8 * raw.dtype.itemsize}-bit {colours}"
 
 
 def _problem(kind: str, path: Path, message: object, root: Path) -> Problem:
@@ -147,22 +166,18 @@ def _problem(kind: str, path: Path, message: object, root: Path) -> Problem:
 # ---- what there is to look at
 
 
-def _photos() -> _Subject:
-    names = builtin.photos_names()
+def _built_in(source: str) -> _Subject:
+    dataset = open_dataset(DataConfig(source=source))
 
     def items() -> list[_Item]:
         return [
-            _Item(split, f"{split}/{name}", None, partial(_given, images))
-            for split in names
-            for name, images in zip(names[split], builtin.photos_pairs(split, "gray"), strict=True)
+            _Item(split, f"{split}/{name}", None, read)
+            for split in dataset.names
+            for name, read in zip(dataset.names[split], views(dataset, split), strict=True)
         ]
 
-    splits = {split: len(members) for split, members in names.items()}
-    return _Subject(None, splits, f"{VERSION}:{builtin.photos_key('gray')}", [], items)
-
-
-def _given(images: Images) -> Images:
-    return images
+    splits = {split: len(members) for split, members in dataset.names.items()}
+    return _Subject(None, splits, f"{VERSION}:{dataset.key}", [], items)
 
 
 def _folder(root: Path) -> _Subject:
@@ -172,7 +187,7 @@ def _folder(root: Path) -> _Subject:
 
     def items() -> list[_Item]:
         return [
-            _Item(split, pair.a.relative_to(root).as_posix(), pair, partial(pairs.read_pair, pair))
+            _Item(split, pair.a.relative_to(root).as_posix(), pair, partial(pairs.look_at_pair, pair))
             for split, members in survey.items()
             for pair in members
         ]

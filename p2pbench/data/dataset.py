@@ -23,6 +23,11 @@ class DataSet:
     """The files, or None for a built-in."""
 
 
+def is_built_in(source: str) -> bool:
+    """Whether ``source`` is made here and has no files. Raises :class:`DataError` if it is a malformed ``drawn``."""
+    return source == "photos" or drawn.parse(source) is not None
+
+
 def open_dataset(config: DataConfig) -> DataSet:
     """Find the pairs of ``config.source`` and hash their content. Decodes nothing and imports no torch.
 

@@ -15,6 +15,7 @@ The rules, so that nothing is converted silently:
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ import numpy as np
 from PIL import Image, ImageColor, UnidentifiedImageError
 
 from p2pbench.errors import DataError, UnsupportedImage
+from p2pbench.files import atomic
 
 ORIENTATION = 274
 """The EXIF tag that says how a camera was held."""
@@ -66,7 +68,11 @@ def look(path: Path) -> np.ndarray:
     Raises:
         UnsupportedImage, DataError: as :func:`read_image`.
     """
-    raw = read_array(path, "white")
+    return picture_of(read_array(path, "white"))
+
+
+def picture_of(raw: np.ndarray) -> np.ndarray:
+    """What :func:`read_array` gave as a picture for people, (H, W, 3), uint8, as :func:`look` has it."""
     if raw.dtype not in (np.uint8, np.uint16):
         low, high = float(np.nanmin(raw)), float(np.nanmax(raw))
         raw = scaled(raw, (low, high if high > low else low + 1))
@@ -80,7 +86,7 @@ def as_scored(image: np.ndarray) -> np.ndarray:
 
 
 def as_rgb8(image: np.ndarray) -> np.ndarray:
-    """(..., C), uint8 or uint16, as a picture (..., 3), uint8; of other than 1 or 3 channels the first three, or one."""
+    """(..., C), uint8 or uint16, as a picture (..., 3), uint8: of other channels the first three, or the first."""
     eight = as_scored(image)
     return eight[..., :3] if eight.shape[-1] >= 3 else np.repeat(eight[..., :1], 3, axis=-1)
 
@@ -133,7 +139,7 @@ def read_array(path: Path, background: str | None) -> np.ndarray:
         if image.mode not in ("1", "L", "P", "RGB", "RGBA", "LA", "PA", "I;16"):
             raise UnsupportedImage(f"{path} is an image of mode {image.mode}, which is not read; convert it first")
         if image.mode != "I;16" and _png_bits(path, image) == 16:
-            return _read_deep_png(path, image)
+            return _read_deep_png(path)
         turn = image.getexif().get(ORIENTATION, 1)
         if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA"):
             return _turned(_opaque(path, image.convert("RGBA"), background), turn)
@@ -177,17 +183,19 @@ def _read_tiff(path: Path) -> np.ndarray:
     return _with_channels(np.moveaxis(array, 0, -1) if planar else array, path)
 
 
-def _read_deep_png(path: Path, image: Image.Image) -> np.ndarray:
-    """A PNG with 16 bits a channel in colour, which Pillow would cut to 8; torchvision reads it whole."""
-    from torchvision.io import ImageReadMode, decode_png, read_file
+def _read_deep_png(path: Path) -> np.ndarray:
+    """A PNG with 16 bits a channel in colour, which Pillow would cut to 8."""
+    import png
 
-    if image.mode != "RGB" or "transparency" in image.info:
-        raise UnsupportedImage(f"{path} has 16 bits and transparency: flatten it onto a background first")
     try:
-        pixels = decode_png(read_file(str(path)), mode=ImageReadMode.UNCHANGED)
-    except RuntimeError as error:
-        raise DataError(f"{path} cannot be read as an image: {str(error).splitlines()[0]}") from None
-    return np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
+        with path.open("rb") as stream:
+            width, height, rows, about = png.Reader(file=stream).read()
+            pixels = np.vstack([np.asarray(row, dtype=np.uint16) for row in rows])
+    except (png.Error, zlib.error) as error:
+        raise DataError(f"{path} cannot be read as an image: {error}") from None
+    if about["alpha"] or about.get("transparent"):
+        raise UnsupportedImage(f"{path} has 16 bits and transparency: flatten it onto a background first")
+    return pixels.reshape(height, width, about["planes"])
 
 
 def _opaque(path: Path, image: Image.Image, background: str | None) -> np.ndarray:
@@ -227,3 +235,30 @@ def _is_plain_tiff(path: Path) -> bool:
                 return deepest <= 8 and image.mode in ("1", "L", "P", "RGB", "RGBA", "LA", "CMYK")
         except UnidentifiedImageError:
             return False
+
+
+def write_like(like: Path, image: np.ndarray, folder: Path, limits: tuple[float, float] | None) -> Path:
+    """Write ``image``, (H, W, C), uint8 or uint16, to ``folder`` under the name of ``like``, in its kind.
+
+    ``.npy`` becomes ``.npy``, with the values that ``limits`` (``data.range``) gives them. Others become PNG, or TIFF
+    where PNG as Pillow writes it cannot hold them: 16 bits of colour, or other than 1 or 3 channels.
+    """
+    if like.suffix.lower() == ".npy":
+        path = folder / f"{like.stem}.npy"
+        if limits is not None:
+            low, high = limits
+            image = (low + image / np.iinfo(image.dtype).max * (high - low)).astype(np.float32)
+        with atomic(path) as part, part.open("wb") as stream:
+            np.save(stream, image)
+    elif image.shape[2] == 1 or (image.shape[2] == 3 and image.dtype == np.uint8):
+        path = folder / f"{like.stem}.png"
+        with atomic(path) as part:
+            Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(part, format="PNG")
+    else:
+        import tifffile
+
+        path = folder / f"{like.stem}.tif"
+        with atomic(path) as part:
+            photometric = "rgb" if image.shape[2] == 3 else "minisblack"
+            tifffile.imwrite(part, image, photometric=photometric, planarconfig="contig")
+    return path

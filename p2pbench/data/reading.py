@@ -42,11 +42,17 @@ def views(dataset: DataSet, split: str) -> Iterator[Reader]:
 
 def wanted_of(config: DataConfig) -> tuple[Wanted, Wanted]:
     """What is wanted of A and of B."""
+    condition, target = wanted_by_role(config)
+    return (condition, target) if config.direction == "AtoB" else (target, condition)
+
+
+def wanted_by_role(config: DataConfig) -> tuple[Wanted, Wanted]:
+    """What is wanted of conditions and of targets."""
     ranges = config.range or (None, None)
     condition, target = (
         Wanted(channels, limits, config.background) for channels, limits in zip(config.stored, ranges, strict=True)
     )
-    return (condition, target) if config.direction == "AtoB" else (target, condition)
+    return condition, target
 
 
 def _built_in(dataset: DataSet, split: str) -> Iterator[Reader]:

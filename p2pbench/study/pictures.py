@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from p2pbench.data.pairs import images_by_name, read_image
+from p2pbench.data.images import as_wanted, read_array, write_like
+from p2pbench.data.pairs import images_by_name
+from p2pbench.data.reading import wanted_by_role
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.study.local import available_cores
 from p2pbench.study.model import Model
-from p2pbench.study.samples import save_png
 from p2pbench.training.engine import prepare
 from p2pbench.translation import translate
 
@@ -37,24 +38,25 @@ def find_pictures(inputs: Sequence[Path]) -> dict[str, Path]:
 def translate_pictures(
     model: Model, inputs: Sequence[Path], out: Path, progress: Callable[[int, int], None]
 ) -> list[Path]:
-    """Write what ``model`` makes of each picture, at the picture's own size, as ``out / NAME.png``.
+    """Write what ``model`` makes of each picture, at the picture's own size and in its kind, under its name in ``out``.
 
     Raises:
-        ConfigError: an output would take an input's place.
-        DataError: a picture that cannot be read; those before it are written.
+        ConfigError: an output could take an input's place.
+        DataError: a picture that cannot be read, or is not what the model was trained on; those before it are written.
     """
     pictures = find_pictures(inputs)
-    written = {name: out / f"{name}.png" for name in pictures}
-    for name, picture in pictures.items():
-        if written[name].resolve() == picture.resolve():
-            raise ConfigError(f"--out {out}: {picture} would be overwritten; choose another folder")
+    for picture in pictures.values():
+        if picture.parent.resolve() == out.resolve():
+            raise ConfigError(f"--out {out}: {picture} is in it and could be overwritten; choose another folder")
     config = model.config
     engine = prepare(config.training, config.training.threads or available_cores())
     generator = model.generator.to(engine.device)
-    for done, (name, picture) in enumerate(pictures.items(), start=1):
-        image = read_image(picture)[None]
+    condition, target = wanted_by_role(config.data)
+    written = []
+    for done, picture in enumerate(pictures.values(), start=1):
+        image = as_wanted(read_array(picture, condition.background), condition, picture)[None]
         mode = config.scoring.inference
         (output,) = translate(generator, image, config.data, seed=config.training.seed, mode=mode)
-        save_png(written[name], output)
+        written.append(write_like(picture, output, out, target.range))
         progress(done, len(pictures))
-    return list(written.values())
+    return written

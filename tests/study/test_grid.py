@@ -131,7 +131,7 @@ def test_a_plan_is_made_without_the_data_and_a_run_is_not() -> None:
     study = build_study("loss", "paper-facades", {}, [0], plan=True)
     assert {cell.run_id for cell in study.cells} == {None}
     assert "facades" in str(study.missing_data)
-    with pytest.raises(DataError, match=r"data\.source"):
+    with pytest.raises(DataError, match=r"data source"):
         build_study("loss", "paper-facades", {}, [0])
 
 

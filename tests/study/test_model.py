@@ -11,6 +11,8 @@ from PIL import Image
 from port_network import Port, trained
 from study_workplace import Workplace
 
+from p2pbench.data.images import read_array
+
 SETTINGS = ("--protocol", "tiny.yaml", "--set", "training.epochs=1")
 
 
@@ -58,8 +60,8 @@ def test_a_side_may_be_grey(workplace: Workplace, channels: list[int]) -> None:
 
 
 def test_channels_that_images_do_not_have_are_refused(workplace: Workplace) -> None:
-    message = workplace.run("train", *SETTINGS, *set_of(data__channels=[4, 3]), code=2).stderr
-    assert "data.channels is [4, 3]: images are seen as 3 channels (RGB) or as 1 (grey)" in message
+    message = workplace.run("train", *SETTINGS, *set_of(data__channels=[4, 3]), code=3).stderr
+    assert "000.png has 3 channels, where data.channels asks for 4" in message
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def test_pictures_are_translated_at_their_own_size(workplace: Workplace, port: P
     for arguments, code, message in (
         (("pictures", "pictures/a.png", "--out", "out"), 3, "have the same name"),
         (("missing.png", "--out", "out"), 3, "no such file"),
-        (("pictures", "--out", "pictures"), 2, "would be overwritten"),
+        (("pictures", "--out", "pictures"), 2, "could be overwritten"),
         (("pictures", "--out", "out", "--set", "data.channels=[1, 3]"), 2, "decides it"),
     ):
         assert message in workplace.run("translate", "--model", port.name, *arguments, code=code).stderr
@@ -109,3 +111,52 @@ def test_pictures_are_translated_at_their_own_size(workplace: Workplace, port: P
         ).stderr
     )
     assert workplace.json("translate", "--model", "run", "pictures", "--out", "out")["files"] == found["files"]
+
+
+def write_kind(folder: Path, kind: str) -> None:
+    """Six training and two test pairs: an RGB photograph and a 16-bit map in grey, or arrays of four bands and two."""
+    random = np.random.default_rng(0)
+    for split, count in (("train", 6), ("test", 2)):
+        for side in "AB":
+            (folder / split / side).mkdir(parents=True)
+        for name in map(str, range(count)):
+            if kind == "depth":
+                photo = random.integers(0, 256, (20, 20, 3), dtype=np.uint8)
+                Image.fromarray(photo).save(folder / split / "A" / f"{name}.png")
+                Image.fromarray(photo[..., 0].astype(np.uint16) * 16).save(folder / split / "B" / f"{name}.png")
+            else:
+                bands = random.normal(size=(20, 20, 4)).astype(np.float32)
+                np.save(folder / split / "A" / f"{name}.npy", bands)
+                np.save(folder / split / "B" / f"{name}.npy", bands[..., :2] * 10)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("depth", {"data__channels": [3, 1], "data__range": [None, [0, 4095]]}),
+        ("bands", {"data__channels": [4, 2], "data__range": [[-3, 3], [-30, 30]]}),
+    ],
+)
+def test_sixteen_bits_and_many_channels_train_score_and_come_back(
+    workplace: Workplace, kind: str, settings: dict[str, object]
+) -> None:
+    write_kind(workplace.folder / kind, kind)
+    chosen = set_of(**{key: str(value).replace("None", "null") for key, value in settings.items()}, data__source=kind)
+    metrics = set_of(scoring__metrics="[l1, psnr, ssim, sharpness]")
+    found = workplace.json("train", *SETTINGS, *chosen, *metrics, "--out", "run")
+    assert found["state"] == "finished"
+    assert found["scores"]["ssim"]["state"] == "measured"
+    if kind == "bands":
+        assert found["scores"]["sharpness"]["reason"] == "is a score of RGB images; these have 2 channels"
+    (made,) = workplace.json("translate", "--model", "run", f"{kind}/test/A/0.{'png' if kind == 'depth' else 'npy'}",
+                             "--out", "out")["files"]  # fmt: skip
+    output = read_array(workplace.folder / made, None)
+    if kind == "depth":
+        assert made == "out/0.png"
+        assert output.shape == (20, 20, 1)
+    else:
+        assert made == "out/0.npy"
+        assert output.shape == (20, 20, 2)
+        assert -30 <= output.min() < output.max() <= 30
+        message = workplace.run("train", *SETTINGS, *set_of(data__source=kind), "--out", "other", code=3).stderr
+        assert "holds float32 values: say with data.range" in message
