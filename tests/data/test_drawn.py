@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from p2pbench.data import drawn, pairs
-from p2pbench.data.drawn import CLASSES, Drawn
+from p2pbench.data.drawing import CLASSES, SIDE
+from p2pbench.data.drawn import Drawn
 from p2pbench.errors import DataError
 
 DEFAULT = Drawn()
@@ -141,7 +142,7 @@ def test_no_two_pairs_are_alike() -> None:
 def test_label_maps_hold_the_colours_of_classes_only(seed: int, index: int, split: str) -> None:
     photograph, labels = drawn.draw(Drawn(1, seed), split, index)
     for image in (labels, photograph):
-        assert image.shape == (drawn.SIDE, drawn.SIDE, 3)
+        assert image.shape == (SIDE, SIDE, 3)
         assert image.dtype == np.uint8
         assert image.flags.c_contiguous
     present = set(np.unique(classes_of(labels)))

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from p2pbench.data.drawing import CLASSES, SIDE
 from p2pbench.data.drawing.materials import LIT, material
-from p2pbench.data.drawn import CLASSES, SIDE
 
 Item = TypeVar("Item")
 RGB = tuple[int, int, int]

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from p2pbench.data.drawn import SIDE
+from p2pbench.data.drawing import SIDE
 
 Tile = npt.NDArray[np.int64]
 

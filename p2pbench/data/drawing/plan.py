@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from p2pbench.data.drawing import CLASSES, SIDE
 from p2pbench.data.drawing.canvas import RGB, Canvas, Dice
-from p2pbench.data.drawn import CLASSES, SIDE
 
 BACKGROUND, FACADE, WINDOW, DOOR, CORNICE, SILL, BALCONY, BLIND, DECO, MOLDING, PILLAR, SHOP = range(len(CLASSES))
 

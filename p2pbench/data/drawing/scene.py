@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from p2pbench.data.drawing import SIDE
 from p2pbench.data.drawing.canvas import RGB, Dice, corners
 from p2pbench.data.drawing.house import paint_house
 from p2pbench.data.drawing.materials import LIT
 from p2pbench.data.drawing.plan import BRICK, PALE, STYLES, House, plan
-from p2pbench.data.drawn import SIDE
 
 SKIES: tuple[RGB, ...] = (
     (228, 230, 232), (212, 218, 226), (150, 184, 220), (112, 156, 206), (240, 240, 240), (186, 200, 216),
