@@ -175,11 +175,18 @@ def _read_tiff(path: Path) -> np.ndarray:
 
     try:
         with tifffile.TiffFile(path) as file:
-            page = file.pages[0]
+            page = file.pages.first
             array = page.asarray()
             planar = page.axes.startswith("S")
+            colours, extra = tifffile.PHOTOMETRIC(page.photometric).name, [int(kind) for kind in page.extrasamples]
     except Exception as error:  # tifffile raises whatever a damaged file leads it to
         raise DataError(f"{path} cannot be read as an image: {error}") from None
+    if colours not in ("MINISBLACK", "RGB"):
+        raise UnsupportedImage(
+            f"{path} is a TIFF of mode {colours}, which is not read; convert it to RGB or grey first"
+        )
+    if colours == "RGB" and set(extra) & {1, 2}:  # alpha, of either kind
+        raise UnsupportedImage(f"{path} has 16 bits and transparency: flatten it onto a background first")
     return _with_channels(np.moveaxis(array, 0, -1) if planar else array, path)
 
 

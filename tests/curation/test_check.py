@@ -213,7 +213,7 @@ def test_a_truncated_jpeg_is_named_wherever_it_is_cut(cut: float, tmp_path_facto
     ("convert", "said"),
     [
         (lambda image: image.convert("CMYK"), "is CMYK"),
-        (lambda image: image.convert("LAB"), "is an image of mode LAB"),
+        (lambda image: image.convert("LAB"), "is a TIFF of mode CIELAB"),
     ],
 )
 def test_kinds_that_are_not_read_as_they_are(
@@ -226,7 +226,29 @@ def test_kinds_that_are_not_read_as_they_are(
     (problem,) = check(made.root, code=3)["problems"]
     assert (problem["kind"], problem["file"]) == ("unsupported", within(made, file.with_suffix(".tif")))
     assert said in problem["detail"]
-    assert "convert them to 8-bit RGB" in text(made.root, code=3)
+    assert "convert them, to 8-bit RGB say" in text(made.root, code=3)
+
+
+def test_kinds_that_need_a_setting_are_looked_at_all_the_same(folders: Set) -> None:
+    for split, name in (("train", "01"), ("test", "02")):
+        file = folders.file(split, name, "A")
+        image = Image.open(file).convert("RGBA")
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+        image.save(file)
+    (folders.root / "train" / "A" / "00.png").unlink()
+    np.save(folders.root / "train" / "A" / "00.npy", np.random.default_rng(0).normal(size=(SIZE, SIZE, 3)))
+    problems = check(folders.root, code=0)["problems"]
+    said = {p["file"]: p["detail"] for p in problems if p["kind"] == "needs-setting"}
+    assert said.keys() == {"train/A/01.png", "test/A/02.png", "train/A/00.npy"}
+    assert "data.background=white" in said["train/A/01.png"]
+    assert "float64 values: say with data.range" in said["train/A/00.npy"]
+
+
+def test_sixteen_bits_are_no_problem(folders: Set) -> None:
+    for file in folders.root.glob("*/B/*.png"):
+        with Image.open(file) as image:
+            Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257).save(file)
+    assert found(folders.root, code=0) == set()
 
 
 def test_a_pair_of_two_sizes_and_one_of_another_size(folders: Set) -> None:
@@ -420,7 +442,7 @@ def test_the_second_time_the_cache_answers(joined: Set, monkeypatch: pytest.Monk
     joined.file("train", "01").write_bytes(b"")
     first = check(joined.root, code=3)
     with monkeypatch.context() as patched:
-        patched.setattr("p2pbench.data.pairs.read_image", lambda path: pytest.fail("decoded again"))
+        patched.setattr("p2pbench.curation.check.read_array", lambda path, background: pytest.fail("decoded again"))
         second = check(joined.root, code=3)
         assert "No file has changed" in text(joined.root, code=3)
     assert (first["cached"], second["cached"]) == (False, True)
