@@ -42,8 +42,17 @@ class StudyRecord:
 
     @property
     def metrics(self) -> list[str]:
-        """The scores that any cell has, measured or not, in the order of ``METRICS``."""
-        present = dict.fromkeys(name for cell in self.cells for name in cell.scores)
+        """The scores that the study asked for and any cell has, measured or not, in the order of ``METRICS``.
+
+        A run may have more: it is shared with studies that ask for others.
+        """
+        asked = {
+            name
+            for cell in self.about["cells"]
+            for key in ("metrics", "also")
+            for name in cell["config"].get("scoring", {}).get(key, ())
+        }
+        present = dict.fromkeys(name for cell in self.cells for name in cell.scores if name in asked)
         return [*(name for name in METRICS if name in present), *(name for name in present if name not in METRICS)]
 
     def metric(self, name: str) -> Metric:

@@ -191,6 +191,7 @@ def notes(study: StudyRecord) -> list[str]:
         "*: the paired difference to the baseline, over the same test images, has a 95 % interval without zero "
         "(not corrected for the number of variants)."
     )
+    found += [note for metric in study.metrics if (note := _over_set(study, metric))]
     reasons: dict[str, list[str]] = {}
     for metric in study.metrics:
         for cell in study.cells:
@@ -203,6 +204,20 @@ def notes(study: StudyRecord) -> list[str]:
                 found += [] if note in found else [note]
     found += [f"{', '.join(names)} not measured: {reason}." for reason, names in reasons.items()]
     return found
+
+
+def _over_set(study: StudyRecord, metric: str) -> str | None:
+    """The score over all test images together, where it has one beside the mean over images."""
+    values = {}
+    for variant in study.variants:
+        settings = [cell.scores[metric]["settings"] for cell in study.of(variant) if metric in cell.scores]
+        whole = [s["over_set"] for s in settings if isinstance(s, dict) and s.get("over_set") is not None]
+        if whole:
+            values[variant] = float(np.mean(whole))
+    if not values:
+        return None
+    listed = ", ".join(f"{variant} {value:.3f}" for variant, value in values.items())
+    return f"{study.metric(metric).label} over all test images together, as pix2pix's Figure 7 has it: {listed}."
 
 
 def to_markdown(study: StudyRecord) -> str:

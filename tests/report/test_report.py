@@ -29,13 +29,14 @@ from p2pbench.study.samples import save_png
 from p2pbench.study.store import Store
 
 OBJECTIVES = ["l1", "gan", "cgan", "l1+gan", "l1+cgan"]
+ASKED = {"scoring.metrics": ["l1", "lpips", "fid"]}
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """The records of the loss grid with two seeds: each variant is a little worse than the one before."""
     made = Store(tmp_path / "runs")
-    study = build_study("loss", None, {}, [0, 1])
+    study = build_study("loss", None, ASKED, [0, 1])
     made.write_study(study)
     for cell in study.cells:
         fill(made, str(cell.run_id), OBJECTIVES.index(cell.variant), cell.seed)
@@ -116,7 +117,7 @@ def test_a_mark_stands_only_where_the_difference_holds(store: Store) -> None:
 
 def test_one_seed_is_said_to_be_one_seed(tmp_path: Path) -> None:
     made = Store(tmp_path / "runs")
-    study = build_study("loss", None, {}, [0])
+    study = build_study("loss", None, ASKED, [0])
     made.write_study(study)
     for cell in study.cells:
         fill(made, str(cell.run_id), 0, 0)
@@ -132,7 +133,7 @@ def test_the_papers_rows_stand_apart(store: Store) -> None:
     ours, theirs = text.split("## The paper's rows")
     assert "0.66 | 0.23 | 0.17" in theirs
     assert "0.66 | 0.23" not in ours
-    assert "Other scores on another data set" in theirs
+    assert "Other scores or other data" in theirs
     assert TABLES["table1"].rows["gan"] == (0.22, 0.05, 0.01)
 
 
@@ -168,7 +169,7 @@ def test_the_page_needs_nothing_beside_it(store: Store, tmp_path: Path) -> None:
     parser.feed(page)
     assert parser.tags.count("img") == 3
     assert all(resource.startswith("data:image/png;base64,") for resource in parser.found)
-    for word in ("Which objective?", "quick", "p2pbench ablate --grid loss --seeds 0,1", "data.crop_size", "Isola"):
+    for word in ("Which objective?", "quick", "p2pbench ablate --grid loss --set", "data.crop_size", "Isola"):
         assert word in page
 
 
@@ -213,7 +214,7 @@ def test_missing_failed_and_damaged_cells_are_listed_and_the_rest_is_reported(st
 
 def test_a_study_without_any_result_is_still_reported(tmp_path: Path) -> None:
     made = Store(tmp_path / "runs")
-    made.write_study(build_study("loss", None, {}, [0]))
+    made.write_study(build_study("loss", None, ASKED, [0]))
     report = write_report(made, "loss", tmp_path / "out")
     assert report.n_finished == 0
     assert not list((tmp_path / "out/loss").glob("*.png"))
@@ -243,3 +244,21 @@ def test_reports_load_no_torch(store: Store, tmp_path: Path) -> None:
     )
     assert done.stdout.strip() == "False"
     assert json.loads((store.root / "cells").iterdir().__next__().joinpath("scores.json").read_text())["n"] == 20
+
+
+def test_scores_that_the_study_did_not_ask_for_are_left_out(store: Store) -> None:
+    """A run is shared with studies that ask for others."""
+    for path in store.root.glob("cells/*/scores.json"):
+        content = json.loads(path.read_text())
+        content["scores"]["ssim"] = content["scores"]["l1"]
+        path.write_text(json.dumps(content))
+    assert read_study(store, "loss").metrics == ["l1", "lpips", "fid"]
+
+
+def test_what_is_measured_over_the_set_is_said_beside_the_mean(store: Store) -> None:
+    for path in store.root.glob("cells/*/scores.json"):
+        content = json.loads(path.read_text())
+        content["scores"]["l1"]["settings"]["over_set"] = 0.25
+        path.write_text(json.dumps(content))
+    text = to_markdown(read_study(store, "loss"))
+    assert "L1 over all test images together, as pix2pix's Figure 7 has it: l1 0.250, gan 0.250" in text
