@@ -297,7 +297,7 @@ def score(
 def translate(
     model: Annotated[str, typer.Option("--model", help=MODEL_HELP)],
     inputs: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.", metavar="INPUT...")],
-    folder: Annotated[Path, typer.Option("--out", help="Where the translations go, as PNG.")],
+    folder: Annotated[Path, typer.Option("--out", help="Where the translations go.")],
     sets: Sets = None,
     runs: Runs = DEFAULT_RUNS,
     as_json: Json = False,

@@ -143,9 +143,12 @@ class DataConfig(_Section):
             from PIL import ImageColor
 
             try:
-                ImageColor.getrgb(value)
+                channels = ImageColor.getrgb(value)
+                if len(channels) != 3:  # transparent itself
+                    raise ValueError
             except ValueError:
                 raise ValueError(f"is {value!r}: give a colour such as white, gray, or '#80c0ff'") from None
+            return "#{:02x}{:02x}{:02x}".format(*channels)
         return value
 
     @property
@@ -188,8 +191,9 @@ class GeneratorConfig(_Section):
     ngf: PositiveInt = 64
     """Channels after the first convolution."""
     depth: Annotated[int, Field(ge=2, le=10)] | None = None
-    """How often the U-Net and the encoder-decoder halve their input; unless given, until its shorter side is 1 pixel
-    (8 times for 256, at most 10). Sides that are no multiple of 2**depth are padded and cropped back."""
+    """How often the U-Net and the encoder-decoder halve their input; unless given, as often as the shorter side allows
+    (8 times for 256, and for 300; at most 10). Sides that are no multiple of 2**depth are padded and cropped back, 300
+    to 512: a smaller depth pads less."""
     dropout: Literal["first-three", "middle", "none"] = "first-three"
     """Decoder levels with dropout 0.5. Preset: the first three in Lua's release; in the port the levels between the
     innermost and the four outermost. The ResNets have it in every block, unless ``none``."""
@@ -346,6 +350,11 @@ class RunConfig(_Section):
             raise ValueError(f"data.crop_size is {size_text(self.data.crop_size)}: networks need a side of 16 or more")
         if self.generator.depth is not None:
             self._depth_fits(self.generator.depth)
+        if self.generator.name in ("resnet6", "resnet9") and self.generator.upsampling != "transposed":
+            raise ValueError(
+                f"generator.upsampling is {self.generator.upsampling!r}: generator {self.generator.name!r} has "
+                "transposed convolutions of its own; leave it out, or use unet or encoder_decoder"
+            )
         if self.objective.has_discriminator and self.objective.adversarial == "wgan-gp":
             self._wgan_gp_makes_sense()
         strides = DISCRIMINATOR_STRIDES.get(self.discriminator.name)

@@ -28,6 +28,8 @@ def identity(config: RunConfig, data_key: str) -> dict[str, Any]:
     )  # fmt: skip
     objective = config.objective.model_dump()
     generator = _component(config.generator) | {"depth": config.depth}
+    if config.generator.name in ("resnet6", "resnet9"):  # they have it in every block, or nowhere
+        generator["dropout"] = config.generator.dropout != "none"
     whole: dict[str, Any] = {
         "recipe": RECIPE,
         "data": {**data, "content": data_key},

@@ -16,7 +16,7 @@ from p2pbench.errors import ConfigError, unknown
 
 
 def locate(reference: str) -> Path:
-    """The source file of a ``module:function``, found without running it.
+    """The source file of a ``module:function``, found without running it (but for the packages that it is in).
 
     Modules are looked for as Python does, the current folder first.
 
@@ -30,6 +30,8 @@ def locate(reference: str) -> Path:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):
         spec = None
+    except Exception as error:  # of a package, __init__.py is run to find the module in it
+        raise ConfigError(f"{reference!r}: its package failed: {type(error).__name__}: {error}") from error
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         raise ConfigError(f"{reference!r}: there is no Python module {module!r} here or on PYTHONPATH")
     source = Path(spec.origin)

@@ -79,6 +79,7 @@ def translate(
     mode: str = "paper",
     batch_size: int = 8,
     keys: Sequence[int] | None = None,
+    deep: bool = False,
 ) -> np.ndarray:
     """The generator's outputs, with its dropout's noise drawn for each image from (seed, key).
 
@@ -88,8 +89,9 @@ def translate(
         data: what of them the generator sees, and how its output is shown (``data.colours``, ``data.channels``).
         mode: how norm and dropout behave, as ``scoring.inference``.
         keys: what distinguishes the images' noise; their positions unless given.
+        deep: give 16 bits also where conditions have 8.
     Returns:
-        (N, H, W, C'), of the same type; RGB for colorization.
+        (N, H, W, C'), of the type of the conditions unless ``deep``; RGB for colorization.
     """
     device = next(generator.parameters()).device
     keys = range(len(conditions)) if keys is None else keys
@@ -99,7 +101,8 @@ def translate(
             batch = np.array(conditions[start : start + batch_size])
             random[:] = [noise(seed, key) for key in keys[start : start + batch_size]]
             images = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)
-            translated = shown(network(seen_condition(images, data)), images, data)
+            dtype = torch.uint16 if deep else images.dtype
+            translated = shown(network(seen_condition(images, data)), images, data, dtype)
             outputs.append(translated.permute(0, 2, 3, 1).cpu().numpy())
     return np.concatenate(outputs)
 

@@ -90,6 +90,7 @@ def test_train_then_score_then_train_again(pairs_folder: Path) -> None:
         "train", *TINY, "--set", f"data.source={pairs_folder}", "--set", "training.seed=1", "--out", "run", code=2
     )
     assert "holds another run" in message
+    assert json.loads((Path("run") / "status.json").read_text())["state"] == "finished"  # it is not ours to mark
     first = sorted((pairs_folder / "test").iterdir())[0]
     Image.new("RGB", (40, 20)).save(first)
     assert "have changed since" in error_of("score", "--model", "run", code=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import subprocess
 import sys
@@ -119,3 +120,9 @@ def test_a_full_disk_keeps_the_old_file_and_says_so(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "No space left on device" in done.stdout
     assert "nothing was left half-done" in done.stdout
+
+
+def test_names_that_are_no_unicode_are_written_and_read_back(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    write_json(tmp_path / "x.json", {name: 1})
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == {name: 1}

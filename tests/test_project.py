@@ -45,11 +45,12 @@ def test_the_wheel_carries_grids_protocols_and_templates(tmp_path: Path) -> None
 def test_every_command_of_the_readme_exists() -> None:
     text = (ROOT / "README.md").read_text()
     commands = set(re.findall(r"^p2pbench (\w+)", text, re.MULTILINE))
-    assert commands >= {"ablate", "report", "train", "score"}
+    assert commands >= {"ablate", "report", "data", "score", "translate"}
     for command in commands:
         assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
     used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", " ".join(re.findall(r"^p2pbench .*$", text, re.MULTILINE))))
-    known = "".join(CliRunner().invoke(app, [c, "--help"], env={"COLUMNS": "200"}).stdout for c in commands)
+    pages = [[c] for c in commands] + [["data", c] for c in ("list", "fetch", "check", "explore", "prepare")]
+    known = "".join(CliRunner().invoke(app, [*page, "--help"], env={"COLUMNS": "200"}).stdout for page in pages)
     assert all(option in known for option in used)
 
 

@@ -60,15 +60,10 @@ def write_exploration(exploration: Exploration, folder: Path) -> list[Path]:
         f"{name}.csv": table.to_csv(index=False, float_format="%.6g") for name, table in tables(exploration).items()
     }
     for name, text in texts.items():
-        write_text(folder / name, writable(text))
+        write_text(folder / name, text)
     figures = write_figures(exploration, folder)
-    write_text(folder / "index.html", writable(render(exploration, figures)))
+    write_text(folder / "index.html", render(exploration, figures))
     return [folder / "index.html", *(folder / name for name in texts), *figures.values()]
-
-
-def writable(text: str) -> str:
-    """``text`` with what is no Unicode, as in file names of another encoding, written as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 # ---- tables

@@ -48,7 +48,7 @@ class Batches:
     """
 
     def __init__(self, images: np.ndarray, config: RunConfig, device: torch.device) -> None:
-        """``images``: (N, H, W, 6), uint8, as :func:`p2pbench.data.cache.decoded` gives them."""
+        """``images``: (N, H, W, C + C'), uint8 or uint16, as :func:`p2pbench.data.cache.decoded` gives them."""
         self.config = config
         height, width = config.data.crop_shape
         self.margin = (images.shape[1] - height, images.shape[2] - width)

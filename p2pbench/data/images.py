@@ -54,7 +54,11 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         UnsupportedImage: it is of another kind. DataError: it cannot be read. Both name the file.
     """
-    image = as_wanted(read_array(path, None), Wanted(), path)
+    try:
+        raw = read_array(path, None)
+    except NeedsBackground:
+        raise UnsupportedImage(f"{path} has transparency: flatten it onto a background first") from None
+    image = as_wanted(raw, Wanted(), path)
     if image.dtype != np.uint8:
         raise UnsupportedImage(f"{path} has more than 8 bits a channel, which would be cut off; convert it first")
     return image
@@ -130,7 +134,11 @@ def read_array(path: Path, background: str | None) -> np.ndarray:
     """
     if path.suffix.lower() == ".npy":
         with _readable(path):
-            return _with_channels(np.load(path, mmap_mode="r", allow_pickle=False), path)
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            array.close()
+            raise UnsupportedImage(f"{path} is an .npz archive: save one array with numpy.save")
+        return _with_channels(array, path)
     if path.suffix.lower() in (".tif", ".tiff") and not _is_plain_tiff(path):
         return _read_tiff(path)
     with _readable(path), Image.open(path) as image:
@@ -138,9 +146,13 @@ def read_array(path: Path, background: str | None) -> np.ndarray:
             raise UnsupportedImage(f"{path} is CMYK, whose colours depend on a profile: convert it to RGB first")
         if image.mode not in ("1", "L", "P", "RGB", "RGBA", "LA", "PA", "I;16"):
             raise UnsupportedImage(f"{path} is an image of mode {image.mode}, which is not read; convert it first")
-        if image.mode != "I;16" and _png_bits(path, image) == 16:
-            return _read_deep_png(path)
-        turn = image.getexif().get(ORIENTATION, 1)
+        # Pillow turns a TIFF itself, when it is loaded.
+        turn = 1 if image.format == "TIFF" else image.getexif().get(ORIENTATION, 1)
+        if _png_bits(path, image) == 16:
+            if "transparency" in image.info:
+                raise UnsupportedImage(f"{path} has 16 bits and transparency: flatten it onto a background first")
+            if image.mode != "I;16":
+                return _turned(_read_deep_png(path), turn)
         if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA"):
             return _turned(_opaque(path, image.convert("RGBA"), background), turn)
         plain = image.convert({"1": "L", "P": "RGB"}.get(image.mode, image.mode))
@@ -179,15 +191,19 @@ def _read_tiff(path: Path) -> np.ndarray:
             array = page.asarray()
             planar = page.axes.startswith("S")
             colours, extra = tifffile.PHOTOMETRIC(page.photometric).name, [int(kind) for kind in page.extrasamples]
+            turn = int(page.tags.valueof(ORIENTATION, default=1))
+            pages = len(file.pages)
     except Exception as error:  # tifffile raises whatever a damaged file leads it to
         raise DataError(f"{path} cannot be read as an image: {error}") from None
+    if pages > 1:
+        raise UnsupportedImage(f"{path} has {pages} pages: write its channels into one, or one image a file")
     if colours not in ("MINISBLACK", "RGB"):
         raise UnsupportedImage(
             f"{path} is a TIFF of mode {colours}, which is not read; convert it to RGB or grey first"
         )
     if colours == "RGB" and set(extra) & {1, 2}:  # alpha, of either kind
         raise UnsupportedImage(f"{path} has 16 bits and transparency: flatten it onto a background first")
-    return _with_channels(np.moveaxis(array, 0, -1) if planar else array, path)
+    return _turned(_with_channels(np.moveaxis(array, 0, -1) if planar else array, path), turn)
 
 
 def _read_deep_png(path: Path) -> np.ndarray:
@@ -233,31 +249,38 @@ def _png_bits(path: Path, image: Image.Image) -> int:
 
 
 def _is_plain_tiff(path: Path) -> bool:
-    """Whether a TIFF is an 8-bit image as other files are; Pillow reads no others whole."""
+    """Whether a TIFF is one 8-bit image as other files are; Pillow reads no others whole."""
     with _readable(path):
         try:
             with Image.open(path) as image:
-                bits = image.getexif().get(258, 8)  # BitsPerSample
-                deepest = max(bits) if isinstance(bits, tuple) else int(bits)
-                return deepest <= 8 and image.mode in ("1", "L", "P", "RGB", "RGBA", "LA", "CMYK")
+                tags = image.getexif()
+                bits, signs = (_flat(tags.get(tag, default)) for tag, default in ((258, 8), (339, 1)))
+                channels = 1 if image.mode == "P" else len(image.getbands())
+                whole = tags.get(277, 1) == channels and getattr(image, "n_frames", 1) == 1
+                plain = max(bits) <= 8 and set(signs) == {1} and whole
+                return plain and image.mode in ("1", "L", "P", "RGB", "RGBA", "LA", "CMYK")
         except UnidentifiedImageError:
             return False
 
 
-def write_like(like: Path, image: np.ndarray, folder: Path, limits: tuple[float, float] | None) -> Path:
-    """Write ``image``, (H, W, C), uint8 or uint16, to ``folder`` under the name of ``like``, in its kind.
+def _flat(value: int | tuple[int, ...]) -> tuple[int, ...]:
+    return value if isinstance(value, tuple) else (int(value),)
 
-    ``.npy`` becomes ``.npy``, with the values that ``limits`` (``data.range``) gives them. Others become PNG, or TIFF
-    where PNG as Pillow writes it cannot hold them: 16 bits of colour, or other than 1 or 3 channels.
+
+def write_like(like: Path, image: np.ndarray, folder: Path, limits: tuple[float, float] | None) -> Path:
+    """Write ``image``, (H, W, C), uint8 or uint16, to ``folder`` under the name of ``like``.
+
+    Its values are those of the files that were trained on: ``limits`` (``data.range``) are undone. An array (``.npy``)
+    becomes one. Others become PNG, or TIFF where PNG as Pillow writes it cannot hold them: 16 bits of colour, other
+    than 1 or 3 channels, values below 0 or above 65535.
     """
+    if limits is not None:
+        image = _unscaled(image, limits, whole=like.suffix.lower() != ".npy")
     if like.suffix.lower() == ".npy":
         path = folder / f"{like.stem}.npy"
-        if limits is not None:
-            low, high = limits
-            image = (low + image / np.iinfo(image.dtype).max * (high - low)).astype(np.float32)
         with atomic(path) as part, part.open("wb") as stream:
             np.save(stream, image)
-    elif image.shape[2] == 1 or (image.shape[2] == 3 and image.dtype == np.uint8):
+    elif image.dtype.kind == "u" and (image.shape[2] == 1 or (image.shape[2] == 3 and image.dtype == np.uint8)):
         path = folder / f"{like.stem}.png"
         with atomic(path) as part:
             Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(part, format="PNG")
@@ -267,5 +290,15 @@ def write_like(like: Path, image: np.ndarray, folder: Path, limits: tuple[float,
         path = folder / f"{like.stem}.tif"
         with atomic(path) as part:
             photometric = "rgb" if image.shape[2] == 3 else "minisblack"
-            tifffile.imwrite(part, image, photometric=photometric, planarconfig="contig")
+            planes, layout = (image, "contig") if image.shape[2] > 1 else (image[..., 0], None)
+            tifffile.imwrite(part, planes, photometric=photometric, planarconfig=layout)
     return path
+
+
+def _unscaled(image: np.ndarray, limits: tuple[float, float], *, whole: bool) -> np.ndarray:
+    """What :func:`scaled` made of ``limits`` undone: whole numbers of 8 or 16 bits where asked for and possible."""
+    low, high = limits
+    values = low + image / np.iinfo(image.dtype).max * (high - low)
+    if whole and low >= 0 and high <= 65535:
+        return values.round().astype(np.uint8 if high <= 255 else np.uint16)
+    return values.astype(np.float32)

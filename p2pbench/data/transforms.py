@@ -57,15 +57,15 @@ def seen_condition(images: Tensor, data: DataConfig) -> Tensor:
     return to_network(images)
 
 
-def shown(outputs: Tensor, conditions: Tensor, data: DataConfig) -> Tensor:
-    """A generator's ``outputs`` (N, C', H, W), float, as integers of the type of ``conditions``.
+def shown(outputs: Tensor, conditions: Tensor, data: DataConfig, dtype: torch.dtype) -> Tensor:
+    """A generator's ``outputs`` (N, C', H, W), float, as integers: uint8 or uint16.
 
     For colorization ``conditions``, RGB images (N, 3, H, W), give them their lightness, and they come out as RGB.
     """
     if data.colours == "lab":
         lightness = rgb_to_lab(conditions / MOST[conditions.dtype])[:, :1]
         outputs = 2 * lab_to_rgb(torch.cat([lightness, outputs.float() * AB_RANGE], dim=1)) - 1
-    return to_integers(outputs, conditions.dtype)
+    return to_integers(outputs, dtype)
 
 
 def visible(conditions: np.ndarray, data: DataConfig) -> np.ndarray:

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.utils.flop_counter import FlopCounterMode
 
-from p2pbench.config import DISCRIMINATOR_STRIDES, RunConfig
+from p2pbench.config import DISCRIMINATOR_STRIDES, RunConfig, is_reference
 from p2pbench.models import build_discriminator, build_generator, judged_channels
 from p2pbench.models.patchgan import receptive_field
 
@@ -34,7 +35,7 @@ def describe(config: RunConfig) -> dict[str, Any]:
     """
     shape = config.data.crop_shape
     generator = build_generator(config)
-    rows = layer_rows(generator, (config.data.channels[0], *shape))
+    rows = layer_rows(generator, (config.data.channels[0], *shape), _device(config.generator.name))
     padded = list(config.padded_shape) if config.padded_shape != shape else None
     found: dict[str, Any] = {
         "generator": {"name": config.generator.name, "padded_to": padded, **_totals(generator, rows)},
@@ -42,7 +43,7 @@ def describe(config: RunConfig) -> dict[str, Any]:
     }
     discriminator = build_discriminator(config)
     if discriminator is not None:
-        rows = layer_rows(discriminator, (judged_channels(config), *shape))
+        rows = layer_rows(discriminator, (judged_channels(config), *shape), _device(config.discriminator.name))
         known = config.discriminator.name in DISCRIMINATOR_STRIDES
         found["discriminator"] = {
             "name": config.discriminator.name,
@@ -53,8 +54,13 @@ def describe(config: RunConfig) -> dict[str, Any]:
     return found
 
 
-def layer_rows(network: nn.Module, shape: tuple[int, int, int]) -> list[LayerRow]:
-    """The leaf modules of ``network`` in the order they run for one image of ``shape``; nothing is computed."""
+def _device(name: str) -> str:
+    """The user's own networks may make tensors of their own, which are on the CPU."""
+    return "cpu" if is_reference(name) else "meta"
+
+
+def layer_rows(network: nn.Module, shape: tuple[int, int, int], device: str = "meta") -> list[LayerRow]:
+    """The layers of ``network`` in the order they run for one image of ``shape``; on ``meta`` nothing is computed."""
     rows: list[LayerRow] = []
     names = {module: name for name, module in network.named_modules()}
     counter = FlopCounterMode(display=False)
@@ -67,21 +73,25 @@ def layer_rows(network: nn.Module, shape: tuple[int, int, int]) -> list[LayerRow
         rows.append(LayerRow(names[module], _kind(module), tuple(output.shape[1:]), parameters, flops - before))
         before = flops
 
-    network = network.to("meta").eval()
-    leaves = [module for module in network.modules() if not list(module.children())]
+    network = network.to(device).eval()
+    # A convolution with spectral norm has parts, which make its weight; it is a layer all the same.
+    made = [module for module in network.modules() if parametrize.is_parametrized(module)]
+    parts = {part for module in made for part in module.parametrizations.modules()}  # type: ignore[union-attr]
+    leaves = [m for m in network.modules() if m not in parts and (m in made or not list(m.children()))]
     hooks = [module.register_forward_hook(note) for module in leaves]
     with torch.no_grad(), counter:
-        network(torch.empty(1, *shape, device="meta"))
+        network(torch.zeros(1, *shape, device=device))
     for hook in hooks:
         hook.remove()
     return rows
 
 
 def _kind(module: nn.Module) -> str:
+    name = type(module).__name__.removeprefix("Parametrized")
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         kernel, stride = module.kernel_size[0], module.stride[0]
-        return f"{type(module).__name__} {kernel}x{kernel}" + (f" stride {stride}" if stride > 1 else "")
-    return type(module).__name__
+        return f"{name} {kernel}x{kernel}" + (f" stride {stride}" if stride > 1 else "")
+    return name
 
 
 def _totals(network: nn.Module, rows: list[LayerRow]) -> dict[str, Any]:

@@ -113,7 +113,8 @@ def draw_losses(study: StudyRecord) -> Figure | None:
         )  # fmt: skip
         axis.set(title=title, xlabel="step", ylabel="")
         axis.title.set_fontsize(9)
-        axis.set_ylim(bottom=0)
+        if losses[name].min() >= 0:  # hinge and Wasserstein losses go below
+            axis.set_ylim(bottom=0)
     handles = [Line2D([], [], color=colour, label=variant) for variant, colour in palette(study).items()]
     figure.legend(
         handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(5, len(handles)), frameon=False

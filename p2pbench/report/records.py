@@ -56,11 +56,14 @@ class StudyRecord:
         return [*(name for name in METRICS if name in present), *(name for name in present if name not in METRICS)]
 
     def metric(self, name: str) -> Metric:
-        """What the score ``name`` is; one of the user's own as the first cell with it recorded it."""
+        """What the score ``name`` is; one of the user's own as it was recorded where it was measured."""
         if name in METRICS:
             return METRICS[name]
-        score = next(cell.scores[name] for cell in self.cells if name in cell.scores)
-        return Metric(name.partition(":")[2], str(score["unit"]), score["better"])
+        found = [cell.scores[name] for cell in self.cells if name in cell.scores]
+        score = next((score for score in found if score["state"] == "measured"), found[0])
+        label = name.partition(":")[2]
+        alone = sum(other.partition(":")[2] == label for other in self.metrics) == 1
+        return Metric(label if alone else name, str(score["unit"]), score["better"])
 
     def of(self, variant: str) -> list[CellRecord]:
         """The finished cells of a variant, a seed each."""

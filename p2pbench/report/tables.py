@@ -53,18 +53,30 @@ def summarise(study: StudyRecord, variant: str, metric: str) -> Summary:
     difference = None
     baseline = str(study.about["baseline"])
     if variant != baseline:
-        reference = _mean_over_seeds(
-            [c for c in study.of(baseline) if c.scores.get(metric, {}).get("state") == "measured"], metric
-        )
-        if reference is not None and reference.index.equals(images.index):
+        others = [c for c in study.of(baseline) if c.scores.get(metric, {}).get("state") == "measured"]
+        reference = _mean_over_seeds(others, metric)
+        if reference is not None and reference.index.equals(images.index) and _alike([*cells, *others], metric):
             difference = paired_difference(images.to_numpy(), reference.to_numpy())
     return Summary(float(values.mean()), estimate.low, estimate.high, seed_sd, difference, len(values), n_images, None)
+
+
+FREE = {"inference", "noise_seed", "over_set"}
+"""Settings in which scores that are compared may differ: what a grid asks about, what a seed decides, a result."""
+
+
+def _alike(cells: list[CellRecord], metric: str) -> bool:
+    """Whether the score was made in the same way, of images of the same size, in all ``cells``."""
+    settings = [cell.scores[metric].get("settings") or {} for cell in cells]
+    made = [{key: value for key, value in own.items() if key not in FREE} for own in settings]
+    return all(own == made[0] for own in made)
 
 
 def _mean_over_seeds(cells: list[CellRecord], metric: str) -> pd.Series | None:
     """The score of each test image, averaged over seeds; None where the images are not the same or there are none."""
     columns = [cell.per_image[metric] for cell in cells if metric in cell.per_image]
-    if not columns or len(columns) < len(cells) or any(not c.index.equals(columns[0].index) for c in columns):
+    if not columns or len(columns) < len(cells) or not _alike(cells, metric):
+        return None
+    if any(not column.index.equals(columns[0].index) for column in columns):
         return None
     mean = pd.concat(columns, axis=1).mean(axis=1)
     return mean if np.isfinite(mean).all() else None
@@ -192,6 +204,11 @@ def notes(study: StudyRecord) -> list[str]:
         "(not corrected for the number of variants)."
     )
     found += [note for metric in study.metrics if (note := _over_set(study, metric))]
+    for metric in study.metrics:
+        cells = [c for c in study.cells if c.scores.get(metric, {}).get("state") == "measured"]
+        if cells and not _alike(cells, metric):
+            label = study.metric(metric).label
+            found.append(f"{label} was made in different ways or of images of different sizes, and is not compared.")
     reasons: dict[str, list[str]] = {}
     for metric in study.metrics:
         for cell in study.cells:

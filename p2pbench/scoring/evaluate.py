@@ -136,7 +136,8 @@ class _Bench:
         elif name == "diversity":
             values, settings = self._diversity()
         else:
-            values, settings = MEASURES[name](self.fakes, self.targets), {"of": "8-bit RGB"}
+            values = MEASURES[name](self.fakes, self.targets)
+            settings = {"of": "8-bit RGB" if self.fakes.shape[3] == 3 else f"8 bits, {self.fakes.shape[3]} channels"}
         if name == "ssim":
             settings = {**paired.SSIM_SETTINGS, "library": f"scikit-image {version('scikit-image')}"}
         return values, settings, None

@@ -129,6 +129,7 @@ def _train(
             for position, output in zip(chosen, outputs, strict=True):
                 save_png(run.sample_file("untrained", position), as_rgb8(output))
 
+    run.set_status("running", bits=8 * images.dtype.itemsize)
     watcher.stage("train")
     log.info("training %s on %s, %d threads, %s", identity, engine.device, engine.threads, config.training.precision)
     trained = train(config, images, run.path, identity, engine, Reporter(watcher.progress, sample, watcher.stop))
@@ -216,8 +217,9 @@ def record_scores(run: RunFolder, new: Scores) -> None:
             before = pd.read_csv(run.per_image_file, dtype={"image": str})
         except ValueError:  # damaged: made anew
             before = pd.DataFrame({"image": []})
-        if list(before["image"]) == new.names:
-            table = before.drop(columns=list(new.per_image), errors="ignore").assign(**table.drop(columns="image"))
+        if len(before) == len(table):  # of the same images in the same order, or the run would be another
+            kept = before.drop(columns=["image", *new.per_image], errors="ignore")
+            table = pd.concat([table[["image"]], kept, table.drop(columns="image")], axis=1)
     write_text(run.per_image_file, table.to_csv(index=False))
     write_json(run.scores_file, merged)  # last: a run with scores.json has all of them
 

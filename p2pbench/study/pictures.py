@@ -38,7 +38,9 @@ def find_pictures(inputs: Sequence[Path]) -> dict[str, Path]:
 def translate_pictures(
     model: Model, inputs: Sequence[Path], out: Path, progress: Callable[[int, int], None]
 ) -> list[Path]:
-    """Write what ``model`` makes of each picture, at the picture's own size and in its kind, under its name in ``out``.
+    """Write what ``model`` makes of each picture, at the picture's own size, under its name in ``out``.
+
+    The values are of the kind that the model was trained on; see :func:`p2pbench.data.images.write_like`.
 
     Raises:
         ConfigError: an output could take an input's place.
@@ -52,11 +54,14 @@ def translate_pictures(
     engine = prepare(config.training, config.training.threads or available_cores())
     generator = model.generator.to(engine.device)
     condition, target = wanted_by_role(config.data)
+    seen = target if config.data.colours == "lab" else condition
+    # Trained on 16 bits: where the target has a range, or as the run recorded.
+    deep = target.range is not None or bool(model.run and model.run.status().get("bits") == 16)
     written = []
     for done, picture in enumerate(pictures.values(), start=1):
-        image = as_wanted(read_array(picture, condition.background), condition, picture)[None]
+        image = as_wanted(read_array(picture, seen.background), seen, picture)[None]
         mode = config.scoring.inference
-        (output,) = translate(generator, image, config.data, seed=config.training.seed, mode=mode)
+        (output,) = translate(generator, image, config.data, seed=config.training.seed, mode=mode, deep=deep)
         written.append(write_like(picture, output, out, target.range))
         progress(done, len(pictures))
     return written

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ def run_study(
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        for event in executor.run([cells[0] for cells in todo.values()], modes):
+        for event in executor.run([_with_all_scores(cells) for cells in todo.values()], modes):
             name = str(event.cell.run_id)
             if event.kind in ENDS:
                 state = {"finished": "scored" if name in trained_before else "trained"}.get(event.kind, event.kind)
@@ -108,6 +108,14 @@ def run_study(
         state = found.state if found else "not run" if name in todo else "skipped"
         outcomes.append(Outcome(cell, state, found.reason if found else None))
     return outcomes, interrupts > 0
+
+
+def _with_all_scores(cells: list[Cell]) -> Cell:
+    """The first of ``cells``, which share a training, asked for the scores of all of them."""
+    wanted = tuple(dict.fromkeys(name for cell in cells for name in cell.config.scoring.wanted))
+    config = cells[0].config
+    scoring = config.scoring.model_copy(update={"metrics": wanted, "also": ()})
+    return replace(cells[0], config=config.model_copy(update={"scoring": scoring}))
 
 
 def prepare(study: Study, store: Store, *, weights_dir: Path | None, console: Console) -> None:

@@ -71,8 +71,9 @@ def train_one(
             run.set_status("interrupted", str(error))
             raise Interrupted(f"{error}; go on with --resume") from None
         except Exception as error:
-            with contextlib.suppress(P2PBenchError):
-                run.set_status("failed", str(error))
+            if run.status().get("run_id") == run_id(settings, dataset.key):  # or it is another run's
+                with contextlib.suppress(P2PBenchError):
+                    run.set_status("failed", str(error))
             raise
     return run
 

@@ -392,7 +392,7 @@ def test_hostile_names_become_neither_markup_nor_formulas_nor_a_traceback(tmp_pa
 
 
 def test_mistakes_are_one_line_with_the_way_out(tmp_path: Path) -> None:
-    assert "'nowhere': neither a built-in" in error_of("nowhere", "--out", tmp_path / "out")
+    assert "'nowhere' is neither a built-in" in error_of("nowhere", "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     source = write_set(tmp_path / "pairs", {"train": 2, "test": 1})
     (tmp_path / "blocked").write_text("")

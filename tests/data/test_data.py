@@ -160,7 +160,7 @@ def test_a_and_b_of_different_sizes_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (Image.new("RGBA", (16, 8)), "data.background=white"),
+        (Image.new("RGBA", (16, 8)), "flatten it onto a background"),
         (Image.fromarray(np.zeros((8, 16), np.uint16)), "more than 8 bits"),
         (Image.new("CMYK", (16, 8)), "is CMYK"),
         (Image.new("RGB", (15, 8)), "even width"),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import png
@@ -102,6 +105,44 @@ def test_photographs_stand_as_the_camera_was_held(orientation: int, tmp_path: Pa
         assert np.array_equal(read_image(tmp_path / "x.png"), np.asarray(ImageOps.exif_transpose(image)))
 
 
+@pytest.mark.parametrize("kind", ["tif 8 RGB", "tif 16 RGB", "png 16 RGB", "png 8 RGB"])
+def test_every_format_is_turned_once(kind: str, tmp_path: Path) -> None:
+    path, held = written(tmp_path, kind)
+    if kind.startswith("tif"):
+        tifffile.imwrite(path, held, photometric="rgb", extratags=[(ORIENTATION, "H", 1, 6, True)])
+    else:
+        exif = Image.Exif()
+        exif[ORIENTATION] = 6
+        chunk = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+        data = path.read_bytes()
+        part = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        path.write_bytes(data[:33] + part + data[33:])  # after the header
+    assert np.array_equal(read_array(path, None), np.rot90(held, -1))
+
+
+@pytest.mark.parametrize(
+    ("array", "options", "message"),
+    [
+        (np.zeros((5, 6, 7), np.uint8), {"photometric": "minisblack", "metadata": None}, "5 pages"),
+        (np.zeros((6, 7), np.int8), {}, None),
+        (np.zeros((6, 7, 2), np.uint8), {"photometric": "minisblack", "planarconfig": "contig"}, None),
+        (np.zeros((6, 7, 5), np.uint8), {"photometric": "minisblack", "planarconfig": "contig"}, None),
+    ],
+)
+def test_tiff_loses_no_page_channel_or_sign(
+    array: np.ndarray, options: dict[str, Any], message: str | None, tmp_path: Path
+) -> None:
+    array = array + np.arange(array.shape[-1], dtype=array.dtype) - (100 if array.dtype == np.int8 else 0)
+    tifffile.imwrite(tmp_path / "x.tif", array, **options)
+    if message is not None:
+        with pytest.raises(UnsupportedImage, match=message):
+            read_array(tmp_path / "x.tif", None)
+        return
+    found = read_array(tmp_path / "x.tif", None)
+    assert found.dtype == array.dtype
+    assert np.array_equal(found, array if array.ndim == 3 else array[..., None])
+
+
 # ---- transparency
 
 
@@ -138,6 +179,8 @@ def test_a_transparent_colour_is_transparency_too(tmp_path: Path) -> None:
         ("cmyk.jpg", "is CMYK"),
         ("alpha16.png", "16 bits and transparency"),
         ("objects.npy", "cannot be read"),
+        ("archive.npy", "is an .npz archive"),
+        ("clear16.png", "16 bits and transparency"),
         ("complex.npy", "type complex128"),
         ("four.npy", r"shape \(2, 2, 2, 2\)"),
         ("empty.npy", r"shape \(0, 4, 1\)"),
@@ -153,6 +196,12 @@ def test_what_cannot_be_read_is_named_with_the_reason(name: str, message: str, t
         Image.new("CMYK", (4, 4)).save(path)
     elif name == "alpha16.png":
         save_png16(path, np.concatenate([DEEP, DEEP[..., :1]], axis=2))
+    elif name == "clear16.png":
+        with path.open("wb") as stream:
+            png.Writer(5, 6, bitdepth=16, greyscale=True, transparent=7).write(stream, DEEP[..., 0].tolist())
+    elif name == "archive.npy":
+        with path.open("wb") as stream:
+            np.savez(stream, x=EIGHT)
     elif name == "objects.npy":
         np.save(path, np.array([{}, {}]), allow_pickle=True)
     elif name in arrays:
@@ -226,3 +275,15 @@ def test_arrays_get_the_values_of_their_range_back(tmp_path: Path) -> None:
     limits = (-5.0, 5.0)
     back = write_like(path, scaled(held, limits), tmp_path / "out", limits)
     assert np.abs(np.load(back) - held).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("limits", "kind"), [((0.0, 200.0), np.uint8), ((0.0, 10000.0), np.uint16), ((-5.0, 5.0), np.float32)]
+)
+def test_pictures_get_the_values_that_were_trained_on_back(
+    limits: tuple[float, float], kind: type, tmp_path: Path
+) -> None:
+    held: np.ndarray = np.linspace(*limits, 30).reshape(6, 5, 1).astype(kind)
+    back = read_array(write_like(Path("x.png"), scaled(held, limits), tmp_path, limits), None)
+    assert back.dtype == kind
+    assert np.abs(back.astype(float) - held).max() <= (1e-3 if kind is np.float32 else 0)

@@ -78,7 +78,7 @@ def test_the_perfect_output_is_shown_as_the_target(data: DataConfig, dtype: type
     pairs = np.random.default_rng(0).integers(0, np.iinfo(dtype).max + 1, shape, dtype=dtype)
     nchw = torch.from_numpy(pairs).permute(0, 3, 1, 2)
     conditions = torch.from_numpy(conditions_of(pairs, data)).permute(0, 3, 1, 2)
-    picture = shown(seen(nchw, data)[1], conditions, data).permute(0, 2, 3, 1).numpy()
+    picture = shown(seen(nchw, data)[1], conditions, data, nchw.dtype).permute(0, 2, 3, 1).numpy()
     assert picture.dtype == dtype
     off = np.abs(picture.astype(int) - targets_of(pairs, data)).max()
     assert off <= (8 if data.colours == "lab" and dtype == np.uint16 else 0)  # float32 through L*a*b* and back

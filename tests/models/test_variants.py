@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from p2pbench.config import RunConfig
+from p2pbench.errors import ConfigError
+from p2pbench.identity import run_id
 from p2pbench.models import build_discriminator, build_generator
 from p2pbench.models.describe import describe
 from p2pbench.models.layers import norm_layer, upsample
@@ -76,6 +78,19 @@ def test_resnets_have_their_blocks_and_take_multiples_of_four(name: str, blocks:
     assert sum(type(m).__name__ == "ResidualBlock" for m in generator.modules()) == blocks
     assert sum(isinstance(m, nn.Dropout) for m in generator.modules()) == blocks
     assert generator(torch.zeros(1, 3, 20, 20)).shape == (1, 3, 20, 20)
+
+
+def test_spectral_norm_changes_no_layer_of_the_description() -> None:
+    with_it = describe(config_of(discriminator__spectral_norm=True))["discriminator"]
+    assert with_it == describe(config_of())["discriminator"]
+
+
+def test_resnets_have_an_upsampling_and_a_dropout_of_their_own() -> None:
+    with pytest.raises(ConfigError, match="leave it out"):
+        config_of(generator__name="resnet6", generator__upsampling="nearest")
+    ids = {run_id(config_of(generator__name="resnet6", generator__dropout=d), "d") for d in ("first-three", "middle")}
+    assert len(ids) == 1
+    assert run_id(config_of(generator__name="resnet6", generator__dropout="none"), "d") not in ids
 
 
 def test_spectral_norm_brings_the_largest_singular_value_to_one() -> None:

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from p2pbench.config import RunConfig
+from p2pbench.report.figures import draw_losses
 from p2pbench.report.page import answer, write_report
 from p2pbench.report.paper import TABLES
 from p2pbench.report.records import read_study
@@ -262,3 +263,25 @@ def test_what_is_measured_over_the_set_is_said_beside_the_mean(store: Store) -> 
         path.write_text(json.dumps(content))
     text = to_markdown(read_study(store, "loss"))
     assert "L1 over all test images together, as pix2pix's Figure 7 has it: l1 0.250, gan 0.250" in text
+
+
+def test_scores_made_in_different_ways_are_not_compared(store: Store) -> None:
+    (path, *_) = sorted(store.root.glob("cells/*/scores.json"))
+    content = json.loads(path.read_text())
+    content["scores"]["l1"]["settings"]["size"] = 99
+    path.write_text(json.dumps(content))
+    study = read_study(store, "loss")
+    (variant,) = {cell.variant for cell in study.cells if cell.run.path == path.parent}
+    other = summarise(study, "gan" if variant != "gan" else "cgan", "l1")
+    assert summarise(study, variant, "l1").difference is None
+    assert (other.difference is None) == (variant == "l1+cgan")
+    assert "L1 was made in different ways or of images of different sizes" in to_markdown(study)
+
+
+def test_losses_below_zero_are_drawn(store: Store) -> None:
+    for path in store.root.glob("cells/*/losses.csv"):
+        path.write_text("step,epoch,d_loss,g_loss,g_adversarial,g_l1\n10,0.5,1,2,-3,0.4\n20,1.0,1,2,-2,0.3\n")
+    figure = draw_losses(read_study(store, "loss"))
+    assert figure is not None
+    low, high = figure.axes[1].get_ylim()
+    assert low < -3 < -2 < high

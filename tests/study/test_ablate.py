@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -139,6 +140,17 @@ def test_a_score_of_the_users_own_is_a_column_and_measured_anew_when_it_changes(
     assert "diversity ↑" in text
     message = workplace.run("ablate", "--grid", "own.yaml", "--set", "scoring.metrics=[own_metric:bit]", code=2).stderr
     assert "did you mean 'bits'" in message
+
+
+def test_variants_that_share_a_training_get_the_scores_of_each(workplace: Workplace) -> None:
+    (workplace.folder / "shared.yaml").write_text(
+        "protocol: tiny.yaml\nfactors:\n  asked:\n    - {label: a, scoring.also: [sharpness]}\n"
+        "    - {label: b, scoring.also: [diversity]}\n"
+    )
+    found = workplace.json("ablate", "--grid", "shared.yaml")
+    (run,) = {cell["run_id"] for cell in found["cells"]}
+    scores = json.loads((workplace.folder / "runs" / "cells" / run / "scores.json").read_text())["scores"]
+    assert {"l1", "sharpness", "diversity"} <= scores.keys()
 
 
 def _generators(workplace: Workplace) -> dict[Path, bytes]:

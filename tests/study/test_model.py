@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +12,30 @@ import torch
 from PIL import Image
 from port_network import Port, trained
 from study_workplace import Workplace
+from typer.testing import CliRunner
 
+from p2pbench.cli import app
 from p2pbench.data.images import read_array
 
 SETTINGS = ("--protocol", "tiny.yaml", "--set", "training.epochs=1")
+
+
+@pytest.fixture(autouse=True)
+def _here(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace.folder)
+
+
+def invoke(*arguments: str, code: int = 0) -> Any:
+    """The program in this process: starting it anew for each command would take most of the time."""
+    result = CliRunner().invoke(app, list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result
+
+
+def document(*arguments: str) -> Any:
+    return json.loads(invoke(*arguments, "--json").stdout)
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -27,19 +49,19 @@ def set_of(**settings: object) -> list[str]:
 
 def test_a_rectangle_is_padded_cropped_back_and_said_to_be(workplace: Workplace) -> None:
     sizes = set_of(data__load_size=[20, 30], data__crop_size=[18, 27])
-    text = workplace.run("ablate", "--grid", "two.yaml", *sizes, "--plan").stdout
+    text = invoke("ablate", "--grid", "two.yaml", *sizes, "--plan").stdout
     assert "18x27 is padded to 32x32 inside the generator, and cropped back" in text
-    found = workplace.json("train", *SETTINGS, *sizes, "--out", "run")
+    found = document("train", *SETTINGS, *sizes, "--out", "run")
     assert found["scores"]["l1"]["settings"]["size"] == [18, 27]
     assert found["scores"]["l1"]["settings"]["padded_to"] == [32, 32]
     assert pixels(workplace.folder / "run" / "samples" / "test" / "00000-output.png").shape == (18, 27, 3)
-    text = workplace.run("describe", *set_of(data__load_size=300, data__crop_size=[100, 200])).stdout
+    text = invoke("describe", *set_of(data__load_size=300, data__crop_size=[100, 200])).stdout
     assert "works on 128x256: padded, and cropped back" in " ".join(text.split())
 
 
 def test_colorization_gives_outputs_the_lightness_of_their_condition(workplace: Workplace) -> None:
     colours = set_of(data__colours="lab", data__channels=[1, 2], objective__name="l1")
-    found = workplace.json("train", *SETTINGS, *colours, "--out", "run")
+    found = document("train", *SETTINGS, *colours, "--out", "run")
     assert found["state"] == "finished"
     samples = workplace.folder / "run" / "samples" / "test"
     condition, output, target = (pixels(samples / f"00000-{name}.png") for name in ("condition", "output", "target"))
@@ -52,7 +74,7 @@ def test_colorization_gives_outputs_the_lightness_of_their_condition(workplace: 
 
 @pytest.mark.parametrize("channels", [[1, 3], [3, 1]])
 def test_a_side_may_be_grey(workplace: Workplace, channels: list[int]) -> None:
-    found = workplace.json("train", *SETTINGS, *set_of(data__channels=channels), "--out", "run")
+    found = document("train", *SETTINGS, *set_of(data__channels=channels), "--out", "run")
     assert found["state"] == "finished"
     name = "condition" if channels[0] == 1 else "output"
     picture = pixels(workplace.folder / "run" / "samples" / "test" / f"00000-{name}.png")
@@ -60,7 +82,7 @@ def test_a_side_may_be_grey(workplace: Workplace, channels: list[int]) -> None:
 
 
 def test_channels_that_images_do_not_have_are_refused(workplace: Workplace) -> None:
-    message = workplace.run("train", *SETTINGS, *set_of(data__channels=[4, 3]), code=3).stderr
+    message = invoke("train", *SETTINGS, *set_of(data__channels=[4, 3]), code=3).stderr
     assert "000.png has 3 channels, where data.channels asks for 4" in message
 
 
@@ -73,15 +95,15 @@ def port(workplace: Workplace) -> Path:
 
 def test_weights_of_the_port_are_scored_on_data_that_settings_name(workplace: Workplace, port: Path) -> None:
     data = set_of(data__source="pairs", data__crop_size=16, data__load_size=16, discriminator__name="pixel")
-    found = workplace.json("score", "--model", port.name, *data, "--metrics", "l1,diversity")
+    found = document("score", "--model", port.name, *data, "--metrics", "l1,diversity")
     assert found["n"] == 3
     assert found["scores"]["l1"]["state"] == "measured"
     assert found["scores"]["diversity"]["value"] == 0  # a U-Net of four levels has no dropout in the port
-    evaluated = workplace.json("score", "--model", port.name, *data, *set_of(scoring__inference="eval"))
+    evaluated = document("score", "--model", port.name, *data, *set_of(scoring__inference="eval"))
     assert evaluated["scores"]["l1"]["value"] != found["scores"]["l1"]["value"]
-    message = workplace.run("score", "--model", port.name, *set_of(generator__ngf=8), code=2).stderr
+    message = invoke("score", "--model", port.name, *set_of(generator__ngf=8), code=2).stderr
     assert "latest_net_G.pth decides it (4)" in message
-    assert "there is no such file" in workplace.run("score", "--model", "nothing.pth", code=3).stderr
+    assert "there is no such file" in invoke("score", "--model", "nothing.pth", code=3).stderr
 
 
 def test_pictures_are_translated_at_their_own_size(workplace: Workplace, port: Path) -> None:
@@ -90,11 +112,11 @@ def test_pictures_are_translated_at_their_own_size(workplace: Workplace, port: P
     random = np.random.default_rng(0)
     for name, (height, width) in {"a": (16, 16), "b": (21, 34)}.items():
         Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(folder / f"{name}.png")
-    found = workplace.json("translate", "--model", port.name, "pictures", "--out", "out")
+    found = document("translate", "--model", port.name, "pictures", "--out", "out")
     assert found["files"] == ["out/a.png", "out/b.png"]
     assert pixels(workplace.folder / "out" / "b.png").shape == (21, 34, 3)
     first = (workplace.folder / "out" / "b.png").read_bytes()
-    workplace.run("translate", "--model", port.name, "pictures/b.png", "--out", "out")
+    invoke("translate", "--model", port.name, "pictures/b.png", "--out", "out")
     assert (workplace.folder / "out" / "b.png").read_bytes() == first
     for arguments, code, message in (
         (("pictures", "pictures/a.png", "--out", "out"), 3, "have the same name"),
@@ -102,15 +124,13 @@ def test_pictures_are_translated_at_their_own_size(workplace: Workplace, port: P
         (("pictures", "--out", "pictures"), 2, "could be overwritten"),
         (("pictures", "--out", "out", "--set", "data.channels=[1, 3]"), 2, "decides it"),
     ):
-        assert message in workplace.run("translate", "--model", port.name, *arguments, code=code).stderr
-    workplace.json("train", *SETTINGS, "--out", "run")
+        assert message in invoke("translate", "--model", port.name, *arguments, code=code).stderr
+    document("train", *SETTINGS, "--out", "run")
     assert (
         "settings of its own"
-        in workplace.run(
-            "translate", "--model", "run", "pictures", "--out", "out", "--set", "training.seed=1", code=2
-        ).stderr
+        in invoke("translate", "--model", "run", "pictures", "--out", "out", "--set", "training.seed=1", code=2).stderr
     )
-    assert workplace.json("translate", "--model", "run", "pictures", "--out", "out")["files"] == found["files"]
+    assert document("translate", "--model", "run", "pictures", "--out", "out")["files"] == found["files"]
 
 
 def write_kind(folder: Path, kind: str) -> None:
@@ -143,12 +163,12 @@ def test_sixteen_bits_and_many_channels_train_score_and_come_back(
     write_kind(workplace.folder / kind, kind)
     chosen = set_of(**{key: str(value).replace("None", "null") for key, value in settings.items()}, data__source=kind)
     metrics = set_of(scoring__metrics="[l1, psnr, ssim, sharpness]")
-    found = workplace.json("train", *SETTINGS, *chosen, *metrics, "--out", "run")
+    found = document("train", *SETTINGS, *chosen, *metrics, "--out", "run")
     assert found["state"] == "finished"
     assert found["scores"]["ssim"]["state"] == "measured"
     if kind == "bands":
         assert found["scores"]["sharpness"]["reason"] == "is a score of RGB images; these have 2 channels"
-    (made,) = workplace.json("translate", "--model", "run", f"{kind}/test/A/0.{'png' if kind == 'depth' else 'npy'}",
+    (made,) = document("translate", "--model", "run", f"{kind}/test/A/0.{'png' if kind == 'depth' else 'npy'}",
                              "--out", "out")["files"]  # fmt: skip
     output = read_array(workplace.folder / made, None)
     if kind == "depth":
@@ -158,5 +178,5 @@ def test_sixteen_bits_and_many_channels_train_score_and_come_back(
         assert made == "out/0.npy"
         assert output.shape == (20, 20, 2)
         assert -30 <= output.min() < output.max() <= 30
-        message = workplace.run("train", *SETTINGS, *set_of(data__source=kind), "--out", "other", code=3).stderr
+        message = invoke("train", *SETTINGS, *set_of(data__source=kind), "--out", "other", code=3).stderr
         assert "holds float32 values: say with data.range" in message
