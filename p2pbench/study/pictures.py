@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from p2pbench.cores import available_cores
 from p2pbench.data.pairs import images_by_name, read_image
 from p2pbench.errors import ConfigError, DataError
-from p2pbench.study.local import available_cores
 from p2pbench.study.model import Model
 from p2pbench.study.samples import save_png
 from p2pbench.training.engine import prepare
