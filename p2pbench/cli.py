@@ -47,6 +47,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Find, check and prepare pairs.")
 app.add_typer(data_app, name="data")
+cache_app = typer.Typer(no_args_is_help=True, help="The decoded pairs that are kept, so that training starts at once.")
+data_app.add_typer(cache_app, name="cache")
 
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of all runs and studies.", envvar="P2PBENCH_RUNS")]
 Sets = Annotated[
@@ -398,26 +400,39 @@ def _resolve(protocol: str | None, sets: list[str] | None) -> Any:
 
 @app.command()
 def bench(
-    workloads: Annotated[list[str] | None, typer.Argument(help="What to time: step.", metavar="[step]")] = None,
+    workloads: Annotated[
+        list[str] | None, typer.Argument(help="What to time; step unless given.", metavar="[step|data]")
+    ] = None,
     protocol: ProtocolName = None,
     sets: Sets = None,
     device: Annotated[str | None, typer.Option("--device", help="cpu or cuda; the best one unless given.")] = None,
     file: Annotated[Path | None, typer.Option("--out", help="Write the JSON document there too.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Time the training step beside a plain loop, in turns, within one run."""
+    """Time the training step beside a plain loop, or decoding beside Pillow alone, in turns, within one run."""
     from p2pbench.errors import unknown
 
-    for name in workloads or []:
-        if name != "step":
-            raise ConfigError(unknown("workload", name, ["step"]))
+    names = list(dict.fromkeys(workloads or ["step"]))
+    for name in names:
+        if name not in ("step", "data"):
+            raise ConfigError(unknown("workload", name, ["step", "data"]))
     resolved = _resolve(protocol, [*(sets or []), *([f"training.device={device}"] if device else [])])
 
-    from p2pbench.bench.workloads import bench_step
+    from p2pbench.bench.data import bench_data
     from p2pbench.study.display import counted
 
-    with counted(err, "timing", "turns") as progress:
-        document = bench_step(resolved, progress=progress)
+    documents = []
+    for name in names:
+        with counted(err, f"timing {name}", "turns") as progress:
+            if name == "data":
+                documents.append(bench_data(resolved, progress=progress))
+            else:
+                from p2pbench.bench.workloads import bench_step
+
+                documents.append(bench_step(resolved, progress=progress))
+    # The step's, where it was timed: it knows of the GPU.
+    machine = documents[names.index("step") if "step" in names else 0]["machine"]
+    document = {"machine": machine, "rows": [row for found in documents for row in found["rows"]]}
     if file is not None:
         from p2pbench.files import write_json
 
@@ -425,19 +440,24 @@ def bench(
     if as_json:
         print(json.dumps(document, indent=2))
         return
-    machine = document["machine"]
     out.print(
         f"{machine.get('gpu') or machine['processor']}, {machine['threads']} threads, "
         f"torch {machine['versions']['torch']}"
     )
-    row = document["rows"][0]
-    out.print(
-        f"{row['workload']}: {escape(row['name'])}, {_by(resolved.config.data.crop_shape)}, batch {row['batch_size']}"
-    )
+    for found in documents:
+        _show_timings(found["rows"])
+
+
+def _show_timings(rows: list[dict[str, Any]]) -> None:
+    """The rows of one workload."""
+    size = rows[0]["size"]
+    batch = next(row["batch_size"] for row in rows if row["batch_size"])
+    shape = _by(size if isinstance(size, list | tuple) else [size, size])
+    out.print(f"{rows[0]['workload']}: {escape(rows[0]['name'])}, {shape}, batch {batch}", soft_wrap=True)
     table = Table("engine", "precision", box=None, pad_edge=False)
     for heading in ("images/s", "x plain", "peak MiB"):
         table.add_column(heading, justify="right")
-    for row in document["rows"]:
+    for row in rows:
         figures = (row["images_per_second"], row["ratio_to_plain"], row["peak_memory_bytes"] / 2**20)
         table.add_row(
             row["engine"], row["precision"], *(f"{figure:.{d}f}" for figure, d in zip(figures, (2, 2, 0), strict=True))
@@ -655,6 +675,67 @@ def _show_problems(document: dict[str, Any]) -> None:
     out.print(f"\n{document['errors']} errors, {document['warnings']} warnings")
     if document["cached"]:
         out.print("No file has changed since the last check: this is its answer, from the cache.", style="dim")
+
+
+@cache_app.command("list")
+def cache_list(as_json: Json = False) -> None:
+    """List the decoded arrays, the one used last first."""
+    from p2pbench.data.cache import folder
+    from p2pbench.data.kept import kept_arrays
+    from p2pbench.quantities import bytes_text
+
+    arrays = kept_arrays()
+    total = sum(kept.bytes for kept in arrays)
+    if as_json:
+        document = {"folder": str(folder()), "bytes": total, "arrays": [kept.to_json() for kept in arrays]}
+        print(json.dumps(document, indent=2))
+        return
+    if arrays:
+        out.print(_arrays_table(arrays))
+    out.print(escape(f"{len(arrays)} arrays, {bytes_text(total)}: {folder()}"), soft_wrap=True)
+
+
+@cache_app.command("clear")
+def cache_clear(
+    source: Annotated[str | None, typer.Option("--source", help="Those of this data set alone.")] = None,
+    older: Annotated[
+        float | None, typer.Option("--older", min=0, help="Those not used for so many days.", metavar="DAYS")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Remove decoded arrays that no process uses, and what killed builds left. They are made again when needed."""
+    from p2pbench.data.kept import clear
+    from p2pbench.quantities import bytes_text
+
+    cleared = clear(source, older)
+    freed = sum(kept.bytes for kept in cleared.removed) + cleared.leftovers_bytes
+    if as_json:
+        document = {
+            "removed": [kept.to_json() for kept in cleared.removed],
+            "in_use": [kept.to_json() for kept in cleared.in_use],
+            "bytes": freed,
+        }
+        print(json.dumps(document, indent=2))
+        return
+    if cleared.in_use:
+        out.print("left, for a process uses them:")
+        out.print(_arrays_table(cleared.in_use))
+    out.print(f"{len(cleared.removed)} arrays removed, {bytes_text(freed)} freed")
+
+
+def _arrays_table(arrays: Sequence[Any]) -> Table:
+    from p2pbench.quantities import bytes_text
+
+    table = Table("source", "split", box=None, pad_edge=False)
+    for heading in ("pairs", "size", "disk", "last use"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for kept in arrays:
+        row = kept.to_json()
+        table.add_row(
+            escape(row["source"] or "unknown"), row["split"] or "-", str(row["pairs"] or "-"), _by(row["size"]) or "-",
+            bytes_text(row["bytes"]), row["last_use"][:16].replace("T", " "),
+        )  # fmt: skip
+    return table
 
 
 def main() -> None:

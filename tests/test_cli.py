@@ -76,6 +76,7 @@ def test_train_then_score_then_train_again(pairs_folder: Path) -> None:
     found = document("train", *TINY, "--set", f"data.source={pairs_folder}", "--out", "run")
     assert found["state"] == "finished"
     assert found["scores"]["ssim"]["state"] == "measured"
+    assert 0 < found["training"]["data_wait_share"] < 1
     by_model = document("score", "--model", "run", "--metrics", "l1,ssim")
     assert by_model["n"] == 3
     for name in ("l1", "ssim"):

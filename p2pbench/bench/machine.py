@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from p2pbench.cores import available_cores
+
 if TYPE_CHECKING:
     import torch
 
@@ -30,7 +32,7 @@ def describe_machine(device: torch.device | None = None) -> dict[str, Any]:
     """Processor, cores, memory, system, and the GPU where ``device`` is one. No host name, user or path."""
     machine: dict[str, Any] = {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": available_cores(),
         "memory_gib": _memory_gib(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

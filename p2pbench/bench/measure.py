@@ -7,6 +7,8 @@ a machine's speed drifts: a ratio is taken between two turns of one round.
 from __future__ import annotations
 
 import multiprocessing
+import resource
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -124,13 +126,22 @@ def _compete(contestant: Contestant, line: Connection) -> None:
             for _ in range(n_steps):
                 step()
             line.send((time.perf_counter() - start) / n_steps)
-        import torch
-
-        from p2pbench.training.engine import peak_memory_bytes
-
-        on_cuda = torch.cuda.is_available() and torch.cuda.memory_allocated() > 0
-        line.send(peak_memory_bytes(torch.device("cuda" if on_cuda else "cpu")))
+        line.send(_peak_bytes())
     except P2PBenchError as error:
         line.send(error)
     except Exception as error:
         line.send(P2PBenchError(f"bench: {contestant.name} failed: {type(error).__name__}: {error}"))
+
+
+def _peak_bytes() -> int:
+    """On the GPU, where it was used; else the most that was resident: of this process and its largest child."""
+    if torch := sys.modules.get("torch"):
+        from p2pbench.training.engine import peak_memory_bytes
+
+        on_cuda = torch.cuda.is_available() and torch.cuda.memory_allocated() > 0
+        return peak_memory_bytes(torch.device("cuda" if on_cuda else "cpu"))
+    return _resident(resource.RUSAGE_SELF) + _resident(resource.RUSAGE_CHILDREN)
+
+
+def _resident(whose: int) -> int:
+    return resource.getrusage(whose).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -12,10 +12,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
 from p2pbench.bench.machine import describe_machine, versions
 from p2pbench.bench.measure import Contestant, Step, race
 from p2pbench.config import RunConfig
+from p2pbench.cores import available_cores
 from p2pbench.models import build_discriminator, build_generator
 from p2pbench.objective import discriminator_input
 from p2pbench.settings import Layer, Resolved, resolve
-from p2pbench.study.local import available_cores
 from p2pbench.training.engine import build_optimisers, place, prepare
 from p2pbench.training.step import Networks, train_step
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from p2pbench.config import RunConfig
+from p2pbench.config import DataConfig, RunConfig
 from p2pbench.data.transforms import seen
 
 
@@ -42,7 +42,7 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """The training pairs on the device, and the batch of every step.
+    """The training pairs on the device, and the batch of every step; :class:`StreamedBatches` where they do not fit.
 
     An epoch has ``n // batch_size`` steps; the pairs left over are others in every epoch.
     """
@@ -65,19 +65,23 @@ class Batches:
         size = self.config.training.batch_size
         index, top, left, mirror = self._plan[:, position * size : (position + 1) * size]
         pairs = crop(self.images, index, top, left, mirror, self._rows, self._columns)
-        if pairs.device.type == "cpu":
-            pairs = pairs.contiguous()  # measured: oneDNN is faster from NCHW than from channels-last here
-        return Batch(*seen(pairs, self.config.data))
+        return batch_of(pairs, self.config.data)
 
     def _plan_on_device(self, epoch: int) -> Tensor:
-        plan = plan_epoch(
-            len(self.images),
-            seed=self.config.training.seed,
-            epoch=epoch,
-            margin=self.margin,
-            mirror=self.config.data.mirror,
-        )
+        plan = plan_of(self.config, len(self.images), self.margin, epoch)
         return torch.from_numpy(np.stack(plan)).to(self.images.device, non_blocking=True)
+
+
+def plan_of(config: RunConfig, n_pairs: int, margin: tuple[int, int], epoch: int) -> EpochPlan:
+    """The plan of an epoch of the run of ``config``."""
+    return plan_epoch(n_pairs, seed=config.training.seed, epoch=epoch, margin=margin, mirror=config.data.mirror)
+
+
+def batch_of(pairs: Tensor, data: DataConfig) -> Batch:
+    """What the networks see of cropped ``pairs``, (B, 6, H, W), uint8, channels-last in memory."""
+    if pairs.device.type == "cpu":
+        pairs = pairs.contiguous()  # measured: oneDNN is faster from NCHW than from channels-last here
+    return Batch(*seen(pairs, data))
 
 
 def crop(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from p2pbench.config import DataConfig
 from p2pbench.data import builtin, drawn, pairs
+from p2pbench.data.content import content_key
 from p2pbench.errors import ConfigError
 
 
@@ -38,9 +39,10 @@ def open_dataset(config: DataConfig) -> DataSet:
         return DataSet(config, builtin.photos_key(config.condition), builtin.photos_names(), None)
     if asked := drawn.parse(config.source):
         return DataSet(config, drawn.drawn_key(asked), drawn.drawn_names(asked), None)
-    found = pairs.find_pairs(pairs.find_folder(config.source))
+    root = pairs.find_folder(config.source)
+    found = pairs.find_pairs(root)
     names = {split: [pair.name for pair in split_pairs] for split, split_pairs in found.items()}
-    return DataSet(config, pairs.content_key(found), names, found)
+    return DataSet(config, content_key(root, found), names, found)
 
 
 def steps_per_epoch(dataset: DataSet, batch_size: int) -> int:

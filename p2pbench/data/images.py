@@ -16,7 +16,7 @@ The rules, so that nothing is converted silently:
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,6 +117,14 @@ def as_wanted(raw: np.ndarray, wanted: Wanted, path: Path) -> np.ndarray:
     raise UnsupportedImage(
         f"{path} has {found} channel{'s' * (found > 1)}, where data.channels asks for {wanted.channels}"
     )
+
+
+def drawn_as_wanted(
+    draw: Callable[[], tuple[np.ndarray, np.ndarray]], wanted: tuple[Wanted, Wanted], name: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """A and B of a built-in set, which ``draw`` gives, as ``wanted`` of A and of B."""
+    a, b = draw()
+    return as_wanted(a, wanted[0], name), as_wanted(b, wanted[1], name)
 
 
 def scaled(raw: np.ndarray, limits: tuple[float, float]) -> np.ndarray:

@@ -11,16 +11,12 @@ Finding pairs imports neither torch nor numpy, so that a plan is made at once.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from p2pbench.errors import DataError, StorageError
-from p2pbench.files import sha256_of, write_json
+from p2pbench.errors import DataError
 from p2pbench.home import home
 
 if TYPE_CHECKING:
@@ -195,47 +191,3 @@ def as_pair(pair: Pair, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.nd
         sizes = " and ".join(f"{image.shape[1]}x{image.shape[0]}" for image in (a, b))
         raise DataError(f"{pair.a} and {pair.b} differ in size ({sizes}): the images of a pair are equally large")
     return a, b
-
-
-def content_key(splits: Mapping[str, Sequence[Pair]]) -> str:
-    """A hash of all files' content in their order, by split: the same wherever the data lie and whatever their names.
-
-    Hashes of single files are remembered by (path, size, time of change).
-    """
-    memory = _Memory(home() / "hashes.json")
-    digest = hashlib.sha256()
-    for split in sorted(splits):
-        digest.update(f"{split}:".encode())
-        for pair in splits[split]:
-            digest.update("+".join(memory.sha256(path) for path in pair.files).encode() + b";")
-    memory.save()
-    return digest.hexdigest()
-
-
-class _Memory:
-    """Hashes of files already seen, by path, size and time of change."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.changed = False
-        try:
-            known = json.loads(path.read_text())
-        except (OSError, ValueError):
-            known = {}
-        self.known: dict[str, list[object]] = known if isinstance(known, dict) else {}
-
-    def sha256(self, path: Path) -> str:
-        path = path.resolve()
-        stat = path.stat()
-        seen = self.known.get(str(path))
-        if isinstance(seen, list) and len(seen) == 3 and seen[:2] == [stat.st_size, stat.st_mtime_ns]:
-            return str(seen[2])
-        digest = sha256_of(path)
-        self.known[str(path)] = [stat.st_size, stat.st_mtime_ns, digest]
-        self.changed = True
-        return digest
-
-    def save(self) -> None:
-        if self.changed:
-            with contextlib.suppress(StorageError):  # only a convenience: without it the files are hashed again
-                write_json(self.path, self.known)

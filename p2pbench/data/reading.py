@@ -11,7 +11,7 @@ import numpy as np
 from p2pbench.config import DataConfig
 from p2pbench.data import builtin, drawn, pairs
 from p2pbench.data.dataset import DataSet
-from p2pbench.data.images import Wanted, as_wanted
+from p2pbench.data.images import Wanted, drawn_as_wanted
 
 Images = tuple[np.ndarray, np.ndarray]
 """A and B, each (H, W, C)."""
@@ -29,7 +29,7 @@ def readers(dataset: DataSet, split: str) -> Iterator[Reader]:
         yield from (partial(pairs.read_wanted, pair, wanted) for pair in dataset.found[split])
     else:
         for name, draw in zip(dataset.names[split], _built_in(dataset, split), strict=True):
-            yield partial(_as_wanted, draw, wanted, Path(name))
+            yield partial(drawn_as_wanted, draw, wanted, Path(name))
 
 
 def views(dataset: DataSet, split: str) -> Iterator[Reader]:
@@ -65,8 +65,3 @@ def _built_in(dataset: DataSet, split: str) -> Iterator[Reader]:
 
 def _same(images: Images) -> Images:
     return images
-
-
-def _as_wanted(draw: Reader, wanted: tuple[Wanted, Wanted], name: Path) -> Images:
-    a, b = draw()
-    return as_wanted(a, wanted[0], name), as_wanted(b, wanted[1], name)

@@ -143,6 +143,7 @@ def _train(
             "seconds": trained.seconds,
             "seconds_per_step": trained.seconds / trained.steps,
             "peak_memory_bytes": trained.peak_memory_bytes,
+            "data_wait_share": trained.data_wait_share,
             "generator_parameters": sum(p.numel() for p in trained.generator.parameters()),
             "cost_key": cost_key(config),
             "generator_sha256": sha256_of(run.generator_file),

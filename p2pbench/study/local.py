@@ -15,15 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from p2pbench.cores import available_cores
 from p2pbench.study.plan import Cell
 from p2pbench.study.store import Store, plain
 
 ENDS = ("finished", "failed", "interrupted")
 """The kinds of a cell's last event."""
-
-
-def available_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from p2pbench.cores import available_cores
 from p2pbench.data.images import as_wanted, read_array, write_like
 from p2pbench.data.pairs import images_by_name
 from p2pbench.data.reading import wanted_by_role
 from p2pbench.errors import ConfigError, DataError
-from p2pbench.study.local import available_cores
 from p2pbench.study.model import Model
 from p2pbench.training.engine import prepare
 from p2pbench.translation import translate

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from p2pbench import yaml12
 from p2pbench.config import RunConfig, is_reference
+from p2pbench.cores import available_cores
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset, steps_per_epoch
 from p2pbench.data.images import as_scored, read_image
@@ -22,7 +23,6 @@ from p2pbench.scoring.metrics import METRICS
 from p2pbench.settings import Layer, flatten, parse_set, resolve
 from p2pbench.study.display import counted
 from p2pbench.study.grid import DEFAULT_PROTOCOL, read_protocol
-from p2pbench.study.local import available_cores
 from p2pbench.study.store import RunFolder, Store
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from p2pbench.config import RunConfig, TrainingConfig
-from p2pbench.data.batches import Batches
+from p2pbench.data.streaming import open_batches
 from p2pbench.errors import Interrupted, TrainingError
 from p2pbench.files import write_text
 from p2pbench.models import build_discriminator, build_generator
@@ -42,6 +42,8 @@ class Trained:
     steps: int
     seconds: float
     peak_memory_bytes: int
+    data_wait_share: float
+    """Of this sitting's time, the share between asking for a batch and having it enqueued, 0 to 1."""
 
 
 def train(
@@ -61,7 +63,7 @@ def train(
     training = config.training
     networks = place(Networks(build_generator(config), build_discriminator(config)), engine)
     optimisers = build_optimisers(networks, config)
-    batches = Batches(images, config, engine.device)
+    batches = open_batches(images, config, engine.device)
     steps = training.epochs * batches.steps_per_epoch
     torch.manual_seed(training.seed)  # what dropout draws from while training
 
@@ -74,11 +76,14 @@ def train(
     window = torch.zeros(max(training.log_every, n_window + 1), len(LOSS_NAMES), device=engine.device)
     window[:n_window] = done.pending
 
+    waited = 0.0  # on the host's clock: the device is not asked
     start = saved = time.monotonic()
     for step in range(first, steps):
         epoch = step // batches.steps_per_epoch
         set_learning_rate(optimisers, learning_rate(training, epoch))
+        asked = time.monotonic()
         condition, target = batches[step]
+        waited += time.monotonic() - asked
         window[n_window] = train_step(networks, optimisers, condition, target, config)
 
         n_done, n_window = step + 1, n_window + 1
@@ -105,8 +110,9 @@ def train(
                 reporter.sample(epochs_done, networks.generator)
 
     write_losses(folder / "losses.csv", rows, config)
-    seconds = done.seconds + time.monotonic() - start
-    return Trained(networks.generator, steps, seconds, peak_memory_bytes(engine.device))
+    sitting = time.monotonic() - start
+    peak = peak_memory_bytes(engine.device)
+    return Trained(networks.generator, steps, done.seconds + sitting, peak, waited / max(sitting, waited, 1e-9))
 
 
 def learning_rate(training: TrainingConfig, epoch: int) -> float:

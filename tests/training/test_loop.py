@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from p2pbench.config import RunConfig
+from p2pbench.data import batches, streaming
 from p2pbench.errors import ConfigError, Interrupted, TrainingError, WeightsError
 from p2pbench.training import loop
 from p2pbench.training.engine import prepare
@@ -70,6 +72,34 @@ def test_an_interrupted_training_ends_with_the_same_bits(
     assert torch.equal(weights_of(whole.generator), weights_of(parts.generator))
     assert (tmp_path / "whole/losses.csv").read_bytes() == (tmp_path / "parts/losses.csv").read_bytes()
     assert parts.steps == whole.steps == 12
+
+
+def test_a_set_that_is_streamed_trains_and_resumes_to_the_bits_of_one_on_the_device(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(training__batch_size=2)
+    resident, _ = run(config, tmp_path / "resident")
+    monkeypatch.setattr(streaming, "MOST_MAPPED", 0)
+    streamed, _ = run(config, tmp_path / "streamed")
+    with pytest.raises(Interrupted):
+        run(config, tmp_path / "parts", stop_at=3)
+    parts, _ = run(config, tmp_path / "parts")
+    for other in (streamed, parts):
+        assert torch.equal(weights_of(resident.generator), weights_of(other.generator))
+
+
+def test_the_share_of_time_spent_waiting_for_data(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick, _ = run(tiny(), tmp_path / "quick")
+    assert 0 < quick.data_wait_share < 0.5
+    get = batches.Batches.__getitem__
+
+    def slow(self: batches.Batches, step: int) -> batches.Batch:
+        time.sleep(0.3)
+        return get(self, step)
+
+    monkeypatch.setattr(batches.Batches, "__getitem__", slow)
+    waiting, _ = run(tiny(), tmp_path / "waiting")
+    assert 0.5 < waiting.data_wait_share < 1
 
 
 def test_checkpoints_on_the_way_change_nothing(tiny: Tiny, tmp_path: Path) -> None:

@@ -1,0 +1,89 @@
+"""A data set's key is never an old one; files that did not change are not read again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from p2pbench.data import content
+from p2pbench.data.content import content_key
+from p2pbench.data.pairs import find_pairs
+from p2pbench.files import sha256_of
+from p2pbench.home import home
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are read, as it happens."""
+    names: list[str] = []
+
+    def read(path: Path) -> str:
+        names.append(path.name)
+        return sha256_of(path)
+
+    monkeypatch.setattr(content, "sha256_of", read)
+    return names
+
+
+def key(root: Path) -> str:
+    return content_key(root, find_pairs(root))
+
+
+def test_files_are_read_once_and_again_only_where_they_changed(
+    pairs_folder: Path, hashed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "RACY_NS", -(10**12))
+    first = key(pairs_folder)
+    assert len(hashed) == 9
+    assert key(pairs_folder) == first
+    assert len(hashed) == 9
+    monkeypatch.chdir(pairs_folder.parent)
+    assert key(Path("pairs")) == first  # the same folder by another name
+    assert len(hashed) == 9
+    (pairs_folder / "train" / "002.png").write_bytes((pairs_folder / "train" / "003.png").read_bytes())
+    assert key(pairs_folder) != first
+    assert hashed[9:] == ["002.png"]
+
+
+def test_a_change_that_keeps_size_and_time_is_seen(
+    pairs_folder: Path, hashed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "RACY_NS", -(10**12))
+    file = pairs_folder / "train" / "002.png"
+    first, stat = key(pairs_folder), file.stat()
+    changed = bytearray(file.read_bytes())
+    changed[-20] ^= 1
+    file.write_bytes(changed)
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    assert key(pairs_folder) != first
+
+
+def test_files_that_may_still_change_under_their_time_stamp_are_not_remembered(
+    pairs_folder: Path, hashed: list[str]
+) -> None:
+    for _ in range(2):
+        key(pairs_folder)
+    assert len(hashed) == 18
+
+
+def test_a_damaged_memory_is_no_harm(pairs_folder: Path, hashed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "RACY_NS", -(10**12))
+    first = key(pairs_folder)
+    (memory,) = (home() / "hashes").iterdir()
+    for damaged in ("", "[]", '{"/train/000.png": 3, "/train/001.png": [1, 2]}'):
+        memory.write_text(damaged)
+        assert key(pairs_folder) == first
+    assert len(hashed) == 4 * 9
+
+
+def test_removed_files_are_forgotten(pairs_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "RACY_NS", -(10**12))
+    key(pairs_folder)
+    (memory,) = (home() / "hashes").iterdir()
+    assert "005.png" in memory.read_text()
+    (pairs_folder / "train" / "005.png").unlink()
+    key(pairs_folder)
+    assert "005.png" not in memory.read_text()

@@ -1,0 +1,151 @@
+"""The cache of decoded arrays: what it holds is told, and what a process uses is not removed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from typer.testing import CliRunner
+
+from p2pbench.cli import app
+from p2pbench.config import DataConfig
+from p2pbench.data import cache
+from p2pbench.data.cache import decoded
+from p2pbench.data.dataset import open_dataset
+from p2pbench.data.kept import clear, kept_arrays
+
+locks = pytest.mark.skipif(sys.platform == "win32", reason="Windows itself keeps what is mapped")
+
+
+def small(source: object) -> DataConfig:
+    return DataConfig(source=str(source), load_size=18, crop_size=16)
+
+
+def command(*arguments: str) -> Any:
+    result = CliRunner().invoke(app, ["data", "cache", *arguments, "--json"], catch_exceptions=False)
+    assert result.exit_code == 0
+    return json.loads(result.stdout)
+
+
+def text(*arguments: str) -> str:
+    return CliRunner().invoke(app, ["data", "cache", *arguments], catch_exceptions=False).stdout
+
+
+@pytest.fixture
+def filled(pairs_folder: Path) -> Path:
+    """A cache with two splits of a folder, and one of a built-in."""
+    for source, split in ((pairs_folder, "train"), (pairs_folder, "test"), ("drawn:3", "train")):
+        decoded(open_dataset(small(source)), split)
+    return pairs_folder
+
+
+def splits() -> set[tuple[str, str]]:
+    return {(row["source"], row["split"]) for row in command("list")["arrays"]}
+
+
+def test_the_list_says_what_each_array_is(filled: Path) -> None:
+    found = command("list")
+    rows = {(row["source"], row["split"]): row for row in found["arrays"]}
+    assert rows.keys() == {(str(filled), "train"), (str(filled), "test"), ("drawn:3", "train")}
+    train = rows[str(filled), "train"]
+    assert (train["pairs"], train["size"], train["direction"]) == (6, [18, 18], "AtoB")
+    assert train["bytes"] == Path(train["file"]).stat().st_size == 6 * 18 * 18 * 6 + 128
+    assert found["bytes"] == sum(row["bytes"] for row in found["arrays"])
+    assert "drawn:3" in text("list")
+    assert "3 arrays, 0 MiB" in text("list")
+
+
+def test_last_use_is_when_an_array_was_last_opened(filled: Path) -> None:
+    for kept in kept_arrays():
+        os.utime(kept.path.with_suffix(".json"), (0, 0))
+    assert {row["last_use"] for row in command("list")["arrays"]} == {"1970-01-01T00:00:00+00:00"}
+    decoded(open_dataset(small("drawn:3")), "train")
+    newest, *others = kept_arrays()
+    assert newest.about["source"] == "drawn:3"
+    assert time.time() - newest.used < 60
+    removed = command("clear", "--older", "1")["removed"]
+    assert {row["file"] for row in removed} == {str(kept.path) for kept in others}
+    assert splits() == {("drawn:3", "train")}
+
+
+def test_one_source_is_cleared_by_name_or_folder(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert command("clear", "--source", "elsewhere")["removed"] == []
+    command("clear", "--source", "drawn:3")
+    assert splits() == {(str(filled), "train"), (str(filled), "test")}
+    monkeypatch.chdir(filled.parent)
+    assert "2 arrays removed" in text("clear", "--source", filled.name)
+    assert command("list") == {"folder": str(cache.folder()), "bytes": 0, "arrays": []}
+    assert not list(cache.folder().glob("*.json"))
+
+
+@locks
+def test_an_array_in_use_is_left(filled: Path) -> None:
+    held = decoded(open_dataset(small(filled)), "train")
+    view = held[2:]  # a part of it holds it as well
+    del held
+    found = command("clear")
+    assert [(row["source"], row["split"]) for row in found["in_use"]] == [(str(filled), "train")]
+    assert len(found["removed"]) == 2
+    assert "left, for a process uses them" in text("clear")
+    del view
+    assert len(command("clear")["removed"]) == 1
+
+
+@locks
+def test_an_array_in_use_by_another_process_is_left_until_that_ends(filled: Path) -> None:
+    code = (
+        "import sys; from p2pbench.config import DataConfig; from p2pbench.data.cache import decoded\n"
+        "from p2pbench.data.dataset import open_dataset\n"
+        "array = decoded(open_dataset(DataConfig(source='drawn:3', load_size=18, crop_size=16)), 'train')\n"
+        "print('mapped', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"mapped\n"
+        assert len(clear().in_use) == 1
+        other.kill()
+    assert [kept.about["source"] for kept in clear().removed] == ["drawn:3"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a mapped file cannot be removed there")
+def test_a_file_that_is_removed_under_its_mapping_is_still_read(filled: Path) -> None:
+    held = decoded(open_dataset(small(filled)), "train")
+    before = np.array(held)
+    for path in cache.folder().glob("*.npy"):
+        path.unlink()
+    assert np.array_equal(held, before)
+    assert np.array_equal(decoded(open_dataset(small(filled)), "train"), before)
+
+
+def test_what_killed_builds_left_is_cleared_and_what_is_being_built_is_not(filled: Path) -> None:
+    killed, running = (cache.folder() / f".{letter * 24}.npy.xyz.part" for letter in "ab")
+    orphan = cache.folder() / f"{'c' * 24}.json"
+    for path in (killed, running, orphan):
+        path.write_bytes(b"half")
+    with FileLock(cache.folder() / f"{'b' * 24}.lock"):
+        assert clear(source="nothing of the kind").leftovers_bytes == 8
+    assert running.exists()
+    assert not killed.exists()
+    assert not orphan.exists()
+    assert len(kept_arrays()) == 3
+
+
+def test_an_array_without_a_note_is_listed_and_can_be_cleared(filled: Path) -> None:
+    for note, damaged in zip(sorted(cache.folder().glob("*.json")), ("", "[1]", None), strict=True):
+        note.unlink() if damaged is None else note.write_text(damaged)
+    assert [row["source"] for row in command("list")["arrays"]] == [None] * 3
+    assert text("list").count("unknown") == 3
+    assert len(command("clear")["removed"]) == 3
+
+
+def test_there_may_be_no_cache() -> None:
+    assert command("list")["arrays"] == []
+    assert command("clear") == {"removed": [], "in_use": [], "bytes": 0}
