@@ -1,0 +1,19 @@
+"""What all commands print to, and the option that all of them have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+err = Console(stderr=True, highlight=False)
+out = Console(highlight=False)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+
+
+def by(shape: Sequence[int]) -> str:
+    """A shape as people write it: ``256x512``."""
+    return "x".join(map(str, shape))
