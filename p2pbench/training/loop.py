@@ -55,7 +55,7 @@ def train(
     as one that ran through, on one machine with one thread setting.
 
     Args:
-        images: training pairs (N, L, L, 6), uint8.
+        images: training pairs (N, H, W, C + C'), uint8 or uint16.
     Raises:
         TrainingError: a loss is not finite; names the step. The last good checkpoint stays.
         Interrupted: ``reporter.stop`` said so; a checkpoint of this very step is written.
