@@ -1,5 +1,7 @@
-"""Intervals and paired comparisons: arrays in, numbers out. A Frechet distance gets no interval."""
+"""Intervals, paired comparisons and factorial effects: arrays in, numbers out. A Frechet distance gets no interval."""
+
 from p2pbench.statistics.comparison import Better, Comparison, cohens_dz, compare, holm, share_better, sign_flip_p
+from p2pbench.statistics.factorial import Effect, factorial_effects
 from p2pbench.statistics.intervals import (
     Crossed,
     Estimate,
@@ -17,12 +19,14 @@ __all__ = [
     "Better",
     "Comparison",
     "Crossed",
+    "Effect",
     "Estimate",
     "Spread",
     "bca_interval",
     "cohens_dz",
     "compare",
     "crossed_interval",
+    "factorial_effects",
     "holm",
     "image_interval",
     "interval_method",
