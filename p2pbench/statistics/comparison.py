@@ -1,0 +1,126 @@
+"""A variant against the baseline on the same test images: difference, test, effect size; and a family of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from p2pbench.statistics.draws import N_DRAWS, all_flips, flips
+from p2pbench.statistics.intervals import Estimate, finite, image_interval, paired
+
+Better = Literal["lower", "higher", "closer to 1"]
+
+
+class Comparison(NamedTuple):
+    """A variant and the baseline, image by image."""
+
+    difference: Estimate
+    """The mean of variant minus baseline."""
+    method: Literal["t", "BCa"]
+    """Whose interval it is: see :func:`image_interval`."""
+    p: float
+    """Two-sided, of the sign-flip test; not corrected: see :func:`holm`."""
+    dz: float | None
+    share_better: float
+
+
+def compare(values: np.ndarray, baseline: np.ndarray, better: Better) -> Comparison:
+    """Compare ``values`` with ``baseline``: both (n,), finite, of the same images in the same order.
+
+    With several seeds, pass the mean over seeds of each image; what comes out then speaks of these trainings and not of
+    others (for those, :func:`crossed_interval` of the differences).
+
+    Raises:
+        ValueError: they differ in number, are empty, or are not finite.
+    """
+    differences = paired(values, baseline)
+    estimate, method = image_interval(differences)
+    share = share_better(values, baseline, better)
+    return Comparison(estimate, method, float(sign_flip_p(differences)), cohens_dz(differences), share)
+
+
+def sign_flip_p(differences: np.ndarray) -> np.ndarray:
+    """Two-sided p-values of the sign-flip permutation test that the mean difference is zero.
+
+    Under the null hypothesis a difference is as likely as its negative. Up to 13 differences every pattern of signs is
+    tried (the p-value is exact and at least 2 / 2**n); beyond, 10,000 keyed patterns, with the observed one counted in
+    (Phipson and Smyth 2010), so p >= 1 / 10,001. The order and the direction of the differences do not matter.
+
+    False positives at 5 %, by 10,000 simulations each: of normal differences 4.7 % at n = 8, 4.8 at 30, 5.3 at 106; of
+    ones with skewness 1, 5.5, 5.7 and 5.2; with skewness 2, which are not as likely as their negatives, 9.5, 7.2 and
+    6.3. Below 6 differences no p-value reaches 5 %.
+
+    Args:
+        differences: (..., n), finite, n >= 1; (families, n) share their flips and are fast.
+    Returns:
+        (...), float64 in (0, 1].
+    Raises:
+        ValueError: no difference, or one that is not finite.
+    """
+    differences = finite(np.asarray(differences), max(np.ndim(differences), 1))
+    shape, n = differences.shape[:-1], differences.shape[-1]
+    rows = differences.reshape(-1, n)
+    sizes = np.sort(np.abs(rows), axis=1)  # any order and any overall sign give the same distribution
+    least = np.abs(rows.sum(axis=1)) - 1e-12 * sizes.sum(axis=1)  # sums that are equal but for their rounding
+    if 2**n <= N_DRAWS:
+        p = (np.abs(sizes @ all_flips(n).T) >= least[:, None]).mean(axis=1)
+    else:
+        beyond = sum((np.abs(sizes @ signs.T) >= least[:, None]).sum(axis=1) for signs in flips(n))
+        p = (1 + beyond) / (1 + N_DRAWS)
+    return np.asarray(p).reshape(shape)
+
+
+def holm(p_values: Iterable[float]) -> np.ndarray:
+    """The p-values of a family, adjusted so that the chance of any false positive stays below the level (Holm 1979).
+
+    Args:
+        p_values: (m,), in [0, 1]; m may be 0.
+    Returns:
+        (m,), in the same order, each at least its p-value and at most 1.
+    Raises:
+        ValueError: a value outside [0, 1], or not a number.
+    """
+    p = np.array(list(p_values), dtype=np.float64)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p-values lie in [0, 1], got {p[~((p >= 0) & (p <= 1))][0]}")
+    order = np.argsort(p)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
+    return adjusted
+
+
+def cohens_dz(differences: np.ndarray) -> float | None:
+    """Cohen's dz: mean over standard deviation of paired differences, times Hedges' exact small-sample correction.
+
+    None below 3 differences, and where they do not vary. (Hedges 1981, J with n - 1 degrees of freedom.)
+
+    Args:
+        differences: (n,), finite, n >= 1.
+    """
+    from scipy.special import gammaln
+
+    differences = finite(differences, 1)
+    dof = len(differences) - 1
+    if dof < 2 or differences.min() == differences.max():
+        return None
+    correction = np.exp(gammaln(dof / 2) - gammaln((dof - 1) / 2)) / np.sqrt(dof / 2)
+    return float(correction * differences.mean() / differences.std(ddof=1))
+
+
+def share_better(values: np.ndarray, baseline: np.ndarray, better: Better) -> float:
+    """The share of images on which the variant is better (probability of superiority), in [0, 1]; a tie counts half.
+
+    Args:
+        values, baseline: (n,), finite, of the same images in the same order.
+        better: which values are the better ones, as in ``scoring.metrics.METRICS``.
+    Raises:
+        ValueError: they differ in number, are empty, or are not finite.
+    """
+    gains = paired(values, baseline)
+    if better == "lower":
+        gains = -gains
+    elif better == "closer to 1":
+        gains = paired(np.abs(np.asarray(baseline) - 1), np.abs(np.asarray(values) - 1))
+    return float((np.sign(gains) / 2 + 0.5).mean())
