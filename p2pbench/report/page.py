@@ -87,14 +87,14 @@ def answer(study: StudyRecord) -> list[str]:
     sentences = []
     for metric in study.metrics:
         summaries = {v: summarise(study, v, metric) for v in study.variants if v != baseline}
-        compared = {v: s for v, s in summaries.items() if s.difference is not None and s.difference.low is not None}
+        compared = {v: s for v, s in summaries.items() if s.comparison is not None}
         if not compared:
             continue
         about = study.metric(metric)
         below, above = {"lower": ("better", "worse"), "higher": ("worse", "better")}.get(
             about.better, ("lower", "higher")
         )
-        lower = [v for v, s in compared.items() if s.differs and s.difference.value < 0]  # type: ignore[union-attr]
+        lower = [v for v, s in compared.items() if s.differs and s.comparison.difference.value < 0]  # type: ignore[union-attr]
         higher = [v for v, s in compared.items() if s.differs and v not in lower]
         same = [v for v in compared if v not in lower and v not in higher]
         groups = {below: lower, above: higher, "no difference shown": same}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -35,6 +35,8 @@ class StudyRecord:
 
     about: dict[str, Any]
     cells: list[CellRecord]
+    compared: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Comparisons with the baseline, by score: made once, for they are tests of permutations."""
 
     @property
     def variants(self) -> list[str]:

@@ -12,7 +12,7 @@ import pandas as pd
 from p2pbench.quantities import decimals, duration
 from p2pbench.report.paper import TABLES
 from p2pbench.report.records import CellRecord, StudyRecord
-from p2pbench.statistics import Estimate, mean_interval, paired_difference
+from p2pbench.statistics import Comparison, compare, crossed_interval, holm, image_interval, seed_spread
 
 
 @dataclass(frozen=True)
@@ -21,47 +21,77 @@ class Summary:
 
     value: float | None
     low: float | None
+    """Ends of the 95 % interval: over trainings and images from three seeds on, over images below."""
     high: float | None
+    method: str | None
+    """What interval it is: ``crossed`` over trainings and images; ``t`` or ``BCa`` over images."""
     seed_sd: float | None
     """Standard deviation over seeds; None with one seed: then training variance is not assessed."""
-    difference: Estimate | None
-    """To the baseline, over the same test images; None for the baseline itself and for scores of whole sets."""
+    comparison: Comparison | None
+    """With the baseline, over the same test images; None for the baseline itself and for scores of whole sets."""
+    p_holm: float | None
+    """The comparison's p-value, corrected for the number of variants that the score is compared of (Holm)."""
     n_seeds: int
     n_images: int
     reason: str | None
 
     @property
     def differs(self) -> bool:
-        """Whether the 95 % interval of the difference to the baseline excludes zero."""
-        d = self.difference
-        return d is not None and d.low is not None and d.high is not None and (d.low > 0 or d.high < 0)
+        """Whether these trainings differ from the baseline's beyond the chance of the test images."""
+        return self.p_holm is not None and self.p_holm <= ALPHA
+
+
+ALPHA = 0.05
 
 
 def summarise(study: StudyRecord, variant: str, metric: str) -> Summary:
-    """The score ``metric`` of ``variant``: its mean over seeds, with the interval over images of the seeds' mean."""
-    cells = [cell for cell in study.of(variant) if cell.scores.get(metric, {}).get("state") == "measured"]
+    """The score ``metric`` of ``variant``: its mean over seeds and images, with interval, and against the baseline."""
+    cells = _measured(study, variant, metric)
     if not cells:
         reasons = [cell.scores[metric].get("reason") for cell in study.of(variant) if metric in cell.scores]
-        return Summary(None, None, None, None, None, 0, 0, reasons[0] if reasons else "no finished cell")
+        reason = reasons[0] if reasons else "no finished cell"
+        return Summary(None, None, None, None, None, None, None, 0, 0, reason)
     values = np.array([cell.scores[metric]["value"] for cell in cells], dtype=float)
-    seed_sd = float(values.std(ddof=1)) if len(values) > 1 else None
-    n_images = int(cells[0].scores[metric]["n"])
-    images = _mean_over_seeds(cells, metric)
-    if images is None or len(images) < 2:
-        return Summary(float(values.mean()), None, None, seed_sd, None, len(values), n_images, None)
-    estimate = mean_interval(images.to_numpy())
-    difference = None
-    baseline = str(study.about["baseline"])
-    if variant != baseline:
-        others = [c for c in study.of(baseline) if c.scores.get(metric, {}).get("state") == "measured"]
-        reference = _mean_over_seeds(others, metric)
-        if reference is not None and reference.index.equals(images.index) and _alike([*cells, *others], metric):
-            difference = paired_difference(images.to_numpy(), reference.to_numpy())
-    return Summary(float(values.mean()), estimate.low, estimate.high, seed_sd, difference, len(values), n_images, None)
+    seed_sd, n_images = seed_spread(values).sd, int(cells[0].scores[metric]["n"])
+    matrix = _by_seed_and_image(cells, metric)
+    if matrix is None or matrix.shape[1] < 2:
+        return Summary(float(values.mean()), None, None, None, seed_sd, None, None, len(values), n_images, None)
+    crossed = crossed_interval(matrix.to_numpy())
+    over_images, method = image_interval(matrix.mean(axis=0).to_numpy())
+    low, high, how = (over_images.low, over_images.high, str(method))
+    if crossed.low is not None:
+        low, high, how = crossed.low, crossed.high, "crossed"
+    comparison, p_holm = comparisons(study, metric).get(variant, (None, None))
+    return Summary(float(values.mean()), low, high, how, seed_sd, comparison, p_holm, len(values), n_images, None)
 
 
-FREE = {"inference", "noise_seed", "over_set"}
-"""Settings in which scores that are compared may differ: what a grid asks about, what a seed decides, a result."""
+def comparisons(study: StudyRecord, metric: str) -> dict[str, tuple[Comparison, float]]:
+    """Every variant that can be compared with the baseline, and its p-value corrected for their number (Holm)."""
+    if metric not in study.compared:
+        baseline = str(study.about["baseline"])
+        others = _measured(study, baseline, metric)
+        reference = _by_seed_and_image(others, metric)
+        found = {}
+        for variant in study.variants if reference is not None else []:
+            cells = _measured(study, variant, metric)
+            matrix = _by_seed_and_image(cells, metric)
+            if variant == baseline or matrix is None or reference is None or len(matrix.columns) < 2:
+                continue
+            if matrix.columns.equals(reference.columns) and _alike([*cells, *others], metric):
+                ours, theirs = (frame.mean(axis=0).to_numpy() for frame in (matrix, reference))
+                found[variant] = compare(ours, theirs, study.metric(metric).better)
+        adjusted = holm([comparison.p for comparison in found.values()]).tolist()
+        study.compared[metric] = {v: (c, p) for (v, c), p in zip(found.items(), adjusted, strict=True)}
+    compared: dict[str, tuple[Comparison, float]] = study.compared[metric]
+    return compared
+
+
+def _measured(study: StudyRecord, variant: str, metric: str) -> list[CellRecord]:
+    return [cell for cell in study.of(variant) if cell.scores.get(metric, {}).get("state") == "measured"]
+
+
+FREE = {"inference", "noise_seed", "over_set", "interval"}
+"""Settings in which scores that are compared may differ: what a grid asks about, what a seed decides, results."""
 
 
 def _alike(cells: list[CellRecord], metric: str) -> bool:
@@ -71,15 +101,15 @@ def _alike(cells: list[CellRecord], metric: str) -> bool:
     return all(own == made[0] for own in made)
 
 
-def _mean_over_seeds(cells: list[CellRecord], metric: str) -> pd.Series | None:
-    """The score of each test image, averaged over seeds; None where the images are not the same or there are none."""
+def _by_seed_and_image(cells: list[CellRecord], metric: str) -> pd.DataFrame | None:
+    """The score of each test image, a row a seed; None where the images are not the same or there are none."""
     columns = [cell.per_image[metric] for cell in cells if metric in cell.per_image]
     if not columns or len(columns) < len(cells) or not _alike(cells, metric):
         return None
     if any(not column.index.equals(columns[0].index) for column in columns):
         return None
-    mean = pd.concat(columns, axis=1).mean(axis=1)
-    return mean if np.isfinite(mean).all() else None
+    matrix = pd.concat(columns, axis=1).T
+    return matrix if np.isfinite(matrix.to_numpy()).all() else None
 
 
 def wide(study: StudyRecord) -> pd.DataFrame:
@@ -90,15 +120,20 @@ def wide(study: StudyRecord) -> pd.DataFrame:
         row: dict[str, Any] = {"variant": variant, "n_seeds": len(cells)}
         for metric in study.metrics:
             s = summarise(study, variant, metric)
-            d = s.difference
+            c = s.comparison
             row |= {
                 metric: s.value,
                 f"{metric}_low": s.low,
                 f"{metric}_high": s.high,
                 f"{metric}_seed_sd": s.seed_sd,
-                f"{metric}_diff": d.value if d else None,
-                f"{metric}_diff_low": d.low if d else None,
-                f"{metric}_diff_high": d.high if d else None,
+                f"{metric}_interval": s.method,
+                f"{metric}_diff": c.difference.value if c else None,
+                f"{metric}_diff_low": c.difference.low if c else None,
+                f"{metric}_diff_high": c.difference.high if c else None,
+                f"{metric}_diff_p": c.p if c else None,
+                f"{metric}_diff_p_holm": s.p_holm,
+                f"{metric}_diff_dz": c.dz if c else None,
+                f"{metric}_share_better": c.share_better if c else None,
                 f"{metric}_n": s.n_images or None,
             }
         row |= _cost(cells)
@@ -189,19 +224,29 @@ def notes(study: StudyRecord) -> list[str]:
     """What a reader must know to read the table rightly."""
     found = []
     counts = {variant: len(study.of(variant)) for variant in study.variants}
-    intervals = "Brackets: 95 % Student t interval over test images of the seeds' mean."
-    found.append(intervals)
-    if max(counts.values(), default=0) > 1:
+    methods = {
+        s.method for v in study.variants for m in study.metrics if (s := summarise(study, v, m)).method is not None
+    }
+    over_images = "test images, of the seeds' mean (Student's t; BCa where 100 images or more are skewed)"
+    if methods == {"crossed"}:
+        found.append("Brackets: 95 % interval over trainings and test images (crossed random effects).")
+    elif "crossed" in methods:
         found.append(
-            "±: standard deviation over seeds. Brackets and * are over images alone: they leave the seeds' spread out."
+            f"Brackets: 95 % interval over trainings and test images from three seeds on, else over {over_images}."
         )
+    elif methods:
+        found.append(f"Brackets: 95 % interval over {over_images}.")
+    if max(counts.values(), default=0) > 1:
+        found.append("±: standard deviation over seeds.")
     if len({n for n in counts.values() if n}) > 1:
         found.append(f"Unequal numbers of seeds: {', '.join(f'{v} {n}' for v, n in counts.items())}.")
     if 1 in counts.values():
         found.append("One seed: training variance is not assessed; another seed may order the variants otherwise.")
+    elif 2 in counts.values():
+        found.append("Two seeds: too few for an interval over trainings, which needs three.")
     found.append(
-        "*: the paired difference to the baseline, over the same test images, has a 95 % interval without zero "
-        "(not corrected for the number of variants)."
+        "*: differs from the baseline on the same test images (sign-flip permutation test, p at most 0.05 after Holm's "
+        "correction over the variants). It speaks of these trainings, not of others with other seeds."
     )
     found += [note for metric in study.metrics if (note := _over_set(study, metric))]
     for metric in study.metrics:

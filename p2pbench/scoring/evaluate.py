@@ -16,7 +16,7 @@ from p2pbench.errors import ConfigError, WeightsError
 from p2pbench.reference import code_hash
 from p2pbench.scoring import colour, distribution, own, paired, weights
 from p2pbench.scoring.metrics import METRICS, Metric, Score
-from p2pbench.statistics import mean_interval
+from p2pbench.statistics import image_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,7 +188,8 @@ def _over_images(name: str, values: np.ndarray, settings: dict[str, Any], about:
     if bad:
         why = "are identical to their targets" if name == "psnr" else "have no finite value"
         return Score(name, n, settings=settings, reason=f"{bad} of {n} images {why}", about=about)
-    estimate = mean_interval(values)
+    estimate, method = image_interval(values)
+    settings = {**settings, "interval": method}
     reason = "one image has no interval" if n == 1 else None
     return Score(name, n, estimate.value, estimate.low, estimate.high, settings, reason, about=about)
 

@@ -23,7 +23,7 @@ from p2pbench.report.records import read_study
 from p2pbench.report.tables import latex_escape, printed, summarise, to_latex, to_markdown, wide
 from p2pbench.scoring.evaluate import Scores
 from p2pbench.scoring.metrics import Score
-from p2pbench.statistics import mean_interval, paired_difference
+from p2pbench.statistics import compare, crossed_interval, mean_interval
 from p2pbench.study.cell import record_scores
 from p2pbench.study.plan import build_study
 from p2pbench.study.samples import save_png
@@ -96,8 +96,10 @@ def test_every_number_is_the_records(store: Store) -> None:
         assert row["l1_seed_sd"] == pytest.approx(np.std(seeds, ddof=1))
         assert row["l1_n"] == 20
         if variant != "l1+cgan":
-            difference = paired_difference(values, per_variant["l1+cgan"])
-            assert row["l1_diff"] == pytest.approx(difference.value)
+            comparison = compare(values, per_variant["l1+cgan"], "lower")
+            assert row["l1_diff"] == pytest.approx(comparison.difference.value)
+            assert (row["l1_diff_p"], row["l1_share_better"]) == (comparison.p, comparison.share_better)
+            assert row["l1_diff_p_holm"] == pytest.approx(min(1, 4 * comparison.p))  # all four p-values are alike
         assert row["fid"] == 100.0 + OBJECTIVES.index(variant)
         assert pd.isna(row["fid_low"])
         assert pd.isna(row["lpips"])
@@ -129,7 +131,7 @@ def test_one_seed_is_said_to_be_one_seed(tmp_path: Path) -> None:
 
 def test_the_papers_rows_stand_apart(store: Store) -> None:
     text = to_markdown(read_study(store, "loss"))
-    assert "leave the seeds' spread out" in text
+    assert "Two seeds: too few for an interval over trainings" in text
     assert "±" in text
     ours, theirs = text.split("## The paper's rows")
     assert "0.66 | 0.23 | 0.17" in theirs
@@ -273,8 +275,8 @@ def test_scores_made_in_different_ways_are_not_compared(store: Store) -> None:
     study = read_study(store, "loss")
     (variant,) = {cell.variant for cell in study.cells if cell.run.path == path.parent}
     other = summarise(study, "gan" if variant != "gan" else "cgan", "l1")
-    assert summarise(study, variant, "l1").difference is None
-    assert (other.difference is None) == (variant == "l1+cgan")
+    assert summarise(study, variant, "l1").comparison is None
+    assert (other.comparison is None) == (variant == "l1+cgan")
     assert "L1 was made in different ways or of images of different sizes" in to_markdown(study)
 
 
@@ -285,3 +287,30 @@ def test_losses_below_zero_are_drawn(store: Store) -> None:
     assert figure is not None
     low, high = figure.axes[1].get_ylim()
     assert low < -3 < -2 < high
+
+
+def test_from_three_seeds_on_the_interval_is_over_trainings_too(tmp_path: Path) -> None:
+    made = Store(tmp_path / "runs")
+    study = build_study("loss", None, ASKED, [0, 1, 2])
+    made.write_study(study)
+    for cell in study.cells:
+        fill(made, str(cell.run_id), OBJECTIVES.index(cell.variant), cell.seed)
+    found = read_study(made, "loss")
+    summary = summarise(found, "gan", "l1")
+    matrix = np.stack([cell.per_image["l1"].to_numpy() for cell in found.of("gan")])
+    wanted = crossed_interval(matrix)
+    assert (summary.low, summary.high, summary.method) == (wanted.low, wanted.high, "crossed")
+    text = to_markdown(found)
+    assert "over trainings and test images (crossed random effects)" in text
+    assert "Holm's correction" in text
+
+
+def test_a_difference_that_chance_explains_has_no_mark(tmp_path: Path) -> None:
+    made = Store(tmp_path / "runs")
+    study = build_study("loss", None, ASKED, [0])
+    made.write_study(study)
+    for cell in study.cells:
+        fill(made, str(cell.run_id), 0, 0)  # all variants alike
+    found = read_study(made, "loss")
+    assert not any(summarise(found, variant, "l1").differs for variant in OBJECTIVES)
+    assert wide(found)["l1_diff_p_holm"].dropna().eq(1).all()

@@ -59,7 +59,7 @@ def test_diversity_needs_a_model_to_draw_from() -> None:
 
     found = evaluate(images(4), images(4, 1), list("abcd"), ["diversity"], fetch=False, redraw=redraw)
     assert asked == [0, 1, 2, 3]
-    assert found.scores["diversity"].settings == {"draws": 4, "distance": "l1"}
+    assert found.scores["diversity"].settings == {"draws": 4, "distance": "l1", "interval": "t"}
 
 
 def test_identical_images_have_no_psnr_and_say_so() -> None:
