@@ -25,7 +25,7 @@ NO_INTERVAL = {
     **dict.fromkeys(
         ("fid", "fd-alexnet", "swd"), "resampling repeats images, and its interval would exclude the estimate"
     ),
-    # Simulated at n = 106: the mean ± 1.96 std / √subsets covers the truth in 0 to 30 of 100 cases.
+    # Simulated at n = 106: mean ± 1.96 std / √subsets, which people quote, covers the truth in 0 to 30 of 100 cases.
     "kid": "the subsets overlap; settings.std_over_subsets is their spread, not the error of having these images",
     **dict.fromkeys(("precision", "recall"), "whether one image counts depends on all the others"),
 }
