@@ -80,6 +80,22 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """torch-fidelity's Inception with random weights."""
+    from random_weights import write_inception
+
+    return write_inception(tmp_path_factory.mktemp("inception"))
+
+
+@pytest.fixture(scope="session")
+def alexnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """AlexNet's convolutions with random weights."""
+    from random_weights import write_alexnet
+
+    return write_alexnet(tmp_path_factory.mktemp("alexnet"))
+
+
 @pytest.fixture
 def workplace(tmp_path: Path, pairs_folder: Path) -> Workplace:
     (tmp_path / "tiny.yaml").write_text(PROTOCOL.format(source=pairs_folder))

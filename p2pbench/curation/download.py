@@ -12,6 +12,7 @@ from rich.console import Console
 
 from p2pbench.curation import cityscapes
 from p2pbench.curation.catalog import PAPER_SETS
+from p2pbench.downloads import Megabytes
 from p2pbench.errors import DataError, StorageError
 from p2pbench.quantities import bytes_text
 from p2pbench.study.display import counted
@@ -74,7 +75,7 @@ def _retrieve(address: str, path: Path, progress: Callable[[int, int], None]) ->
 
     pooch.get_logger().setLevel("ERROR")
     downloader = pooch.HTTPDownloader(
-        progressbar=_Megabytes(progress),
+        progressbar=Megabytes(progress),
         chunk_size=2**20,
         timeout=TIMEOUT_SECONDS,
         headers={"Accept-Encoding": "identity"},  # a server that compresses on the way would change the hash
@@ -96,22 +97,3 @@ def _what_failed(error: Exception) -> tuple[str, bool]:
     if isinstance(error, requests.exceptions.SSLError):
         return "has a certificate that is not valid", False
     return "did not answer", isinstance(error, requests.ConnectionError)
-
-
-class _Megabytes:
-    """A progress bar as pooch wants one, which passes on (megabytes done, megabytes in all)."""
-
-    def __init__(self, progress: Callable[[int, int], None]) -> None:
-        self.progress = progress
-        self.done = self.total = 0
-
-    def update(self, n: int) -> None:
-        self.done = min(self.done + n, self.total)
-        if self.total >= 10**6:  # 0 where the server does not say
-            self.progress(self.done // 10**6, self.total // 10**6)
-
-    def reset(self) -> None:
-        self.done = 0
-
-    def close(self) -> None:
-        pass

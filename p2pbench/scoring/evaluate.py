@@ -93,7 +93,9 @@ def evaluate(
             scores[name] = Score(name, len(fakes), settings=common, reason=str(error), about=error.about)
             continue
         scores[name] = _over_images(name, per_image[name], {**how, **common}, about)
-    scores |= _over_set(fakes, targets, of_sets, weights_dir, fetch, device, common)
+    scores |= distribution.measure_sets(
+        of_sets, fakes, targets, weights_dir=weights_dir, fetch=fetch, device=device, settings=common
+    )
     return Scores(len(fakes), {name: scores[name] for name in metrics}, list(names), per_image)
 
 
@@ -192,44 +194,3 @@ def _over_images(name: str, values: np.ndarray, settings: dict[str, Any], about:
     settings = {**settings, "interval": method}
     reason = "one image has no interval" if n == 1 else None
     return Score(name, n, estimate.value, estimate.low, estimate.high, settings, reason, about=about)
-
-
-def _over_set(
-    fakes: np.ndarray,
-    targets: np.ndarray,
-    metrics: Sequence[str],
-    weights_dir: Path | None,
-    fetch: bool,
-    device: str,
-    settings: dict[str, Any],
-) -> dict[str, Score]:
-    n = len(fakes)
-    if not metrics:
-        return {}
-    if n < distribution.LEAST_IMAGES:
-        reason = f"needs {distribution.LEAST_IMAGES} images or more; there are {n}"
-        return {name: Score(name, n, settings=settings, reason=reason) for name in metrics}
-    try:
-        path = weights.obtain("inception", weights_dir, fetch=fetch)
-        found = distribution.fid_and_kid(fakes, targets, metrics, path, device)
-    except WeightsError as error:
-        return {name: Score(name, n, settings=settings, reason=str(error)) for name in metrics}
-    scores = {}
-    for name in metrics:
-        if not np.isfinite(found[name]["value"]):
-            scores[name] = Score(name, n, settings={**found[name]["settings"], **settings}, reason="it is not finite")
-            continue
-        few = n < distribution.FEW_IMAGES and name == "fid"
-        scores[name] = Score(
-            name,
-            n,
-            found[name]["value"],
-            settings={**found[name]["settings"], **settings},
-            reason="no interval: resampling repeats images, and its interval would exclude the estimate"
-            if name == "fid"
-            else "no interval: the subsets overlap; settings.std_over_subsets is their spread",
-            notes=(f"n = {n} is below {distribution.FEW_IMAGES}: FID is biased upward; compare at equal n only",)
-            if few
-            else (),
-        )
-    return scores

@@ -44,6 +44,10 @@ METRICS: dict[str, Metric] = {
     "diversity": Metric("diversity", "fraction of full range", "higher", any_channels=True),
     "fid": Metric("FID", "", "lower", net="inception", per_image=False),
     "kid": Metric("KID", "", "lower", net="inception", per_image=False),
+    "precision": Metric("precision (Inception)", "share of outputs", "higher", net="inception", per_image=False),
+    "recall": Metric("recall (Inception)", "share of targets", "higher", net="inception", per_image=False),
+    "fd-alexnet": Metric("FD (AlexNet)", "", "lower", net="alex", per_image=False, least_side=31),
+    "swd": Metric("SWD", "thousandths of a std. dev.", "lower", per_image=False, least_side=16),
 }
 
 

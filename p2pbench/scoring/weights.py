@@ -12,17 +12,23 @@ import os
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from p2pbench.downloads import Megabytes
 from p2pbench.errors import StorageError, WeightsError
 from p2pbench.files import sha256_of
 from p2pbench.home import home
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+Progress = Callable[[int, int], None]
+"""Called with (megabytes done, megabytes in all)."""
 
 
 @dataclass(frozen=True)
@@ -82,31 +88,45 @@ def locate(name: str, weights_dir: Path | None = None) -> Path | None:
 
     Where there are only wrong ones, the first of them, which :func:`verify` refuses; None if there is none at all.
     """
-    there = [f / file for f in search_path(weights_dir) for file in NETS[name].files if (f / file).is_file()]
-    return next((path for path in there if _is_right(path, name)), there[0] if there else None)
+    there = present(name, weights_dir)
+    return next((path for path in there if is_right(path, name)), there[0] if there else None)
+
+
+def present(name: str, weights_dir: Path | None = None) -> list[Path]:
+    """All files on the search path that go by a name of network ``name``, right or wrong, in the search's order."""
+    folders = dict.fromkeys(search_path(weights_dir))
+    return [folder / file for folder in folders for file in NETS[name].files if (folder / file).is_file()]
 
 
 def usable(name: str, weights_dir: Path | None = None) -> bool:
     """Whether a verified file of network ``name`` is on this machine."""
     path = locate(name, weights_dir)
-    return path is not None and _is_right(path, name)
+    return path is not None and is_right(path, name)
 
 
-def _is_right(path: Path, name: str) -> bool:
+def is_right(path: Path, name: str) -> bool:
+    """Whether the file at ``path`` has the published hash of network ``name``."""
     found, expected = _hashes(path, name)
     return found.startswith(expected)
 
 
 def _hashes(path: Path, name: str) -> tuple[str, str]:
     """The SHA-256 that ``path`` has, and the one (or its beginning) that network ``name`` has under that file name."""
-    stat = path.stat()
     expected = NETS[name].files.get(path.name, next(iter(NETS[name].files.values())))
-    return _hash(path, stat.st_size, stat.st_mtime_ns), expected
+    return sha256(path), expected
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file of weights, read once a process unless it changes. Raises :class:`WeightsError`."""
+    try:
+        stat = path.stat()
+        return _hash(path, stat.st_size, stat.st_mtime_ns)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
 @functools.cache
 def _hash(path: Path, _size: int, _mtime: int) -> str:
-    """The file's SHA-256, computed once a process for a file that does not change."""
     return sha256_of(path)
 
 
@@ -121,15 +141,17 @@ def verify(path: Path, name: str) -> str:
     return found
 
 
-def obtain(name: str, weights_dir: Path | None = None, *, fetch: bool = True) -> Path:
+def obtain(name: str, weights_dir: Path | None = None, *, fetch: bool = True, progress: Progress | None = None) -> Path:
     """A verified file of network ``name``, fetched if it is on no folder of the search path.
 
+    Args:
+        progress: of the fetching; without it a terminal shows pooch's own bar.
     Raises:
         WeightsError: not there and not to be had, or there with a wrong hash. The message says the way out.
     """
     path = locate(name, weights_dir)
     if path is None:
-        path = _fetch(name) if fetch else None
+        path = _fetch(name, progress) if fetch else None
     if path is None:
         raise WeightsError(f"{_missing(name)}; {_by_hand(name)}")
     verify(path, name)
@@ -146,7 +168,7 @@ def _by_hand(name: str) -> str:
     return f"put {next(iter(net.files))} ({net.megabytes} MB, {net.url}) into a folder and name it with --weights-dir"
 
 
-def _fetch(name: str) -> Path:
+def _fetch(name: str, progress: Progress | None) -> Path:
     import pooch
     import requests
     from filelock import FileLock
@@ -160,7 +182,8 @@ def _fetch(name: str) -> Path:
             if (folder / file).is_file():  # another process has fetched it meanwhile
                 return folder / file
             pooch.get_logger().setLevel("ERROR")
-            downloader = pooch.HTTPDownloader(timeout=(10, 60), progressbar=sys.stderr.isatty())
+            bar = Megabytes(progress) if progress else sys.stderr.isatty()
+            downloader = pooch.HTTPDownloader(timeout=(10, 60), chunk_size=2**20, progressbar=bar)
             fetched = Path(pooch.retrieve(net.url, known_hash=None, fname=file, path=part, downloader=downloader))
             verify(fetched, name)
             fetched.replace(folder / file)

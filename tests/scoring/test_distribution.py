@@ -1,44 +1,29 @@
-"""FID and KID through torch-fidelity's real Inception code, with weights of the right layout and random content."""
+"""Scores of sets: torch-fidelity's whole calculation, formulas written out, and what is said where one is missing.
+
+Networks have weights of the right layout and random content, except where the shared ones are.
+"""
 
 from __future__ import annotations
 
+import json
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from scipy import linalg
+from PIL import Image, ImageFilter
 
-from p2pbench.errors import WeightsError
-from p2pbench.scoring.distribution import fid_and_kid, kid_subset_size
+from p2pbench.files import sha256_of
+from p2pbench.scoring import weights
+from p2pbench.scoring.distribution import kid_subset_size, of_features
+from p2pbench.scoring.evaluate import evaluate
+from p2pbench.scoring.features import Extractor
+from p2pbench.scoring.metrics import Score
 
-
-@pytest.fixture(scope="module")
-def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of torch-fidelity's layout. Its content is random: the numbers it leads to mean nothing."""
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-    folder = tmp_path_factory.mktemp("inception")
-    empty = folder / "empty.pth"
-    torch.save({}, empty)
-    original = FeatureExtractorInceptionV3.load_state_dict
-    FeatureExtractorInceptionV3.load_state_dict = lambda self, state: None
-    try:
-        torch.manual_seed(0)
-        network = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(empty))
-    finally:
-        FeatureExtractorInceptionV3.load_state_dict = original
-    path = folder / "weights-inception-2015-12-05-6726825d.pth"
-    torch.save(network.state_dict(), path)
-    return path
-
-
-def features(path: Path, images: np.ndarray) -> np.ndarray:
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-    network = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(path))
-    with torch.no_grad():
-        return np.asarray(network(torch.from_numpy(images).permute(0, 3, 1, 2))[0].double().numpy())
+OF_INCEPTION = ["fid", "kid", "precision", "recall"]
+OF_SETS = [*OF_INCEPTION, "fd-alexnet", "swd"]
 
 
 def images(n: int, seed: int) -> np.ndarray:
@@ -46,49 +31,205 @@ def images(n: int, seed: int) -> np.ndarray:
     return blocks.repeat(4, 1).repeat(4, 2)
 
 
-def test_fid_and_kid_are_their_formulas_on_the_same_features(inception_file: Path) -> None:
-    fakes, targets = images(6, 0), images(6, 1)
-    found = fid_and_kid(fakes, targets, ["fid", "kid"], inception_file)
-    x, y = features(inception_file, fakes), features(inception_file, targets)
-
-    cov_x, cov_y = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
-    # tr sqrt(AB) from the eigenvalues of AB; rank-deficient, so 1e-5 at best
-    roots = np.sqrt(np.maximum(linalg.eigvals(cov_x @ cov_y).real, 0)).sum()
-    fid = ((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(cov_x) + np.trace(cov_y) - 2 * roots
-    assert found["fid"]["value"] == pytest.approx(fid, rel=1e-3)
-    assert found["kid"]["settings"]["subset_size"] == 3
-
-    # Subsets of 3 of 6, 100 times: compare with the average over all of them, within its spread.
-    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.asarray((a @ b.T / a.shape[1] + 1) ** 3)
-
-    n = len(x)
-    off = ~np.eye(n, dtype=bool)
-    kid = kernel(x, x)[off].mean() + kernel(y, y)[off].mean() - 2 * kernel(x, y).mean()
-    spread = found["kid"]["settings"]["std_over_subsets"]
-    assert found["kid"]["value"] == pytest.approx(kid, abs=5 * spread / 10 + 1e-9)
+def vectors(n: int, seed: int, d: int = 6, scale: float = 1.0) -> np.ndarray:
+    return (scale * np.random.default_rng(seed).normal(size=(n, d))).astype(np.float32)
 
 
-def test_identical_sets_are_at_no_distance(inception_file: Path) -> None:
-    same = images(4, 0)
-    found = fid_and_kid(same, same, ["fid"], inception_file)
-    assert set(found) == {"fid"}
-    assert found["fid"]["value"] == pytest.approx(0.0, abs=1e-2)
+@pytest.fixture
+def here(inception_file: Path, alexnet_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of weights in which both networks are, and are believed."""
+    for net, file in (("inception", inception_file), ("alex", alexnet_file)):
+        known = replace(weights.NETS[net], files={file.name: sha256_of(file)}, url="http://127.0.0.1:9/closed")
+        monkeypatch.setitem(weights.NETS, net, known)
+        (tmp_path / file.name).symlink_to(file)
+    return tmp_path
+
+
+def scores(
+    fakes: np.ndarray, targets: np.ndarray, metrics: list[str], weights_dir: Path | None = None
+) -> dict[str, Score]:
+    names = [str(index) for index in range(len(fakes))]
+    return evaluate(fakes, targets, names, metrics, weights_dir=weights_dir, fetch=False).scores
+
+
+def test_inception_scores_are_torch_fidelitys(inception_file: Path) -> None:
+    """In one pass over each set, as in one call of its calculate_metrics."""
+    import torch_fidelity
+    from torch.utils.data import TensorDataset
+
+    class Images(TensorDataset):
+        def __getitem__(self, index: int) -> torch.Tensor:  # type: ignore[override]
+            return self.tensors[0][index]
+
+    fakes, targets = images(12, 0), images(12, 1) // 2 + images(12, 0) // 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch-fidelity's own use of deprecated calls
+        expected = torch_fidelity.calculate_metrics(
+            input1=Images(torch.from_numpy(fakes).permute(0, 3, 1, 2).contiguous()),
+            input2=Images(torch.from_numpy(targets).permute(0, 3, 1, 2).contiguous()),
+            cuda=False, fid=True, kid=True, prc=True, kid_subset_size=6, cache=False, save_cpu_ram=True, verbose=False,
+            feature_extractor="inception-v3-compat", feature_extractor_weights_path=str(inception_file),
+        )  # fmt: skip
+    extractor = Extractor("inception", inception_file)
+    found = of_features(OF_INCEPTION, extractor.features(fakes), extractor.features(targets))
+    # torch-fidelity averages in float32, and its eigenvalues of a rank-deficient product are noisy.
+    assert found["fid"].value == pytest.approx(expected["frechet_inception_distance"], rel=1e-4)
+    assert found["kid"].value == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-6)
+    assert found["kid"].settings["std_over_subsets"] == pytest.approx(expected["kernel_inception_distance_std"])
+    assert found["precision"].value == expected["precision"]
+    assert found["recall"].value == expected["recall"]
+
+
+def test_kid_is_its_formula_in_a_double_loop() -> None:
+    x, y = vectors(8, 0), vectors(8, 1, scale=2.0)
+    found = of_features(["kid"], x, y)["kid"]
+    assert (found.settings["subsets"], found.settings["subset_size"]) == (100, 4)
+
+    def kernel(a: np.ndarray, b: np.ndarray) -> float:
+        return float((np.dot(a.astype(np.float64), b) / len(a) + 1) ** 3)
+
+    def mmd(of_x: np.ndarray, of_y: np.ndarray) -> float:
+        m = len(of_x)
+        within = sum(kernel(s[i], s[j]) for s in (of_x, of_y) for i in range(m) for j in range(m) if i != j)
+        return within / (m * (m - 1)) - 2 * sum(kernel(a, b) for a in of_x for b in of_y) / m**2
+
+    random = np.random.RandomState(2020)  # torch-fidelity's
+    subsets = [mmd(x[random.choice(8, 4, replace=False)], y[random.choice(8, 4, replace=False)]) for _ in range(100)]
+    assert found.value == pytest.approx(np.mean(subsets), rel=1e-4)  # float32
+    assert found.settings["std_over_subsets"] == pytest.approx(np.std(subsets), rel=1e-4)
+
+
+def test_kid_in_another_order_differs_by_the_noise_of_its_subsets() -> None:
+    x, y = vectors(40, 0), vectors(40, 1, scale=1.5)
+    one, other = of_features(["kid"], x, y)["kid"], of_features(["kid"], x[::-1].copy(), y)["kid"]
+    assert one.value != other.value
+    assert one.value == pytest.approx(other.value, abs=5 * one.settings["std_over_subsets"] / 10)
 
 
 def test_kid_subsets_fit_the_number_of_images() -> None:
     assert [kid_subset_size(n) for n in (4, 5, 106, 2000, 50_000)] == [2, 2, 53, 1000, 1000]
 
 
-def test_a_file_that_would_run_code_when_unpickled_never_reaches_torch_fidelity(tmp_path: Path) -> None:
-    import pickle
+def test_precision_and_recall_are_their_definition() -> None:
+    """Of fakes that cover half of the targets, and some of which are far from any."""
+    fakes, targets = vectors(30, 0), vectors(30, 1)
+    targets[:15] += 20
+    fakes[:6] -= 20
 
-    class Bomb:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return Path.touch, (tmp_path / "ran",)  # type: ignore[return-value]
+    def share_within_reach(points: np.ndarray, of: np.ndarray) -> float:
+        reach = [sorted(np.linalg.norm(of - centre, axis=1))[3] for centre in of]  # the nearest is itself
+        near = [any(np.linalg.norm(p - c) <= r for c, r in zip(of, reach, strict=True)) for p in points]
+        return float(np.mean(near))
 
-    path = tmp_path / "weights.pth"
-    path.write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(WeightsError, match="cannot be read as weights"):
-        fid_and_kid(images(2, 0), images(2, 1), ["fid"], path)
-    assert not (tmp_path / "ran").exists()
+    found = of_features(["precision", "recall"], fakes, targets)
+    assert found["precision"].value == pytest.approx(share_within_reach(fakes, targets))
+    assert found["recall"].value == pytest.approx(share_within_reach(targets, fakes))
+    assert found["precision"].value <= 24 / 30
+    assert found["recall"].value <= 15 / 30
+    assert set(of_features(["recall"], fakes, targets)) == {"recall"}
+
+
+def test_equal_sets_score_perfectly(here: Path) -> None:
+    same = images(6, 0)
+    found = scores(same, same.copy(), OF_SETS, here)
+    values = {name: score.value for name, score in found.items()}
+    assert values["fid"] == pytest.approx(0, abs=1e-6)
+    assert values["fd-alexnet"] == pytest.approx(0, abs=1e-6)
+    assert (values["precision"], values["recall"], values["swd"]) == (1.0, 1.0, 0.0)
+    assert values["kid"] is not None
+    assert values["kid"] <= 1e-6  # unbiased: at equal sets somewhat below 0
+
+
+def test_the_order_of_the_images_does_not_matter(here: Path) -> None:
+    fakes, targets = images(6, 0), images(6, 1)
+    order = [3, 0, 5, 1, 4, 2]
+    metrics = [name for name in OF_SETS if name != "kid"]
+    one, other = scores(fakes, targets, metrics, here), scores(fakes[order], targets, metrics, here)
+    for name in metrics:
+        assert other[name].value == pytest.approx(one[name].value, rel=1e-4)
+
+
+def test_each_says_how_it_was_measured_and_why_it_has_no_interval(here: Path, inception_file: Path) -> None:
+    found = scores(images(6, 0), images(6, 1), OF_SETS, here)
+    assert list(found) == OF_SETS
+    for name, score in found.items():
+        assert (score.state, score.n, score.low, score.high) == ("measured", 6, None, None)
+        assert str(score.reason).startswith("no interval: ")
+        json.dumps(score.to_json(), allow_nan=False)
+        if name in OF_INCEPTION:
+            assert score.settings["extractor"] == "inception-v3-compat"
+            assert score.settings["weights_sha256"] == sha256_of(inception_file)
+            assert score.settings["library"].startswith("torch-fidelity ")
+    assert found["fid"].notes == ("n = 6 is below 2048: FID is biased upward; compare at equal n only",)
+    assert found["fd-alexnet"].notes == ("n = 6 is below 256: FD (AlexNet) is biased upward; compare at equal n only",)
+    assert found["precision"].settings["neighbours"] == 3
+    assert list(found["swd"].settings["levels"]) == ["32x32", "16x16"]
+    assert found["swd"].value == pytest.approx(np.mean(list(found["swd"].settings["levels"].values())))
+
+
+def test_the_second_cell_makes_no_pass_over_the_targets(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[tuple[str, str]] = []
+    original = Extractor.features
+
+    def counting(self: Extractor, of: np.ndarray) -> np.ndarray:
+        looked_at.append((self.net, "targets" if np.array_equal(of, targets) else "fakes"))
+        return original(self, of)
+
+    monkeypatch.setattr(Extractor, "features", counting)
+    targets = images(6, 1)
+    first = scores(images(6, 0), targets, OF_SETS, here)
+    assert sorted(looked_at) == [(net, of) for net in ("alex", "inception") for of in ("fakes", "targets")]
+    looked_at.clear()
+    second = scores(images(6, 2), targets, OF_SETS, here)
+    assert sorted(looked_at) == [("alex", "fakes"), ("inception", "fakes")]
+    looked_at.clear()
+    again = scores(images(6, 0), targets, OF_SETS, here)
+    assert [again[name].value for name in OF_SETS] == [first[name].value for name in OF_SETS]
+    assert second["fid"].value != first["fid"].value
+
+
+def test_a_network_that_is_not_here_takes_only_its_own_scores_along(
+    here: Path, alexnet_file: Path, tmp_path: Path
+) -> None:
+    (here / "weights-inception-2015-12-05-6726825d.pth").unlink()
+    found = scores(images(6, 0), images(6, 1), OF_SETS, here)
+    assert [name for name, score in found.items() if score.state == "measured"] == ["fd-alexnet", "swd"]
+    assert "not on this machine" in str(found["recall"].reason)
+
+
+def test_weights_with_another_hash_are_not_measured_with(here: Path, alexnet_file: Path) -> None:
+    wrong = here / alexnet_file.name
+    content = wrong.read_bytes()
+    wrong.unlink()
+    wrong.write_bytes(content[:-1] + b"!")
+    score = scores(images(6, 0), images(6, 1), ["fd-alexnet"], here)["fd-alexnet"]
+    assert score.state == "not measured"
+    assert "its SHA-256 begins" in str(score.reason)
+
+
+def test_sets_too_few_or_too_small_are_said_to_be(here: Path) -> None:
+    few = scores(images(3, 0), images(3, 1), OF_SETS, here)
+    assert {score.reason for score in few.values()} == {"needs 4 images or more; there are 3"}
+    small = scores(images(4, 0)[:, :12], images(4, 1)[:, :12], ["swd", "fd-alexnet"], here)
+    assert small["swd"].reason == "needs images of 16 pixels a side or more; these have 12"
+    assert small["fd-alexnet"].reason == "needs images of 31 pixels a side or more; these have 12"
+
+
+@pytest.mark.shared
+def test_on_the_facades_blur_and_labels_are_further_off_than_other_photos(shared: Path) -> None:
+    pictures = [Image.open(path) for path in sorted((shared / "data" / "facades" / "test").iterdir())[:80]]
+    photos = [picture.crop((0, 0, 256, 256)).resize((128, 128)) for picture in pictures]
+    labels = [picture.crop((256, 0, 512, 256)).resize((128, 128)) for picture in pictures[:40]]
+    targets = np.stack([np.asarray(photo) for photo in photos[:40]])
+    sets = {
+        "others": photos[40:],
+        "blurred": [photo.filter(ImageFilter.GaussianBlur(3)) for photo in photos[:40]],
+        "labels": labels,
+    }
+    values = {
+        name: scores(np.stack([np.asarray(i) for i in of]), targets, ["fd-alexnet", "swd"], shared / "weights")
+        for name, of in sets.items()
+    }
+    for metric in ("fd-alexnet", "swd"):
+        others, blurred, of_labels = (values[name][metric].value or 0.0 for name in sets)
+        assert 1.5 * others < blurred < of_labels

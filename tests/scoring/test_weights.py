@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import json
 import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
+from typer.testing import CliRunner
 
+from p2pbench.cli import app
 from p2pbench.errors import WeightsError
 from p2pbench.home import home
 from p2pbench.scoring import weights
@@ -140,3 +143,81 @@ def test_the_shared_backbones_have_the_known_hashes(shared: Path) -> None:
         assert path is not None
         assert weights.verify(path, name) == weights.NETS[name].files[path.name]
         assert set(weights.load_backbone(path))
+
+
+# ---- p2pbench weights
+
+
+def weights_command(*arguments: str | Path, code: int = 0) -> Any:
+    result = CliRunner().invoke(app, ["weights", *map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result
+
+
+def rows(*arguments: str | Path, code: int = 0) -> dict[str, Any]:
+    found = json.loads(weights_command(*arguments, "--json", code=code).stdout)["weights"]
+    return {row["name"]: row for row in found}
+
+
+def test_list_says_what_is_here_and_how_to_place_what_is_not(net: weights.Net, tmp_path: Path) -> None:
+    assert rows("list")["test"]["state"] == "missing"
+    assert rows("list")["inception"]["scores"] == ["fid", "kid", "precision", "recall"]
+    assert rows("list")["alex"]["scores"] == ["lpips", "fd-alexnet"]
+    text = weights_command("list").stdout
+    assert "wanted: net-1.pth, SHA-256 begins" in text
+    assert net.url in text
+    assert str(home() / "weights") in text
+    (tmp_path / "net_features.pth").write_bytes(CONTENT)
+    found = rows("list", "--weights-dir", tmp_path)["test"]
+    assert (found["state"], found["path"], found["sha256"]) == ("ready", str(tmp_path / "net_features.pth"), HASH)
+    assert "test  ready" in weights_command("list", "--weights-dir", tmp_path).stdout
+
+
+def test_lines_of_words_fit_eighty_columns() -> None:
+    lines = weights_command("list").stdout.splitlines()
+    assert [line for line in lines if len(line) > 80 and "/" not in line] == []
+
+
+def test_fetch_brings_what_is_missing_and_leaves_what_is_there(net: weights.Net) -> None:
+    result = weights_command("fetch", "test", "--json")
+    path = str(home() / "weights" / "net-1.pth")
+    assert json.loads(result.stdout)["weights"] == [{"name": "test", "state": "fetched", "path": path, "reason": None}]
+    assert "test: a test network, 1 MB" in result.stderr
+    assert weights_command("fetch", "test", "test").stdout == f"test: there, {path}\n"
+    assert Server.requests == ["/good"]
+
+
+def test_fetch_takes_scores_and_all_for_networks(
+    net: weights.Net, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, known in list(weights.NETS.items()):
+        wrong = replace(known, url=f"{server}/{'good' if name == 'test' else 'missing'}")
+        monkeypatch.setitem(weights.NETS, name, wrong)
+    assert list(rows("fetch", "fid", "kid", "lpips", code=3)) == ["inception", "alex"]
+    everything = weights_command("fetch", "all", code=3)  # what can be had is, whatever fails
+    assert everything.stdout == f"test: fetched, {home() / 'weights' / 'net-1.pth'}\n"
+    assert "failed: vgg: the weights of VGG-16" in everything.stderr
+    assert "answered 404" in everything.stderr
+
+
+@pytest.mark.parametrize(("name", "message"), [("squeze", "did you mean 'squeeze'"), ("ssim", "needs no pretrained")])
+def test_a_name_that_is_no_network_is_a_mistake_of_use(name: str, message: str) -> None:
+    assert message in weights_command("fetch", "alex", name, code=2).stderr
+
+
+def test_verify_finds_a_wrong_file_even_where_a_right_one_hides_it(
+    net: weights.Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "no file of weights was found" in weights_command("verify").stdout
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    for folder, content in ((right, CONTENT), (wrong, CONTENT[:-1])):
+        folder.mkdir()
+        (folder / "net-1.pth").write_bytes(content)
+    assert rows("verify", "--weights-dir", right)["test"]["state"] == "ready"
+    monkeypatch.setenv("P2PBENCH_WEIGHTS", str(wrong))
+    result = weights_command("verify", "--weights-dir", right, code=3)
+    assert result.stdout.splitlines() == [f"ready  test  {right / 'net-1.pth'}", f"wrong  test  {wrong / 'net-1.pth'}"]
+    assert "expected" in result.stderr
+    assert json.loads(weights_command("verify", "--json", code=3).stdout)["weights"][0]["state"] == "wrong"

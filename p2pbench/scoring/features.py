@@ -1,0 +1,185 @@
+"""What a pretrained network sees in whole sets of images, batch by batch; of the targets it is kept between cells.
+
+Kept under the cache folder, keyed by the content of the images, the weights' hash, and how they were run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from p2pbench.errors import StorageError, WeightsError
+from p2pbench.files import atomic
+from p2pbench.home import home
+from p2pbench.scoring import weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Network = Callable[["Tensor"], "Tensor"]
+"""From images, (B, 3, H, W), uint8, to features, (B, d), float32."""
+
+SCHEMA_VERSION = 1
+"""Counted up when the same images and weights give other features."""
+
+BATCH_PIXELS = 2**21
+"""32 images of 256x256, and fewer of larger ones: what bounds the memory of a pass."""
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A pretrained network with the verified weights at ``path``.
+
+    Attributes:
+        net: ``alex`` or ``inception``, keys of ``scoring.weights.NETS``.
+    """
+
+    net: str
+    path: Path
+    device: str = "cpu"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What is recorded with every score of these features."""
+        name, library = NAMES[self.net]
+        return {
+            "extractor": name,
+            "library": f"{library} {version(library)}",
+            "weights": self.path.name,
+            "weights_sha256": weights.sha256(self.path),
+        }
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Features of ``images``, (N, H, W, 3), uint8: (N, d), float32. One pass over them.
+
+        Raises:
+            WeightsError: the file holds another network, or one whose features are not finite.
+        """
+        import torch
+
+        size = max(1, min(32, BATCH_PIXELS // (images.shape[1] * images.shape[2])))
+        batches = []
+        with torch.inference_mode():
+            for start in range(0, len(images), size):
+                batch = torch.from_numpy(np.array(images[start : start + size])).to(self.device)
+                batches.append(self._network(batch.permute(0, 3, 1, 2)).float().cpu().numpy())
+        features = np.concatenate(batches)
+        if not np.isfinite(features).all():
+            raise WeightsError(f"{self.path} gives features that are not finite")
+        return features
+
+    def kept_features(self, images: np.ndarray) -> np.ndarray:
+        """:meth:`features` of images that come again, from the cache if they have been seen; else kept there.
+
+        Where the cache folder cannot be written they are made each time.
+        """
+        from filelock import FileLock
+
+        path = home() / "features" / f"{self._key(images)}.npy"
+        if (kept := _load(path, len(images))) is not None:
+            return kept
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(FileLock(path.with_suffix(".lock")))
+            if (kept := _load(path, len(images))) is not None:  # another process has made them meanwhile
+                return kept
+            features = self.features(images)
+            with contextlib.suppress(StorageError), atomic(path) as part, part.open("wb") as stream:
+                np.save(stream, features)
+        return features
+
+    def _key(self, images: np.ndarray) -> str:
+        import torch
+
+        content = hashlib.sha256()
+        for image in images:  # one by one: the set is not copied whole
+            content.update(image.tobytes())
+        device = torch.device(self.device).type
+        how = (device, torch.backends.cudnn.allow_tf32 if device == "cuda" else None)
+        recipe = (SCHEMA_VERSION, images.shape, content.hexdigest(), sorted(self.settings.items()), how)
+        return hashlib.sha256(repr(recipe).encode()).hexdigest()[:24]
+
+    @functools.cached_property
+    def _network(self) -> Network:
+        return NETWORKS[self.net](self.path, self.device)
+
+
+def _load(path: Path, n: int) -> np.ndarray | None:
+    try:
+        features: np.ndarray = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None  # absent or damaged: made again
+    whole = features.ndim == 2 and len(features) == n and features.dtype == np.float32
+    return features if whole and np.isfinite(features).all() else None
+
+
+def _alexnet(path: Path, device: str) -> Network:
+    """AlexNet's last convolution after its ReLU, averaged over space: 256 features. LPIPS's input scaling."""
+    import torch
+    from torchvision.models import alexnet
+
+    from p2pbench.data.transforms import to_network
+
+    with torch.device("meta"):  # its 61 million parameters are not drawn in vain
+        layers = alexnet().features[:12]
+    names = layers.state_dict().keys()
+    tensors = {name.removeprefix("features."): tensor for name, tensor in weights.load_backbone(path).items()}
+    try:
+        layers.load_state_dict({name: tensors[name] for name in names if name in tensors}, assign=True)
+    except RuntimeError:
+        raise WeightsError(f"{path} does not hold the convolutions of AlexNet") from None
+    layers = layers.requires_grad_(False).eval().to(device)
+    shift, scale = (
+        torch.tensor(values, device=device)[:, None, None]
+        for values in ((-0.030, -0.088, -0.188), (0.458, 0.448, 0.450))
+    )
+
+    def network(images: Tensor) -> Tensor:
+        features: Tensor = layers((to_network(images) - shift) / scale).mean(dim=(2, 3))
+        return features
+
+    return network
+
+
+def _inception(path: Path, device: str) -> Network:
+    """torch-fidelity's Inception v3, its last pooling: 2048 features. It resizes to 299x299 as the original FID did."""
+    import torch
+
+    # torch-fidelity unpickles whatever its file holds, and downloads one if it is given none. So it is given, in
+    # memory, what was read here with weights_only=True.
+    verified = io.BytesIO()
+    torch.save(weights.load_tensors(path), verified)
+    verified.seek(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own use of deprecated calls
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+        try:
+            model = FeatureExtractorInceptionV3(
+                "inception-v3-compat", ["2048"], feature_extractor_weights_path=verified
+            )
+        except RuntimeError:
+            raise WeightsError(f"{path} does not hold torch-fidelity's Inception v3") from None
+    model = model.to(device)
+
+    def network(images: Tensor) -> Tensor:
+        features: Tensor = model(images)[0]
+        return features
+
+    return network
+
+
+NETWORKS: dict[str, Callable[[Path, str], Network]] = {"alex": _alexnet, "inception": _inception}
+NAMES = {"alex": ("alexnet-conv5-mean", "torchvision"), "inception": ("inception-v3-compat", "torch-fidelity")}
+"""What the features are called, and the library whose code computes them."""
