@@ -24,7 +24,7 @@ LET_GO = 2**28
 def open_batches(
     images: np.ndarray, config: RunConfig, device: torch.device, *, stream: bool | None = None
 ) -> Batches | StreamedBatches:
-    """The batches of ``images``, (N, H, W, C + C'), uint8 or uint16: the same bits whether they are on the device or streamed to it.
+    """The batches of ``images``, (N, H, W, C + C'), uint8 or uint16: the same bits on the device as streamed to it.
 
     Args:
         stream: leave them in their file; where the device has too little room for them, unless given.
