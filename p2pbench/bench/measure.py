@@ -19,8 +19,9 @@ import numpy as np
 
 from p2pbench.errors import P2PBenchError
 
-Step = Callable[[], None]
-"""One step of a workload, finished when it returns (the device synchronised)."""
+Step = Callable[[], float | None]
+"""One step of a workload, finished when it returns (the device synchronised). It may return how many seconds of it do
+not count."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,8 @@ def _compete(contestant: Contestant, line: Connection) -> None:
         line.send(images)
         while n_steps := line.recv():
             start = time.perf_counter()
-            for _ in range(n_steps):
-                step()
-            line.send((time.perf_counter() - start) / n_steps)
+            apart = sum(step() or 0.0 for _ in range(n_steps))
+            line.send((time.perf_counter() - start - apart) / n_steps)
         line.send(_peak_bytes())
     except P2PBenchError as error:
         line.send(error)

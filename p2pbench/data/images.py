@@ -163,7 +163,8 @@ def read_array(path: Path, background: str | None) -> np.ndarray:
                 return _turned(_read_deep_png(path), turn)
         if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA"):
             return _turned(_opaque(path, image.convert("RGBA"), background), turn)
-        plain = image.convert({"1": "L", "P": "RGB"}.get(image.mode, image.mode))
+        mode = {"1": "L", "P": "RGB"}.get(image.mode, image.mode)
+        plain = image if mode == image.mode else image.convert(mode)  # which would copy it all the same
         return _turned(_with_channels(np.asarray(plain), path), turn)
 
 

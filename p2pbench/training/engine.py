@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import resource
 import sys
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from torch import nn
 
 from p2pbench.config import RunConfig, TrainingConfig
 from p2pbench.errors import ConfigError
+from p2pbench.memory import keep_freed_memory
 from p2pbench.training.step import Networks, Optimisers
 
 
@@ -40,7 +40,7 @@ def prepare(training: TrainingConfig, threads: int) -> Engine:
     torch.backends.cudnn.allow_tf32 = training.precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = training.precision == "tf32"
     if device.type == "cpu":
-        _keep_freed_memory()
+        keep_freed_memory()
     # Measured at 256x256: channels-last helps cuDNN; on CPUs it makes Adam and the casts to bf16 copy every
     # transposed convolution's weights, and the step takes 5 to 20 % longer than in PyTorch's own layout.
     layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
@@ -55,23 +55,6 @@ def available_device(device: str) -> str:
     if (device == "cuda" and not cuda) or (device == "mps" and not mps):
         raise ConfigError(f"training.device is {device}, which this machine does not have; use auto or cpu")
     return device
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc reuse freed blocks instead of returning them to the kernel.
-
-    The weights of a 1024 -> 512 convolution are exactly as large as the blocks that malloc maps anew each time, so that
-    every gradient and every cast of them would touch fresh pages: measured, a fifth of a bf16 step.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-        m_mmap_max, m_trim_threshold = -4, -1  # malloc.h
-        libc.mallopt(m_mmap_max, 0)
-        libc.mallopt(m_trim_threshold, 2**31 - 1)
-    except (OSError, AttributeError):
-        pass  # another C library: only slower
 
 
 def place(networks: Networks, engine: Engine) -> Networks:
