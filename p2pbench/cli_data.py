@@ -87,9 +87,15 @@ def data_prepare(
     folder: Annotated[Path, typer.Option("--out", help="The folder to make; absent or empty.")],
     condition: Annotated[
         str | None,
-        typer.Option("--condition", help="Made from each photo: gray (unless given), edges, blur, mask or downscale."),
+        typer.Option(
+            "--condition", help="Made from each photo: gray (unless given), edges, hed, blur, mask, downscale."
+        ),
     ] = None,
     sigma: Annotated[float | None, typer.Option("--sigma", help="Of edges: smoothing in pixels, 1.5.")] = None,
+    hed_weights: Annotated[
+        Path | None,
+        typer.Option("--hed-weights", help="Of hed: its network's file, network-bsds500.pytorch.", metavar="FILE"),
+    ] = None,
     radius: Annotated[float | None, typer.Option("--radius", help="Of blur: in pixels, 4.")] = None,
     hole: Annotated[str | None, typer.Option("--hole", help="Of mask: box (unless given) or strokes.")] = None,
     fill: Annotated[str | None, typer.Option("--fill", help="Of mask: the hole's colour, gray.")] = None,
@@ -130,7 +136,9 @@ def data_prepare(
 
     recipe = build_recipe(
         condition=condition,
-        parameters={"sigma": sigma, "radius": radius, "hole": hole, "fill": fill, "factor": factor},
+        parameters={
+            "sigma": sigma, "hed_weights": hed_weights, "radius": radius, "hole": hole, "fill": fill, "factor": factor,
+        },
         combine=mates is not None, halves=halves, size=size, fit=fit, labels=labels, split=split,
         split_file=split_file, seed=seed, image_format=image_format, quality=quality,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What makes a condition from a photo: grey, edges, a blur, a hole, a lower resolution.
+"""What makes a condition from a photo: grey, edges (Canny's or a network's), a blur, a hole, a lower resolution.
 
 All take and give (H, W, 3), uint8, 0 to 255, and depend on nothing but their arguments.
 """
@@ -12,25 +12,30 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFilter
 
+from p2pbench.curation.hed import Detector, read_detector
 from p2pbench.data import builtin
 from p2pbench.errors import ConfigError, unknown
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "gray": {},
     "edges": {"sigma": 1.5},
+    "hed": {"hed_weights": None},
     "blur": {"radius": 4.0},
     "mask": {"hole": "box", "fill": "gray"},
     "downscale": {"factor": 4},
 }
-"""Every condition, its parameters and what they are unless given."""
+"""Every condition, its parameters and what they are unless given; None: it must be."""
 HOLES = ("box", "strokes")
 
 
 def parameters_of(condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of ``condition``: those ``given`` (None is not given), else the defaults.
 
+    ``hed_weights``, the path of a file, becomes the :class:`Detector` with these weights.
+
     Raises:
         ConfigError: there is no such condition, it has no such parameter, or a value out of range.
+        WeightsError: ``hed_weights`` is not the network's.
     """
     if condition not in DEFAULTS:
         raise ConfigError(unknown("condition", condition, DEFAULTS))
@@ -38,7 +43,7 @@ def parameters_of(condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for name in chosen:
         if name not in DEFAULTS[condition]:
             (owner,) = (other for other, parameters in DEFAULTS.items() if name in parameters)
-            raise ConfigError(f"--{name} belongs to --condition {owner}, not {condition}; leave it out")
+            raise ConfigError(f"{option(name)} belongs to --condition {owner}, not {condition}; leave it out")
     parameters = DEFAULTS[condition] | chosen
     for name in ("sigma", "radius"):
         if name in parameters and not 0 < parameters[name] <= 100:
@@ -49,7 +54,14 @@ def parameters_of(condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
         if parameters["hole"] not in HOLES:
             raise ConfigError(unknown("hole", parameters["hole"], HOLES))
         _colour(parameters["fill"])
+    if "hed_weights" in parameters:
+        parameters["hed_weights"] = read_detector(parameters["hed_weights"])
     return parameters
+
+
+def option(parameter: str) -> str:
+    """``parameter`` as it is given on the command line."""
+    return f"--{parameter.replace('_', '-')}"
 
 
 def make_condition(photo: np.ndarray, condition: str, parameters: Mapping[str, Any], key: str) -> np.ndarray:
@@ -61,6 +73,9 @@ def make_condition(photo: np.ndarray, condition: str, parameters: Mapping[str, A
             return mask(photo, key=key, **parameters)
         case "downscale":
             return downscale(photo, **parameters)
+        case "hed":
+            detector: Detector = parameters["hed_weights"]
+            return detector(photo)
     return builtin.condition_of(photo, condition, **parameters)
 
 

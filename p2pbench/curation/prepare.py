@@ -32,7 +32,7 @@ from p2pbench.home import home
 SHARES = parse_shares("0.8,0.1,0.1")
 """Of train, val and test, where nothing else is said."""
 RECORD = "prepared.json"
-VERSIONS = ("p2pbench", "git", "numpy", "pillow", "scikit-image")
+VERSIONS = ("p2pbench", "git", "numpy", "pillow", "scikit-image", "torch")
 
 
 class Job(NamedTuple):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from p2pbench.curation.conditions import DEFAULTS, parameters_of
+from p2pbench.curation.conditions import DEFAULTS, option, parameters_of
+from p2pbench.curation.hed import Detector
 from p2pbench.curation.splits import Shares, parse_shares, read_table
 from p2pbench.errors import ConfigError, unknown
 
@@ -41,11 +42,11 @@ class Recipe:
     """Of JPEG, 1 to 100."""
 
     def settings(self) -> dict[str, Any]:
-        """As plain values. The split is left out: which image is in which one is recorded with the images."""
+        """As plain values: of a network's weights, their hash. The split is recorded with the images."""
         return {
             "make": self.make,
             "condition": self.condition,
-            **self.parameters,
+            **{k: v.sha256 if isinstance(v, Detector) else v for k, v in self.parameters.items()},
             "size": None if self.size is None else list(self.size),
             "fit": self.fit,
             "labels": self.labels,
@@ -74,6 +75,7 @@ def build_recipe(
 
     Raises:
         ConfigError: an unknown name, a value out of range, or options that exclude each other.
+        WeightsError: the file of a network's weights holds something else.
     """
     if (condition is not None) + combine + halves > 1:
         raise ConfigError("--condition, --with and --halves exclude each other: prepare one thing at a time")
@@ -86,7 +88,7 @@ def build_recipe(
         for name, value in (parameters or {}).items():
             if value is not None:
                 (owner,) = (known for known, defaults in DEFAULTS.items() if name in defaults)
-                raise ConfigError(f"--{name} belongs to --condition {owner}; leave it out")
+                raise ConfigError(f"{option(name)} belongs to --condition {owner}; leave it out")
     if split is not None and split_file is not None:
         raise ConfigError("--split and --split-file exclude each other: give one of them")
     _check_encoding(image_format, quality, labels)
