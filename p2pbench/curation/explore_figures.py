@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -21,7 +18,7 @@ from p2pbench.curation import measures
 from p2pbench.curation.drift import LARGE, MODERATE
 from p2pbench.curation.explore import MEASURES, SIDES, Exploration, Images, Key, Labels, edges_of, keyed_sample
 from p2pbench.data.resize import resize
-from p2pbench.files import atomic
+from p2pbench.figures import write_all
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,20 +71,7 @@ def write_figures(exploration: Exploration, folder: Path) -> dict[str, Path]:
         if labels is not None:
             figures[f"palette_{side}"] = lambda labels=labels: draw_palette(labels)
             figures[f"places_{side}"] = lambda labels=labels: draw_places(labels)
-    written = {}
-    style: Any = {**sns.axes_style("whitegrid", rc={"grid.color": ".92"}), **STYLE}
-    with plt.rc_context(style):
-        for name, draw in figures.items():
-            figure = draw()
-            if figure is None:
-                continue
-            path = folder / f"{name}.png"
-            with atomic(path) as part:
-                # Without the software's version: the same data give the same bytes.
-                figure.savefig(part, format="png", bbox_inches="tight", metadata={"Software": None})
-            plt.close(figure)
-            written[name] = path
-    return written
+    return write_all(figures, folder, grid=".92", style=STYLE)
 
 
 # ---- pairs

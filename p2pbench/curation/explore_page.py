@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 import tempfile
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from p2pbench import html
 from p2pbench.curation.explore import MEASURES, PRESENT, SAMPLE, SIDES, Exploration, Labels, Source
 from p2pbench.errors import ConfigError, StorageError
 from p2pbench.files import write_text
@@ -235,13 +235,8 @@ def percent(share: float) -> str:
 
 def render(exploration: Exploration, figures: dict[str, Path]) -> str:
     """The page as one HTML text that needs nothing beside it."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
-    return environment.get_template("explore.html").render(
+    return html.render(
+        Path(__file__).parent / "templates" / "explore.html",
         name=exploration.source.name,
         counts={split: len(names) for split, names in exploration.source.names.items()},
         about=[_unbroken(sentence) for sentence in about(exploration)],
@@ -257,7 +252,7 @@ def render(exploration: Exploration, figures: dict[str, Path]) -> str:
         drift=exploration.drift.to_dict("records"),
         n_edges=len(exploration.edges),
         present=PRESENT,
-        figures={name: _data_url(path) for name, path in figures.items()},
+        figures={name: html.data_url(path) for name, path in figures.items()},
         percent=percent,
     )
 
@@ -277,10 +272,6 @@ def _measure_rows(exploration: Exploration) -> list[dict[str, Any]]:
         }
         for (side, measure), rows in found.groupby(["side", "measure"], sort=False)
     ]
-
-
-def _data_url(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
 def to_json(exploration: Exploration, files: list[Path]) -> dict[str, Any]:

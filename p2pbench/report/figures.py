@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -15,7 +13,7 @@ import seaborn as sns
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from p2pbench.files import atomic
+from p2pbench.figures import write_all
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.tables import summarise
 
@@ -40,20 +38,8 @@ def palette(study: StudyRecord) -> dict[str, tuple[float, float, float]]:
 
 def write_figures(study: StudyRecord, folder: Path) -> dict[str, Path]:
     """Draw what the records allow into ``folder``; returns the file of each figure by its name."""
-    written = {}
-    style: Any = {**sns.axes_style("whitegrid", rc={"grid.color": ".9"}), **STYLE}
-    with plt.rc_context(style):
-        for name, draw in (("scores", draw_scores), ("losses", draw_losses), ("samples", draw_samples)):
-            figure = draw(study)
-            if figure is None:
-                continue
-            path = folder / f"{name}.png"
-            with atomic(path) as part:
-                # Without the software's version: the same records give the same bytes.
-                figure.savefig(part, format="png", bbox_inches="tight", metadata={"Software": None})
-            plt.close(figure)
-            written[name] = path
-    return written
+    draw = {"scores": draw_scores, "losses": draw_losses, "samples": draw_samples}
+    return write_all({name: partial(one, study) for name, one in draw.items()}, folder, grid=".9", style=STYLE)
 
 
 def draw_scores(study: StudyRecord) -> Figure | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from p2pbench import html
 from p2pbench.files import write_text
 from p2pbench.report.paper import TABLES
 from p2pbench.report.records import StudyRecord, read_study
@@ -60,14 +60,9 @@ def write_report(store: Store, name: str, out: Path) -> Report:
 
 def render(study: StudyRecord, figures: dict[str, Path]) -> str:
     """The page as one HTML text that needs nothing beside it."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
     paper = published(study)
-    return environment.get_template("study.html").render(
+    return html.render(
+        Path(__file__).parent / "templates" / "study.html",
         about=study.about,
         table=printed(study),
         notes=notes(study),
@@ -75,7 +70,7 @@ def render(study: StudyRecord, figures: dict[str, Path]) -> str:
         paper=paper,
         paper_title="" if paper is None else TABLES[study.about["paper"]].title,
         paper_note="" if paper is None else paper_note(study),
-        figures={name: _data_url(path) for name, path in figures.items()},
+        figures={name: html.data_url(path) for name, path in figures.items()},
         unfinished=[cell for cell in study.cells if cell.state != "finished"],
         machines=_machines(study),
     )
@@ -114,7 +109,3 @@ def _machines(study: StudyRecord) -> list[dict[str, Any]]:
         if {"machine", "versions", "threads"} <= about.keys() and about not in found:
             found.append(about)
     return found
-
-
-def _data_url(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -1,0 +1,43 @@
+"""Draw figures to files, the same bytes for the same figures: what reports and explorations share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import seaborn as sns
+
+from p2pbench.files import atomic
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def write_all(
+    figures: Mapping[str, Callable[[], Figure | None]], folder: Path, *, grid: str, style: Mapping[str, Any]
+) -> dict[str, Path]:
+    """Draw each of ``figures`` into ``folder / NAME.png``; returns the files, none where there was nothing to draw.
+
+    Args:
+        grid: the colour of the grid lines.
+        style: matplotlib's settings, over seaborn's white grid.
+    """
+    written = {}
+    settings: Any = {**sns.axes_style("whitegrid", rc={"grid.color": grid}), **style}
+    with plt.rc_context(settings):
+        for name, draw in figures.items():
+            figure = draw()
+            if figure is None:
+                continue
+            path = folder / f"{name}.png"
+            with atomic(path) as part:
+                # Without the software's version: the same data give the same bytes.
+                figure.savefig(part, format="png", bbox_inches="tight", metadata={"Software": None})
+            plt.close(figure)
+            written[name] = path
+    return written

@@ -1,0 +1,23 @@
+"""One HTML text from a template, self-contained and escaped: what reports and explorations share."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+
+def render(template: Path, **values: Any) -> str:
+    """``template`` filled with ``values``, escaped; a value that it names and that is not given is an error."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(template.parent),
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    return environment.get_template(template.name).render(**values)
+
+
+def data_url(path: Path) -> str:
+    """The PNG at ``path`` as an address that needs no file beside the page."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
