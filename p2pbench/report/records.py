@@ -37,6 +37,8 @@ class StudyRecord:
     cells: list[CellRecord]
     compared: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """Comparisons with the baseline, by score: made once, for they are tests of permutations."""
+    summaries: dict[tuple[str, str], Any] = field(default_factory=dict, compare=False, repr=False)
+    """Summaries by variant and score: made once, for every table and figure asks for them, and some are bootstraps."""
 
     @property
     def variants(self) -> list[str]:

@@ -46,6 +46,13 @@ ALPHA = 0.05
 
 def summarise(study: StudyRecord, variant: str, metric: str) -> Summary:
     """The score ``metric`` of ``variant``: its mean over seeds and images, with interval, and against the baseline."""
+    if (variant, metric) not in study.summaries:
+        study.summaries[variant, metric] = _summarise(study, variant, metric)
+    summary: Summary = study.summaries[variant, metric]
+    return summary
+
+
+def _summarise(study: StudyRecord, variant: str, metric: str) -> Summary:
     cells = _measured(study, variant, metric)
     if not cells:
         reasons = [cell.scores[metric].get("reason") for cell in study.of(variant) if metric in cell.scores]
