@@ -158,42 +158,50 @@ def _score(
     wanted = run.missing_scores(config, weights_dir)
     if not wanted:
         return
-    test = decoded(dataset, "test")
-    conditions, targets = conditions_of(test, config.data), targets_of(test, config.data)
+    log.info("scoring: %s", ", ".join(wanted))
     generator = load_generator(run).to(engine.device)
-    outputs = translate(generator, conditions, config.data, seed=config.training.seed, mode=config.scoring.inference)
+    scores, outputs = score_generator(config, generator, dataset, wanted, engine, weights_dir, fetch=fetch)
+    test = decoded(dataset, "test")
     chosen = spread(len(test), N_TEST)
     pictures = (
-        ("condition", visible(conditions[chosen], config.data)),
+        ("condition", visible(conditions_of(test[chosen], config.data), config.data)),
         ("output", outputs[chosen]),
-        ("target", targets[chosen]),
+        ("target", targets_of(test[chosen], config.data)),
     )
     for name, images in pictures:
         for position, image in zip(chosen, images, strict=True):
             save_png(run.sample_file(name, position), as_rgb8(image))
-    log.info("scoring: %s", ", ".join(wanted))
-    record_scores(
-        run,
-        evaluate(
-            as_scored(outputs), as_scored(targets), dataset.names["test"], wanted,
-            weights_dir=weights_dir, fetch=fetch, device=str(engine.device),
-            settings=inference_settings(config), redraw=redrawing(generator, conditions, config),
-        ),
-    )  # fmt: skip
+    record_scores(run, scores)
 
 
-def redrawing(generator: nn.Module, conditions: np.ndarray, config: RunConfig) -> Callable[[int], np.ndarray]:
-    """A function that gives the outputs with the k-th other noise than those that are scored."""
-    n = len(conditions)
+def score_generator(
+    config: RunConfig,
+    generator: nn.Module,
+    dataset: DataSet,
+    metrics: Sequence[str],
+    engine: Engine,
+    weights_dir: Path | None,
+    *,
+    fetch: bool = True,
+) -> tuple[Scores, np.ndarray]:
+    """The scores of ``generator`` on the test split, and its outputs, (N, H, W, C'), uint8 or uint16."""
+    test = decoded(dataset, "test")
+    conditions, n = conditions_of(test, config.data), len(test)
 
-    def redraw(k: int) -> np.ndarray:
-        outputs = translate(
+    def draw(k: int) -> np.ndarray:
+        """The outputs with the k-th noise; those with the 0th are scored."""
+        return translate(
             generator, conditions, config.data,
-            seed=config.training.seed, mode=config.scoring.inference, keys=range((k + 1) * n, (k + 2) * n),
+            seed=config.training.seed, mode=config.scoring.inference, keys=range(k * n, (k + 1) * n),
         )  # fmt: skip
-        return as_scored(outputs)
 
-    return redraw
+    outputs = draw(0)
+    scores = evaluate(
+        as_scored(outputs), as_scored(targets_of(test, config.data)), dataset.names["test"], metrics,
+        weights_dir=weights_dir, fetch=fetch, device=str(engine.device),
+        settings=inference_settings(config), redraw=lambda k: as_scored(draw(k + 1)),
+    )  # fmt: skip
+    return scores, outputs
 
 
 def inference_settings(config: RunConfig) -> dict[str, Any]:

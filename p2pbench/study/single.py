@@ -13,9 +13,8 @@ from rich.console import Console
 from p2pbench import yaml12
 from p2pbench.config import RunConfig, is_reference
 from p2pbench.cores import available_cores
-from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset, steps_per_epoch
-from p2pbench.data.images import as_scored, read_image
+from p2pbench.data.images import read_image
 from p2pbench.data.pairs import images_by_name
 from p2pbench.errors import ConfigError, DataError, Interrupted, P2PBenchError, RunBusy, unknown
 from p2pbench.identity import run_id
@@ -102,12 +101,9 @@ def score_model(
     model: str, runs: Path, layers: Sequence[Layer], metrics: Sequence[str] | None, weights_dir: Path | None
 ) -> dict[str, Any]:
     """The documented JSON of ``score --model``: a run's generator, or a port's, on the test split of its data."""
-    from p2pbench.data.transforms import conditions_of, targets_of
-    from p2pbench.scoring.evaluate import evaluate
-    from p2pbench.study.cell import inference_settings, redrawing
+    from p2pbench.study.cell import score_generator
     from p2pbench.study.model import load_model
     from p2pbench.training.engine import prepare
-    from p2pbench.translation import translate
 
     loaded = load_model(model, runs, layers)
     config, run = loaded.config, loaded.run
@@ -122,14 +118,8 @@ def score_model(
             f"{run.path} was trained as {trained_as}, which would be {now} today: its data, or the code of its "
             "networks, have changed since"
         )
-    test = decoded(dataset, "test")
-    conditions = conditions_of(test, config.data)
-    outputs = translate(generator, conditions, config.data, seed=config.training.seed, mode=config.scoring.inference)
-    return evaluate(
-        as_scored(outputs), as_scored(targets_of(test, config.data)), dataset.names["test"], names,
-        weights_dir=weights_dir, device=str(engine.device), settings=inference_settings(config),
-        redraw=redrawing(generator, conditions, config),
-    ).to_json()  # fmt: skip
+    scores, _ = score_generator(config, generator, dataset, names, engine, weights_dir)
+    return scores.to_json()
 
 
 def score_folders(fake: Path, target: Path, metrics: Sequence[str] | None, weights_dir: Path | None) -> dict[str, Any]:
