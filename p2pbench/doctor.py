@@ -13,7 +13,7 @@ from p2pbench.errors import WeightsError
 from p2pbench.home import home
 from p2pbench.quantities import bytes_text
 from p2pbench.scoring import weights
-from p2pbench.scoring.metrics import METRICS
+from p2pbench.scoring.inventory import scores_of
 
 
 def examine(weights_dir: Path | None) -> dict[str, dict[str, Any]]:
@@ -49,7 +49,7 @@ def examine(weights_dir: Path | None) -> dict[str, dict[str, Any]]:
 
 
 def _weights(name: str, weights_dir: Path | None) -> str:
-    serves = ", ".join(metric for metric, about in METRICS.items() if about.net == name)
+    serves = ", ".join(scores_of(name))
     path = weights.locate(name, weights_dir)
     if path is None:
         net = weights.NETS[name]

@@ -15,6 +15,7 @@ from rich.markup import escape
 from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import P2PBenchError, WeightsError
 from p2pbench.scoring import weights
+from p2pbench.scoring.inventory import scores_of
 from p2pbench.scoring.metrics import METRICS
 from p2pbench.study.display import counted
 from p2pbench.study.local import ENDS, Event, LocalExecutor
@@ -139,7 +140,7 @@ def prepare(study: Study, store: Store, *, weights_dir: Path | None, console: Co
         try:
             weights.obtain(net, weights_dir)
         except WeightsError as error:
-            scores = ", ".join(name for name, metric in METRICS.items() if metric.net == net)
+            scores = ", ".join(scores_of(net))
             console.print(
                 f"[yellow]not measured:[/yellow] {scores}: {escape(str(error))}", soft_wrap=True, highlight=False
             )
