@@ -129,9 +129,9 @@ def condition_of(photograph: np.ndarray, condition: str, sigma: float = 1.5) -> 
     """
     import numpy as np
 
-    # Rec. 601 luma in integers: the same bits everywhere, which floating point would not promise.
-    red, green, blue = (photograph[..., channel].astype(np.uint32) for channel in range(3))
-    grey = ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).astype(np.uint8)
+    from p2pbench.data.images import luma
+
+    grey = luma(photograph)
     if condition == "edges":
         from skimage.feature import canny
 

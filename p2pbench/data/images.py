@@ -113,10 +113,16 @@ def as_wanted(raw: np.ndarray, wanted: Wanted, path: Path) -> np.ndarray:
     if (found, wanted.channels) == (1, 3):
         return np.repeat(raw, 3, axis=2)
     if (found, wanted.channels) == (3, 1):
-        return ((raw @ LUMA + 32768) >> 16)[..., None].astype(raw.dtype)
+        return luma(raw)[..., None]
     raise UnsupportedImage(
         f"{path} has {found} channel{'s' * (found > 1)}, where data.channels asks for {wanted.channels}"
     )
+
+
+def luma(image: np.ndarray) -> np.ndarray:
+    """Rec. 601 luma of (..., 3), uint8 or uint16, rounded: (...), of the same type. A grey pixel keeps its value."""
+    weighted: np.ndarray = (image @ LUMA + 32768) >> 16
+    return weighted.astype(image.dtype)
 
 
 def drawn_as_wanted(
