@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from program import document, error_of, invoke
 from study_workplace import Workplace
-from typer.testing import CliRunner
-
-from p2pbench.cli import app
 
 TINY = (
     "--set", "data.load_size=18", "--set", "data.crop_size=16", "--set", "generator.ngf=4",
@@ -25,28 +23,6 @@ TINY = (
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def invoke(*arguments: str | Path, code: int = 0) -> Any:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result
-
-
-def error_of(*arguments: str | Path, code: int) -> str:
-    """The message of a command that fails: one line on standard error, nothing on standard output."""
-    result = invoke(*arguments, code=code)
-    assert result.stdout == ""
-    lines: list[str] = [line for line in result.stderr.splitlines() if line.strip()]
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("error: ")
-    return lines[0]
-
-
-def document(*arguments: str | Path) -> Any:
-    return json.loads(invoke(*arguments, "--json").stdout)
 
 
 # ---- describe

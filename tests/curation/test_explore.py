@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import program
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -281,11 +282,7 @@ def test_a_sample_is_the_same_every_time_and_does_not_depend_on_order() -> None:
 
 
 def invoke(*arguments: str | Path, code: int = 0) -> Any:
-    result = CliRunner().invoke(app, ["data", "explore", *map(str, arguments)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result
+    return program.invoke("data", "explore", *arguments, code=code)
 
 
 def error_of(*arguments: str | Path, code: int = 3) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import program
 import pytest
 from conftest import write_pairs
 from PIL import Image
@@ -107,11 +108,7 @@ def mirrored(monkeypatch: pytest.MonkeyPatch, *mirrors: str, sha256: str | None 
 
 
 def run(*arguments: str | Path, code: int = 0) -> Any:
-    result = CliRunner().invoke(app, ["data", "fetch", *map(str, arguments)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result
+    return program.invoke("data", "fetch", *arguments, code=code)
 
 
 def document(*arguments: str | Path) -> Any:

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import program
 import pytest
 import skimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from typer.testing import CliRunner
 
-from p2pbench.cli import app
 from p2pbench.curation.prepare import prepare
 from p2pbench.curation.recipe import build_recipe
 from p2pbench.curation.splits import split_of
@@ -59,11 +58,7 @@ def photos(photographs: Path, tmp_path: Path) -> Path:
 
 
 def run(*arguments: str | Path, code: int = 0) -> Any:
-    result = CliRunner().invoke(app, ["data", "prepare", *map(str, arguments)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result
+    return program.invoke("data", "prepare", *arguments, code=code)
 
 
 def error_of(*arguments: str | Path, code: int) -> str:

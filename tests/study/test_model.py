@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from port_network import Port, trained
+from program import document, invoke
 from study_workplace import Workplace
-from typer.testing import CliRunner
 
-from p2pbench.cli import app
 from p2pbench.data.images import read_array
 
 SETTINGS = ("--protocol", "tiny.yaml", "--set", "training.epochs=1")
@@ -23,19 +20,6 @@ SETTINGS = ("--protocol", "tiny.yaml", "--set", "training.epochs=1")
 @pytest.fixture(autouse=True)
 def _here(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace.folder)
-
-
-def invoke(*arguments: str, code: int = 0) -> Any:
-    """The program in this process: starting it anew for each command would take most of the time."""
-    result = CliRunner().invoke(app, list(arguments))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result
-
-
-def document(*arguments: str) -> Any:
-    return json.loads(invoke(*arguments, "--json").stdout)
 
 
 def pixels(path: Path) -> np.ndarray:
