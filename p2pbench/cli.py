@@ -14,6 +14,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from p2pbench.cli_data import data_app
+from p2pbench.cli_runs import DEFAULT_RUNS, Runs, runs_app
 from p2pbench.console import Json, by, err, out
 from p2pbench.errors import ConfigError, Interrupted, P2PBenchError
 
@@ -43,10 +44,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(data_app, name="data")
+app.add_typer(runs_app, name="runs")
 weights_app = typer.Typer(no_args_is_help=True, help="The pretrained networks that scores need: list, fetch, verify.")
 app.add_typer(weights_app, name="weights")
 
-Runs = Annotated[Path, typer.Option("--runs", help="Folder of all runs and studies.", envvar="P2PBENCH_RUNS")]
 Sets = Annotated[
     list[str] | None, typer.Option("--set", help="A setting, key=value; may be repeated.", metavar="KEY=VALUE")
 ]
@@ -55,7 +56,6 @@ WeightsDir = Annotated[
     Path | None,
     typer.Option("--weights-dir", help="Where pretrained nets are looked for first.", exists=True, file_okay=False),
 ]
-DEFAULT_RUNS = Path("runs")
 MODEL_HELP = "A run's folder or id, or the PyTorch port's latest_net_G.pth."
 
 
@@ -79,6 +79,10 @@ def ablate(
     weights_dir: WeightsDir = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show the cells and what they would cost, and stop.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first cell that fails.")] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", min=0, metavar="MINUTES", help="End a cell that made no progress for so long."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train and score every variant of a grid."""
@@ -99,8 +103,9 @@ def ablate(
     n_todo = len({cell.run_id for cell in pending(study, store, weights_dir)})
     with show(err, n_todo) as watch:
         outcomes, interrupted = run_study(
-            study, store, jobs=jobs, weights_dir=weights_dir, fail_fast=fail_fast, watch=watch
-        )
+            study, store, jobs=jobs, weights_dir=weights_dir, fail_fast=fail_fast, watch=watch,
+            silence_seconds=None if timeout is None else 60 * timeout,
+        )  # fmt: skip
     result = outcomes_json(study, outcomes)
     if as_json:
         print(json.dumps(result, indent=2))

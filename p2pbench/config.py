@@ -281,6 +281,8 @@ class TrainingConfig(_Section):
     """Steps between two readings of the losses from the device; a row of losses.csv is their mean."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
     """Least time between two checkpoints."""
+    checkpoints: PositiveInt = 2
+    """How many are kept while training, the newest: an older one serves where a newer one is damaged."""
     sample_every: PositiveInt = 25
     """Epochs between two sample sheets."""
     keep_checkpoints: bool = False

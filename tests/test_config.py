@@ -166,6 +166,7 @@ INDIFFERENT = {
     "scoring.inference": "eval",
     "training.log_every": 7,
     "training.checkpoint_seconds": 1.0,
+    "training.checkpoints": 3,
     "training.sample_every": 3,
     "training.keep_checkpoints": True,
     "training.threads": 3,

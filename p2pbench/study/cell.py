@@ -28,7 +28,7 @@ from p2pbench.scoring.evaluate import Scores, evaluate
 from p2pbench.settings import from_mapping
 from p2pbench.study.estimate import cost_key
 from p2pbench.study.samples import N_SHEET, N_TEST, save_png, spread, write_sheet
-from p2pbench.study.store import RunFolder
+from p2pbench.study.store import LOCK_SECONDS, RunFolder
 from p2pbench.training.checkpoint import save_generator
 from p2pbench.training.engine import Engine, prepare
 from p2pbench.training.loop import Reporter, train
@@ -73,11 +73,12 @@ def run_cell(
     watcher.stage("data")
     dataset = open_dataset(config.data)
     identity = run_id(config, dataset.key)
-    with run.lock(wait=wait):
+    with run.lock(seconds=-1 if wait else LOCK_SECONDS):
         _check_owner(run, identity)
         # Same threads, same bits: a run goes on with as many as it began with.
         threads = config.training.threads or run.recorded_threads() or threads
         engine = prepare(config.training, threads)
+        _repair(run, config)
         to_score = [m for m in modes if RunFolder(run.path, m).missing_scores(config, weights_dir)]
         if to_score and run.trained() and not run.generator_is_whole():
             log.warning("%s is not what training left: trained again", run.generator_file)
@@ -92,10 +93,12 @@ def run_cell(
             run.write_config(config)
             _train(config, dataset, identity, run, engine, watcher)
         watcher.stage("score")
+        if to_score:
+            run.set_status(str(run.status()["state"]), files={})  # no hash holds until all are written
         for mode in to_score:
             scored = config.model_copy(update={"scoring": config.scoring.model_copy(update={"inference": mode})})
             _score(scored, dataset, RunFolder(run.path, mode), engine, weights_dir, fetch)
-        run.set_status("finished", finished=_now())
+        run.set_status("finished", finished=_now(), files=run.record_hashes())
         if not config.training.keep_checkpoints:
             shutil.rmtree(run.checkpoint, ignore_errors=True)
 
@@ -107,6 +110,23 @@ def _check_owner(run: RunFolder, identity: str) -> None:
             f"{run.path} holds another run ({owner}, not {identity}): its settings, data or code differ; "
             "use another --out, or remove the folder"
         )
+
+
+def _repair(run: RunFolder, config: RunConfig) -> None:
+    """Drop the records that are not what the run left, as after a crash of the machine: what can be is made anew."""
+    damaged = run.damaged_records()
+    for name in damaged:
+        log.warning(
+            "%s is gone or not what the run left: %s",
+            run.path / name,
+            "made anew" if name != "losses.csv" else "dropped",
+        )
+    if any(name.startswith(("scores", "per_image")) for name in damaged):
+        run.forget_scores()
+    if "losses.csv" in damaged:
+        run.losses_file.unlink(missing_ok=True)
+    if "config.yaml" in damaged:
+        run.write_config(config)
 
 
 def _train(

@@ -27,7 +27,7 @@ class Estimate:
     kept_bytes: int | None
     """Disk that the finished cells keep: their generators."""
     working_bytes: int | None
-    """Disk that one cell needs more while it trains: two checkpoints."""
+    """Disk that the cells at work need more: their checkpoints."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -55,8 +55,9 @@ def estimate(study: Study, store: Store, jobs: int) -> Estimate:
         generator, discriminator = generator_parameters(config), discriminator_parameters(config)
         kept = kept + FLOAT_BYTES * generator if generator is not None and kept is not None else None
         both = None if generator is None or discriminator is None else generator + discriminator
-        # A checkpoint holds the weights and two moments of Adam; the new one is whole before the old one goes.
-        working = max(working, 2 * 3 * FLOAT_BYTES * both) if both is not None and working is not None else None
+        # A checkpoint holds the weights and two moments of Adam; the new one is whole before the oldest goes.
+        checkpoints = (config.training.checkpoints + 1) * 3 * FLOAT_BYTES
+        working = max(working, checkpoints * both) if both is not None and working is not None else None
     jobs = min(jobs, max(1, len(todo)))
     return Estimate(
         None if seconds is None else seconds / jobs,

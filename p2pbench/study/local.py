@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pbench.cores import available_cores
+from p2pbench.quantities import duration
 from p2pbench.study.plan import Cell
 from p2pbench.study.store import Store, plain
 
@@ -33,14 +35,21 @@ class Event:
 
 
 class LocalExecutor:
-    """Runs up to ``jobs`` cells at a time, each in a process of its own with its share of the cores."""
+    """Runs up to ``jobs`` cells at a time, each in a process of its own with its share of the cores.
 
-    def __init__(self, store: Store, *, jobs: int, weights_dir: Path | None) -> None:
+    One that says nothing for ``silence_seconds`` hangs, and is ended.
+    """
+
+    def __init__(
+        self, store: Store, *, jobs: int, weights_dir: Path | None, silence_seconds: float | None = None
+    ) -> None:
         self.store = store
         self.jobs = jobs
         self.threads = max(1, available_cores() // jobs)
         self.weights_dir = weights_dir
+        self.silence_seconds = silence_seconds
         self.stopping = False
+        self._heard: dict[str, float] = {}
         self._workers: dict[str, subprocess.Popen[str]] = {}
         self._events: queue.Queue[Event] = queue.Queue()
 
@@ -57,12 +66,32 @@ class LocalExecutor:
                     cell = waiting.pop(0)
                     self._start(cell, modes[str(cell.run_id)])
                     yield Event(cell, "started")
-                event = self._events.get()
+                event = self._next_event()
                 if event.kind in ENDS:
                     self._workers.pop(str(event.cell.run_id)).wait()
                 yield event
         finally:
             self.kill()
+
+    def _next_event(self) -> Event:
+        while True:
+            try:
+                event = self._events.get(timeout=None if self.silence_seconds is None else self.silence_seconds / 20)
+            except queue.Empty:
+                self._end_the_silent()
+            else:
+                self._heard[str(event.cell.run_id)] = time.monotonic()
+                return event
+
+    def _end_the_silent(self) -> None:
+        assert self.silence_seconds is not None
+        for name, worker in self._workers.items():
+            if time.monotonic() - self._heard[name] > self.silence_seconds:
+                worker.kill()  # what listens to it reports its end
+
+    def _is_silent(self, cell: Cell) -> bool:
+        limit = self.silence_seconds
+        return limit is not None and time.monotonic() - self._heard[str(cell.run_id)] > limit
 
     def stop(self) -> None:
         """Start no more cells, and ask the running ones to write a checkpoint and end."""
@@ -91,6 +120,7 @@ class LocalExecutor:
             env={**os.environ, "OMP_NUM_THREADS": str(self.threads), "PYTHONPATH": _python_path()},
         )  # fmt: skip
         self._workers[cell.run_id] = worker
+        self._heard[cell.run_id] = time.monotonic()
         job = {
             "folder": str(self.store.run(cell.run_id).path),
             "config": plain(cell.config),
@@ -119,7 +149,9 @@ class LocalExecutor:
             ended = kind in ENDS
             self._events.put(Event(cell, kind, about))
         if not ended:
-            about = {"reason": _obituary(worker.wait()), "died": True}
+            code = worker.wait()
+            hung = self._is_silent(cell)
+            about = {"reason": _hung(self.silence_seconds) if hung else _obituary(code), "died": True}
             self._events.put(Event(cell, "interrupted" if self.stopping else "failed", about))
 
 
@@ -139,6 +171,13 @@ def signals_blocked() -> Iterator[None]:
 def _python_path() -> str:
     """The current folder first, so that a grid's ``module:function`` is found by the workers too."""
     return os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
+
+
+def _hung(seconds: float | None) -> str:
+    return (
+        f"it made no progress for {duration(seconds or 0)} and was ended (--timeout); "
+        "the same command goes on from its last checkpoint"
+    )
 
 
 def _obituary(code: int) -> str:

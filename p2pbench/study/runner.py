@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from p2pbench.study.display import counted
 from p2pbench.study.local import ENDS, Event, LocalExecutor
 from p2pbench.study.plan import Cell, Study
 from p2pbench.study.store import Store
+from p2pbench.study.worker import IMPATIENCE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,12 @@ def run_study(
     weights_dir: Path | None,
     fail_fast: bool,
     watch: Callable[[Event], None],
+    silence_seconds: float | None = None,
 ) -> tuple[list[Outcome], bool]:
     """Carry out the cells of ``study`` that ``store`` does not hold finished.
 
+    Args:
+        silence_seconds: a cell that makes no progress for so long is ended and has failed; None waits for ever.
     Returns:
         The outcome of every cell, in their order, and whether the user interrupted.
     """
@@ -76,16 +81,20 @@ def run_study(
         todo.setdefault(str(cell.run_id), []).append(cell)
     trained_before = {name for name in todo if store.run(name).trained()}
 
-    executor = LocalExecutor(store, jobs=jobs, weights_dir=weights_dir)
+    executor = LocalExecutor(store, jobs=jobs, weights_dir=weights_dir, silence_seconds=silence_seconds)
     modes: dict[str, list[str]] = {
         name: list(dict.fromkeys(c.config.scoring.inference for c in cells)) for name, cells in todo.items()
     }
-    interrupts = 0
+    interrupted_at: float | None = None
 
     def on_signal(*_: object) -> None:
-        nonlocal interrupts
-        interrupts += 1
-        executor.stop() if interrupts == 1 else executor.kill()
+        nonlocal interrupted_at
+        now = time.monotonic()
+        if interrupted_at is None:
+            interrupted_at = now
+            executor.stop()
+        elif now - interrupted_at > IMPATIENCE_SECONDS:
+            executor.kill()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -108,7 +117,7 @@ def run_study(
         found = by_id.get(name)
         state = found.state if found else "not run" if name in todo else "skipped"
         outcomes.append(Outcome(cell, state, found.reason if found else None))
-    return outcomes, interrupts > 0
+    return outcomes, interrupted_at is not None
 
 
 def _with_all_scores(cells: list[Cell]) -> Cell:

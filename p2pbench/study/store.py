@@ -86,10 +86,12 @@ class RunFolder:
         return self.path / "log.txt"
 
     @contextmanager
-    def lock(self, *, wait: bool = False) -> Iterator[None]:
+    def lock(self, *, seconds: float = LOCK_SECONDS) -> Iterator[None]:
         """Hold the run; the kernel lets go of it when the process ends, however it ends.
 
-        Waits a little even without ``wait``: the workers of a parent that was just killed need a moment to end.
+        Args:
+            seconds: how long another process is waited for, -1 for ever. By default a little: the workers of a parent
+                that was just killed need a moment to end.
 
         Raises:
             RunBusy: another process has it.
@@ -99,7 +101,7 @@ class RunFolder:
 
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / "lock", timeout=-1 if wait else LOCK_SECONDS)
+            lock = FileLock(self.path / "lock", timeout=seconds)
             lock.acquire()
         except Timeout:
             raise RunBusy(f"{self.path} is in use by another p2pbench process; wait for it or stop it") from None
@@ -107,6 +109,18 @@ class RunFolder:
             raise StorageError(f"{self.path} cannot be written: {error.strerror or error}") from None
         with lock:
             yield
+
+    def is_held(self) -> bool:
+        """Whether a process has the run now."""
+        if not (self.path / "lock").is_file():
+            return False
+        try:
+            with self.lock(seconds=0):
+                return False
+        except RunBusy:
+            return True
+        except StorageError:  # a colleague's store, read-only here: what the record says must do
+            return bool(self.status().get("state") == "running")
 
     def status(self) -> dict[str, Any]:
         """What ``status.json`` says; empty where there is none that can be believed."""
@@ -138,15 +152,31 @@ class RunFolder:
         return bool(self.status()["training"].get("generator_sha256") == sha256_of(self.generator_file))
 
     def finished(self) -> bool:
-        """Whether training and scoring are done and what they left is there."""
+        """Whether training and scoring are done and what they left is there and unchanged, but for the weights."""
         scored = bool(self.scores()) and self.per_image_file.is_file()
-        return self.status().get("state") == "finished" and scored and self.trained()
+        return self.status().get("state") == "finished" and scored and self.trained() and not self.damaged_records()
 
     def forget_scores(self) -> None:
         """Remove the scores of every inference mode."""
         for pattern in ("scores*.json", "per_image*.csv"):
             for path in self.path.glob(pattern):
                 path.unlink()
+
+    def record_hashes(self) -> dict[str, str]:
+        """The SHA-256 of every record of the run, by its name: what ``runs verify`` compares with."""
+        records = [
+            self.config_file,
+            self.losses_file,
+            *self.path.glob("scores*.json"),
+            *self.path.glob("per_image*.csv"),
+        ]
+        return {path.name: sha256_of(path) for path in sorted(records) if path.is_file()}
+
+    def damaged_records(self) -> list[str]:
+        """The names of the records that are gone or not what the run left."""
+        recorded = self.status().get("files")
+        found = self.record_hashes()
+        return [name for name, sha256 in recorded.items() if found.get(name) != sha256] if recorded else []
 
     def recorded_threads(self) -> int:
         """The threads this run began with; 0 where that is not recorded."""

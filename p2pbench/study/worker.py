@@ -25,6 +25,9 @@ from p2pbench.errors import DataError, Interrupted, P2PBenchError
 from p2pbench.identity import run_id
 from p2pbench.study.store import RunFolder
 
+IMPATIENCE_SECONDS = 2.0
+"""A second signal within this time is the first one again: schedulers send one to every process of a job."""
+
 PROGRESS_SECONDS = 0.25
 """Least time between two progress events."""
 
@@ -33,20 +36,22 @@ class Stop:
     """Whether the user wants the cell to stop; before and after training that is an exception at once."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked_at: float | None = None
         self.training = False
 
     def handle(self, *_: object) -> None:
-        if self.asked or not self.training:
+        now = time.monotonic()
+        again = self.asked_at is not None and now - self.asked_at > IMPATIENCE_SECONDS
+        if again or not self.training:
             raise Interrupted("stopped")
-        self.asked = True
+        self.asked_at = self.asked_at or now
 
     def enter(self, stage: str) -> None:
         """Take note of what is done now."""
         self.training = stage == "train"
 
     def __call__(self) -> bool:
-        return self.asked
+        return self.asked_at is not None
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from p2pbench.errors import StorageError, WeightsError
 from p2pbench.files import atomic
 from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers
+
+log = logging.getLogger(__name__)
 
 SCHEMA = "1"
 
@@ -32,11 +35,13 @@ class Progress:
     """Time spent training, in all sittings."""
 
 
-def save(folder: Path, run_id: str, networks: Networks, optimisers: Optimisers, progress: Progress) -> None:
-    """Write the checkpoint of this step to ``folder`` and remove the one before.
+def save(
+    folder: Path, run_id: str, networks: Networks, optimisers: Optimisers, progress: Progress, *, keep: int = 1
+) -> None:
+    """Write the checkpoint of this step to ``folder``; of those before, the last ``keep - 1`` stay.
 
     Raises:
-        StorageError: it cannot be written; the one before stays.
+        StorageError: it cannot be written; those before stay.
     """
     tensors = {f"network.{name}": tensor for name, tensor in _network_state(networks).items()}
     tensors |= {f"optimiser.{name}": tensor for name, tensor in _optimiser_state(optimisers).items()}
@@ -46,9 +51,9 @@ def save(folder: Path, run_id: str, networks: Networks, optimisers: Optimisers, 
     about = {"schema": SCHEMA, "run_id": run_id, "step": progress.step, "seconds": progress.seconds}
     path = folder / f"step-{progress.step:08d}.safetensors"
     _write(path, tensors, {"p2pbench": json.dumps(about)})
-    for other in folder.glob("step-*.safetensors"):
-        if other != path:
-            other.unlink(missing_ok=True)
+    before = sorted((other for other in folder.glob("step-*.safetensors") if other < path), reverse=True)
+    for other in set(folder.glob("step-*.safetensors")) - {path, *before[: keep - 1]}:
+        other.unlink(missing_ok=True)  # among them later ones, which were damaged: this training went on before them
 
 
 def load(folder: Path, run_id: str, networks: Networks, optimisers: Optimisers) -> Progress | None:
@@ -69,6 +74,8 @@ def load(folder: Path, run_id: str, networks: Networks, optimisers: Optimisers) 
         if about.get("schema") != SCHEMA or about.get("run_id") != run_id:
             raise WeightsError(f"{path} belongs to another run or version; use another --out, or remove it")
         _restore(tensors, networks, optimisers)
+        for why in damaged:
+            log.warning("%s: going on from %s", why, path.name)
         return Progress(
             int(about["step"]), tensors["losses.rows"].tolist(), tensors["losses.pending"], float(about["seconds"])
         )

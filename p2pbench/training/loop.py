@@ -98,7 +98,7 @@ def train(
             now = time.monotonic()
             if stopping or (n_done < steps and now - saved >= training.checkpoint_seconds):
                 state = checkpoint.Progress(n_done, rows, losses, done.seconds + now - start)
-                checkpoint.save(folder / "checkpoint", run_id, networks, optimisers, state)
+                checkpoint.save(folder / "checkpoint", run_id, networks, optimisers, state, keep=training.checkpoints)
                 write_losses(folder / "losses.csv", rows, config)
                 saved = time.monotonic()
         reporter.progress(n_done, steps)

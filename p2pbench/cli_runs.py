@@ -1,0 +1,184 @@
+"""``p2pbench runs``: list, show, prune and verify what trainings left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from p2pbench.console import Json, err, out
+from p2pbench.errors import ConfigError, unknown
+
+DEFAULT_RUNS = Path("runs")
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of all runs and studies.", envvar="P2PBENCH_RUNS")]
+
+runs_app = typer.Typer(no_args_is_help=True, help="What trainings left: list, show, prune, verify.")
+
+COLOURS = {"finished": "green", "failed": "red", "damaged": "red", "interrupted": "yellow", "running": "cyan"}
+
+
+def _store(runs: Path) -> Any:
+    from p2pbench.study.store import Store
+
+    if not (runs / "cells").is_dir():
+        raise ConfigError(
+            f"there are no runs under {runs}; run p2pbench ablate first, or name their folder with --runs"
+        )
+    return Store(runs)
+
+
+@runs_app.command("list")
+def runs_list(
+    state: Annotated[str | None, typer.Option("--state", help="Only those: finished, failed, interrupted, ...")] = None,
+    runs: Runs = DEFAULT_RUNS,
+    as_json: Json = False,
+) -> None:
+    """List the runs, the one changed last first: state, size, study, and why where one did not finish."""
+    from p2pbench.quantities import bytes_text
+    from p2pbench.study.housekeeping import all_runs
+
+    if state is not None and state not in COLOURS:
+        raise ConfigError(unknown("state", state, COLOURS))
+    found = [facts for facts in all_runs(_store(runs)) if state in (None, facts.state)]
+    total = sum(facts.bytes for facts in found)
+    if as_json:
+        print(json.dumps({"runs": [facts.to_json() for facts in found], "bytes": total}, indent=2))
+        return
+    table = Table("run", "state", "last change", box=None, pad_edge=False)
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("study: variant", overflow="fold")
+    for facts in found:
+        part_of = ", ".join(facts.part_of) or "in no study"
+        table.add_row(
+            facts.run_id, _coloured(facts.state), facts.to_json()["changed"][:16].replace("T", " "),
+            bytes_text(facts.bytes), escape(part_of),
+        )  # fmt: skip
+    if found:
+        out.print(table)
+    for facts in found:
+        if facts.reason:
+            out.print(f"{facts.run_id} {_coloured(facts.state)}: {escape(facts.reason)}", soft_wrap=True)
+    out.print(f"{len(found)} runs, {bytes_text(total)}")
+
+
+def _coloured(state: str) -> str:
+    return f"[{COLOURS.get(state, 'default')}]{state}[/]"
+
+
+@runs_app.command("show")
+def runs_show(
+    run: Annotated[str, typer.Argument(help="A run's folder, its id, or the beginning of it.")],
+    runs: Runs = DEFAULT_RUNS,
+    as_json: Json = False,
+) -> None:
+    """Show one run: state, settings, training, scores, files, and the end of its log."""
+    from p2pbench.quantities import bytes_text, duration
+    from p2pbench.study.housekeeping import look_at, studies_of
+    from p2pbench.study.store import Store
+
+    store = Store(runs)
+    folder = store.find_run(run)
+    facts = look_at(folder, studies_of(store, folder.path.name))
+    if as_json:
+        print(json.dumps({**facts.to_json(), "status": facts.status, "scores": folder.scores()}, indent=2))
+        return
+    out.print(f"[bold]{facts.run_id}[/bold] {_coloured(facts.state)}, {bytes_text(facts.bytes)}: {folder.path}",
+              soft_wrap=True)  # fmt: skip
+    if facts.reason:
+        out.print(f"reason   {escape(facts.reason)}", soft_wrap=True)
+    for name in facts.part_of:
+        out.print(f"study    {escape(name)}", soft_wrap=True)
+    training = facts.status.get("training")
+    if isinstance(training, dict):
+        out.print(
+            f"training {training['steps']:,} steps in {duration(training['seconds'])}, "
+            f"peak {bytes_text(training['peak_memory_bytes'])}"
+        )
+    machine, versions = facts.status.get("machine") or {}, facts.status.get("versions") or {}
+    if machine:
+        out.print(f"machine  {escape(str(machine.get('gpu') or machine.get('processor')))}, "
+                  f"{facts.status.get('threads')} threads, torch {versions.get('torch')}", soft_wrap=True)  # fmt: skip
+    for name, score in folder.scores().items():
+        value = "not measured" if score["value"] is None else f"{score['value']:.4g} (n = {score['n']})"
+        out.print(f"score    {escape(name)} {value}")
+    for path in sorted(path for path in folder.path.rglob("*") if path.is_file()):
+        out.print(f"file     {escape(path.relative_to(folder.path).as_posix())}", style="dim", soft_wrap=True)
+    for line in _last_lines(folder.log_file, 8):
+        out.print(f"log      {escape(line)}", style="dim", soft_wrap=True)
+
+
+def _last_lines(path: Path, n: int) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()[-n:]
+    except OSError:
+        return []
+
+
+@runs_app.command("prune")
+def runs_prune(
+    failed: Annotated[bool, typer.Option("--failed", help="Also runs that failed or cannot be read.")] = False,
+    unused: Annotated[bool, typer.Option("--unused", help="Also runs that are in no study.")] = False,
+    older: Annotated[
+        float | None, typer.Option("--older", min=0, help="Only where nothing changed for so long.", metavar="DAYS")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it what would go is only shown.")] = False,
+    runs: Runs = DEFAULT_RUNS,
+    as_json: Json = False,
+) -> None:
+    """Remove what is of no use: leftovers of killed writes, checkpoints of finished runs; and, if asked, whole runs.
+
+    Nothing of a run that a process is working on.
+    """
+    from p2pbench.quantities import bytes_text
+    from p2pbench.study.housekeeping import all_runs, find_waste, remove
+
+    waste = find_waste(all_runs(_store(runs)), failed=failed, unused=unused, older_days=older)
+    gone = [item for item in waste if not yes or remove(item)]
+    total = sum(item.bytes for item in gone)
+    if as_json:
+        print(json.dumps({"removed": yes, "found": [item.to_json() for item in gone], "bytes": total}, indent=2))
+        return
+    for item in gone:
+        out.print(escape(f"{bytes_text(item.bytes):>8}  {item.path}  ({item.why})"), soft_wrap=True)
+    if yes or not gone:
+        out.print(f"{len(gone)} removed, {bytes_text(total)} freed")
+    else:
+        out.print(f"{len(gone)} would go, {bytes_text(total)}; add --yes to remove them")
+
+
+@runs_app.command("verify")
+def runs_verify(
+    run: Annotated[list[str] | None, typer.Argument(help="Folders or ids; all runs unless given.")] = None,
+    runs: Runs = DEFAULT_RUNS,
+    as_json: Json = False,
+) -> None:
+    """Hash weights and records again and compare with what each run left. Exit code 3 where something differs."""
+    from p2pbench.study.display import counted
+    from p2pbench.study.housekeeping import verify
+    from p2pbench.study.store import RunFolder, Store
+
+    if run:
+        folders = [Store(runs).find_run(name) for name in run]
+    else:
+        folders = [RunFolder(path) for path in sorted((_store(runs).root / "cells").glob("*")) if path.is_dir()]
+    problems = []
+    with counted(err, "verifying", "runs") as progress:
+        for done, folder in enumerate(folders, 1):
+            problems += list(verify(folder))
+            progress(done, len(folders))
+    bad = len({problem.run_id for problem in problems})
+    if as_json:
+        document = {"runs": len(folders), "whole": len(folders) - bad, "problems": [p.to_json() for p in problems]}
+        print(json.dumps(document, indent=2))
+    else:
+        for problem in problems:
+            out.print(escape(f"{problem.run_id}/{problem.file}: {problem.detail}"), soft_wrap=True)
+        if problems:
+            out.print("run ablate again: it makes anew what it finds missing or changed", style="dim")
+        out.print(f"{len(folders)} runs, {len(folders) - bad} of them whole")
+    if problems:
+        raise typer.Exit(3)

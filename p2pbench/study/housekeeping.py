@@ -1,0 +1,235 @@
+"""The runs of a store as a person looks after them: what state they are in, what they take, whether they are whole.
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from p2pbench import yaml12
+from p2pbench.errors import ConfigError, RunBusy, StorageError
+from p2pbench.files import sha256_of
+from p2pbench.settings import from_mapping
+from p2pbench.study.store import RunFolder, Store
+
+VANISHED = "its process ended without a word; the same command goes on from its last checkpoint"
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """One run, as its folder shows it."""
+
+    run: RunFolder
+    state: str
+    """A state of the record (``STATES``), or ``damaged`` where there is no record that can be believed."""
+    reason: str | None
+    status: dict[str, Any]
+    bytes: int
+    changed: float
+    """When anything in it was last written, in seconds since 1970."""
+    part_of: list[str]
+    """``STUDY: VARIANT seed SEED`` of every study that has it."""
+
+    @property
+    def run_id(self) -> str:
+        return self.run.path.name
+
+    def to_json(self) -> dict[str, Any]:
+        changed = datetime.datetime.fromtimestamp(self.changed, datetime.UTC).isoformat(timespec="seconds")
+        about = {"run_id": self.run_id, "state": self.state, "reason": self.reason, "studies": self.part_of}
+        return {**about, "bytes": self.bytes, "changed": changed, "folder": str(self.run.path)}
+
+
+def all_runs(store: Store) -> list[RunFacts]:
+    """Every run in ``store``, the one changed last first."""
+    studies = _studies_by_run(store)
+    folders = [path for path in (store.root / "cells").glob("*") if path.is_dir()]
+    return sorted((look_at(RunFolder(path), studies) for path in folders), key=lambda facts: -facts.changed)
+
+
+def look_at(run: RunFolder, studies: dict[str, list[str]]) -> RunFacts:
+    """The facts of ``run``; ``studies`` are those of each run id."""
+    size, changed = 0, 0.0
+    for path in run.path.rglob("*"):
+        try:
+            found = path.stat()
+        except OSError:  # gone meanwhile
+            continue
+        if path.is_file():
+            size, changed = size + found.st_size, max(changed, found.st_mtime)
+    status = run.status()
+    begun = run.status_file.exists()
+    state, reason = str(status.get("state", "damaged" if begun else "running")), status.get("reason")
+    if state == "damaged":
+        reason = f"{run.status_file.name} is damaged; run ablate again to renew it"
+    elif state == "running" and not run.is_held():
+        state, reason = "interrupted", VANISHED
+    return RunFacts(run, state, reason, status, size, changed, studies.get(run.path.name, []))
+
+
+def studies_of(store: Store, run_id: str) -> dict[str, list[str]]:
+    """What :func:`look_at` wants to know of one run."""
+    return {run_id: _studies_by_run(store).get(run_id, [])}
+
+
+def _studies_by_run(store: Store) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for study in store.studies():
+        try:
+            cells = store.read_study(study)["cells"]
+        except ConfigError:  # damaged: ablate renews it
+            continue
+        for cell in cells:
+            found.setdefault(str(cell["run_id"]), []).append(f"{study}: {cell['variant']} seed {cell['seed']}")
+    return found
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a run that is not what was recorded."""
+
+    run_id: str
+    file: str
+    detail: str
+
+    def to_json(self) -> dict[str, str]:
+        return dict(self.__dict__)
+
+
+def verify(run: RunFolder) -> Iterator[Problem]:
+    """What is wrong with ``run``: records that cannot be read, files that are gone or not what their run left.
+
+    A run in work is passed over; of an unfinished one the checkpoints are read.
+    """
+
+    def problem(path: Path, detail: str) -> Problem:
+        return Problem(run.path.name, path.relative_to(run.path).as_posix(), detail)
+
+    if run.is_held():
+        return
+    status = run.status()
+    if not status:
+        if run.generator_file.exists() or run.status_file.exists():  # or it was killed before it began
+            yield problem(run.status_file, "missing or damaged")
+        return
+    if (owner := status.get("run_id", run.path.name)) != run.path.name:  # a run that never began names none
+        yield problem(run.status_file, f"is the record of another run, {owner}")
+    try:
+        if run.config_file.exists() or status.get("state") == "finished":
+            from_mapping(yaml12.read(run.config_file), str(run.config_file))
+    except ConfigError as error:
+        yield problem(run.config_file, f"cannot be read: {error}")
+    for path in sorted(run.checkpoint.glob("step-*.safetensors")):
+        if why := _unreadable(path):
+            yield problem(path, f"cannot be read: {why}")
+    if status.get("state") == "finished":
+        for name, recorded in {**_generator_hash(status), **status.get("files", {})}.items():
+            path = run.path / name
+            if not path.is_file():
+                yield problem(path, "missing")
+            elif sha256_of(path) != recorded:
+                yield problem(path, "is not what the run left: it was changed or is damaged")
+        if not run.scores():
+            yield problem(run.scores_file, "holds no scores that can be read")
+
+
+def _generator_hash(status: dict[str, Any]) -> dict[str, str]:
+    training = status.get("training")
+    recorded = training.get("generator_sha256") if isinstance(training, dict) else None
+    return {"generator.safetensors": recorded} if recorded else {}
+
+
+def _unreadable(path: Path) -> str | None:
+    """Why the safetensors file at ``path`` is not whole; its header says how long it must be."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as stored:
+            stored.keys()
+    except (SafetensorError, OSError) as error:
+        return str(error)
+    return None
+
+
+@dataclass(frozen=True)
+class Waste:
+    """Something that may go: a run, or a part of one."""
+
+    run: RunFolder
+    path: Path
+    why: str
+    bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {"run_id": self.run.path.name, "path": str(self.path), "why": self.why, "bytes": self.bytes}
+
+
+def find_waste(runs: list[RunFacts], *, failed: bool, unused: bool, older_days: float | None) -> list[Waste]:
+    """What can go without a loss: what killed writes left and checkpoints of finished runs; and if asked, whole runs.
+
+    Args:
+        failed: runs that failed or cannot be read, too.
+        unused: runs that are in no study, too.
+        older_days: only of runs that have not changed for so many days.
+    """
+    before = time.time() - 86400 * (older_days or 0)
+    found = []
+    for facts in runs:
+        if (older_days is not None and facts.changed > before) or facts.run.is_held():
+            continue
+        whole = None
+        if failed and facts.state in ("failed", "damaged"):
+            whole = facts.state
+        elif unused and not facts.part_of:
+            whole = "in no study"
+        if whole:
+            found.append(Waste(facts.run, facts.run.path, whole, facts.bytes))
+        else:
+            found += _parts(facts)
+    return found
+
+
+def _parts(facts: RunFacts) -> list[Waste]:
+    """What a run could spare."""
+    run = facts.run
+    parts = [Waste(run, path, "left by a killed write", _size(path)) for path in sorted(run.path.rglob(".*.part"))]
+    if facts.state == "finished" and run.checkpoint.is_dir() and not _keeps_checkpoints(run):
+        parts.append(Waste(run, run.checkpoint, "checkpoint of a finished run", _size(run.checkpoint)))
+    return parts
+
+
+def _keeps_checkpoints(run: RunFolder) -> bool:
+    try:
+        return from_mapping(yaml12.read(run.config_file), str(run.config_file)).training.keep_checkpoints
+    except ConfigError:
+        return True  # whatever it is, it stays
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
+
+
+def remove(waste: Waste) -> bool:
+    """Remove it, unless a process has taken up its run meanwhile; says whether it is gone.
+
+    Raises:
+        StorageError: it cannot be removed.
+    """
+    try:
+        with waste.run.lock(seconds=0):
+            if waste.path.is_dir():
+                shutil.rmtree(waste.path)
+            else:
+                waste.path.unlink(missing_ok=True)
+    except RunBusy:
+        return False
+    except OSError as error:
+        raise StorageError(f"{waste.path} cannot be removed: {error.strerror or error}") from None
+    return True

@@ -1,0 +1,124 @@
+"""``ablate`` killed with SIGKILL at random moments, the parent, a worker or both, until it has had enough."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from study_workplace import Workplace
+
+from p2pbench.study.housekeeping import verify
+from p2pbench.study.store import RunFolder
+
+SLOW = (
+    "--set", "training.epochs=30", "--set", "training.checkpoint_seconds=0", "--set", "training.log_every=1",
+    "--set", "training.sample_every=200",
+)  # fmt: skip
+"""A checkpoint at every step: most of the time a file is being written."""
+RECORDS = ("generator.safetensors", "losses.csv", "scores.json", "per_image.csv")
+
+
+@dataclass
+class Tally:
+    """What happened to one store."""
+
+    kills: dict[str, int] = field(default_factory=lambda: {"parent": 0, "worker": 0, "both": 0})
+    studies: int = 0
+    checkpoints_seen: int = 0
+    """Kills after which a checkpoint was there to go on from."""
+
+
+def records(store: Path) -> dict[str, bytes]:
+    """Weights, losses and scores of every run: what must be the same to the bit."""
+    return {f"{run.name}/{name}": (run / name).read_bytes() for run in (store / "cells").iterdir() for name in RECORDS}
+
+
+def kill_at_random(workplace: Workplace, grid: str, whole: dict[str, bytes], kills: int, seed: int) -> Tally:
+    """Kill studies of ``grid`` ``kills`` times in all, a new store whenever one is finished; then let the last finish.
+
+    Raises:
+        AssertionError: a record was corrupt after a kill, a worker outlived its parent, a cell was lost, or the end
+            result is another than ``whole``'s.
+    """
+    chance = random.Random(seed)
+    tally = Tally()
+    done = 0
+    while done < kills:
+        store = workplace.folder / f"killed-{tally.studies}"
+        command = workplace.command("ablate", "--grid", grid, "--jobs", "2", *SLOW, "--runs", str(store))
+        finished = False
+        while not finished and done < kills:
+            start = time.monotonic()
+            parent = subprocess.Popen(command, cwd=workplace.folder, env=workplace.environment,
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+            _wait_until_a_cell_trains(store, parent)
+            time.sleep(chance.uniform(0, 1.5 * max(0.5, (time.monotonic() - start) / 4)))
+            victim = chance.choice(["parent", "worker", "both"])
+            finished = not _kill(parent, victim)
+            if finished:
+                break
+            done += 1
+            tally.kills[victim] += 1
+            tally.checkpoints_seen += bool(list(store.glob("cells/*/checkpoint/step-*.safetensors")))
+            problems = [p for run in (store / "cells").glob("*") for p in verify(RunFolder(run))]
+            assert not problems, problems
+        last = subprocess.run(command, cwd=workplace.folder, env=workplace.environment, capture_output=True, text=True,
+                              check=False)  # fmt: skip
+        assert last.returncode == 0, last.stderr
+        assert records(store) == whole, "the study ended otherwise than one that was not killed"
+        tally.studies += 1
+    return tally
+
+
+def _wait_until_a_cell_trains(store: Path, parent: subprocess.Popen[bytes]) -> None:
+    """Until a worker has written something: before that there is nothing to lose."""
+    before = {path: path.stat().st_mtime for path in store.glob("cells/*/log.txt")}
+    while parent.poll() is None:
+        if any(path.stat().st_mtime != before.get(path) for path in store.glob("cells/*/log.txt")):
+            return
+        time.sleep(0.01)
+
+
+def _kill(parent: subprocess.Popen[bytes], victim: str) -> bool:
+    """Whether it was still at work. Returns when the parent and all workers have ended."""
+    workers = _children(parent.pid)
+    if victim != "parent":
+        for worker in workers[:1] if victim == "worker" else workers:
+            _signal(worker)
+    at_work = parent.poll() is None
+    if victim == "worker":
+        at_work = bool(workers) and at_work
+    else:
+        parent.kill()
+    code = parent.wait(timeout=240)  # a parent whose worker was killed carries on with the other cell
+    at_work = at_work and code != 0
+    deadline = time.monotonic() + 60
+    while any(map(_alive, workers)):
+        assert time.monotonic() < deadline, "a worker outlives its parent"
+        time.sleep(0.02)
+    return at_work
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _signal(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
