@@ -7,6 +7,7 @@ a JSON line each; everything else that is printed goes to the run's log.txt.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -90,14 +91,16 @@ def main() -> int:
         send(event="interrupted", reason=str(error))
         return Interrupted.exit_code
     except P2PBenchError as error:
-        if error.__cause__ is not None:
-            traceback.print_exception(error.__cause__)
-        print(f"failed: {error}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # the disk is full: there is no log then
+            if error.__cause__ is not None:
+                traceback.print_exception(error.__cause__)
+            print(f"failed: {error}", file=sys.stderr, flush=True)
         _record(run, "failed", str(error))
         send(event="failed", reason=str(error))
         return 1
     except Exception as error:  # a defect of ours or of the user's own code: the other cells go on
-        traceback.print_exc()
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} (see {run.log_file})"
         _record(run, "failed", reason)
         send(event="failed", reason=reason)
@@ -136,7 +139,8 @@ def _record(run: RunFolder, state: str, reason: str) -> None:
     try:
         run.set_status(state, reason)
     except P2PBenchError as error:  # the disk is full: the parent still hears of it
-        print(f"status not recorded: {error}", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            print(f"status not recorded: {error}", file=sys.stderr, flush=True)
 
 
 def _redirect(run: RunFolder) -> TextIO:
