@@ -93,6 +93,7 @@ def ablate(
         return
 
     from p2pbench.study.display import show
+    from p2pbench.study.references import make_references
     from p2pbench.study.runner import outcomes_json, pending, prepare, run_study
 
     prepare(study, store, weights_dir=weights_dir, console=err)
@@ -102,6 +103,13 @@ def ablate(
             study, store, jobs=jobs, weights_dir=weights_dir, fail_fast=fail_fast, watch=watch
         )
     result = outcomes_json(study, outcomes)
+    made, reason = "not run", None
+    if not interrupted and not (fail_fast and result["failed"]):
+        try:
+            made, reason = make_references(store, study.name, weights_dir=weights_dir, console=err)
+        except Interrupted:
+            interrupted = True
+    result["references"] = {"state": made, "reason": reason}
     if as_json:
         print(json.dumps(result, indent=2))
     else:
@@ -110,6 +118,8 @@ def ablate(
             + (f" ({result['scored']} of them scored anew)" if result["scored"] else "")
             + f", {result['failed']} failed"
         )
+    if reason is not None:
+        err.print(f"[yellow]no reference rows:[/yellow] {escape(reason)}", soft_wrap=True)
     if interrupted:
         raise Interrupted("stopped; the same command goes on from the last checkpoints")
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
