@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,8 @@ def effects_sentences(study: StudyRecord, table: pd.DataFrame) -> list[str]:
 def printed_effects(study: StudyRecord, table: pd.DataFrame) -> pd.DataFrame:
     """The table as people read it: ``estimate [low, high]``, ``*`` where p is at most 0.05."""
     rows = []
-    for row in table.itertuples():
+    effects: Iterable[Any] = table.itertuples()
+    for row in effects:
         mark = "*" if row.p <= ALPHA else ""
         text = f"{row.estimate:+.4g}{mark}"
         if pd.notna(row.low) and pd.notna(row.high):

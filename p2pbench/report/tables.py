@@ -98,7 +98,7 @@ def measured(study: StudyRecord, variant: str, metric: str) -> list[CellRecord]:
     return [cell for cell in study.of(variant) if cell.scores.get(metric, {}).get("state") == "measured"]
 
 
-FREE = {"inference", "noise_seed", "over_set", "interval"}
+FREE = {"inference", "noise_seed", "over_set", "interval", "levels", "std_over_subsets"}
 """Settings in which scores that are compared may differ: what a grid asks about, what a seed decides, results."""
 
 

@@ -98,17 +98,18 @@ class LocalExecutor:
     def _listen(self, cell: Cell, worker: subprocess.Popen[str]) -> None:
         ended = False
         assert worker.stdout is not None
-        for line in worker.stdout:
-            try:
-                about = json.loads(line)
-            except ValueError:
-                continue
-            kind = about.pop("event")
-            ended = kind in ENDS
-            self._events.put(Event(cell, kind, about))
-        if not ended:
-            about = {"reason": obituary(worker.wait()), "died": True}
-            self._events.put(Event(cell, "interrupted" if self.stopping else "failed", about))
+        with worker:
+            for line in worker.stdout:
+                try:
+                    about = json.loads(line)
+                except ValueError:
+                    continue
+                kind = about.pop("event")
+                ended = kind in ENDS
+                self._events.put(Event(cell, kind, about))
+            if not ended:
+                about = {"reason": obituary(worker.wait()), "died": True}
+                self._events.put(Event(cell, "interrupted" if self.stopping else "failed", about))
 
 
 def start_worker(module: str, job: Mapping[str, Any]) -> subprocess.Popen[str]:

@@ -119,8 +119,7 @@ def _decode(dataset: DataSet, console: Console) -> None:
 
 def _in_a_process(job: dict[str, Any], progress: Callable[[int, int], None]) -> str | None:
     """Have ``job`` done; returns why it failed, if it did. However this ends, the process ends too."""
-    with stopping_on_signals(Stop()):
-        process = start_worker("p2pbench.study.references", job)
+    with stopping_on_signals(Stop()), start_worker("p2pbench.study.references", job) as process:
         assert process.stdout is not None
         try:
             for line in process.stdout:
@@ -132,7 +131,6 @@ def _in_a_process(job: dict[str, Any], progress: Callable[[int, int], None]) -> 
             return obituary(process.wait())
         finally:
             process.kill()
-            process.wait()
 
 
 def main() -> int:
