@@ -97,6 +97,7 @@ def ablate(
         return
 
     from p2pbench.study.display import show
+    from p2pbench.study.references import make_references
     from p2pbench.study.runner import outcomes_json, pending, prepare, run_study
 
     prepare(study, store, weights_dir=weights_dir, console=err)
@@ -107,6 +108,13 @@ def ablate(
             silence_seconds=None if timeout is None else 60 * timeout,
         )  # fmt: skip
     result = outcomes_json(study, outcomes)
+    made, reason = "not run", None
+    if not interrupted and not (fail_fast and result["failed"]):
+        try:
+            made, reason = make_references(store, study.name, weights_dir=weights_dir, console=err)
+        except Interrupted:
+            interrupted = True
+    result["references"] = {"state": made, "reason": reason}
     if as_json:
         print(json.dumps(result, indent=2))
     else:
@@ -115,6 +123,8 @@ def ablate(
             + (f" ({result['scored']} of them scored anew)" if result["scored"] else "")
             + f", {result['failed']} failed"
         )
+    if reason is not None:
+        err.print(f"[yellow]no reference rows:[/yellow] {escape(reason)}", soft_wrap=True)
     if interrupted:
         raise Interrupted("stopped; the same command goes on from the last checkpoints")
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from p2pbench.config import DataConfig
 from p2pbench.data import builtin, drawn, pairs
@@ -43,6 +43,11 @@ def open_dataset(config: DataConfig) -> DataSet:
     found = pairs.find_pairs(root)
     names = {split: [pair.name for pair in split_pairs] for split, split_pairs in found.items()}
     return DataSet(config, content_key(root, found), names, found)
+
+
+def as_tested(dataset: DataSet) -> DataSet:
+    """The same pairs, those of training too resized to ``crop_size`` as test pairs are, not to be cropped at random."""
+    return replace(dataset, config=dataset.config.model_copy(update={"jitter": False}))
 
 
 def steps_per_epoch(dataset: DataSet, batch_size: int) -> int:

@@ -6,8 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from p2pbench import html
 from p2pbench.files import write_text
+from p2pbench.report.effects import (  # fmt: skip
+    effects_markdown,
+    effects_notes,
+    effects_sentences,
+    effects_table,
+    printed_effects,
+)
 from p2pbench.report.paper import TABLES
 from p2pbench.report.records import StudyRecord, read_study
 from p2pbench.report.tables import (  # fmt: skip
@@ -15,6 +24,7 @@ from p2pbench.report.tables import (  # fmt: skip
     notes,
     paper_note,
     printed,
+    printed_references,
     published,
     summarise,
     to_latex,
@@ -50,23 +60,30 @@ def write_report(store: Store, name: str, out: Path) -> Report:
         "scores.md": to_markdown(study),
         "scores.tex": to_latex(study),
     }
+    effects = effects_table(study)
+    if len(effects):
+        texts |= {"effects.csv": effects.to_csv(index=False), "effects.md": effects_markdown(study, effects)}
     for file, text in texts.items():
         write_text(folder / file, text)
     figures = write_figures(study, folder)
-    write_text(folder / "index.html", render(study, figures))
+    write_text(folder / "index.html", render(study, figures, effects))
     files = [folder / "index.html", *(folder / file for file in texts), *figures.values()]
     return Report(name, folder, files, sum(c.state == "finished" for c in study.cells), len(study.cells))
 
 
-def render(study: StudyRecord, figures: dict[str, Path]) -> str:
+def render(study: StudyRecord, figures: dict[str, Path], effects: pd.DataFrame) -> str:
     """The page as one HTML text that needs nothing beside it."""
     paper = published(study)
     return html.render(
         Path(__file__).parent / "templates" / "study.html",
         about=study.about,
         table=printed(study),
+        references=printed_references(study),
         notes=notes(study),
         answer=answer(study),
+        effects=printed_effects(study, effects),
+        effects_shown=effects_sentences(study, effects),
+        effects_notes=effects_notes(effects) if len(effects) else [],
         paper=paper,
         paper_title="" if paper is None else TABLES[study.about["paper"]].title,
         paper_note="" if paper is None else paper_note(study),

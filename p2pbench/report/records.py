@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from p2pbench.report.references import Reference, read_references
 from p2pbench.scoring.metrics import METRICS, Metric
 from p2pbench.study.store import RunFolder, Store
 
@@ -35,6 +36,7 @@ class StudyRecord:
 
     about: dict[str, Any]
     cells: list[CellRecord]
+    references: list[Reference] = field(default_factory=list)
     compared: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """Comparisons with the baseline, by score: made once, for they are tests of permutations."""
     summaries: dict[tuple[str, str], Any] = field(default_factory=dict, compare=False, repr=False)
@@ -83,6 +85,7 @@ def read_study(store: Store, name: str) -> StudyRecord:
             _read_cell(store.run(cell["run_id"], cell["config"]["scoring"]["inference"]), cell)
             for cell in about["cells"]
         ],
+        read_references(store, about),
     )
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from p2pbench.quantities import decimals, duration
 from p2pbench.report.paper import TABLES
 from p2pbench.report.records import CellRecord, StudyRecord
+from p2pbench.report.references import FLOOR, Reference, floor_of, reference_notes
 from p2pbench.statistics import Comparison, compare, crossed_interval, holm, image_interval, seed_spread
 
 
@@ -53,14 +54,14 @@ def summarise(study: StudyRecord, variant: str, metric: str) -> Summary:
 
 
 def _summarise(study: StudyRecord, variant: str, metric: str) -> Summary:
-    cells = _measured(study, variant, metric)
+    cells = measured(study, variant, metric)
     if not cells:
         reasons = [cell.scores[metric].get("reason") for cell in study.of(variant) if metric in cell.scores]
         reason = reasons[0] if reasons else "no finished cell"
         return Summary(None, None, None, None, None, None, None, 0, 0, reason)
     values = np.array([cell.scores[metric]["value"] for cell in cells], dtype=float)
     seed_sd, n_images = seed_spread(values).sd, int(cells[0].scores[metric]["n"])
-    matrix = _by_seed_and_image(cells, metric)
+    matrix = by_seed_and_image(cells, metric)
     if matrix is None or matrix.shape[1] < 2:
         return Summary(float(values.mean()), None, None, None, seed_sd, None, None, len(values), n_images, None)
     crossed = crossed_interval(matrix.to_numpy())
@@ -76,12 +77,12 @@ def comparisons(study: StudyRecord, metric: str) -> dict[str, tuple[Comparison, 
     """Every variant that can be compared with the baseline, and its p-value corrected for their number (Holm)."""
     if metric not in study.compared:
         baseline = str(study.about["baseline"])
-        others = _measured(study, baseline, metric)
-        reference = _by_seed_and_image(others, metric)
+        others = measured(study, baseline, metric)
+        reference = by_seed_and_image(others, metric)
         found = {}
         for variant in study.variants if reference is not None else []:
-            cells = _measured(study, variant, metric)
-            matrix = _by_seed_and_image(cells, metric)
+            cells = measured(study, variant, metric)
+            matrix = by_seed_and_image(cells, metric)
             if variant == baseline or matrix is None or reference is None or len(matrix.columns) < 2:
                 continue
             if matrix.columns.equals(reference.columns) and _alike([*cells, *others], metric):
@@ -93,11 +94,11 @@ def comparisons(study: StudyRecord, metric: str) -> dict[str, tuple[Comparison, 
     return compared
 
 
-def _measured(study: StudyRecord, variant: str, metric: str) -> list[CellRecord]:
+def measured(study: StudyRecord, variant: str, metric: str) -> list[CellRecord]:
     return [cell for cell in study.of(variant) if cell.scores.get(metric, {}).get("state") == "measured"]
 
 
-FREE = {"inference", "noise_seed", "over_set", "interval"}
+FREE = {"inference", "noise_seed", "over_set", "interval", "levels", "std_over_subsets"}
 """Settings in which scores that are compared may differ: what a grid asks about, what a seed decides, results."""
 
 
@@ -108,7 +109,7 @@ def _alike(cells: list[CellRecord], metric: str) -> bool:
     return all(own == made[0] for own in made)
 
 
-def _by_seed_and_image(cells: list[CellRecord], metric: str) -> pd.DataFrame | None:
+def by_seed_and_image(cells: list[CellRecord], metric: str) -> pd.DataFrame | None:
     """The score of each test image, a row a seed; None where the images are not the same or there are none."""
     columns = [cell.per_image[metric] for cell in cells if metric in cell.per_image]
     if not columns or len(columns) < len(cells) or not _alike(cells, metric):
@@ -145,6 +146,13 @@ def wide(study: StudyRecord) -> pd.DataFrame:
             }
         row |= _cost(cells)
         row["state"] = _states(study, variant)
+        rows.append(row)
+    for reference in study.references:
+        row = {"variant": f"reference: {reference.name}", "state": "reference"}
+        for metric in study.metrics:
+            s = _of_reference(reference, metric)
+            row |= {metric: s.value, f"{metric}_low": s.low, f"{metric}_high": s.high, f"{metric}_interval": s.method}
+            row[f"{metric}_n"] = s.n_images or None
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -195,6 +203,27 @@ def printed(study: StudyRecord) -> pd.DataFrame:
         row["training"] = "" if cost["training_seconds"] is None else duration(cost["training_seconds"])
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def printed_references(study: StudyRecord) -> pd.DataFrame:
+    """The reference rows in the columns of :func:`printed`; no rows where there are none."""
+    rows = []
+    for reference in study.references:
+        row = {"variant": reference.name}
+        for metric in study.metrics:
+            text = cell_text(_of_reference(reference, metric))
+            row[study.metric(metric).heading] = text if metric in reference.scores or reference.reason else "-"
+        rows.append(row | {"training": ""})
+    return pd.DataFrame(rows)
+
+
+def _of_reference(reference: Reference, metric: str) -> Summary:
+    """A score of a reference row: one set of images, never compared."""
+    score = reference.scores.get(metric, {})
+    value, low, high = (score.get(key) for key in ("value", "low", "high"))
+    method = score["settings"].get("interval") if low is not None else None
+    n = reference.n if value is not None else 0
+    return Summary(value, low, high, method, None, None, None, 1, n, score.get("reason"))
 
 
 def cell_text(summary: Summary) -> str:
@@ -270,9 +299,11 @@ def notes(study: StudyRecord) -> list[str]:
                 label = study.metric(metric).label
                 names += [] if label in names else [label]
             for note in score.get("notes", []):
-                found += [] if note in found else [note]
+                floor = floor_of(study.references, metric, score["n"])
+                beside = "" if floor is None else f"; the floor at this n is {floor:.4g} (row {FLOOR!r})"
+                found += [] if f"{note}{beside}" in found else [f"{note}{beside}"]
     found += [f"{', '.join(names)} not measured: {reason}." for reason, names in reasons.items()]
-    return found
+    return found + reference_notes(study.references, study.metrics)
 
 
 def _over_set(study: StudyRecord, metric: str) -> str | None:
@@ -291,12 +322,12 @@ def _over_set(study: StudyRecord, metric: str) -> str | None:
 
 def to_markdown(study: StudyRecord) -> str:
     """The printed table, the paper's rows apart from it, and the notes, as Markdown."""
-    parts = [f"# {study.about['question']}\n", _markdown_table(printed(study))]
+    parts = [f"# {study.about['question']}\n", markdown_table(printed(study), printed_references(study))]
     parts += ["\n" + "\n".join(f"- {note}" for note in notes(study))]
     paper = published(study)
     if paper is not None:
         table = TABLES[study.about["paper"]]
-        parts += [f"\n## The paper's rows: {table.title}\n", _markdown_table(paper), f"\n{paper_note(study)}"]
+        parts += [f"\n## The paper's rows: {table.title}\n", markdown_table(paper), f"\n{paper_note(study)}"]
     return "\n".join(parts) + "\n"
 
 
@@ -305,8 +336,11 @@ def paper_note(study: StudyRecord) -> str:
     return f"{table.source}. Other scores or other data: read the order of the rows, not their distance to ours."
 
 
-def _markdown_table(frame: pd.DataFrame) -> str:
+def markdown_table(frame: pd.DataFrame, apart: pd.DataFrame | None = None) -> str:
+    """``frame`` as Markdown, with the rows of ``apart`` set apart below it."""
     rows = [list(frame.columns), ["---"] * frame.shape[1], *frame.astype(str).to_numpy().tolist()]
+    if apart is not None and len(apart):
+        rows += [["*references*", *[""] * (frame.shape[1] - 1)], *apart.astype(str).to_numpy().tolist()]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 
@@ -314,7 +348,7 @@ def to_latex(study: StudyRecord) -> str:
     """The printed table and the paper's rows as LaTeX tables (booktabs)."""
     parts = [
         "% \\usepackage{booktabs}",
-        _latex_table(printed(study), str(study.about["question"]), " ".join(notes(study))),
+        _latex_table(printed(study), str(study.about["question"]), " ".join(notes(study)), printed_references(study)),
     ]
     paper = published(study)
     if paper is not None:
@@ -322,9 +356,11 @@ def to_latex(study: StudyRecord) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _latex_table(frame: pd.DataFrame, caption: str, note: str) -> str:
+def _latex_table(frame: pd.DataFrame, caption: str, note: str, apart: pd.DataFrame | None = None) -> str:
     lines = [" & ".join(map(latex_escape, frame.columns)) + r" \\", r"\midrule"]
     lines += [" & ".join(map(latex_escape, row)) + r" \\" for row in frame.astype(str).to_numpy().tolist()]
+    if apart is not None and len(apart):
+        lines += [r"\midrule", *(" & ".join(map(latex_escape, row)) + r" \\" for row in apart.to_numpy().tolist())]
     body = "\n".join(lines)
     return (
         "\\begin{table}\n\\centering\n"

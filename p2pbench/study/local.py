@@ -112,15 +112,6 @@ class LocalExecutor:
 
     def _spawn(self, cell: Cell, modes: list[str]) -> None:
         assert cell.run_id is not None
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "p2pbench.study.worker"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
-            # Ctrl-C reaches this process alone, which then asks the workers to stop.
-            start_new_session=True,
-            env={**os.environ, "OMP_NUM_THREADS": str(self.threads), "PYTHONPATH": _python_path()},
-        )  # fmt: skip
-        self._workers[cell.run_id] = worker
-        self._heard[cell.run_id] = time.monotonic()
         job = {
             "folder": str(self.store.run(cell.run_id).path),
             "config": plain(cell.config),
@@ -129,30 +120,52 @@ class LocalExecutor:
             "threads": self.threads,
             "weights_dir": str(self.weights_dir) if self.weights_dir else None,
         }
-        assert worker.stdin is not None
-        try:
-            worker.stdin.write(json.dumps(job) + "\n")
-            worker.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has died already: its missing last event will say so
+        worker = start_worker("p2pbench.study.worker", job)
+        self._workers[cell.run_id] = worker
+        self._heard[cell.run_id] = time.monotonic()
         threading.Thread(target=self._listen, args=(cell, worker), daemon=True).start()
 
     def _listen(self, cell: Cell, worker: subprocess.Popen[str]) -> None:
         ended = False
         assert worker.stdout is not None
-        for line in worker.stdout:
-            try:
-                about = json.loads(line)
-            except ValueError:
-                continue
-            kind = about.pop("event")
-            ended = kind in ENDS
-            self._events.put(Event(cell, kind, about))
-        if not ended:
-            code = worker.wait()
-            hung = self._is_silent(cell)
-            about = {"reason": _hung(self.silence_seconds) if hung else _obituary(code), "died": True}
-            self._events.put(Event(cell, "interrupted" if self.stopping else "failed", about))
+        with worker:
+            for line in worker.stdout:
+                try:
+                    about = json.loads(line)
+                except ValueError:
+                    continue
+                kind = about.pop("event")
+                ended = kind in ENDS
+                self._events.put(Event(cell, kind, about))
+            if not ended:
+                code = worker.wait()
+                hung = self._is_silent(cell)
+                about = {"reason": _hung(self.silence_seconds) if hung else obituary(code), "died": True}
+                self._events.put(Event(cell, "interrupted" if self.stopping else "failed", about))
+
+
+def start_worker(module: str, job: Mapping[str, Any]) -> subprocess.Popen[str]:
+    """A process that does ``job`` and writes its events, a JSON line each, to its standard output.
+
+    It ends when this process does, and does not hear of Ctrl-C.
+
+    Args:
+        job: plain values; ``threads`` is among them.
+    """
+    worker = subprocess.Popen(
+        [sys.executable, "-m", module],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
+        # Ctrl-C reaches this process alone, which then asks the workers to stop.
+        start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": str(job["threads"]), "PYTHONPATH": _python_path()},
+    )  # fmt: skip
+    assert worker.stdin is not None
+    try:
+        worker.stdin.write(json.dumps(job) + "\n")
+        worker.stdin.flush()
+    except BrokenPipeError:
+        pass  # it has died already: its missing last event will say so
+    return worker
 
 
 @contextmanager
@@ -180,9 +193,10 @@ def _hung(seconds: float | None) -> str:
     )
 
 
-def _obituary(code: int) -> str:
+def obituary(code: int) -> str:
+    """Why a process ended that sent no last event, from its exit code."""
     if code == -signal.SIGKILL:
         return "its process was killed (SIGKILL): most often by the kernel, out of memory; use fewer --jobs"
     if code < 0:
         return f"its process was killed by {signal.Signals(-code).name}"
-    return f"its process ended with exit code {code} and no word; see log.txt in its run folder"
+    return f"its process ended with exit code {code} and no word; see its log"

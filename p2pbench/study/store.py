@@ -2,7 +2,7 @@
 
     runs/cells/<run_id>/     config.yaml status.json losses.csv scores.json per_image.csv samples/
                              generator.safetensors checkpoint/ log.txt lock
-    runs/studies/<study>/    study.yaml
+    runs/studies/<study>/    study.yaml references.json references-per_image.csv references-log.txt
 
 Imports no torch.
 """
@@ -28,6 +28,7 @@ from p2pbench.study.plan import Study
 SCHEMA_VERSION = 1
 LOCK_SECONDS = 5.0
 SCORE_KEYS = {"value", "low", "high", "n", "unit", "better", "settings", "state", "reason", "notes"}
+REFERENCE_KEYS = {"name", "about", "n", "reason", "scores"}
 CELL_KEYS = {"run_id", "variant", "seed", "config"}
 STATES = ("running", "interrupted", "failed", "finished")
 
@@ -137,11 +138,7 @@ class RunFolder:
     def scores(self) -> dict[str, dict[str, Any]]:
         """The scores by name, as the documented JSON has them; empty where there are none that can be believed."""
         scores = _read_json(self.scores_file).get("scores")
-        whole = isinstance(scores, dict) and all(
-            (name in METRICS or is_reference(name)) and isinstance(score, dict) and score.keys() >= SCORE_KEYS
-            for name, score in scores.items()
-        )
-        return scores if whole and isinstance(scores, dict) else {}
+        return scores if isinstance(scores, dict) and scores_are_whole(scores) else {}
 
     def trained(self) -> bool:
         """Whether training is done and its generator is there."""
@@ -217,6 +214,18 @@ class Store:
     def study_file(self, study: str) -> Path:
         return self.root / "studies" / study / "study.yaml"
 
+    def references_file(self, study: str) -> Path:
+        return self.study_file(study).with_name("references.json")
+
+    def references(self, study: str) -> dict[str, Any]:
+        """The record of the study's reference rows; empty where there is none that can be believed."""
+        record = _read_json(self.references_file(study))
+        rows = record.get("rows")
+        whole = isinstance(rows, list) and all(
+            isinstance(row, dict) and row.keys() >= REFERENCE_KEYS and scores_are_whole(row["scores"]) for row in rows
+        )
+        return record if whole else {}
+
     def write_study(self, study: Study) -> None:
         """Record the question, the protocol and the resolved cells of ``study``."""
         content: dict[str, Any] = {
@@ -288,6 +297,14 @@ class Store:
             many = f" ({len(matching)} ids begin so)" if matching else ""
             raise ConfigError(f"run {run!r} is neither a run folder nor the id of a run under {self.root}{many}")
         return self.run(matching[0])
+
+
+def scores_are_whole(scores: Any) -> bool:
+    """Whether ``scores`` are scores by name, as the documented JSON has them."""
+    return isinstance(scores, dict) and all(
+        (name in METRICS or is_reference(name)) and isinstance(score, dict) and score.keys() >= SCORE_KEYS
+        for name, score in scores.items()
+    )
 
 
 def plain(config: RunConfig) -> dict[str, Any]:

@@ -16,10 +16,10 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import DataError, Interrupted, P2PBenchError
@@ -31,6 +31,9 @@ IMPATIENCE_SECONDS = 2.0
 
 PROGRESS_SECONDS = 0.25
 """Least time between two progress events."""
+
+Send = Callable[..., None]
+"""Tells the parent of an event, given as keywords."""
 
 
 class Stop:
@@ -69,20 +72,13 @@ def stopping_on_signals(stop: Stop) -> Iterator[None]:
 
 
 def main() -> int:
-    line = sys.stdin.readline()
-    if not line:
+    job = receive_job()
+    if job is None:
         return 1
-    job = json.loads(line)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
     run = RunFolder(Path(job["folder"]))
-    events = _redirect(run)
+    send = redirect(run.log_file)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stop = Stop()
-
-    def send(**event: Any) -> None:
-        events.write(json.dumps(event) + "\n")
-        events.flush()
-
     try:
         with stopping_on_signals(stop):
             _carry_out(job, run, stop, send)
@@ -90,18 +86,8 @@ def main() -> int:
         _record(run, "interrupted", str(error))
         send(event="interrupted", reason=str(error))
         return Interrupted.exit_code
-    except P2PBenchError as error:
-        with contextlib.suppress(OSError):  # the disk is full: there is no log then
-            if error.__cause__ is not None:
-                traceback.print_exception(error.__cause__)
-            print(f"failed: {error}", file=sys.stderr, flush=True)
-        _record(run, "failed", str(error))
-        send(event="failed", reason=str(error))
-        return 1
-    except Exception as error:  # a defect of ours or of the user's own code: the other cells go on
-        with contextlib.suppress(OSError):
-            traceback.print_exc()
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} (see {run.log_file})"
+    except Exception as error:  # the other cells go on
+        reason = reason_of(error, run.log_file)
         _record(run, "failed", reason)
         send(event="failed", reason=reason)
         return 1
@@ -109,7 +95,30 @@ def main() -> int:
     return 0
 
 
-def _carry_out(job: dict[str, Any], run: RunFolder, stop: Stop, send: Any) -> None:
+def receive_job() -> dict[str, Any] | None:
+    """The job from standard input, if there is one; from now on this process ends when its parent does."""
+    line = sys.stdin.readline()
+    if not line:
+        return None
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    job: dict[str, Any] = json.loads(line)
+    return job
+
+
+def reason_of(error: Exception, log_file: Path) -> str:
+    """Why a job failed, in a line; a defect, ours or in the user's own code, leaves its traceback in the log."""
+    with contextlib.suppress(OSError):  # the disk is full: there is no log then
+        if not isinstance(error, P2PBenchError):
+            traceback.print_exception(error)
+        elif error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
+        print(f"failed: {error}", file=sys.stderr, flush=True)
+    if isinstance(error, P2PBenchError):
+        return str(error)
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} (see {log_file})"
+
+
+def _carry_out(job: dict[str, Any], run: RunFolder, stop: Stop, send: Send) -> None:
     from p2pbench.settings import from_mapping
     from p2pbench.study.cell import Watcher, run_cell  # torch is imported here, after the parent is being watched
 
@@ -143,17 +152,22 @@ def _record(run: RunFolder, state: str, reason: str) -> None:
             print(f"status not recorded: {error}", file=sys.stderr, flush=True)
 
 
-def _redirect(run: RunFolder) -> TextIO:
-    """Send everything that is printed to the run's log; returns the real standard output, for events."""
+def redirect(log_file: Path) -> Send:
+    """Have everything that is printed go to ``log_file``; returns what sends an event to the parent."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     try:
-        run.path.mkdir(parents=True, exist_ok=True)
-        log = os.open(run.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     except OSError:
-        log = os.open(os.devnull, os.O_WRONLY)  # run_cell will say what is wrong with the folder
+        log = os.open(os.devnull, os.O_WRONLY)  # whoever writes there next will say what is wrong with the folder
     os.dup2(log, 1)
     os.dup2(log, 2)
-    return events
+
+    def send(**event: Any) -> None:
+        events.write(json.dumps(event) + "\n")
+        events.flush()
+
+    return send
 
 
 def _die_with_parent() -> None:

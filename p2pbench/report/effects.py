@@ -1,0 +1,167 @@
+"""Main effects and two-way interactions of a grid with two or more factors, image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from p2pbench.quantities import decimals
+from p2pbench.report.records import StudyRecord
+from p2pbench.report.tables import ALPHA, by_seed_and_image, markdown_table, measured
+from p2pbench.statistics import crossed_interval, factorial_effects, holm, sign_flip_p
+from p2pbench.statistics.intervals import LEAST_SEEDS
+
+COLUMNS = ["score", "effect", "levels", "estimate", "low", "high", "p", "interval", "n", "n_seeds"]
+
+
+def effects_table(study: StudyRecord) -> pd.DataFrame:
+    """A row an effect and score, for grids that are a full factorial of two or more factors; else no rows.
+
+    A main effect is the mean difference that a level makes against the factor's level in the baseline, over all
+    combinations of the other factors; an interaction is how much of one factor's difference depends on the other's
+    level. Scores that have no value for each image, and those that a combination of levels lacks, are left out.
+
+    Returns:
+        ``score``: its name, a key of ``METRICS`` or ``module:function``.
+        ``effect``: the factor, or two of them as ``generator × objective``.
+        ``levels``: what is compared: ``unet - resnet6``, or ``(unet - resnet6) × (l1 - l1+cgan)``.
+        ``estimate``, ``low``, ``high``: in the score's own unit, with its 95 % interval over trainings and test images
+        where every combination has the same three seeds or more (``interval`` is ``crossed``), else over images of the
+        seeds' mean (``t``).
+        ``p``: of the sign-flip test over images that the effect is zero, corrected over the effects of the score
+        (Holm). Like the tables' marks it speaks of these trainings.
+        ``n``, ``n_seeds``: test images; the fewest seeds of a combination.
+    """
+    factors = _factors(study)
+    rows = [row for metric in study.metrics for row in _effects(study, metric, factors)] if len(factors) > 1 else []
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _factors(study: StudyRecord) -> dict[str, list[str]]:
+    """The factors that have two levels or more among the cells, with these levels."""
+    found: dict[str, list[str]] = {}
+    for cell in study.about["cells"]:
+        for factor, level in cell.get("levels", {}).items():
+            found.setdefault(factor, []).append(level)
+    return {
+        factor: levels for factor, all_levels in found.items() if len(levels := list(dict.fromkeys(all_levels))) > 1
+    }
+
+
+def _effects(study: StudyRecord, metric: str, factors: dict[str, list[str]]) -> list[dict[str, Any]]:
+    levels_of = {cell["variant"]: cell["levels"] for cell in study.about["cells"]}
+    cells = {variant: found for variant in study.variants if (found := measured(study, variant, metric))}
+    matrix = by_seed_and_image([cell for found in cells.values() for cell in found], metric)
+    if matrix is None:  # not per image, or not all of the same images in the same way
+        return []
+    values = iter(matrix.to_numpy())
+    scores = {  # (seeds, images) by the levels
+        tuple(levels_of[variant][factor] for factor in factors): np.array([next(values) for _ in found])
+        for variant, found in cells.items()
+    }
+    baseline = levels_of[study.about["baseline"]]
+    try:
+        effects = factorial_effects({key: found.mean(axis=0) for key, found in scores.items()}, factors, baseline)
+    except ValueError:  # not a full factorial
+        return []
+    adjusted = holm([float(sign_flip_p(effect.per_image)) for effect in effects]).tolist()
+    limits = _over_trainings([[cell.seed for cell in found] for found in cells.values()], scores, factors, baseline)
+    rows = []
+    for position, (effect, p) in enumerate(zip(effects, adjusted, strict=True)):
+        low, high, interval = effect.estimate.low, effect.estimate.high, "t"
+        if limits:
+            low, high, interval = *limits[position], "crossed"
+        rows.append(
+            {
+                "score": metric, "effect": " × ".join(effect.factors), "levels": effect.name,
+                "estimate": effect.estimate.value, "low": low, "high": high, "p": p, "interval": interval,
+                "n": matrix.shape[1], "n_seeds": min(map(len, cells.values())),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _over_trainings(
+    seeds: list[list[int]],
+    scores: dict[tuple[str, ...], np.ndarray],
+    factors: dict[str, list[str]],
+    baseline: dict[str, str],
+) -> list[tuple[float | None, float | None]]:
+    """The interval of each effect over trainings and images; none where the seeds are few or not the same."""
+    if any(own != seeds[0] for own in seeds) or len(seeds[0]) < LEAST_SEEDS:
+        return []
+    by_seed = [
+        factorial_effects({key: found[seed] for key, found in scores.items()}, factors, baseline)
+        for seed in range(len(seeds[0]))
+    ]
+    effects = [crossed_interval(np.array([e.per_image for e in same])) for same in zip(*by_seed, strict=True)]
+    return [(effect.low, effect.high) for effect in effects]
+
+
+def effects_sentences(study: StudyRecord, table: pd.DataFrame) -> list[str]:
+    """For each score in words which effects are shown, and whether the factors add up."""
+    sentences = []
+    for metric, rows in table.groupby("score", sort=False):
+        about = study.metric(str(metric))
+        shown = rows[rows["p"] <= ALPHA]
+        main = shown[~shown["effect"].str.contains(" × ")]
+        joint = shown[shown["effect"].str.contains(" × ")]
+        changes = [f"{row.levels} {row.estimate:+.3g}" for row in main.itertuples()]
+        parts = ["main effects: " + (", ".join(changes) if changes else "none shown")]
+        depends = [f"{row.levels} {row.estimate:+.3g}" for row in joint.itertuples()]
+        parts.append(
+            "what one factor does depends on the other: " + ", ".join(depends) if depends
+            else "no interaction shown, so nothing speaks against reading each factor by itself"
+        )  # fmt: skip
+        sentences.append(f"{about.heading}: {'; '.join(parts)}.")
+    return sentences
+
+
+def printed_effects(study: StudyRecord, table: pd.DataFrame) -> pd.DataFrame:
+    """The table as people read it: ``estimate [low, high]``, ``*`` where p is at most 0.05."""
+    rows = []
+    effects: Iterable[Any] = table.itertuples()
+    for row in effects:
+        mark = "*" if row.p <= ALPHA else ""
+        text = f"{row.estimate:+.4g}{mark}"
+        if pd.notna(row.low) and pd.notna(row.high):
+            digits = decimals(float(row.high) - float(row.low))
+            text = f"{row.estimate:+.{digits}f}{mark} [{row.low:+.{digits}f}, {row.high:+.{digits}f}]"
+        heading = study.metric(str(row.score)).heading
+        rows.append(
+            {
+                "score": heading,
+                "factor": row.effect,
+                "difference": row.levels,
+                "effect": text,
+                "p (Holm)": f"{row.p:.3g}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def effects_notes(table: pd.DataFrame) -> list[str]:
+    """What a reader must know to read the table rightly."""
+    crossed = set(table["interval"]) == {"crossed"}
+    over = "trainings and test images" if crossed else "test images, of the seeds' mean"
+    notes = [
+        "A main effect is the mean difference between two levels over all combinations of the other factors; an "
+        "interaction (×) is by how much one factor's difference changes with the other's level; 0 where they add up.",
+        f"Brackets: 95 % interval over {over} (n = {table['n'].iloc[0]}). *: p at most 0.05, sign-flip test over test "
+        "images, Holm-corrected over the effects of a score; it speaks of these trainings, not of others.",
+    ]
+    if table["n_seeds"].min() == 1:
+        notes.append("One seed: training variance is not assessed.")
+    return notes
+
+
+def effects_markdown(study: StudyRecord, table: pd.DataFrame) -> str:
+    """What is shown, the printed table, and its notes, as Markdown."""
+    shown, notes = (
+        "\n".join(f"- {line}" for line in of) for of in (effects_sentences(study, table), effects_notes(table))
+    )
+    body = markdown_table(printed_effects(study, table))
+    return f"# {study.about['question']} Main effects and interactions\n\n{shown}\n\n{body}\n\n{notes}\n"

@@ -1,0 +1,143 @@
+"""Main effects and interactions from records whose effects are known."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from p2pbench.report.effects import COLUMNS, effects_notes, effects_sentences, effects_table
+from p2pbench.report.page import write_report
+from p2pbench.report.records import StudyRecord, read_study
+from p2pbench.scoring.evaluate import Scores
+from p2pbench.scoring.metrics import Score
+from p2pbench.statistics import crossed_interval, factorial_effects, holm, mean_interval, sign_flip_p
+from p2pbench.study.cell import record_scores
+from p2pbench.study.plan import build_study
+from p2pbench.study.store import Store
+
+GRID = """
+question: Do skips and the GAN term add up?
+protocol: quick
+baseline: {generator: unet, objective: l1+cgan}
+factors:
+  generator: [encoder_decoder, unet]
+  objective: [l1, l1+cgan]
+scoring: {metrics: [l1, ssim, swd]}
+"""
+NOISE = 0.002
+
+
+def of_image(levels: dict[str, str], seed: int, n: int = 24) -> np.ndarray:
+    """l1: the encoder-decoder is 0.05 worse, 0.02 more so without the GAN term; the objective alone does nothing."""
+    images = np.random.default_rng(7).normal(0.4, 0.1, n)  # shared by all: differences cancel them
+    worse = levels["generator"] == "encoder_decoder"
+    joint = worse and levels["objective"] == "l1"
+    noise = np.random.default_rng([seed, len(levels["generator"]), len(levels["objective"])]).normal(0, NOISE, n)
+    return images + 0.05 * worse + 0.02 * joint + noise
+
+
+def study_of(folder: Path, seeds: Sequence[int], grid: str = GRID) -> tuple[Store, StudyRecord]:
+    (folder / "two.yaml").write_text(grid)
+    store = Store(folder / "runs")
+    study = build_study(str(folder / "two.yaml"), None, {}, list(seeds))
+    store.write_study(study)
+    for cell in study.cells:
+        values, flat = of_image(cell.levels, cell.seed), np.full(24, 0.5)
+        run = store.run(str(cell.run_id))
+        scores = {
+            "l1": Score("l1", 24, float(values.mean()), 0.0, 1.0),
+            "ssim": Score("ssim", 24, 0.5, 0.5, 0.5),
+            "swd": Score("swd", 24, 30.0, reason="no interval"),
+        }
+        run.path.mkdir(parents=True, exist_ok=True)
+        run.generator_file.touch()
+        record_scores(run, Scores(24, scores, [f"{i:02d}" for i in range(24)], {"l1": values, "ssim": flat}))
+        run.set_status("finished")
+    return store, read_study(store, "two")
+
+
+def test_every_number_is_that_of_the_statistics(tmp_path: Path) -> None:
+    _, study = study_of(tmp_path, [0])
+    table = effects_table(study)
+    assert list(table.columns) == COLUMNS
+    assert list(table["score"].unique()) == ["l1", "ssim"]  # SWD has no value for each image
+    factors = {"generator": ["encoder_decoder", "unet"], "objective": ["l1", "l1+cgan"]}
+    baseline = {"generator": "unet", "objective": "l1+cgan"}
+    scores: dict[tuple[str, ...], np.ndarray] = {
+        (g, o): of_image({"generator": g, "objective": o}, 0) for g, o in itertools.product(*factors.values())
+    }
+    effects = factorial_effects(scores, factors, baseline)
+    rows: list[Any] = list(table[table["score"] == "l1"].itertuples())
+    assert [row.effect for row in rows] == ["generator", "objective", "generator × objective"]
+    for row, effect, p in zip(rows, effects, holm([float(sign_flip_p(e.per_image)) for e in effects]), strict=True):
+        assert row.levels == effect.name
+        assert (row.estimate, row.low, row.high) == mean_interval(effect.per_image)[:3]
+        assert row.p == p
+        assert (row.interval, row.n, row.n_seeds) == ("t", 24, 1)
+    assert [row.estimate for row in rows] == pytest.approx([0.06, 0.01, 0.02], abs=4 * NOISE)
+
+
+def test_effects_are_said_in_words_and_nothing_where_there_is_none(tmp_path: Path) -> None:
+    store, study = study_of(tmp_path, [0])
+    of_l1, of_ssim = effects_sentences(study, effects_table(study))
+    assert "encoder_decoder - unet +0.06" in of_l1
+    assert "what one factor does depends on the other: (encoder_decoder - unet) × (l1 - l1+cgan) +0.0193" in of_l1
+    assert of_ssim.startswith("SSIM ↑: main effects: none shown; no interaction shown, so nothing speaks against")
+    report = write_report(store, "two", tmp_path / "out")
+    folder = tmp_path / "out" / "two"
+    assert {folder / "effects.csv", folder / "effects.md"} <= set(report.files)
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "effects.csv"), effects_table(study))
+    assert "One seed: training variance is not assessed" in (folder / "effects.md").read_text()
+    page = (folder / "index.html").read_text()
+    assert "Main effects and interactions" in page
+    assert "(encoder_decoder - unet) × (l1 - l1+cgan)" in page
+
+
+def test_from_three_seeds_on_intervals_are_over_trainings_too(tmp_path: Path) -> None:
+    _, study = study_of(tmp_path, [0, 1, 2])
+    table = effects_table(study)
+    first: Any = next(table.itertuples())
+    by_seed = []
+    for seed in (0, 1, 2):
+        gains = [
+            of_image({"generator": "encoder_decoder", "objective": o}, seed)
+            - of_image({"generator": "unet", "objective": o}, seed)
+            for o in ("l1", "l1+cgan")
+        ]
+        by_seed.append(np.mean(gains, axis=0))
+    wanted = crossed_interval(np.array(by_seed))
+    assert (first.estimate, first.low, first.high) == pytest.approx((wanted.value, wanted.low, wanted.high))
+    assert (first.interval, first.n_seeds) == ("crossed", 3)
+    assert "over trainings and test images" in effects_notes(table)[1]
+
+
+def test_a_grid_with_a_hole_or_with_one_factor_has_no_effects(tmp_path: Path) -> None:
+    store, study = study_of(tmp_path, [0])
+    study.cells[0].run.set_status("failed", "diverged")
+    assert effects_table(read_study(store, "two")).empty
+    folder = tmp_path / "one"
+    folder.mkdir()
+    _, one = study_of(folder, [0], GRID.replace("[encoder_decoder, unet]", "[unet]"))
+    assert effects_table(one).empty
+    folder = tmp_path / "less"
+    folder.mkdir()
+    store, less = study_of(folder, [0], GRID + "exclude: [{generator: encoder_decoder, objective: l1}]\n")
+    assert effects_table(less).empty
+    assert not any("effects" in file.name for file in write_report(store, "two", folder / "out").files)
+
+
+def test_scores_made_in_different_ways_have_no_effects(tmp_path: Path) -> None:
+    import json
+
+    store, study = study_of(tmp_path, [0])
+    path = study.cells[2].run.scores_file
+    content = json.loads(path.read_text())
+    content["scores"]["l1"]["settings"]["size"] = 99
+    path.write_text(json.dumps(content))
+    assert set(effects_table(read_study(store, "two"))["score"]) == {"ssim"}
