@@ -257,6 +257,9 @@ def score(
     fake: Annotated[Path | None, typer.Option("--fake", help="A folder of images to score.")] = None,
     target: Annotated[Path | None, typer.Option("--target", help="The folder of their targets, same names.")] = None,
     metrics: Annotated[str | None, typer.Option("--metrics", help="As in l1,ssim,lpips; all unless given.")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Of a model: the split it is scored on, test unless given.")
+    ] = None,
     protocol: ProtocolName = None,
     sets: Sets = None,
     file: Annotated[Path | None, typer.Option("--out", help="Write the JSON document there too.")] = None,
@@ -274,11 +277,11 @@ def score(
         raise ConfigError("give either --model RUN, or both --fake DIR and --target DIR")
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     if model is not None:
-        document = score_model(model, runs, _layers(protocol, sets), names, weights_dir)
+        document = score_model(model, runs, _layers(protocol, sets), names, weights_dir, split or "test")
     else:
         assert fake is not None and target is not None
-        if protocol or sets:
-            raise ConfigError("--protocol and --set say what a model is scored on; images in folders need neither")
+        if protocol or sets or split:
+            raise ConfigError("--protocol, --set and --split say what a model is scored on; folders need none of them")
         document = score_folders(fake, target, names, weights_dir)
     if file is not None:
         from p2pbench.files import write_json
