@@ -395,7 +395,7 @@ def _resolve(protocol: str | None, sets: list[str] | None) -> Any:
 @app.command()
 def bench(
     workloads: Annotated[
-        list[str] | None, typer.Argument(help="What to time; step unless given.", metavar="[step|data]")
+        list[str] | None, typer.Argument(help="What to time; step unless given.", metavar="[step|data|score]")
     ] = None,
     protocol: ProtocolName = None,
     sets: Sets = None,
@@ -403,13 +403,14 @@ def bench(
     file: Annotated[Path | None, typer.Option("--out", help="Write the JSON document there too.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Time the training step beside a plain loop, or decoding beside Pillow alone, in turns, within one run."""
+    """Time, in turns within one run: the training step beside a plain loop, decoding beside Pillow alone, or scoring
+    beside its networks' bare forward passes and SSIM."""
     from p2pbench.errors import unknown
 
     names = list(dict.fromkeys(workloads or ["step"]))
     for name in names:
-        if name not in ("step", "data"):
-            raise ConfigError(unknown("workload", name, ["step", "data"]))
+        if name not in ("step", "data", "score"):
+            raise ConfigError(unknown("workload", name, ["step", "data", "score"]))
     resolved = _resolve(protocol, [*(sets or []), *([f"training.device={device}"] if device else [])])
 
     from p2pbench.bench.data import bench_data
@@ -420,6 +421,10 @@ def bench(
         with counted(err, f"timing {name}", "turns") as progress:
             if name == "data":
                 documents.append(bench_data(resolved, progress=progress))
+            elif name == "score":
+                from p2pbench.bench.score import bench_score
+
+                documents.append(bench_score(resolved, progress=progress))
             else:
                 from p2pbench.bench.workloads import bench_step
 
