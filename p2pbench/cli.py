@@ -272,6 +272,9 @@ def score(
     fake: Annotated[Path | None, typer.Option("--fake", help="A folder of images to score.")] = None,
     target: Annotated[Path | None, typer.Option("--target", help="The folder of their targets, same names.")] = None,
     metrics: Annotated[str | None, typer.Option("--metrics", help="As in l1,ssim,lpips; all unless given.")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Of a model: the split it is scored on, test unless given.")
+    ] = None,
     protocol: ProtocolName = None,
     sets: Sets = None,
     file: Annotated[Path | None, typer.Option("--out", help="Write the JSON document there too.")] = None,
@@ -289,11 +292,11 @@ def score(
         raise ConfigError("give either --model RUN, or both --fake DIR and --target DIR")
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     if model is not None:
-        document = score_model(model, runs, _layers(protocol, sets), names, weights_dir)
+        document = score_model(model, runs, _layers(protocol, sets), names, weights_dir, split or "test")
     else:
         assert fake is not None and target is not None
-        if protocol or sets:
-            raise ConfigError("--protocol and --set say what a model is scored on; images in folders need neither")
+        if protocol or sets or split:
+            raise ConfigError("--protocol, --set and --split say what a model is scored on; folders need none of them")
         document = score_folders(fake, target, names, weights_dir)
     if file is not None:
         from p2pbench.files import write_json
@@ -407,7 +410,7 @@ def _resolve(protocol: str | None, sets: list[str] | None) -> Any:
 @app.command()
 def bench(
     workloads: Annotated[
-        list[str] | None, typer.Argument(help="What to time; step unless given.", metavar="[step|data]")
+        list[str] | None, typer.Argument(help="What to time; step unless given.", metavar="[step|data|score]")
     ] = None,
     protocol: ProtocolName = None,
     sets: Sets = None,
@@ -415,13 +418,14 @@ def bench(
     file: Annotated[Path | None, typer.Option("--out", help="Write the JSON document there too.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Time the training step beside a plain loop, or decoding beside Pillow alone, in turns, within one run."""
+    """Time, in turns within one run: the training step beside a plain loop, decoding beside Pillow alone, or scoring
+    beside its networks' bare forward passes and SSIM."""
     from p2pbench.errors import unknown
 
     names = list(dict.fromkeys(workloads or ["step"]))
     for name in names:
-        if name not in ("step", "data"):
-            raise ConfigError(unknown("workload", name, ["step", "data"]))
+        if name not in ("step", "data", "score"):
+            raise ConfigError(unknown("workload", name, ["step", "data", "score"]))
     resolved = _resolve(protocol, [*(sets or []), *([f"training.device={device}"] if device else [])])
 
     from p2pbench.bench.data import bench_data
@@ -432,6 +436,10 @@ def bench(
         with counted(err, f"timing {name}", "turns") as progress:
             if name == "data":
                 documents.append(bench_data(resolved, progress=progress))
+            elif name == "score":
+                from p2pbench.bench.score import bench_score
+
+                documents.append(bench_score(resolved, progress=progress))
             else:
                 from p2pbench.bench.workloads import bench_step
 

@@ -5,6 +5,7 @@
     ├── DataError          3  images or pairs are missing, broken or do not fit
     │   └── UnsupportedImage   a whole image that would have to be converted
     ├── WeightsError       3  a pretrained network or a run's weights cannot be used
+    │   └── NotFinite          a generator whose outputs are not finite
     ├── TrainingError      4  training cannot go on (a loss that is not finite)
     ├── StorageError       3  a file cannot be written: a full disk, a read-only folder
     │   └── RunBusy        3  another process has the run
@@ -41,6 +42,10 @@ class UnsupportedImage(DataError):
 
 class WeightsError(P2PBenchError):
     exit_code = 3
+
+
+class NotFinite(WeightsError):
+    """A generator gives NaN or infinity, of which no picture can be made."""
 
 
 class StorageError(P2PBenchError):

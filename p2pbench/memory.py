@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import sys
+
+import numpy as np
 
 
 def keep_freed_memory() -> None:
@@ -22,3 +25,13 @@ def keep_freed_memory() -> None:
         libc.mallopt(m_trim_threshold, 2**31 - 1)
     except (OSError, AttributeError):
         pass  # another C library: only slower
+
+
+def let_go(mapped: np.ndarray) -> None:
+    """Give the pages of a mapped array that were read back to the system, which still caches them.
+
+    They count as this process's memory otherwise. Other arrays are left alone; values that were written would be lost.
+    """
+    pages = getattr(mapped, "_mmap", None)
+    if pages is not None and hasattr(pages, "madvise"):
+        pages.madvise(mmap.MADV_DONTNEED)

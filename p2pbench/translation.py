@@ -13,6 +13,7 @@ from torch.nn.functional import instance_norm
 
 from p2pbench.config import DataConfig
 from p2pbench.data.transforms import seen_condition, shown
+from p2pbench.errors import NotFinite
 
 
 class PerImageNorm(nn.Module):
@@ -92,6 +93,8 @@ def translate(
         deep: give 16 bits also where conditions have 8.
     Returns:
         (N, H, W, C'), of the type of the conditions unless ``deep``; RGB for colorization.
+    Raises:
+        NotFinite: an output is NaN or infinite somewhere; an integer would hide it.
     """
     device = next(generator.parameters()).device
     keys = range(len(conditions)) if keys is None else keys
@@ -102,7 +105,10 @@ def translate(
             random[:] = [noise(seed, key) for key in keys[start : start + batch_size]]
             images = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)
             dtype = torch.uint16 if deep else images.dtype
-            translated = shown(network(seen_condition(images, data)), images, data, dtype)
+            given = network(seen_condition(images, data))
+            if not given.isfinite().all():
+                raise NotFinite("the generator gives NaN or infinity, of which no picture can be made")
+            translated = shown(given, images, data, dtype)
             outputs.append(translated.permute(0, 2, 3, 1).cpu().numpy())
     return np.concatenate(outputs)
 

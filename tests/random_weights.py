@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -37,3 +39,16 @@ def write_alexnet(folder: Path) -> Path:
     path = folder / "alexnet_features.pth"
     torch.save(tensors, path)
     return path
+
+
+def lpips_package(net: str, path: Path) -> Any:
+    """The lpips package's own model, with the backbone in torchvision's layout at ``path``."""
+    import lpips
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torchvision's advice on an argument that lpips passes
+        model = lpips.LPIPS(net=net, version="0.1", pnet_rand=True, verbose=False)
+    tensors = torch.load(path, weights_only=True)
+    # lpips cuts torchvision's ``features`` into slices that keep the layers' numbers.
+    model.net.load_state_dict({name: tensors[f"features.{name.split('.', 1)[1]}"] for name in model.net.state_dict()})
+    return model.requires_grad_(False).eval()

@@ -57,6 +57,13 @@ def test_train_then_score_then_train_again(pairs_folder: Path) -> None:
     assert by_model["n"] == 3
     for name in ("l1", "ssim"):
         assert by_model["scores"][name]["value"] == found["scores"][name]["value"]
+    recorded = (Path("run") / "scores.json").read_bytes()
+    for split, n in (("train", 6), ("test", 3)):
+        of_split = document("score", "--model", "run", "--metrics", "l1", "--split", split)
+        assert (of_split["n"], of_split["scores"]["l1"]["settings"]["split"]) == (n, split)
+        assert of_split["scores"]["l1"]["settings"]["size"] == 16
+    assert (Path("run") / "scores.json").read_bytes() == recorded
+    assert "has no split 'val'; it has train, test" in error_of("score", "--model", "run", "--split", "val", code=2)
     before = (Path("run") / "generator.safetensors").read_bytes()
     invoke("train", *TINY, "--set", f"data.source={pairs_folder}", "--out", "run")
     assert (Path("run") / "generator.safetensors").read_bytes() == before
@@ -130,6 +137,33 @@ def test_a_folder_made_elsewhere_is_scored(tmp_path: Path) -> None:
 def test_folders_that_do_not_match_are_refused(names: str, size: tuple[int, int], message: str, tmp_path: Path) -> None:
     fake, target = write_images(tmp_path / "fake", names, size), write_images(tmp_path / "target", "abc")
     assert message in error_of("score", "--fake", fake, "--target", target, code=3)
+
+
+def test_a_generator_of_nan_is_not_scored_and_says_why(pairs_folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    invoke("train", *TINY, "--set", f"data.source={pairs_folder}", "--out", "run")
+    weights = Path("run") / "generator.safetensors"
+    save_file({name: tensor * float("nan") for name, tensor in load_file(weights).items()}, weights)
+    found = document("score", "--model", "run", "--metrics", "l1,swd")
+    for score in found["scores"].values():
+        assert (score["value"], score["state"]) == (None, "not measured")
+        assert "NaN" in score["reason"]
+    assert "NaN" in error_of("translate", "--model", "run", pairs_folder / "test", "--out", "out", code=3)
+
+
+def test_a_truncated_file_and_a_grey_one_beside_colour(tmp_path: Path) -> None:
+    fake, target = write_images(tmp_path / "fake", "abc"), write_images(tmp_path / "target", "abc", seed=1)
+    Image.open(fake / "b.png").convert("L").save(fake / "b.png")  # grey counts as RGB of equal channels
+    assert document("score", "--fake", fake, "--target", target, "--metrics", "l1")["n"] == 3
+    Image.open(fake / "a.png").save(fake / "a.jpg")
+    (fake / "a.png").unlink()  # JPEG beside PNG: matched by name
+    assert document("score", "--fake", fake, "--target", target, "--metrics", "l1")["n"] == 3
+    content = (target / "c.png").read_bytes()
+    (target / "c.png").write_bytes(content[: len(content) // 2])
+    message = error_of("score", "--fake", fake, "--target", target, code=3)
+    assert "c.png cannot be read as an image" in message
+    assert "--split" in error_of("score", "--fake", fake, "--target", target, "--split", "val", code=2)
 
 
 def test_score_wants_one_thing_to_score(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 
 from p2pbench.config import RunConfig
 from p2pbench.data.batches import Batch, Batches, batch_of, plan_of
+from p2pbench.memory import let_go
 
 MOST_OF_FREE = 0.6
 """Of a GPU's free memory, what the pairs may take; activations need the rest."""
@@ -88,7 +88,6 @@ class StreamedBatches:
 
     def _let_go(self, read: int) -> None:
         self._unreturned += read
-        mapped = getattr(self.images, "_mmap", None)
-        if self._unreturned >= LET_GO and mapped is not None and hasattr(mapped, "madvise"):
-            mapped.madvise(mmap.MADV_DONTNEED)
+        if self._unreturned >= LET_GO:
+            let_go(self.images)
             self._unreturned = 0

@@ -102,9 +102,17 @@ FREE = {"inference", "noise_seed", "over_set", "interval", "levels", "std_over_s
 """Settings in which scores that are compared may differ: what a grid asks about, what a seed decides, results."""
 
 
+LATER = {"split", "library", "weights_sha256", "heads_sha256"}
+"""Settings that were not always recorded: where one record lacks one, it tells none apart."""
+
+
 def _alike(cells: list[CellRecord], metric: str) -> bool:
     """Whether the score was made in the same way, of images of the same size, in all ``cells``."""
-    settings = [cell.scores[metric].get("settings") or {} for cell in cells]
+    settings = [dict(cell.scores[metric].get("settings") or {}) for cell in cells]
+    for key in LATER:
+        if any(key not in own for own in settings):
+            for own in settings:
+                own.pop(key, None)
     made = [{key: value for key, value in own.items() if key not in FREE} for own in settings]
     return all(own == made[0] for own in made)
 

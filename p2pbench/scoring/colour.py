@@ -6,24 +6,47 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-EDGES = tuple(np.arange(low, high + 2) - 0.5 for low, high in ((0, 100), (-110, 110), (-110, 110)))
-"""Bins of one unit of L, a and b, whole numbers in their middle: a grey has an a of 0, but for what is rounded. The
-paper does not say its own."""
+BINS = ((0, 100), (-110, 110), (-110, 110))
+"""The least and the most bin of L, a and b: bins of one unit, whole numbers in their middle, so that a grey has an a of
+0, but for what is rounded. The paper does not say its own."""
 
 SETTINGS = {"space": "CIE L*a*b*, D65", "bin": 1}
 
+CODED = np.arange(256) / 255
+LINEAR = np.where(CODED > 0.04045, ((CODED + 0.055) / 1.055) ** 2.4, CODED / 12.92)
+"""Of each 8-bit value of sRGB (IEC 61966-2-1)."""
+TO_XYZ = np.array(
+    [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
+) / np.array([[0.95047], [1.0], [1.08883]])
+"""Of linear RGB, relative to the white D65 of the 2 degree observer; scikit-image's constants."""
 
-def lab_overlaps(fakes: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Intersection of the histograms of L, a and b: the sum over bins of the smaller share, in [0, 1].
 
-    Args:
-        fakes, targets: (N, H, W, 3), uint8.
-    Returns:
-        Of each image with its target, (N, 3); and of all images together with all targets, (3,), as in Figure 7.
-    """
-    with ThreadPoolExecutor() as pool:
-        ours, theirs = (np.stack(list(pool.map(_histograms, images))) for images in (fakes, targets))
-    return _shared(ours, theirs), _shared(ours.mean(axis=0), theirs.mean(axis=0))
+class Overlaps:
+    """Intersection of the histograms of L, a and b, batch by batch: the sum over bins of the smaller share."""
+
+    def __init__(self) -> None:
+        self._ours, self._theirs = (np.zeros((3, BINS[1][1] - BINS[1][0] + 1)) for _ in range(2))
+        self.per_image: list[np.ndarray] = []
+        """Of each image with its target, (3,), in [0, 1]."""
+
+    def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
+        """Take in a batch; both (B, H, W, 3), uint8."""
+        with ThreadPoolExecutor() as pool:
+            ours, theirs = (np.stack(list(pool.map(_shares, images))) for images in (fakes, targets))
+        self.per_image.extend(_shared(ours, theirs))
+        self._ours += ours.sum(axis=0)
+        self._theirs += theirs.sum(axis=0)
+
+    def over_set(self) -> np.ndarray:
+        """Of all images together with all targets, (3,), in [0, 1], as in Figure 7."""
+        return _shared(self._ours, self._theirs) / len(self.per_image)
+
+
+def lab(image: np.ndarray) -> np.ndarray:
+    """sRGB (H, W, 3), uint8, to L*a*b* (3, H * W), float64: scikit-image's, in a third of its time."""
+    relative = TO_XYZ @ LINEAR[image.reshape(-1, 3).T]
+    x, y, z = np.where(relative > 0.008856, np.cbrt(relative), 7.787 * relative + 16 / 116)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
 def _shared(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
@@ -31,13 +54,10 @@ def _shared(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     return overlap
 
 
-def _histograms(image: np.ndarray) -> np.ndarray:
+def _shares(image: np.ndarray) -> np.ndarray:
     """Shares of the pixels in each bin of L, a and b, (3, bins), of an image (H, W, 3), uint8."""
-    from skimage.color import rgb2lab
-
-    lab = rgb2lab(image).reshape(-1, 3)
-    shares = np.zeros((3, len(EDGES[1]) - 1))
-    for channel, edges in enumerate(EDGES):
-        counts, _ = np.histogram(lab[:, channel], edges)
-        shares[channel, : len(counts)] = counts / len(lab)
+    shares = np.zeros((3, BINS[1][1] - BINS[1][0] + 1))
+    for row, channel, (low, high) in zip(shares, lab(image), BINS, strict=True):
+        counts = np.bincount(np.floor(channel + (0.5 - low)).astype(np.intp), minlength=high - low + 1)
+        row[: len(counts)] = counts / len(channel)
     return shares

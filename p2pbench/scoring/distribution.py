@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from p2pbench.errors import WeightsError
-from p2pbench.scoring import weights
 from p2pbench.scoring.features import Extractor
 from p2pbench.scoring.frechet import frechet_distance
+from p2pbench.scoring.images import Images
 from p2pbench.scoring.metrics import METRICS, Score
+from p2pbench.scoring.sliced import Sliced
+
+if TYPE_CHECKING:
+    from p2pbench.scoring.measures import Perceptual
 
 LEAST_IMAGES = 4
 """Fewer leave no subset of two for KID, no third neighbour for precision, and no covariance to speak of."""
@@ -36,50 +39,63 @@ class Found(NamedTuple):
     settings: dict[str, Any]
 
 
-def measure_sets(
-    metrics: Sequence[str],
-    fakes: np.ndarray,
-    targets: np.ndarray,
-    *,
-    weights_dir: Path | None,
-    fetch: bool,
-    device: str,
-    settings: dict[str, Any],
-) -> dict[str, Score]:
-    """Each of ``metrics``, keys of ``METRICS`` that are not per image, or why it was not measured.
+class Sets(Protocol):
+    """What takes in batches of both sets and then gives scores of the whole."""
 
-    A network looks at each set once, however many scores are made of what it sees; at ``targets`` only if it has not
-    seen them before.
+    def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
+        """Take in a batch, (B, H, W, 3), uint8, of both sides."""
+        ...
 
-    Args:
-        fakes, targets: (N, H, W, 3), uint8, the same shape, N >= 1.
-        settings: recorded with every score.
-    """
-    n, side = len(fakes), min(fakes.shape[1:3])
-    reasons: dict[str, str] = {}
-    by_net: dict[str | None, list[str]] = {}
-    for name in metrics:
-        if n < LEAST_IMAGES:
-            reasons[name] = f"needs {LEAST_IMAGES} images or more; there are {n}"
-        elif side < METRICS[name].least_side:
-            reasons[name] = f"needs images of {METRICS[name].least_side} pixels a side or more; these have {side}"
-        else:
-            by_net.setdefault(METRICS[name].net, []).append(name)
-    found: dict[str, Found] = {}
-    for net, names in by_net.items():
-        if net is None:
-            found["swd"] = _swd(fakes, targets)
-            continue
+    def scores(self, targets: Images, settings: dict[str, Any]) -> dict[str, Score]:
+        """By name, once every batch is taken in; ``settings`` are recorded with each."""
+        ...
+
+
+class FeatureSets:
+    """Scores of what one network sees. It looks at each set once, however many scores are made of that; at the targets
+    only if it has not seen them before."""
+
+    def __init__(self, metrics: Sequence[str], extractor: Extractor, seen: Perceptual | None) -> None:
+        """``seen``: an LPIPS with the same network, whose looks at the fakes serve here too."""
+        self._metrics, self._extractor, self._seen = metrics, extractor, seen
+        self._features: list[np.ndarray] = []
+        self._reason: str | None = None
+
+    def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:  # noqa: ARG002
+        if self._seen is not None or self._reason is not None:
+            return
         try:
-            extractor = Extractor(net, weights.obtain(net, weights_dir, fetch=fetch), device)
-            x, y = extractor.features(fakes), extractor.kept_features(targets)
+            self._features.append(self._extractor.look(fakes))
         except WeightsError as error:
-            reasons |= dict.fromkeys(names, str(error))
-            continue
-        measured = of_features(names, x, y)
-        found |= {name: Found(value, how | extractor.settings) for name, (value, how) in measured.items()}
-    scores = {name: Score(name, n, settings=settings, reason=reason) for name, reason in reasons.items()}
-    return scores | {name: _score(name, n, *figure, settings) for name, figure in found.items()}
+            self._reason = str(error)
+
+    def scores(self, targets: Images, settings: dict[str, Any]) -> dict[str, Score]:
+        n = len(targets)
+        try:
+            if self._reason is not None:
+                raise WeightsError(self._reason)
+            looks = self._features if self._seen is None else self._seen.means
+            x, y = self._extractor.checked(np.concatenate(looks)), self._extractor.kept_features(targets)
+        except WeightsError as error:
+            return {name: Score(name, n, settings=settings, reason=str(error)) for name in self._metrics}
+        found = of_features(self._metrics, x, y)
+        how = self._extractor.settings
+        return {name: _score(name, n, value, more | how, settings) for name, (value, more) in found.items()}
+
+
+class PatchSets:
+    """The sliced Wasserstein distance, which needs no network."""
+
+    def __init__(self, n: int, height: int, width: int) -> None:
+        self._sliced = Sliced(n, height, width)
+
+    def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
+        self._sliced.add(fakes, targets)
+
+    def scores(self, targets: Images, settings: dict[str, Any]) -> dict[str, Score]:
+        by_level = self._sliced.distances()
+        how = {**self._sliced.settings, "levels": by_level, "library": f"numpy {np.__version__}"}
+        return {"swd": _score("swd", len(targets), float(np.mean(list(by_level.values()))), how, settings)}
 
 
 def _score(name: str, n: int, value: float, how: dict[str, Any], settings: dict[str, Any]) -> Score:
@@ -148,11 +164,3 @@ def _precision_and_recall(x: np.ndarray, y: np.ndarray) -> dict[str, Found]:
         prc_neighborhood=NEIGHBOURS, prc_batch_size=2048, save_cpu_ram=True, verbose=False,
     )  # fmt: skip
     return {name: Found(found[name], {"neighbours": NEIGHBOURS}) for name in ("precision", "recall")}
-
-
-def _swd(fakes: np.ndarray, targets: np.ndarray) -> Found:
-    from p2pbench.scoring.sliced import SETTINGS, sliced_wasserstein
-
-    by_level = sliced_wasserstein(fakes, targets)
-    settings = {**SETTINGS, "levels": by_level, "library": f"numpy {np.__version__}"}
-    return Found(float(np.mean(list(by_level.values()))), settings)

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from p2pbench.config import is_reference
-from p2pbench.errors import ConfigError, WeightsError
-from p2pbench.reference import code_hash
-from p2pbench.scoring import colour, distribution, own, paired, weights
+from p2pbench.errors import NotFinite, WeightsError
+from p2pbench.scoring import own, paired, weights
+from p2pbench.scoring.distribution import LEAST_IMAGES, FeatureSets, PatchSets, Sets
+from p2pbench.scoring.features import Extractor
+from p2pbench.scoring.images import Images, batches
+from p2pbench.scoring.measures import (
+    FUNCTIONS,
+    Colours,
+    Diversity,
+    Measure,
+    Measured,
+    Own,
+    Perceptual,
+    Simple,
+)
 from p2pbench.scoring.metrics import METRICS, Metric, Score
 from p2pbench.statistics import image_interval
 
@@ -47,13 +57,9 @@ class Scores:
         return pd.DataFrame({"image": self.names, **self.per_image}).replace([np.inf, -np.inf], np.nan)
 
 
-N_DRAWS = 4
-"""Outputs with other noise that diversity is taken over: six pairs."""
-
-
 def evaluate(
-    fakes: np.ndarray,
-    targets: np.ndarray,
+    fakes: Images,
+    targets: Images,
     names: Sequence[str],
     metrics: Sequence[str],
     *,
@@ -61,12 +67,16 @@ def evaluate(
     fetch: bool = True,
     device: str = "cpu",
     settings: dict[str, Any] | None = None,
-    redraw: Callable[[int], np.ndarray] | None = None,
+    redraw: Callable[[int], Images] | None = None,
 ) -> Scores:
-    """Score ``fakes`` against ``targets``.
+    """Score ``fakes`` against ``targets`` in one pass over both, batch by batch.
+
+    What stays in memory of all images is 8 KB of each for a network's features, and descriptors of patches, whose
+    number is bounded; only scores of the user's own, which take all images at once, hold them all.
 
     Args:
-        fakes, targets: (N, H, W, C), uint8, N >= 1, in the same order; most scores want C = 3.
+        fakes, targets: (N, H, W, C), uint8, N >= 1, in the same order: arrays, or what makes them when asked
+            (:mod:`images`). Most scores want C = 3.
         names: of the N images.
         metrics: keys of ``METRICS``, or ``module:function``.
         weights_dir, fetch: where pretrained networks are looked for first, and whether they may be fetched.
@@ -75,117 +85,112 @@ def evaluate(
     """
     if fakes.shape != targets.shape or fakes.dtype != np.uint8 or targets.dtype != np.uint8:
         raise ValueError(f"scores are made of uint8 images of one shape, got {fakes.shape} and {targets.shape}")
-    scores: dict[str, Score] = {}
-    per_image: dict[str, np.ndarray] = {}
-    common = dict(settings or {})
-    bench = _Bench(fakes, targets, weights_dir, fetch, device, redraw)
-    of_sets = [name for name in metrics if not is_reference(name) and not METRICS[name].per_image]
-    if fakes.shape[3] != 3:
-        reason = f"is a score of RGB images; these have {fakes.shape[3]} channels"
-        scores = {name: Score(name, len(fakes), settings=common, reason=reason) for name in of_sets}
-        of_sets = []
-    for name in metrics:
-        if name in of_sets or name in scores:
-            continue
-        try:
-            per_image[name], how, about = bench.measure(name)
-        except _NotMeasured as error:
-            scores[name] = Score(name, len(fakes), settings=common, reason=str(error), about=error.about)
-            continue
-        scores[name] = _over_images(name, per_image[name], {**how, **common}, about)
-    scores |= distribution.measure_sets(
-        of_sets, fakes, targets, weights_dir=weights_dir, fetch=fetch, device=device, settings=common
-    )
-    return Scores(len(fakes), {name: scores[name] for name in metrics}, list(names), per_image)
+    n, common = len(fakes), dict(settings or {})
+    asked = _Asked(fakes.shape, weights_dir, fetch, device, redraw)
+    one_by_one = asked.of_images(metrics)
+    of_sets = asked.of_sets(metrics, one_by_one)
+    scores = {
+        name: Score(name, n, settings=common, reason=reason, about=about)
+        for name, (reason, about) in asked.reasons.items()
+    }
+    adders = [measure.add for measure in one_by_one] + [sets.add for sets in of_sets]
+    try:
+        for ours, theirs in batches(fakes, targets):
+            for add in adders:
+                add(ours, theirs)
+    except NotFinite as error:
+        return Scores(n, {name: _unmeasured(name, n, str(error), common) for name in metrics}, list(names))
+    per_image = {}
+    for measure in one_by_one:
+        for name, found in measure.results().items():
+            if name in metrics:
+                scores[name] = _over_images(name, n, found, common)
+                if found.reason is None:
+                    per_image[name] = found.values
+    for sets in of_sets:
+        scores |= sets.scores(targets, common)
+    ordered = {name: per_image[name] for name in metrics if name in per_image}
+    return Scores(n, {name: scores[name] for name in metrics}, list(names), ordered)
 
 
-class _NotMeasured(Exception):
-    """Why a score is not measured."""
-
-    def __init__(self, reason: str, about: Metric | None = None) -> None:
-        super().__init__(reason)
-        self.about = about
+def _unmeasured(name: str, n: int, reason: str, settings: dict[str, Any]) -> Score:
+    return Score(name, n, settings=settings, reason=reason, about=own.unmeasured(name) if is_reference(name) else None)
 
 
 @dataclass
-class _Bench:
-    """The images on it, and what measures them one by one."""
+class _Asked:
+    """What measures the scores that are asked for; and of those that cannot be measured, why."""
 
-    fakes: np.ndarray
-    targets: np.ndarray
+    shape: tuple[int, ...]
     weights_dir: Path | None
     fetch: bool
     device: str
-    redraw: Callable[[int], np.ndarray] | None
+    redraw: Callable[[int], Images] | None
+    reasons: dict[str, tuple[str, Metric | None]] = field(default_factory=dict)
 
-    def measure(self, name: str) -> tuple[np.ndarray, dict[str, Any], Metric | None]:
-        """The values of the score ``name``, (N,), its settings, and what it is where it is the user's own.
+    def of_images(self, metrics: Sequence[str]) -> list[Measure]:
+        """What measures one image at a time."""
+        built: list[Measure] = []
+        fit = [name for name in metrics if not is_reference(name) and METRICS[name].per_image and self._fits(name)]
+        for name in fit:
+            net = METRICS[name].net
+            if net is not None:
+                try:
+                    path = weights.obtain(net, self.weights_dir, fetch=self.fetch)
+                    built.append(Perceptual(name, paired.Lpips(net, path, self.device)))
+                except WeightsError as error:
+                    self.reasons[name] = (str(error), None)
+            elif name in FUNCTIONS:
+                built.append(Simple(name, self.shape[3]))
+        if any(name.startswith("hist-") for name in fit):
+            built.append(Colours())
+        if "diversity" in fit and self.redraw is not None:
+            built.append(Diversity(self.redraw))
+        elif "diversity" in fit:
+            self.reasons["diversity"] = ("needs a model to draw other outputs from, not images alone", None)
+        if owned := [name for name in metrics if is_reference(name)]:
+            built.append(Own(owned))
+        return built
 
-        Raises:
-            _NotMeasured: with the reason.
-        """
-        if is_reference(name):
-            return self._own(name)
-        metric = METRICS[name]
-        if (side := min(self.fakes.shape[1:3])) < metric.least_side:
-            raise _NotMeasured(f"needs images of {metric.least_side} pixels a side or more; these have {side}")
-        if self.fakes.shape[3] != 3 and not metric.any_channels:
-            raise _NotMeasured(f"is a score of RGB images; these have {self.fakes.shape[3]} channels")
-        if metric.net is not None:
-            values, settings = self._lpips(metric.net)
-        elif name.startswith("hist-"):
-            values, settings = self._histogram("lab".index(name[-1]))
-        elif name == "diversity":
-            values, settings = self._diversity()
-        else:
-            values = MEASURES[name](self.fakes, self.targets)
-            settings = {"of": "8-bit RGB" if self.fakes.shape[3] == 3 else f"8 bits, {self.fakes.shape[3]} channels"}
-        if name == "ssim":
-            settings = {**paired.SSIM_SETTINGS, "library": f"scikit-image {version('scikit-image')}"}
-        return values, settings, None
+    def of_sets(self, metrics: Sequence[str], one_by_one: Sequence[Measure]) -> list[Sets]:
+        """What measures whole sets."""
+        names = [name for name in metrics if not is_reference(name) and not METRICS[name].per_image]
+        if self.shape[0] < LEAST_IMAGES:
+            reason = f"needs {LEAST_IMAGES} images or more; there are {self.shape[0]}"
+            self.reasons |= dict.fromkeys(names, (reason, None))
+            return []
+        by_net: dict[str | None, list[str]] = {}
+        for name in names:
+            if self._fits(name):
+                by_net.setdefault(METRICS[name].net, []).append(name)
+        seen = {measure.lpips.settings["net"]: measure for measure in one_by_one if isinstance(measure, Perceptual)}
+        built: list[Sets] = []
+        for net, wanted in by_net.items():
+            if net is None:
+                built.append(PatchSets(*self.shape[:3]))
+                continue
+            try:
+                path = weights.obtain(net, self.weights_dir, fetch=self.fetch)
+                built.append(FeatureSets(wanted, Extractor(net, path, self.device), seen.get(net)))
+            except WeightsError as error:
+                self.reasons |= dict.fromkeys(wanted, (str(error), None))
+        return built
 
-    def _histogram(self, channel: int) -> tuple[np.ndarray, dict[str, Any]]:
-        overlaps, over_set = self._lab
-        library = f"scikit-image {version('scikit-image')}"
-        return overlaps[:, channel], {**colour.SETTINGS, "over_set": float(over_set[channel]), "library": library}
-
-    def _diversity(self) -> tuple[np.ndarray, dict[str, Any]]:
-        if self.redraw is None:
-            raise _NotMeasured("needs a model to draw other outputs from, not images alone")
-        draws = [self.redraw(k) for k in range(N_DRAWS)]
-        return paired.diversity(draws), {"draws": N_DRAWS, "distance": "l1"}
-
-    def _own(self, name: str) -> tuple[np.ndarray, dict[str, Any], Metric]:
-        try:
-            values, about = own.measure(name, self.fakes, self.targets)
-        except ConfigError as error:
-            raise _NotMeasured(str(error), own.unmeasured(name)) from error
-        return values, {"code": code_hash(name)}, about
-
-    def _lpips(self, net: str) -> tuple[np.ndarray, dict[str, Any]]:
-        try:
-            path = weights.obtain(net, self.weights_dir, fetch=self.fetch)
-            measure = paired.build_lpips(net, path, self.device)
-        except WeightsError as error:
-            raise _NotMeasured(str(error)) from None
-        settings = {"net": net, "version": "0.1", "library": f"lpips {version('lpips')}", "weights": path.name}
-        return measure(self.fakes, self.targets), settings
-
-    @functools.cached_property
-    def _lab(self) -> tuple[np.ndarray, np.ndarray]:
-        return colour.lab_overlaps(self.fakes, self.targets)
-
-
-MEASURES: dict[str, paired.PairedMetric] = {
-    "l1": paired.l1,
-    "psnr": paired.psnr,
-    "ssim": paired.ssim,
-    "sharpness": paired.sharpness,
-}
+    def _fits(self, name: str) -> bool:
+        """Whether the images are large enough and of a kind for the score ``name``; notes why where they are not."""
+        metric, channels = METRICS[name], self.shape[3]
+        if (side := min(self.shape[1:3])) < metric.least_side:
+            reason = f"needs images of {metric.least_side} pixels a side or more; these have {side}"
+            self.reasons[name] = (reason, None)
+        elif channels != 3 and not metric.any_channels:
+            self.reasons[name] = (f"is a score of RGB images; these have {channels} channels", None)
+        return name not in self.reasons
 
 
-def _over_images(name: str, values: np.ndarray, settings: dict[str, Any], about: Metric | None) -> Score:
-    n = len(values)
+def _over_images(name: str, n: int, found: Measured, common: dict[str, Any]) -> Score:
+    values, settings, about = found.values, {**found.settings, **common}, found.about
+    if found.reason is not None:
+        return Score(name, n, settings=settings, reason=found.reason, about=about)
     bad = int((~np.isfinite(values)).sum())
     if bad:
         why = "are identical to their targets" if name == "psnr" else "have no finite value"

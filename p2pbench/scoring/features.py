@@ -21,7 +21,8 @@ import numpy as np
 from p2pbench.errors import StorageError, WeightsError
 from p2pbench.files import atomic
 from p2pbench.home import home
-from p2pbench.scoring import weights
+from p2pbench.scoring import backbones, weights
+from p2pbench.scoring.images import Images, batches
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,11 +30,8 @@ if TYPE_CHECKING:
 Network = Callable[["Tensor"], "Tensor"]
 """From images, (B, 3, H, W), uint8, to features, (B, d), float32."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Counted up when the same images and weights give other features."""
-
-BATCH_PIXELS = 2**21
-"""32 images of 256x256, and fewer of larger ones: what bounds the memory of a pass."""
 
 
 @dataclass(frozen=True)
@@ -59,26 +57,33 @@ class Extractor:
             "weights_sha256": weights.sha256(self.path),
         }
 
-    def features(self, images: np.ndarray) -> np.ndarray:
+    def features(self, images: Images) -> np.ndarray:
         """Features of ``images``, (N, H, W, 3), uint8: (N, d), float32. One pass over them.
 
         Raises:
             WeightsError: the file holds another network, or one whose features are not finite.
         """
+        return self.checked(np.concatenate([self.look(batch) for (batch,) in batches(images)]))
+
+    def look(self, images: np.ndarray) -> np.ndarray:
+        """:meth:`features` of one batch, in chunks that bound the memory of activations; not checked."""
         import torch
 
-        size = max(1, min(32, BATCH_PIXELS // (images.shape[1] * images.shape[2])))
-        batches = []
+        size = backbones.chunk_size(*images.shape[1:3])
+        found = []
         with torch.inference_mode():
             for start in range(0, len(images), size):
-                batch = torch.from_numpy(np.array(images[start : start + size])).to(self.device)
-                batches.append(self._network(batch.permute(0, 3, 1, 2)).float().cpu().numpy())
-        features = np.concatenate(batches)
+                chunk = backbones.on_device(images[start : start + size], self.device)
+                found.append(self._network(chunk).float().cpu().numpy())
+        return np.concatenate(found)
+
+    def checked(self, features: np.ndarray) -> np.ndarray:
+        """``features``. Raises :class:`WeightsError` where they are not finite."""
         if not np.isfinite(features).all():
             raise WeightsError(f"{self.path} gives features that are not finite")
         return features
 
-    def kept_features(self, images: np.ndarray) -> np.ndarray:
+    def kept_features(self, images: Images) -> np.ndarray:
         """:meth:`features` of images that come again, from the cache if they have been seen; else kept there.
 
         Where the cache folder cannot be written they are made each time.
@@ -99,12 +104,12 @@ class Extractor:
                 np.save(stream, features)
         return features
 
-    def _key(self, images: np.ndarray) -> str:
+    def _key(self, images: Images) -> str:
         import torch
 
         content = hashlib.sha256()
-        for image in images:  # one by one: the set is not copied whole
-            content.update(image.tobytes())
+        for (batch,) in batches(images):
+            content.update(batch.tobytes())
         device = torch.device(self.device).type
         how = (device, torch.backends.cudnn.allow_tf32 if device == "cuda" else None)
         recipe = (SCHEMA_VERSION, images.shape, content.hexdigest(), sorted(self.settings.items()), how)
@@ -126,30 +131,8 @@ def _load(path: Path, n: int) -> np.ndarray | None:
 
 def _alexnet(path: Path, device: str) -> Network:
     """AlexNet's last convolution after its ReLU, averaged over space: 256 features. LPIPS's input scaling."""
-    import torch
-    from torchvision.models import alexnet
-
-    from p2pbench.data.transforms import to_network
-
-    with torch.device("meta"):  # its 61 million parameters are not drawn in vain
-        layers = alexnet().features[:12]
-    names = layers.state_dict().keys()
-    tensors = {name.removeprefix("features."): tensor for name, tensor in weights.load_backbone(path).items()}
-    try:
-        layers.load_state_dict({name: tensors[name] for name in names if name in tensors}, assign=True)
-    except RuntimeError:
-        raise WeightsError(f"{path} does not hold the convolutions of AlexNet") from None
-    layers = layers.requires_grad_(False).eval().to(device)
-    shift, scale = (
-        torch.tensor(values, device=device)[:, None, None]
-        for values in ((-0.030, -0.088, -0.188), (0.458, 0.448, 0.450))
-    )
-
-    def network(images: Tensor) -> Tensor:
-        features: Tensor = layers((to_network(images) - shift) / scale).mean(dim=(2, 3))
-        return features
-
-    return network
+    backbone = backbones.load("alex", path, device)
+    return lambda images: backbones.mean_over_space(backbone(images))
 
 
 def _inception(path: Path, device: str) -> Network:

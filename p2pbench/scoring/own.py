@@ -11,8 +11,8 @@ from p2pbench.scoring.metrics import ARROWS, Metric
 def measure(reference: str, fakes: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, Metric]:
     """What the function gives for each image, and what it says of itself.
 
-    It is called with ``fakes`` and ``targets``, each (N, H, W, 3), uint8, and gives N numbers. Its attribute ``better``
-    is ``"higher"``, ``"lower"`` or ``"closer to 1"``; ``unit``, if it has one, a word or two.
+    It is called once, with all images: ``fakes`` and ``targets``, each (N, H, W, 3), uint8, and gives N numbers. Its
+    attribute ``better`` is ``"higher"``, ``"lower"`` or ``"closer to 1"``; ``unit``, if it has one, a word or two.
 
     Raises:
         ConfigError: it cannot be imported, fails, gives something else, or does not say which way is better.

@@ -7,10 +7,13 @@ numbers are keyed by the level and the image's content, so neither the order of 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from scipy.ndimage import correlate1d
+
+from p2pbench.cores import available_cores
 
 LEAST_SIDE = 16
 """Of the coarsest level, in pixels."""
@@ -20,7 +23,8 @@ PATCHES = 128
 DIRECTIONS = 512
 """Karras et al. average 4 times 128."""
 
-SETTINGS = {"patch": SIDE, "patches_per_image": PATCHES, "directions": DIRECTIONS}
+MOST_DESCRIPTORS = 2**17
+"""Of one set and level: all 128 patches of 1024 images, fewer of each where there are more. What bounds the memory."""
 
 BLOCK = 16
 """Directions at once: what bounds the memory of the projections."""
@@ -28,23 +32,50 @@ BINOMIAL = np.array([1, 4, 6, 4, 1], dtype=np.float32) / 16
 KEY_OF_DIRECTIONS = 2018
 
 
-def sliced_wasserstein(fakes: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """Distance at each level of the pyramid, finest first, times 1000; 0 for equal sets.
+class Sliced:
+    """The distance between two sets that come batch by batch."""
 
-    Args:
-        fakes, targets: (N, H, W, 3), uint8, the same shape, sides of 16 or more.
-    Returns:
-        By the level's size, as ``256x256``. In thousandths of a standard deviation: descriptors have mean 0 and
-        deviation 1 in each channel, in each set. Samples of one distribution are at a distance above 0, the more the
-        fewer.
-    """
-    sizes = level_sizes(fakes.shape[1], fakes.shape[2])
-    distances = {}
-    for level, (height, width) in enumerate(sizes):
-        # No name holds the descriptors: at 10,000 images they are 750 MB for each set and level.
-        distance = _distance(_descriptors(fakes, level, sizes), _descriptors(targets, level, sizes), level)
-        distances[f"{height}x{width}"] = 1000 * distance
-    return distances
+    def __init__(self, n: int, height: int, width: int) -> None:
+        """For sets of ``n`` images each; sides of 16 or more."""
+        self.sizes = level_sizes(height, width)
+        self.patches = min(PATCHES, max(1, MOST_DESCRIPTORS // n))
+        """Of each image and level."""
+        self._ours, self._theirs = (
+            [np.empty((n, self.patches, 3, SIDE * SIDE), dtype=np.float32) for _ in self.sizes] for _ in range(2)
+        )
+        self._filled = 0
+
+    @property
+    def settings(self) -> dict[str, int]:
+        return {"patch": SIDE, "patches_per_image": self.patches, "directions": DIRECTIONS}
+
+    def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
+        """Take in a batch; both (B, H, W, 3), uint8."""
+
+        def fill(row: int, image: np.ndarray, kept: list[np.ndarray]) -> None:
+            for level, found in enumerate(_patches(image, self.sizes, self.patches)):
+                kept[level][row] = found
+
+        rows = range(self._filled, self._filled + len(fakes))
+        with ThreadPoolExecutor() as pool:
+            for kept, images in ((self._ours, fakes), (self._theirs, targets)):
+                for _ in pool.map(lambda row, image, kept=kept: fill(row, image, kept), rows, images):
+                    pass
+        self._filled += len(fakes)
+
+    def distances(self) -> dict[str, float]:
+        """Distance at each level of the pyramid, finest first, times 1000; 0 for equal sets. Once: it uses them up.
+
+        Returns:
+            By the level's size, as ``256x256``. In thousandths of a standard deviation: descriptors have mean 0 and
+            deviation 1 in each channel, in each set. Samples of one distribution are at a distance above 0, the more
+            the fewer.
+        """
+        found = {}
+        for level, (height, width) in enumerate(self.sizes):
+            ours, theirs = (_normalised(sets.pop(0)) for sets in (self._ours, self._theirs))
+            found[f"{height}x{width}"] = 1000 * _distance(ours, theirs, level)
+        return found
 
 
 def level_sizes(height: int, width: int) -> list[tuple[int, int]]:
@@ -59,57 +90,57 @@ def _distance(ours: np.ndarray, theirs: np.ndarray, level: int) -> float:
     """Mean over random directions of the Wasserstein-1 distance along them; both (M, d), the same shape."""
     directions = _random(KEY_OF_DIRECTIONS, level).standard_normal((DIRECTIONS, ours.shape[1]), dtype=np.float32)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    total = 0.0
-    for start in range(0, DIRECTIONS, BLOCK):
+
+    def gap(start: int) -> float:
         block = directions[start : start + BLOCK]
         along = [block @ descriptors.T for descriptors in (ours, theirs)]
         for values in along:
             values.sort(axis=1)
         along[0] -= along[1]
-        total += float(np.abs(along[0]).mean(axis=1, dtype=np.float64).sum())
-    return total / DIRECTIONS
+        return float(np.abs(along[0]).mean(axis=1, dtype=np.float64).sum())
+
+    with ThreadPoolExecutor(min(8, available_cores())) as pool:  # a block of projections for each is in memory
+        return sum(pool.map(gap, range(0, DIRECTIONS, BLOCK))) / DIRECTIONS
 
 
-def _descriptors(images: np.ndarray, level: int, sizes: list[tuple[int, int]]) -> np.ndarray:
-    """Normalised neighbourhoods at one level, (N * 128, 3 * 7 * 7), float32.
+def _normalised(patches: np.ndarray) -> np.ndarray:
+    """Neighbourhoods (N, P, C, 49), float32, with mean 0 and deviation 1 in each channel, in place: (N * P, C * 49).
 
     A channel that is the same everywhere becomes 0.
     """
-    patches = np.empty((len(images), PATCHES, images.shape[3], SIDE * SIDE), dtype=np.float32)
-
-    def fill(index: int) -> tuple[np.ndarray, np.ndarray]:
-        found = _patches(images[index], level, sizes)
-        patches[index] = found
-        return found.sum(axis=(0, 2), dtype=np.float64), (found**2).sum(axis=(0, 2), dtype=np.float64)
-
-    with ThreadPoolExecutor() as pool:
-        sums, squares = (np.sum(values, axis=0) for values in zip(*pool.map(fill, range(len(images))), strict=True))
-    count = len(images) * PATCHES * SIDE * SIDE
+    count = patches.size // patches.shape[2]
+    sums, squares = np.zeros(patches.shape[2]), np.zeros(patches.shape[2])
+    for found in patches:
+        sums += found.sum(axis=(0, 2), dtype=np.float64)
+        squares += (found**2).sum(axis=(0, 2), dtype=np.float64)
     mean = sums / count
     deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
     patches -= mean.astype(np.float32)[:, None]
     patches /= np.where(deviation > 0, deviation, 1).astype(np.float32)[:, None]
-    return patches.reshape(len(images) * PATCHES, -1)
+    return patches.reshape(patches.shape[0] * patches.shape[1], -1)
 
 
-def _patches(image: np.ndarray, level: int, sizes: list[tuple[int, int]]) -> np.ndarray:
-    """128 neighbourhoods of ``image``, (H, W, C), at one level of its pyramid: (128, C, 49)."""
-    detail = _laplacian(image, level, sizes)
-    places = _random(int.from_bytes(hashlib.blake2b(image.tobytes(), digest_size=8).digest()), level)
-    y, x = (places.integers(0, side - SIDE + 1, PATCHES) for side in detail.shape[1:])
-    windows = np.lib.stride_tricks.sliding_window_view(detail, (SIDE, SIDE), axis=(1, 2))  # (C, H - 6, W - 6, 7, 7)
-    return windows[:, y, x].swapaxes(0, 1).reshape(PATCHES, len(detail), -1)
+def _patches(image: np.ndarray, sizes: list[tuple[int, int]], count: int) -> Iterator[np.ndarray]:
+    """``count`` neighbourhoods of ``image``, (H, W, C), at each level of its pyramid, finest first: (count, C, 49)."""
+    key = int.from_bytes(hashlib.blake2b(image.tobytes(), digest_size=8).digest())
+    for level, detail in enumerate(_laplacian(image, sizes)):
+        random = _random(key, level)
+        y, x = (random.integers(0, side - SIDE + 1, PATCHES)[:count] for side in detail.shape[1:])
+        windows = np.lib.stride_tricks.sliding_window_view(detail, (SIDE, SIDE), axis=(1, 2))  # (C, h - 6, w - 6, 7, 7)
+        yield windows[:, y, x].swapaxes(0, 1).reshape(count, len(detail), -1)
 
 
-def _laplacian(image: np.ndarray, level: int, sizes: list[tuple[int, int]]) -> np.ndarray:
-    """One level of the Laplacian pyramid of ``image`` (Burt and Adelson 1983), (C, h, w), float32.
+def _laplacian(image: np.ndarray, sizes: list[tuple[int, int]]) -> Iterator[np.ndarray]:
+    """The Laplacian pyramid of ``image`` (Burt and Adelson 1983), finest level first: (C, h, w), float32.
 
     The last level is what is left, not a difference.
     """
     smooth = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32)  # filtered faster than channels last
-    for _ in range(level):
-        smooth = _halved(smooth)
-    return smooth if level == len(sizes) - 1 else smooth - _doubled(_halved(smooth), sizes[level])
+    for size in sizes[:-1]:
+        coarser = _halved(smooth)
+        yield smooth - _doubled(coarser, size)
+        smooth = coarser
+    yield smooth
 
 
 def _halved(planes: np.ndarray) -> np.ndarray:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, open_dataset
 from p2pbench.data.images import as_rgb8, as_scored
 from p2pbench.data.transforms import conditions_of, targets_of, visible
-from p2pbench.errors import ConfigError, WeightsError
+from p2pbench.errors import ConfigError, NotFinite, WeightsError
 from p2pbench.files import sha256_of, write_json, write_text
 from p2pbench.identity import run_id
+from p2pbench.memory import let_go
 from p2pbench.models import build_generator
 from p2pbench.scoring.evaluate import Scores, evaluate
+from p2pbench.scoring.images import Made
 from p2pbench.settings import from_mapping
 from p2pbench.study.estimate import cost_key
 from p2pbench.study.samples import N_SHEET, N_TEST, save_png, spread, write_sheet
@@ -180,15 +183,17 @@ def _score(
         return
     log.info("scoring: %s", ", ".join(wanted))
     generator = load_generator(run).to(engine.device)
-    scores, outputs = score_generator(config, generator, dataset, wanted, engine, weights_dir, fetch=fetch)
+    scores = score_generator(config, generator, dataset, wanted, engine, weights_dir, fetch=fetch)
     test = decoded(dataset, "test")
     chosen = spread(len(test), N_TEST)
-    pictures = (
-        ("condition", visible(conditions_of(test[chosen], config.data), config.data)),
-        ("output", outputs[chosen]),
-        ("target", targets_of(test[chosen], config.data)),
-    )
-    for name, images in pictures:
+    shown = test[chosen]
+    pictures = {
+        "condition": visible(conditions_of(shown, config.data), config.data),
+        "target": targets_of(shown, config.data),
+    }
+    with contextlib.suppress(NotFinite):  # the scores say so
+        pictures["output"] = _outputs(config, generator, shown, keys=chosen)
+    for name, images in pictures.items():
         for position, image in zip(chosen, images, strict=True):
             save_png(run.sample_file(name, position), as_rgb8(image))
     record_scores(run, scores)
@@ -203,30 +208,53 @@ def score_generator(
     weights_dir: Path | None,
     *,
     fetch: bool = True,
-) -> tuple[Scores, np.ndarray]:
-    """The scores of ``generator`` on the test split, and its outputs, (N, H, W, C'), uint8 or uint16."""
-    test = decoded(dataset, "test")
-    conditions, n = conditions_of(test, config.data), len(test)
+    split: str = "test",
+) -> Scores:
+    """The scores of ``generator`` on a split, at ``crop_size``; translated, and read, batch by batch.
 
-    def draw(k: int) -> np.ndarray:
+    Raises:
+        ConfigError: the data have no such split.
+    """
+    if split not in dataset.names:
+        raise ConfigError(f"{config.data.source} has no split {split!r}; it has {', '.join(dataset.names)}")
+    # Training pairs too as test pairs are: not larger, to be cropped.
+    uncropped = replace(dataset, config=config.data.model_copy(update={"jitter": False}))
+    pairs, n = decoded(uncropped, split), len(dataset.names[split])
+    shape = (n, *as_scored(targets_of(pairs[:1], config.data)).shape[1:])
+
+    def rows(start: int, stop: int) -> np.ndarray:
+        found = np.array(pairs[start:stop])
+        let_go(pairs)
+        return found
+
+    def draw(k: int) -> Made:
         """The outputs with the k-th noise; those with the 0th are scored."""
-        return translate(
-            generator, conditions, config.data,
-            seed=config.training.seed, mode=config.scoring.inference, keys=range(k * n, (k + 1) * n),
-        )  # fmt: skip
 
-    outputs = draw(0)
-    scores = evaluate(
-        as_scored(outputs), as_scored(targets_of(test, config.data)), dataset.names["test"], metrics,
+        def outputs(start: int, stop: int) -> np.ndarray:
+            return as_scored(_outputs(config, generator, rows(start, stop), keys=range(k * n + start, k * n + stop)))
+
+        return Made(shape, outputs)
+
+    targets = Made(shape, lambda start, stop: as_scored(targets_of(rows(start, stop), config.data)))
+    return evaluate(
+        draw(0), targets, dataset.names[split], metrics,
         weights_dir=weights_dir, fetch=fetch, device=str(engine.device),
-        settings=inference_settings(config), redraw=lambda k: as_scored(draw(k + 1)),
+        settings=inference_settings(config, split), redraw=lambda k: draw(k + 1),
     )  # fmt: skip
-    return scores, outputs
 
 
-def inference_settings(config: RunConfig) -> dict[str, Any]:
-    """How a run's outputs are made for scoring: recorded with every score."""
+def _outputs(config: RunConfig, generator: nn.Module, pairs: np.ndarray, keys: Sequence[int]) -> np.ndarray:
+    """What ``generator`` makes of the conditions of ``pairs``, as scoring has it: (N, H, W, C'), uint8 or uint16."""
+    return translate(
+        generator, conditions_of(pairs, config.data), config.data,
+        seed=config.training.seed, mode=config.scoring.inference, keys=keys,
+    )  # fmt: skip
+
+
+def inference_settings(config: RunConfig, split: str = "test") -> dict[str, Any]:
+    """How a run's outputs are made for scoring, and of which split: recorded with every score."""
     settings = {
+        "split": split,
         "inference": config.scoring.inference,
         "noise_seed": config.training.seed,
         "size": config.data.crop_size,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from p2pbench.data.images import read_image
 from p2pbench.data.pairs import images_by_name
 from p2pbench.errors import ConfigError, DataError, Interrupted, P2PBenchError, RunBusy, unknown
 from p2pbench.identity import run_id
+from p2pbench.scoring.images import Made
 from p2pbench.scoring.metrics import METRICS
 from p2pbench.settings import Layer, flatten, parse_set, resolve
 from p2pbench.study.display import counted
@@ -98,9 +100,17 @@ def _settings(config: Path | None, protocol: str | None, assignments: list[str])
 
 
 def score_model(
-    model: str, runs: Path, layers: Sequence[Layer], metrics: Sequence[str] | None, weights_dir: Path | None
+    model: str,
+    runs: Path,
+    layers: Sequence[Layer],
+    metrics: Sequence[str] | None,
+    weights_dir: Path | None,
+    split: str = "test",
 ) -> dict[str, Any]:
-    """The documented JSON of ``score --model``: a run's generator, or a port's, on the test split of its data."""
+    """The documented JSON of ``score --model``: a run's generator, or a port's, on a split of its data.
+
+    Nothing is written to the run: its record holds the test split's scores alone.
+    """
     from p2pbench.study.cell import score_generator
     from p2pbench.study.model import load_model
     from p2pbench.training.engine import prepare
@@ -118,8 +128,7 @@ def score_model(
             f"{run.path} was trained as {trained_as}, which would be {now} today: its data, or the code of its "
             "networks, have changed since"
         )
-    scores, _ = score_generator(config, generator, dataset, names, engine, weights_dir)
-    return scores.to_json()
+    return score_generator(config, generator, dataset, names, engine, weights_dir, split=split).to_json()
 
 
 def score_folders(fake: Path, target: Path, metrics: Sequence[str] | None, weights_dir: Path | None) -> dict[str, Any]:
@@ -142,17 +151,41 @@ def score_folders(fake: Path, target: Path, metrics: Sequence[str] | None, weigh
             f"{len(lonely)} names are in one folder only, the first {lonely[0]!r}, which {lacks} lacks; "
             "images are matched by name"
         )
-    pairs = [(read_image(ours[name]), read_image(theirs[name])) for name in sorted(ours)]
-    shape = pairs[0][0].shape
-    for name, pair in zip(sorted(ours), pairs, strict=True):
-        for image in pair:
-            if image.shape != shape:
+    of_images = sorted(ours)
+    fakes, targets = ([found[name] for name in of_images] for found in (ours, theirs))
+    shape = _one_shape([*fakes, *targets])
+    settings = {"size": list(shape[:2])}
+    return evaluate(
+        _read(fakes, shape), _read(targets, shape), of_images, names, weights_dir=weights_dir, settings=settings
+    ).to_json()
+
+
+def _one_shape(files: Sequence[Path]) -> tuple[int, int, int]:
+    """(H, W, 3) of all ``files``. Each is decoded: what cannot be read shows now, not after an hour of scoring.
+
+    Raises:
+        DataError: sizes that differ, or an image that cannot be read.
+    """
+    with ThreadPoolExecutor() as pool:
+        shapes = pool.map(lambda path: read_image(path).shape, files)
+        first = next(shapes)
+        for path, shape in zip(files[1:], shapes, strict=True):
+            if shape != first:
                 raise DataError(
-                    f"{name!r} is {image.shape[1]}x{image.shape[0]} where others are {shape[1]}x{shape[0]}: "
+                    f"{path} is {shape[1]}x{shape[0]} where {files[0]} is {first[1]}x{first[0]}: "
                     "scores compare images of one size; resize them first"
                 )
-    fakes, targets = (np.stack(images) for images in zip(*pairs, strict=True))
-    return evaluate(fakes, targets, sorted(ours), names, weights_dir=weights_dir).to_json()
+    return first[0], first[1], 3
+
+
+def _read(files: Sequence[Path], shape: tuple[int, int, int]) -> Made:
+    """The images in ``files``, read when they are asked for."""
+
+    def read(start: int, stop: int) -> np.ndarray:
+        with ThreadPoolExecutor() as pool:
+            return np.stack(list(pool.map(read_image, files[start:stop])))
+
+    return Made((len(files), *shape), read)
 
 
 def _metrics(names: Sequence[str]) -> list[str]:

@@ -7,12 +7,44 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pbench.scoring.colour import lab_overlaps
+from p2pbench.scoring.colour import BINS, Overlaps, lab
 from p2pbench.scoring.evaluate import evaluate
 
 
 def images(n: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (n, 8, 8, 3), dtype=np.uint8)
+
+
+def lab_overlaps(fakes: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    overlaps = Overlaps()
+    for rows in (slice(0, 1), slice(1, None)):
+        if len(fakes[rows]):
+            overlaps.add(fakes[rows], targets[rows])
+    return np.stack(overlaps.per_image), overlaps.over_set()
+
+
+def test_lab_is_scikit_images() -> None:
+    from skimage.color import rgb2lab
+
+    random = np.random.default_rng(0)
+    image = np.concatenate([random.integers(0, 256, (40, 16, 3)), random.integers(0, 20, (8, 16, 3))]).astype(np.uint8)
+    expected = rgb2lab(image).reshape(-1, 3).T
+    np.testing.assert_allclose(lab(image), expected, rtol=0, atol=1e-9)
+    for channel, (low, high) in enumerate(BINS):
+        assert low - 0.5 < expected[channel].min() <= expected[channel].max() < high + 0.5
+
+
+def test_the_histograms_are_numpys_of_scikit_images_lab() -> None:
+    from skimage.color import rgb2lab
+
+    a, b = images(4, 0), images(4, 1)
+    expected = np.zeros((4, 3))
+    for row, pair in zip(expected, zip(a, b, strict=True), strict=True):
+        for channel, (low, high) in enumerate(BINS):
+            edges = np.arange(low, high + 2) - 0.5
+            ours, theirs = (np.histogram(rgb2lab(image)[..., channel], edges)[0] / 64 for image in pair)
+            row[channel] = np.minimum(ours, theirs).sum()
+    np.testing.assert_allclose(lab_overlaps(a, b)[0], expected, rtol=1e-12)
 
 
 def halves(left: int, right: int, share: float) -> np.ndarray:

@@ -11,10 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
+from random_weights import lpips_package
 from skimage.metrics import structural_similarity
 
+from p2pbench.data.transforms import to_network
 from p2pbench.errors import WeightsError
-from p2pbench.scoring import paired
+from p2pbench.scoring import backbones, paired
 from p2pbench.scoring.metrics import METRICS
 from p2pbench.scoring.weights import NETS
 
@@ -63,7 +65,8 @@ def test_lpips_equals_the_package_and_the_published_figures(net: str, file: str,
     ref, p0, p1 = (
         np.asarray(Image.open(folder / f"ex_{name}.png").convert("RGB"))[None] for name in ("ref", "p0", "p1")
     )
-    measure = paired.build_lpips(net, shared / "weights" / f"{file}_features.pth")
+    weights = shared / "weights" / f"{file}_features.pth"
+    measure = paired.Lpips(net, weights)
     found = [float(measure(image, ref)[0]) for image in (p0, p1)]
     if net == "alex":
         assert found == pytest.approx([0.722, 0.138], abs=0.001)
@@ -71,19 +74,51 @@ def test_lpips_equals_the_package_and_the_published_figures(net: str, file: str,
     assert float(measure(ref, ref)[0]) == 0.0
     batch = measure(np.concatenate([p0, p1] * 6), np.concatenate([ref] * 12))
     assert batch[:2].tolist() == pytest.approx(found, rel=1e-5)
+    package = lpips_package(net, weights)
+    with torch.inference_mode():
+        theirs = [
+            float(package(*(to_network(torch.from_numpy(i)).permute(0, 3, 1, 2) for i in (p, ref)))) for p in (p0, p1)
+        ]
+    assert found == pytest.approx(theirs, rel=1e-5)
+
+
+@pytest.mark.parametrize(("net", "model"), backbones.MODELS.items())
+def test_lpips_with_random_weights_is_the_packages_too(net: str, model: str, tmp_path: Path) -> None:
+    import torchvision
+
+    torch.manual_seed(0)
+    path = tmp_path / "x.pth"
+    torch.save(getattr(torchvision.models, model)(weights=None).state_dict(), path)
+    a, b = images(3, 40, 0), images(3, 40, 1)
+    tensors = [to_network(torch.from_numpy(of).permute(0, 3, 1, 2)) for of in (a, b)]
+    with torch.inference_mode():
+        expected = lpips_package(net, path)(*tensors).flatten().tolist()
+    measure = paired.Lpips(net, path)
+    assert measure(a, b).tolist() == pytest.approx(expected, rel=1e-5)
+    assert set(measure.settings) == {"net", "version", "library", "weights", "weights_sha256", "heads_sha256"}
+
+
+def test_linear_layers_that_are_not_those_published_are_refused(
+    alexnet_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = tmp_path / "alex.pth"
+    changed.write_bytes(paired.heads_file("alex").read_bytes() + b"!")
+    monkeypatch.setattr(paired, "heads_file", lambda net: changed)
+    with pytest.raises(WeightsError, match=r"not the linear layers of LPIPS v0\.1.*reinstall"):
+        paired.Lpips("alex", alexnet_file)
 
 
 def test_lpips_refuses_a_file_that_is_not_the_backbone(tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     torch.save({"features.0.weight": torch.zeros(1)}, path)
     with pytest.raises(WeightsError, match="not the backbone 'alex'"):
-        paired.build_lpips("alex", path)
+        paired.Lpips("alex", path)
     torch.save({"classifier.weight": torch.zeros(1)}, path)
     with pytest.raises(WeightsError, match=r"no features\.\* tensors"):
-        paired.build_lpips("alex", path)
+        paired.Lpips("alex", path)
     path.write_bytes(b"not a torch file")
     with pytest.raises(WeightsError, match="cannot be read as weights"):
-        paired.build_lpips("alex", path)
+        paired.Lpips("alex", path)
 
 
 def test_the_least_sides_are_the_least_that_work(tmp_path: Path) -> None:
@@ -94,7 +129,7 @@ def test_the_least_sides_are_the_least_that_work(tmp_path: Path) -> None:
     for net, model in models.items():
         path = tmp_path / "x.pth"
         torch.save(getattr(torchvision.models, model)(weights=None).state_dict(), path)
-        scores["lpips" if net == "alex" else f"lpips-{net}"] = paired.build_lpips(net, path)
+        scores["lpips" if net == "alex" else f"lpips-{net}"] = paired.Lpips(net, path)
     for name, score in scores.items():
         side = METRICS[name].least_side
         assert np.isfinite(score(images(1, side), images(1, side, 1))).all(), name
@@ -110,7 +145,7 @@ def test_lpips_with_weights_of_the_right_layout_is_a_distance(tmp_path: Path) ->
     for net, build in (("alex", torchvision.models.alexnet), ("squeeze", torchvision.models.squeezenet1_1)):
         path = tmp_path / f"{net}.pth"
         torch.save(build(weights=None).state_dict(), path)
-        measure = paired.build_lpips(net, path)
+        measure = paired.Lpips(net, path)
         a, b = images(2, 64, 0), images(2, 64, 1)
         assert (measure(a, b) > 0).all()
         assert measure(a, a).tolist() == [0.0, 0.0]

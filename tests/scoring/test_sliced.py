@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from p2pbench.scoring.sliced import _random, level_sizes, sliced_wasserstein
+from p2pbench.scoring import sliced
+from p2pbench.scoring.images import batches
+from p2pbench.scoring.sliced import Sliced, _random, level_sizes
 
 KERNEL = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
 
@@ -20,6 +22,13 @@ def images(n: int, seed: int, height: int = 32, width: int = 32) -> np.ndarray:
     noise = np.random.default_rng(seed).normal(size=(n, height, width, 3))
     smooth = gaussian_filter(noise, (0, 2, 2, 0))
     return np.asarray((128 + 40 * smooth / smooth.std() + 8 * noise).clip(0, 255).astype(np.uint8))
+
+
+def sliced_wasserstein(fakes: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    measure = Sliced(*fakes.shape[:3])
+    for pair in batches(fakes, targets):
+        measure.add(*pair)
+    return measure.distances()
 
 
 def plain(fakes: np.ndarray, targets: np.ndarray) -> dict[str, float]:
@@ -109,11 +118,26 @@ def test_images_of_one_colour_have_a_distance_too() -> None:
     assert all(np.isfinite(value) and value > 0 for value in sliced_wasserstein(flat, images(4, 0)).values())
 
 
-def test_memory_is_bounded_by_the_descriptors_of_one_level() -> None:
-    fakes, targets = images(64, 0), images(64, 1)
-    of_one_set = 64 * 128 * 147 * 4
-    tracemalloc.start()
-    sliced_wasserstein(fakes, targets)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert 2 * of_one_set < peak < 2.7 * of_one_set
+def test_more_images_give_fewer_descriptors_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that memory is bounded: for 64 images as for 16."""
+    monkeypatch.setattr(sliced, "MOST_DESCRIPTORS", 16 * 128)
+    whole = Sliced(16, 32, 32)
+    many = Sliced(64, 32, 32)
+    assert (whole.settings["patches_per_image"], many.settings["patches_per_image"]) == (128, 32)
+    peaks = []
+    for n in (16, 64):
+        fakes, targets = images(n, 0), images(n, 1)
+        tracemalloc.start()
+        found = sliced_wasserstein(fakes, targets)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert min(found.values()) > 0
+    assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_batches_do_not_matter() -> None:
+    fakes, targets = images(5, 0), images(5, 1)
+    measure = Sliced(5, 32, 32)
+    for rows in (slice(0, 1), slice(1, 4), slice(4, 5)):
+        measure.add(fakes[rows], targets[rows])
+    assert measure.distances() == sliced_wasserstein(fakes, targets)

@@ -1,0 +1,55 @@
+"""Sets of images that need not be in memory: read, translated or mapped batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+BATCH_PIXELS = 2**21
+"""Of one batch: 32 images of 256x256, fewer of larger ones, what bounds the memory of a pass."""
+
+
+class Images(Protocol):
+    """Images of one size, (N, H, W, C), uint8: an array, or something that gives slices of one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Made:
+    """Images that are made each time they are asked for."""
+
+    shape: tuple[int, ...]
+    """(N, H, W, C)."""
+    make: Callable[[int, int], np.ndarray]
+    """The images from a first row to before another, as they would be in the array."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(np.uint8)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice, /) -> np.ndarray:
+        start, stop, _ = rows.indices(len(self))
+        return self.make(start, stop)
+
+
+def batches(*sets: Images) -> Iterator[tuple[np.ndarray, ...]]:
+    """The same rows of each of ``sets``, which have one shape, batch by batch: in order, each row once."""
+    n, height, width = sets[0].shape[:3]
+    size = max(1, min(32, BATCH_PIXELS // (height * width)))
+    for start in range(0, n, size):
+        yield tuple(images[start : start + size] for images in sets)
