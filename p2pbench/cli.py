@@ -266,20 +266,22 @@ def score(
 ) -> None:
     """Score a model on its test split, or any folder of images against their targets.
 
-    Weights of the port say nothing of their data: --protocol and --set do.
+    Weights of the port say nothing of their data: --protocol and --set do. For the FCN-scores of images in folders,
+    --set data.source names the data set that they are of, and --set scoring.palette the colours of its label maps.
     """
+    from p2pbench.settings import parse_set
     from p2pbench.study.single import score_folders, score_model
 
     if (model is None) == (fake is None) or (fake is None) != (target is None):
         raise ConfigError("give either --model RUN, or both --fake DIR and --target DIR")
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     if model is not None:
-        document = score_model(model, runs, _layers(protocol, sets), names, weights_dir)
+        document = score_model(model, runs, _layers(protocol, sets), names, weights_dir, err)
     else:
         assert fake is not None and target is not None
-        if protocol or sets:
-            raise ConfigError("--protocol and --set say what a model is scored on; images in folders need neither")
-        document = score_folders(fake, target, names, weights_dir)
+        if protocol:
+            raise ConfigError("--protocol says what a model is scored on; images in folders need none")
+        document = score_folders(fake, target, names, weights_dir, parse_set(sets or []), err)
     if file is not None:
         from p2pbench.files import write_json
 

@@ -14,8 +14,8 @@ import numpy as np
 from p2pbench.config import is_reference
 from p2pbench.errors import ConfigError, WeightsError
 from p2pbench.reference import code_hash
-from p2pbench.scoring import colour, distribution, own, paired, weights
-from p2pbench.scoring.metrics import METRICS, Metric, Score
+from p2pbench.scoring import colour, distribution, own, paired, segmentation, weights
+from p2pbench.scoring.metrics import FCN_SCORES, METRICS, Metric, Score
 from p2pbench.statistics import image_interval
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Scores:
 N_DRAWS = 4
 """Outputs with other noise that diversity is taken over: six pairs."""
 
+NO_LABELS = segmentation.NoReader("needs the label maps of the images: score a model, or name their data set")
+
 
 def evaluate(
     fakes: np.ndarray,
@@ -62,6 +64,7 @@ def evaluate(
     device: str = "cpu",
     settings: dict[str, Any] | None = None,
     redraw: Callable[[int], np.ndarray] | None = None,
+    classes: segmentation.ClassReader | segmentation.NoReader = NO_LABELS,
 ) -> Scores:
     """Score ``fakes`` against ``targets``.
 
@@ -72,6 +75,7 @@ def evaluate(
         weights_dir, fetch: where pretrained networks are looked for first, and whether they may be fetched.
         settings: how the images came about (inference mode, say); recorded with every score.
         redraw: the fakes as they would be with the k-th other noise; None where no model is at hand.
+        classes: what reads classes from these images, for the FCN-scores; or why nothing can.
     """
     if fakes.shape != targets.shape or fakes.dtype != np.uint8 or targets.dtype != np.uint8:
         raise ValueError(f"scores are made of uint8 images of one shape, got {fakes.shape} and {targets.shape}")
@@ -79,10 +83,15 @@ def evaluate(
     per_image: dict[str, np.ndarray] = {}
     common = dict(settings or {})
     bench = _Bench(fakes, targets, weights_dir, fetch, device, redraw)
-    of_sets = [name for name in metrics if not is_reference(name) and not METRICS[name].per_image]
+    of_classes = [name for name in metrics if name in FCN_SCORES]
+    if of_classes:
+        scores, per_image = segmentation.measure(of_classes, fakes, targets, classes, common)
+    of_sets = [
+        name for name in metrics if name not in of_classes and not is_reference(name) and not METRICS[name].per_image
+    ]
     if fakes.shape[3] != 3:
         reason = f"is a score of RGB images; these have {fakes.shape[3]} channels"
-        scores = {name: Score(name, len(fakes), settings=common, reason=reason) for name in of_sets}
+        scores |= {name: Score(name, len(fakes), settings=common, reason=reason) for name in of_sets}
         of_sets = []
     for name in metrics:
         if name in of_sets or name in scores:

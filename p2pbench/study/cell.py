@@ -16,7 +16,7 @@ from torch import nn
 from p2pbench import yaml12
 from p2pbench.bench.machine import describe_machine, versions
 from p2pbench.config import RunConfig
-from p2pbench.data.cache import decoded
+from p2pbench.data.cache import Progress, decoded
 from p2pbench.data.dataset import DataSet, open_dataset
 from p2pbench.data.images import as_rgb8, as_scored
 from p2pbench.data.transforms import conditions_of, targets_of, visible
@@ -24,7 +24,9 @@ from p2pbench.errors import ConfigError, WeightsError
 from p2pbench.files import sha256_of, write_json, write_text
 from p2pbench.identity import run_id
 from p2pbench.models import build_generator
-from p2pbench.scoring.evaluate import Scores, evaluate
+from p2pbench.scoring.evaluate import NO_LABELS, Scores, evaluate
+from p2pbench.scoring.metrics import FCN_SCORES
+from p2pbench.scoring.segmentation import ClassReader, NoReader, find_reader
 from p2pbench.settings import from_mapping
 from p2pbench.study.estimate import cost_key
 from p2pbench.study.samples import N_SHEET, N_TEST, save_png, spread, write_sheet
@@ -94,7 +96,7 @@ def run_cell(
         watcher.stage("score")
         for mode in to_score:
             scored = config.model_copy(update={"scoring": config.scoring.model_copy(update={"inference": mode})})
-            _score(scored, dataset, RunFolder(run.path, mode), engine, weights_dir, fetch)
+            _score(scored, dataset, RunFolder(run.path, mode), engine, weights_dir, fetch, watcher.progress)
         run.set_status("finished", finished=_now())
         if not config.training.keep_checkpoints:
             shutil.rmtree(run.checkpoint, ignore_errors=True)
@@ -152,7 +154,13 @@ def _train(
 
 
 def _score(
-    config: RunConfig, dataset: DataSet, run: RunFolder, engine: Engine, weights_dir: Path | None, fetch: bool
+    config: RunConfig,
+    dataset: DataSet,
+    run: RunFolder,
+    engine: Engine,
+    weights_dir: Path | None,
+    fetch: bool,
+    progress: Progress,
 ) -> None:
     """Measure the scores that the run lacks, and add them to those it has."""
     wanted = run.missing_scores(config, weights_dir)
@@ -160,7 +168,7 @@ def _score(
         return
     log.info("scoring: %s", ", ".join(wanted))
     generator = load_generator(run).to(engine.device)
-    scores, outputs = score_generator(config, generator, dataset, wanted, engine, weights_dir, fetch=fetch)
+    scores, outputs = score_generator(config, generator, dataset, wanted, engine, weights_dir, progress, fetch=fetch)
     test = decoded(dataset, "test")
     chosen = spread(len(test), N_TEST)
     pictures = (
@@ -181,10 +189,15 @@ def score_generator(
     metrics: Sequence[str],
     engine: Engine,
     weights_dir: Path | None,
+    progress: Progress,
     *,
     fetch: bool = True,
 ) -> tuple[Scores, np.ndarray]:
-    """The scores of ``generator`` on the test split, and its outputs, (N, H, W, C'), uint8 or uint16."""
+    """The scores of ``generator`` on the test split, and its outputs, (N, H, W, C'), uint8 or uint16.
+
+    Args:
+        progress: of training the segmentation network, where FCN-scores need one that is not there yet.
+    """
     test = decoded(dataset, "test")
     conditions, n = conditions_of(test, config.data), len(test)
 
@@ -196,10 +209,13 @@ def score_generator(
         )  # fmt: skip
 
     outputs = draw(0)
+    classes: ClassReader | NoReader = NO_LABELS
+    if set(FCN_SCORES) & set(metrics):
+        classes = find_reader(dataset, config.scoring.palette, engine.device, progress)
     scores = evaluate(
         as_scored(outputs), as_scored(targets_of(test, config.data)), dataset.names["test"], metrics,
         weights_dir=weights_dir, fetch=fetch, device=str(engine.device),
-        settings=inference_settings(config), redraw=lambda k: as_scored(draw(k + 1)),
+        settings=inference_settings(config), redraw=lambda k: as_scored(draw(k + 1)), classes=classes,
     )  # fmt: skip
     return scores, outputs
 

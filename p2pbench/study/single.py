@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
@@ -18,11 +18,14 @@ from p2pbench.data.images import read_image
 from p2pbench.data.pairs import images_by_name
 from p2pbench.errors import ConfigError, DataError, Interrupted, P2PBenchError, RunBusy, unknown
 from p2pbench.identity import run_id
-from p2pbench.scoring.metrics import METRICS
+from p2pbench.scoring.metrics import FCN_SCORES, METRICS
 from p2pbench.settings import Layer, flatten, parse_set, resolve
 from p2pbench.study.display import counted
 from p2pbench.study.grid import DEFAULT_PROTOCOL, read_protocol
 from p2pbench.study.store import RunFolder, Store
+
+if TYPE_CHECKING:
+    from p2pbench.scoring.segmentation import ClassReader, NoReader
 
 
 def train_one(
@@ -98,7 +101,12 @@ def _settings(config: Path | None, protocol: str | None, assignments: list[str])
 
 
 def score_model(
-    model: str, runs: Path, layers: Sequence[Layer], metrics: Sequence[str] | None, weights_dir: Path | None
+    model: str,
+    runs: Path,
+    layers: Sequence[Layer],
+    metrics: Sequence[str] | None,
+    weights_dir: Path | None,
+    console: Console,
 ) -> dict[str, Any]:
     """The documented JSON of ``score --model``: a run's generator, or a port's, on the test split of its data."""
     from p2pbench.study.cell import score_generator
@@ -118,19 +126,36 @@ def score_model(
             f"{run.path} was trained as {trained_as}, which would be {now} today: its data, or the code of its "
             "networks, have changed since"
         )
-    scores, _ = score_generator(config, generator, dataset, names, engine, weights_dir)
+    with counted(console, "segmentation network", "steps") as progress:
+        scores, _ = score_generator(config, generator, dataset, names, engine, weights_dir, progress)
     return scores.to_json()
 
 
-def score_folders(fake: Path, target: Path, metrics: Sequence[str] | None, weights_dir: Path | None) -> dict[str, Any]:
+def score_folders(
+    fake: Path,
+    target: Path,
+    metrics: Sequence[str] | None,
+    weights_dir: Path | None,
+    settings: Mapping[str, Any],
+    console: Console,
+) -> dict[str, Any]:
     """The documented JSON of ``score --fake --target``: images matched by name, whatever made them.
 
+    Args:
+        settings: ``data.source`` and ``scoring.palette``, if given: with either, FCN-scores are among the scores.
     Raises:
+        ConfigError: another setting.
         DataError: a name without its mate, sizes that differ, an image that cannot be read.
     """
-    from p2pbench.scoring.evaluate import evaluate
+    from p2pbench.scoring.evaluate import NO_LABELS, evaluate
 
+    for key in settings.keys() - {"data.source", "scoring.palette"}:
+        raise ConfigError(
+            f"--set {key}: images in folders have no settings but data.source, the data set that they are of, and "
+            "scoring.palette, the colours of its label maps"
+        )
     names = _metrics(metrics) if metrics else ["l1", "psnr", "ssim", "lpips", "fid", "kid"]
+    names += [name for name in FCN_SCORES if settings and not metrics]
     ours, theirs = (images_by_name(folder) for folder in (fake, target))
     for folder, found in ((fake, ours), (target, theirs)):
         if not found:
@@ -152,7 +177,26 @@ def score_folders(fake: Path, target: Path, metrics: Sequence[str] | None, weigh
                     "scores compare images of one size; resize them first"
                 )
     fakes, targets = (np.stack(images) for images in zip(*pairs, strict=True))
-    return evaluate(fakes, targets, sorted(ours), names, weights_dir=weights_dir).to_json()
+    classes: ClassReader | NoReader = NO_LABELS
+    if set(FCN_SCORES) & set(names):
+        classes = _find_reader(targets, sorted(ours), settings, console)
+    return evaluate(fakes, targets, sorted(ours), names, weights_dir=weights_dir, classes=classes).to_json()
+
+
+def _find_reader(
+    targets: np.ndarray, names: Sequence[str], settings: Mapping[str, Any], console: Console
+) -> ClassReader | NoReader:
+    import torch
+
+    from p2pbench.scoring.segmentation import find_reader_of_images
+    from p2pbench.training.engine import available_device
+
+    config = resolve([Layer("--set", settings)]).config
+    source = config.data.source if "data.source" in settings else None
+    torch.set_num_threads(available_cores())
+    with counted(console, "segmentation network", "steps") as progress:
+        device = torch.device(available_device("auto"))
+        return find_reader_of_images(targets, names, source, config.scoring.palette, device, progress)
 
 
 def _metrics(names: Sequence[str]) -> list[str]:
