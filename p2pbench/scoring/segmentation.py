@@ -44,7 +44,7 @@ def confusion_matrices(true: np.ndarray, found: np.ndarray, n_classes: int) -> n
     columns = n_classes + 1
     cells = true.astype(np.int64) * columns + found
     counts = np.stack([np.bincount(image.ravel(), minlength=columns**2) for image in cells])
-    return counts.reshape(-1, columns, columns)[:, :n_classes]
+    return np.ascontiguousarray(counts.reshape(-1, columns, columns)[:, :n_classes])
 
 
 def pixel_accuracy(confusions: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 from p2pbench.config import METRICS as CONFIG_METRICS
 from p2pbench.scoring import weights
 from p2pbench.scoring.evaluate import evaluate
-from p2pbench.scoring.metrics import METRICS, Score
+from p2pbench.scoring.metrics import FCN_SCORES, METRICS, Score
 
 OFFLINE = {"fetch": False}
 
@@ -40,7 +40,9 @@ def test_without_weights_the_rest_goes_on_and_says_why() -> None:
     found = evaluate(images(4), images(4, 1), list("abcd"), list(METRICS), fetch=False, redraw=lambda k: images(4, k))
     assert list(found.scores) == list(METRICS)
     for name, score in found.scores.items():
-        if METRICS[name].net is None:
+        if name in FCN_SCORES:
+            assert "label maps" in str(score.reason)
+        elif METRICS[name].net is None:
             assert score.state == "measured"
         else:
             assert score.state == "not measured"
