@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,12 +39,12 @@ class Palette:
         nearest = np.stack([_distances(image, self._colours).argmin(axis=-1) for image in images])
         return np.asarray(np.minimum(nearest, k), dtype=np.uint8)
 
-    def share_near(self, images: np.ndarray) -> float:
-        """The share of the pixels of (N, H, W, 3), uint8, that are near a colour: of label maps most, of photos few."""
+    def share_near(self, images: Sequence[np.ndarray] | np.ndarray) -> float:
+        """The share of the pixels of images, (H, W, 3), uint8, that are near a colour: of label maps most."""
         return float(np.mean([(_distances(i, self._colours).min(axis=-1) <= NEAR**2).mean() for i in images]))
 
-    def is_of(self, images: np.ndarray) -> bool:
-        """Whether (N, H, W, 3), uint8, are label maps of this palette."""
+    def is_of(self, images: Sequence[np.ndarray] | np.ndarray) -> bool:
+        """Whether images, (H, W, 3), uint8, are label maps of this palette."""
         return self.share_near(images) >= LEAST_NEAR
 
     @property

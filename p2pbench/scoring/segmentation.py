@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from p2pbench.config import DataConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, open_dataset
+from p2pbench.data.reading import readers
 from p2pbench.errors import DataError
 from p2pbench.scoring.metrics import METRICS, Score
 from p2pbench.scoring.palettes import PALETTES, Palette, name_of
@@ -233,9 +235,11 @@ def find_reader(
     if test.dtype != np.uint8:
         return NoReader(f"{name} label maps have 8 bits a channel; {source} has 16", name)
     conditions, targets = test[..., :3], test[..., 3:]
-    if palette.is_of(targets[:LOOKED_AT]):
+    sides = list(zip(*(read() for read in islice(readers(dataset, "test"), LOOKED_AT)), strict=True))  # unscaled
+    side, other = "AB" if plain.direction == "AtoB" else "BA"
+    if palette.is_of(sides["AB".index(other)]):
         return ClassReader(palette)
-    if not palette.is_of(conditions[:LOOKED_AT]):
+    if not palette.is_of(sides["AB".index(side)]):
         return NoReader(
             f"neither side of {source} holds label maps of the {name} palette; --set scoring.palette names another",
             name,
@@ -243,7 +247,6 @@ def find_reader(
     from p2pbench.scoring import segmenter
 
     train = decoded(dataset, "train")
-    side = "A" if plain.direction == "AtoB" else "B"
     key = f"{dataset.key}:{side}:{plain.resize_filter}:{plain.background}"
     photographs = segmenter.Photographs(
         key, palette, (train[..., 3:], train[..., :3]), (targets, conditions)
