@@ -284,20 +284,22 @@ def score(
 ) -> None:
     """Score a model on its test split, or any folder of images against their targets.
 
-    Weights of the port say nothing of their data: --protocol and --set do.
+    Weights of the port say nothing of their data: --protocol and --set do. For the FCN-scores of images in folders,
+    --set data.source names the data set that they are of, and --set scoring.palette the colours of its label maps.
     """
+    from p2pbench.settings import parse_set
     from p2pbench.study.single import score_folders, score_model
 
     if (model is None) == (fake is None) or (fake is None) != (target is None):
         raise ConfigError("give either --model RUN, or both --fake DIR and --target DIR")
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     if model is not None:
-        document = score_model(model, runs, _layers(protocol, sets), names, weights_dir, split or "test")
+        document = score_model(model, runs, _layers(protocol, sets), names, weights_dir, err, split or "test")
     else:
         assert fake is not None and target is not None
-        if protocol or sets or split:
-            raise ConfigError("--protocol, --set and --split say what a model is scored on; folders need none of them")
-        document = score_folders(fake, target, names, weights_dir)
+        if protocol or split:
+            raise ConfigError("--protocol and --split say what a model is scored on; images in folders need none")
+        document = score_folders(fake, target, names, weights_dir, parse_set(sets or []), err)
     if file is not None:
         from p2pbench.files import write_json
 

@@ -311,6 +311,8 @@ class ScoringConfig(_Section):
     """Names, or ``module:function`` for one of your own."""
     also: MetricNames = ()
     """Scores that a grid's question needs beside those of the protocol."""
+    palette: Literal["facades", "cityscapes"] | None = None
+    """The colours of the data's label maps, for the FCN-scores; unless given, known from the name of the data set."""
 
     @property
     def wanted(self) -> tuple[str, ...]:

@@ -164,6 +164,7 @@ INDIFFERENT = {
     "scoring.metrics": ["l1"],
     "scoring.also": ["diversity"],
     "scoring.inference": "eval",
+    "scoring.palette": "cityscapes",
     "training.log_every": 7,
     "training.checkpoint_seconds": 1.0,
     "training.checkpoints": 3,

@@ -10,7 +10,7 @@ class PublishedTable:
     title: str
     source: str
     metrics: tuple[str, ...]
-    """Column names. None of them is a score of this toolkit's quick protocols: another metric, on another data set."""
+    """Column names. Where they are also scores of ours, it is another network that looks, or on another data set."""
     rows: dict[str, tuple[float, ...]]
     """By the label of the variant it corresponds to; others are reference rows."""
     spreads: dict[str, tuple[float, ...]] | None = None

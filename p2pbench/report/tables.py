@@ -63,7 +63,12 @@ def _summarise(study: StudyRecord, variant: str, metric: str) -> Summary:
     seed_sd, n_images = seed_spread(values).sd, int(cells[0].scores[metric]["n"])
     matrix = by_seed_and_image(cells, metric)
     if matrix is None or matrix.shape[1] < 2:
-        return Summary(float(values.mean()), None, None, None, seed_sd, None, None, len(values), n_images, None)
+        # A score of the whole set: its own interval, over the images that one training was scored on.
+        alone = cells[0].scores[metric] if len(cells) == 1 else {"low": None, "high": None}
+        method = (alone.get("settings") or {}).get("interval")
+        return Summary(
+            float(values.mean()), alone["low"], alone["high"], method, seed_sd, None, None, len(values), n_images, None
+        )
     crossed = crossed_interval(matrix.to_numpy())
     over_images, method = image_interval(matrix.mean(axis=0).to_numpy())
     low, high, how = (over_images.low, over_images.high, str(method))
@@ -98,7 +103,7 @@ def measured(study: StudyRecord, variant: str, metric: str) -> list[CellRecord]:
     return [cell for cell in study.of(variant) if cell.scores.get(metric, {}).get("state") == "measured"]
 
 
-FREE = {"inference", "noise_seed", "over_set", "interval", "levels", "std_over_subsets"}
+FREE = {"inference", "noise_seed", "over_set", "interval", "levels", "std_over_subsets", "per_class"}
 """Settings in which scores that are compared may differ: what a grid asks about, what a seed decides, results."""
 
 
@@ -325,7 +330,7 @@ def _over_set(study: StudyRecord, metric: str) -> str | None:
     if not values:
         return None
     listed = ", ".join(f"{variant} {value:.3f}" for variant, value in values.items())
-    return f"{study.metric(metric).label} over all test images together, as pix2pix's Figure 7 has it: {listed}."
+    return f"{study.metric(metric).label} over all test images together, as pix2pix has it: {listed}."
 
 
 def to_markdown(study: StudyRecord) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from p2pbench.config import is_reference
 from p2pbench.errors import NotFinite, WeightsError
-from p2pbench.scoring import own, paired, weights
+from p2pbench.scoring import own, paired, segmentation, weights
 from p2pbench.scoring.distribution import LEAST_IMAGES, FeatureSets, PatchSets, Sets
 from p2pbench.scoring.features import Extractor
 from p2pbench.scoring.images import Images, batches
@@ -25,7 +25,7 @@ from p2pbench.scoring.measures import (
     Perceptual,
     Simple,
 )
-from p2pbench.scoring.metrics import METRICS, Metric, Score
+from p2pbench.scoring.metrics import FCN_SCORES, METRICS, Metric, Score
 from p2pbench.statistics import image_interval
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ class Scores:
         return pd.DataFrame({"image": self.names, **self.per_image}).replace([np.inf, -np.inf], np.nan)
 
 
+NO_LABELS = segmentation.NoReader("needs the label maps of the images: score a model, or name their data set")
+
+
 def evaluate(
     fakes: Images,
     targets: Images,
@@ -68,6 +71,7 @@ def evaluate(
     device: str = "cpu",
     settings: dict[str, Any] | None = None,
     redraw: Callable[[int], Images] | None = None,
+    classes: segmentation.ClassReader | segmentation.NoReader = NO_LABELS,
 ) -> Scores:
     """Score ``fakes`` against ``targets`` in one pass over both, batch by batch.
 
@@ -82,6 +86,7 @@ def evaluate(
         weights_dir, fetch: where pretrained networks are looked for first, and whether they may be fetched.
         settings: how the images came about (inference mode, say); recorded with every score.
         redraw: the fakes as they would be with the k-th other noise; None where no model is at hand.
+        classes: what reads classes from these images, for the FCN-scores; or why nothing can.
     """
     if fakes.shape != targets.shape or fakes.dtype != np.uint8 or targets.dtype != np.uint8:
         raise ValueError(f"scores are made of uint8 images of one shape, got {fakes.shape} and {targets.shape}")
@@ -89,11 +94,14 @@ def evaluate(
     asked = _Asked(fakes.shape, weights_dir, fetch, device, redraw)
     one_by_one = asked.of_images(metrics)
     of_sets = asked.of_sets(metrics, one_by_one)
+    of_classes = asked.of_classes(metrics, classes)
     scores = {
         name: Score(name, n, settings=common, reason=reason, about=about)
         for name, (reason, about) in asked.reasons.items()
     }
-    adders = [measure.add for measure in one_by_one] + [sets.add for sets in of_sets]
+    adders = (
+        [measure.add for measure in one_by_one] + [sets.add for sets in of_sets] + [seen.add for seen in of_classes]
+    )
     try:
         for ours, theirs in batches(fakes, targets):
             for add in adders:
@@ -109,6 +117,10 @@ def evaluate(
                     per_image[name] = found.values
     for sets in of_sets:
         scores |= sets.scores(targets, common)
+    for seen in of_classes:
+        found_scores, accuracies = seen.scores(common)
+        scores |= found_scores
+        per_image |= accuracies
     ordered = {name: per_image[name] for name in metrics if name in per_image}
     return Scores(n, {name: scores[name] for name in metrics}, list(names), ordered)
 
@@ -152,9 +164,20 @@ class _Asked:
             built.append(Own(owned))
         return built
 
+    def of_classes(
+        self, metrics: Sequence[str], reader: segmentation.ClassReader | segmentation.NoReader
+    ) -> list[segmentation.Classes]:
+        """What compares the classes that can be seen; at most one."""
+        names = [name for name in metrics if name in FCN_SCORES and self._fits(name)]
+        if isinstance(reader, segmentation.NoReader):
+            self.reasons |= dict.fromkeys(names, (reader.reason, None))
+            return []
+        return [segmentation.Classes(names, reader)] if names else []
+
     def of_sets(self, metrics: Sequence[str], one_by_one: Sequence[Measure]) -> list[Sets]:
         """What measures whole sets."""
-        names = [name for name in metrics if not is_reference(name) and not METRICS[name].per_image]
+        apart = {name for name in metrics if is_reference(name)} | set(FCN_SCORES)
+        names = [name for name in metrics if name not in apart and not METRICS[name].per_image]
         if self.shape[0] < LEAST_IMAGES:
             reason = f"needs {LEAST_IMAGES} images or more; there are {self.shape[0]}"
             self.reasons |= dict.fromkeys(names, (reason, None))

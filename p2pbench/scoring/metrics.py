@@ -48,7 +48,13 @@ METRICS: dict[str, Metric] = {
     "recall": Metric("recall (Inception)", "share of targets", "higher", net="inception", per_image=False),
     "fd-alexnet": Metric("FD (AlexNet)", "", "lower", net="alex", per_image=False, least_side=31),
     "swd": Metric("SWD", "thousandths of a std. dev.", "lower", per_image=False, least_side=16),
+    "fcn-pixel": Metric("per-pixel acc.", "fraction", "higher", least_side=16),
+    "fcn-class": Metric("per-class acc.", "fraction", "higher", per_image=False, least_side=16),
+    "fcn-iou": Metric("class IoU", "fraction", "higher", per_image=False, least_side=16),
 }
+
+FCN_SCORES = ("fcn-pixel", "fcn-class", "fcn-iou")
+"""Those that compare classes: they need label maps on one side of the data (:mod:`p2pbench.scoring.segmentation`)."""
 
 
 @dataclass(frozen=True)

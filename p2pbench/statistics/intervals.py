@@ -28,6 +28,7 @@ The lowest are where seeds make most of the error of the mean, but not all.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -130,6 +131,36 @@ def bca_limits(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         limit = around[:, 0] + (place - left) * (around[:, 1] - around[:, 0])
         limits.append(np.where(constant, mean, mean + scale * limit))
     return limits[0], limits[1]
+
+
+def bca_of_means(samples: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Estimate:
+    """A function of means over images, of their confusion matrices say, with its 95 % BCa bootstrap interval.
+
+    The same values give the same interval, in any order, as of :func:`bca_interval`.
+
+    Args:
+        samples: (n, ...), finite, n >= 1, an array an image.
+        statistic: takes k means, (k, ...), and gives k finite numbers, (k,).
+    """
+    from scipy.special import ndtr, ndtri
+
+    n, shape = len(samples), samples.shape[1:]
+    rows = finite(samples.reshape(n, -1), 2)
+    value = float(statistic(rows.mean(axis=0).reshape(1, *shape))[0])
+    if n == 1:
+        return Estimate(value, None, None, 1)
+    rows = rows[np.lexsort(rows.T)]
+    draws = np.sort(statistic(resampled_means(rows.T).T.reshape(-1, *shape)))
+    left_out = statistic(((rows.sum(axis=0) - rows) / (n - 1)).reshape(n, *shape))
+    near = 1e-12 * max(abs(value), 1e-300)
+    share = (draws < value - near).mean() + (np.abs(draws - value) <= near).mean() / 2
+    bias = ndtri(np.clip(share, 0.5 / N_DRAWS, 1 - 0.5 / N_DRAWS))
+    away = left_out.mean() - left_out
+    spread = (away**2).sum() ** 1.5
+    acceleration = (away**3).sum() / (6 * spread) if spread > 0 else 0.0
+    z = np.array([-_Z, _Z])
+    low, high = np.quantile(draws, ndtr(bias + (bias + z) / (1 - acceleration * (bias + z))))
+    return Estimate(value, float(low), float(high), n)
 
 
 def interval_method(values: np.ndarray) -> Literal["t", "BCa"]:

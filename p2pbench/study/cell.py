@@ -17,7 +17,7 @@ from torch import nn
 from p2pbench import yaml12
 from p2pbench.bench.machine import describe_machine, versions
 from p2pbench.config import RunConfig
-from p2pbench.data.cache import decoded
+from p2pbench.data.cache import Progress, decoded
 from p2pbench.data.dataset import DataSet, open_dataset
 from p2pbench.data.images import as_rgb8, as_scored
 from p2pbench.data.transforms import conditions_of, targets_of, visible
@@ -26,8 +26,10 @@ from p2pbench.files import sha256_of, write_json, write_text
 from p2pbench.identity import run_id
 from p2pbench.memory import let_go
 from p2pbench.models import build_generator
-from p2pbench.scoring.evaluate import Scores, evaluate
+from p2pbench.scoring.evaluate import NO_LABELS, Scores, evaluate
 from p2pbench.scoring.images import Made
+from p2pbench.scoring.metrics import FCN_SCORES
+from p2pbench.scoring.segmentation import ClassReader, NoReader, find_reader
 from p2pbench.settings import from_mapping
 from p2pbench.study.estimate import cost_key
 from p2pbench.study.samples import N_SHEET, N_TEST, save_png, spread, write_sheet
@@ -100,7 +102,7 @@ def run_cell(
             run.set_status(str(run.status()["state"]), files={})  # no hash holds until all are written
         for mode in to_score:
             scored = config.model_copy(update={"scoring": config.scoring.model_copy(update={"inference": mode})})
-            _score(scored, dataset, RunFolder(run.path, mode), engine, weights_dir, fetch)
+            _score(scored, dataset, RunFolder(run.path, mode), engine, weights_dir, fetch, watcher.progress)
         run.set_status("finished", finished=_now(), files=run.record_hashes())
         if not config.training.keep_checkpoints:
             shutil.rmtree(run.checkpoint, ignore_errors=True)
@@ -175,7 +177,13 @@ def _train(
 
 
 def _score(
-    config: RunConfig, dataset: DataSet, run: RunFolder, engine: Engine, weights_dir: Path | None, fetch: bool
+    config: RunConfig,
+    dataset: DataSet,
+    run: RunFolder,
+    engine: Engine,
+    weights_dir: Path | None,
+    fetch: bool,
+    progress: Progress,
 ) -> None:
     """Measure the scores that the run lacks, and add them to those it has."""
     wanted = run.missing_scores(config, weights_dir)
@@ -183,7 +191,7 @@ def _score(
         return
     log.info("scoring: %s", ", ".join(wanted))
     generator = load_generator(run).to(engine.device)
-    scores = score_generator(config, generator, dataset, wanted, engine, weights_dir, fetch=fetch)
+    scores = score_generator(config, generator, dataset, wanted, engine, weights_dir, progress, fetch=fetch)
     test = decoded(dataset, "test")
     chosen = spread(len(test), N_TEST)
     shown = test[chosen]
@@ -206,11 +214,15 @@ def score_generator(
     metrics: Sequence[str],
     engine: Engine,
     weights_dir: Path | None,
+    progress: Progress,
     *,
     fetch: bool = True,
     split: str = "test",
 ) -> Scores:
     """The scores of ``generator`` on a split, at ``crop_size``; translated, and read, batch by batch.
+
+    Args:
+        progress: of training the segmentation network, where FCN-scores need one that is not there yet.
 
     Raises:
         ConfigError: the data have no such split.
@@ -240,7 +252,19 @@ def score_generator(
         draw(0), targets, dataset.names[split], metrics,
         weights_dir=weights_dir, fetch=fetch, device=str(engine.device),
         settings=inference_settings(config, split), redraw=lambda k: draw(k + 1),
+        classes=class_reader(config, dataset, metrics, engine, progress, split),
     )  # fmt: skip
+
+
+def class_reader(
+    config: RunConfig, dataset: DataSet, metrics: Sequence[str], engine: Engine, progress: Progress, split: str = "test"
+) -> ClassReader | NoReader:
+    """What reads classes from outputs, where any of ``metrics`` is an FCN-score; or why nothing can."""
+    if not set(FCN_SCORES) & set(metrics):
+        return NO_LABELS
+    if split != "test":
+        return NoReader("is taken of the test split alone, where it stands beside what the real photos score")
+    return find_reader(dataset, config.scoring.palette, engine.device, progress)
 
 
 def _outputs(config: RunConfig, generator: nn.Module, pairs: np.ndarray, keys: Sequence[int]) -> np.ndarray:

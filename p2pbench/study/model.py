@@ -11,9 +11,9 @@ from torch import nn
 from p2pbench.config import RunConfig
 from p2pbench.errors import ConfigError, WeightsError
 from p2pbench.models.port import load_port, read_port
-from p2pbench.settings import Layer, resolve
+from p2pbench.settings import Layer, flatten, from_mapping, resolve
 from p2pbench.study.cell import load_config, load_generator
-from p2pbench.study.store import RunFolder, Store
+from p2pbench.study.store import RunFolder, Store, plain
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,14 @@ def load_model(name: str, runs: Path, layers: Sequence[Layer] = ()) -> Model:
         WeightsError: weights that are missing, damaged, or of another network.
     """
     if not name.endswith((".pth", ".pt")):
-        if any(layer.settings for layer in layers):
-            raise ConfigError(f"run {name!r} has settings of its own; leave --protocol and --set out")
+        settings = {key: value for layer in layers for key, value in layer.settings.items()}
+        if settings.keys() - {"scoring.palette"}:
+            raise ConfigError(
+                f"run {name!r} has settings of its own; leave --protocol and --set out (but for scoring.palette)"
+            )
         run = Store(runs).find_run(name)
-        return Model(name, load_config(run), load_generator(run), run)
+        config = from_mapping({**flatten(plain(load_config(run)), name), **settings}, f"run {name}")
+        return Model(name, config, load_generator(run), run)
     path = Path(name).expanduser()
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file")

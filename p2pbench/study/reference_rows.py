@@ -18,7 +18,7 @@ from p2pbench.errors import ConfigError, DataError
 from p2pbench.models import build_generator
 from p2pbench.scoring.evaluate import Scores, evaluate
 from p2pbench.scoring.references import SIDE, UNPAIRED, disjoint, look_up
-from p2pbench.study.cell import score_generator
+from p2pbench.study.cell import class_reader, score_generator
 from p2pbench.training.engine import Engine
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class _Outputs:
         self.n = len(test)
         self.conditions = visible(conditions_of(test, config.data), config.data)
         self.targets = as_scored(targets_of(test, config.data))
+        self.classes = class_reader(config, dataset, metrics, engine, lambda _done, _total: None)
         self.memory = look_up(self._training_blocks(), self.conditions)
 
     def _training_blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -157,9 +158,10 @@ class _Outputs:
             generator = build_generator(self.config).to(self.engine.device)
         except (ConfigError, DataError) as error:
             return Row(name, about, self.n, None, str(error))
-        scores, _ = score_generator(
-            self.config, generator, self.dataset, self.metrics, self.engine, self.weights_dir, fetch=False
-        )
+        scores = score_generator(
+            self.config, generator, self.dataset, self.metrics, self.engine, self.weights_dir,
+            lambda _done, _total: None, fetch=False,
+        )  # fmt: skip
         return Row(name, about, self.n, scores)
 
     def _row(self, name: str, about: str, outputs: np.ndarray, sources: Sequence[str] = ()) -> Row:
@@ -172,5 +174,5 @@ class _Outputs:
         return evaluate(
             outputs, targets, names, metrics,
             weights_dir=self.weights_dir, fetch=False, device=str(self.engine.device),
-            settings={"size": self.config.data.crop_size},
+            settings={"size": self.config.data.crop_size}, classes=self.classes,
         )  # fmt: skip

@@ -13,11 +13,13 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from p2pbench.config import RunConfig
+from p2pbench.cores import available_cores
 from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import P2PBenchError, WeightsError
 from p2pbench.scoring import weights
 from p2pbench.scoring.inventory import scores_of
-from p2pbench.scoring.metrics import METRICS
+from p2pbench.scoring.metrics import FCN_SCORES, METRICS
 from p2pbench.study.display import counted
 from p2pbench.study.local import ENDS, Event, LocalExecutor
 from p2pbench.study.plan import Cell, Study
@@ -153,6 +155,28 @@ def prepare(study: Study, store: Store, *, weights_dir: Path | None, console: Co
             console.print(
                 f"[yellow]not measured:[/yellow] {scores}: {escape(str(error))}", soft_wrap=True, highlight=False
             )
+    _train_segmenters([cell.config for cell in todo if set(FCN_SCORES) & set(cell.config.scoring.wanted)], console)
+
+
+def _train_segmenters(configs: list[RunConfig], console: Console) -> None:
+    """Train the segmentation networks that FCN-scores look through, and say what they make of the real photographs."""
+    if not configs:
+        return
+    from p2pbench.scoring.segmentation import NoReader, find_reader
+    from p2pbench.training.engine import prepare
+
+    said: dict[str, None] = {}
+    for config in {(c.data, c.scoring.palette, c.training.device): c for c in configs}.values():
+        engine = prepare(config.training, config.training.threads or available_cores())
+        with counted(console, "segmentation network", "steps") as progress:
+            reader = find_reader(open_dataset(config.data), config.scoring.palette, engine.device, progress)
+        if isinstance(reader, NoReader):
+            said[f"[yellow]not measured:[/yellow] {', '.join(FCN_SCORES)}: {escape(reader.reason)}"] = None
+        elif ceilings := reader.ceilings:
+            values = ", ".join(f"{METRICS[name].label} {value:.3f}" for name, value in ceilings.items())
+            said[f"the real photos, by the segmentation network: {values}"] = None
+    for line in said:
+        console.print(line, soft_wrap=True, highlight=False)
 
 
 def pending(study: Study, store: Store, weights_dir: Path | None) -> list[Cell]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
@@ -20,11 +20,14 @@ from p2pbench.data.pairs import images_by_name
 from p2pbench.errors import ConfigError, DataError, Interrupted, P2PBenchError, RunBusy, unknown
 from p2pbench.identity import run_id
 from p2pbench.scoring.images import Made
-from p2pbench.scoring.metrics import METRICS
+from p2pbench.scoring.metrics import FCN_SCORES, METRICS
 from p2pbench.settings import Layer, flatten, parse_set, resolve
 from p2pbench.study.display import counted
 from p2pbench.study.grid import DEFAULT_PROTOCOL, read_protocol
 from p2pbench.study.store import RunFolder, Store
+
+if TYPE_CHECKING:
+    from p2pbench.scoring.segmentation import ClassReader, NoReader
 
 
 def train_one(
@@ -105,6 +108,7 @@ def score_model(
     layers: Sequence[Layer],
     metrics: Sequence[str] | None,
     weights_dir: Path | None,
+    console: Console,
     split: str = "test",
 ) -> dict[str, Any]:
     """The documented JSON of ``score --model``: a run's generator, or a port's, on a split of its data.
@@ -128,18 +132,36 @@ def score_model(
             f"{run.path} was trained as {trained_as}, which would be {now} today: its data, or the code of its "
             "networks, have changed since"
         )
-    return score_generator(config, generator, dataset, names, engine, weights_dir, split=split).to_json()
+    with counted(console, "segmentation network", "steps") as progress:
+        scores = score_generator(config, generator, dataset, names, engine, weights_dir, progress, split=split)
+    return scores.to_json()
 
 
-def score_folders(fake: Path, target: Path, metrics: Sequence[str] | None, weights_dir: Path | None) -> dict[str, Any]:
+def score_folders(
+    fake: Path,
+    target: Path,
+    metrics: Sequence[str] | None,
+    weights_dir: Path | None,
+    settings: Mapping[str, Any],
+    console: Console,
+) -> dict[str, Any]:
     """The documented JSON of ``score --fake --target``: images matched by name, whatever made them.
 
+    Args:
+        settings: ``data.source`` and ``scoring.palette``, if given: with either, FCN-scores are among the scores.
     Raises:
+        ConfigError: another setting.
         DataError: a name without its mate, sizes that differ, an image that cannot be read.
     """
-    from p2pbench.scoring.evaluate import evaluate
+    from p2pbench.scoring.evaluate import NO_LABELS, evaluate
 
+    for key in settings.keys() - {"data.source", "scoring.palette"}:
+        raise ConfigError(
+            f"--set {key}: images in folders have no settings but data.source, the data set that they are of, and "
+            "scoring.palette, the colours of its label maps"
+        )
     names = _metrics(metrics) if metrics else ["l1", "psnr", "ssim", "lpips", "fid", "kid"]
+    names += [name for name in FCN_SCORES if settings and not metrics]
     ours, theirs = (images_by_name(folder) for folder in (fake, target))
     for folder, found in ((fake, ours), (target, theirs)):
         if not found:
@@ -154,10 +176,14 @@ def score_folders(fake: Path, target: Path, metrics: Sequence[str] | None, weigh
     of_images = sorted(ours)
     fakes, targets = ([found[name] for name in of_images] for found in (ours, theirs))
     shape = _one_shape([*fakes, *targets])
-    settings = {"size": list(shape[:2])}
+    theirs_read = _read(targets, shape)
+    classes: ClassReader | NoReader = NO_LABELS
+    if set(FCN_SCORES) & set(names):
+        classes = _find_reader(theirs_read, of_images, settings, console)
     return evaluate(
-        _read(fakes, shape), _read(targets, shape), of_images, names, weights_dir=weights_dir, settings=settings
-    ).to_json()
+        _read(fakes, shape), theirs_read, of_images, names,
+        weights_dir=weights_dir, settings={"size": list(shape[:2])}, classes=classes,
+    ).to_json()  # fmt: skip
 
 
 def _one_shape(files: Sequence[Path]) -> tuple[int, int, int]:
@@ -186,6 +212,22 @@ def _read(files: Sequence[Path], shape: tuple[int, int, int]) -> Made:
             return np.stack(list(pool.map(read_image, files[start:stop])))
 
     return Made((len(files), *shape), read)
+
+
+def _find_reader(
+    targets: Made, names: Sequence[str], settings: Mapping[str, Any], console: Console
+) -> ClassReader | NoReader:
+    import torch
+
+    from p2pbench.scoring.segmentation import find_reader_of_images
+    from p2pbench.training.engine import available_device
+
+    config = resolve([Layer("--set", settings)]).config
+    source = config.data.source if "data.source" in settings else None
+    torch.set_num_threads(available_cores())
+    with counted(console, "segmentation network", "steps") as progress:
+        device = torch.device(available_device("auto"))
+        return find_reader_of_images(targets, names, source, config.scoring.palette, device, progress)
 
 
 def _metrics(names: Sequence[str]) -> list[str]:

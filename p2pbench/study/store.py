@@ -22,7 +22,7 @@ from p2pbench.config import RunConfig, is_reference
 from p2pbench.errors import ConfigError, RunBusy, StorageError
 from p2pbench.files import sha256_of, write_json, write_text
 from p2pbench.reference import code_hash
-from p2pbench.scoring.metrics import METRICS
+from p2pbench.scoring.metrics import FCN_SCORES, METRICS
 from p2pbench.study.plan import Study
 
 SCHEMA_VERSION = 1
@@ -182,6 +182,7 @@ class RunFolder:
 
     def missing_scores(self, config: RunConfig, weights_dir: Path | None = None) -> list[str]:
         """The scores that ``config`` asks for, that this run lacks, and that could be measured now."""
+        from p2pbench.scoring.palettes import name_of
         from p2pbench.scoring.weights import usable
 
         scores = self.scores()
@@ -191,6 +192,9 @@ class RunFolder:
                 missing.append(name)
             elif is_reference(name):
                 if scores[name]["settings"].get("code") != code_hash(name):  # changed, or it failed
+                    missing.append(name)
+            elif name in FCN_SCORES:
+                if scores[name]["settings"].get("palette") != name_of(config.data.source, config.scoring.palette):
                     missing.append(name)
             elif scores[name].get("state") != "measured":
                 net = METRICS[name].net

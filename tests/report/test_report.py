@@ -264,7 +264,7 @@ def test_what_is_measured_over_the_set_is_said_beside_the_mean(store: Store) -> 
         content["scores"]["l1"]["settings"]["over_set"] = 0.25
         path.write_text(json.dumps(content))
     text = to_markdown(read_study(store, "loss"))
-    assert "L1 over all test images together, as pix2pix's Figure 7 has it: l1 0.250, gan 0.250" in text
+    assert "L1 over all test images together, as pix2pix has it: l1 0.250, gan 0.250" in text
 
 
 def test_scores_made_in_different_ways_are_not_compared(store: Store) -> None:

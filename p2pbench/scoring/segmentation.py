@@ -1,0 +1,303 @@
+"""FCN-scores (pix2pix §5.1): are the classes that can be seen in the outputs those of the label maps?
+
+Where labels become photographs, a segmentation network that was trained on real ones looks at the outputs, and its
+classes are compared with the label maps that the outputs were made from. What it makes of the real photographs stands
+beside every such score: without it the score says nothing. Where photographs become labels the nearest colours are
+compared directly (Table 6). All are fractions, as in the paper's tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from p2pbench.config import DataConfig
+from p2pbench.data.cache import decoded
+from p2pbench.data.dataset import DataSet, open_dataset
+from p2pbench.data.reading import readers
+from p2pbench.errors import DataError
+from p2pbench.scoring.images import Images
+from p2pbench.scoring.metrics import METRICS, Score
+from p2pbench.scoring.palettes import PALETTES, Palette, name_of
+from p2pbench.statistics import bca_of_means, image_interval
+
+if TYPE_CHECKING:
+    import torch
+
+    from p2pbench.scoring.segmenter import Segmenter
+
+LOOKED_AT = 8
+"""Test pairs that tell which side holds the labels."""
+BATCH = 8
+DIRECTIONS: tuple[Literal["AtoB", "BtoA"], ...] = ("BtoA", "AtoB")
+
+
+def confusion_matrices(true: np.ndarray, found: np.ndarray, n_classes: int) -> np.ndarray:
+    """How many pixels of each true class were found to be of which, image by image.
+
+    Args:
+        true, found: (N, H, W), uint8, 0..K; K is void. Pixels that are truly void do not count.
+    Returns:
+        (N, K, K + 1), int64: true classes by found ones, void the last.
+    """
+    columns = n_classes + 1
+    cells = true.astype(np.int64) * columns + found
+    counts = np.stack([np.bincount(image.ravel(), minlength=columns**2) for image in cells])
+    return np.ascontiguousarray(counts.reshape(-1, columns, columns)[:, :n_classes])
+
+
+def pixel_accuracy(confusions: np.ndarray) -> np.ndarray:
+    """The share of the pixels that are of their true class: (..., K, K + 1) to (...); NaN where none counts."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.trace(confusions, axis1=-2, axis2=-1) / confusions.sum(axis=(-2, -1)))
+
+
+def class_accuracies(confusions: np.ndarray) -> np.ndarray:
+    """Of the pixels of each class the share that was found to be of it: (..., K, K + 1) to (..., K); NaN where a class
+    does not occur."""
+    hits, true, _ = _counts(confusions)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(hits / true)
+
+
+def class_ious(confusions: np.ndarray) -> np.ndarray:
+    """Intersection over union of the pixels of each class and those found to be of it: (..., K, K + 1) to (..., K); NaN
+    where a class does not occur: to have been found then counts against the classes that are there."""
+    hits, true, found = _counts(confusions)
+    with np.errstate(invalid="ignore"):
+        return np.where(true > 0, hits / (true + found - hits), np.nan)
+
+
+def _counts(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Hits, true and found pixels of each class, (..., K)."""
+    hits = np.diagonal(confusions, axis1=-2, axis2=-1)
+    return hits, confusions.sum(axis=-1), confusions[..., :-1].sum(axis=-2)
+
+
+EACH: dict[str, Callable[[np.ndarray], np.ndarray]] = {"fcn-class": class_accuracies, "fcn-iou": class_ious}
+
+
+def mean_over_classes(each: np.ndarray) -> np.ndarray:
+    """The mean of the classes that occur, (..., K) to (...): one that does not occur is no zero."""
+    occurs = ~np.isnan(each)
+    return np.asarray(np.where(occurs, each, 0).sum(axis=-1) / occurs.sum(axis=-1))
+
+
+@dataclass(frozen=True)
+class ClassReader:
+    """What reads classes from the images of one direction of a data set, and knows the true ones."""
+
+    palette: Palette
+    segmenter: Segmenter | None = None
+    """None where the images are label maps themselves."""
+    labels: np.ndarray | None = None
+    """The label maps of the images, (N, H, W, 3), uint8, in their order; None where the targets are label maps."""
+
+    def confusions(self, fakes: np.ndarray, targets: np.ndarray, start: int = 0) -> np.ndarray:
+        """The confusion matrices of images that begin at position ``start`` of all: (B, K, K + 1), int64.
+
+        Args:
+            fakes, targets: (B, H, W, 3), uint8.
+        """
+        labels = targets if self.labels is None else self.labels[start : start + len(fakes)]
+        read = self.palette if self.segmenter is None else self.segmenter
+        return confusion_matrices(self.palette.classes_of(labels), read.classes_of(fakes), len(self.palette.classes))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        about: dict[str, Any] = {
+            "palette": self.palette.name,
+            "classes_of": "nearest colour",
+            "library": f"numpy {np.__version__}",
+        }
+        if self.segmenter is not None:
+            about |= {"classes_of": "segmentation network", "network_sha256": self.segmenter.sha256}
+            about["library"] = f"torch {version('torch')}"
+        return about
+
+    @property
+    def ceilings(self) -> dict[str, float]:
+        """What the real photographs score, by the name of the score; empty where no network looks at them."""
+        if self.segmenter is None:
+            return {}
+        real = self.segmenter.real
+        whole = real.sum(axis=0)
+        each = {name: float(mean_over_classes(of(whole))) for name, of in EACH.items()}
+        return {"fcn-pixel": float(pixel_accuracy(real).mean()), **each}
+
+
+@dataclass(frozen=True)
+class NoReader:
+    """Why nothing can read classes from the images, and the palette that was tried."""
+
+    reason: str
+    palette: str | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"palette": self.palette}
+
+
+class Classes:
+    """FCN-scores, batch by batch, in the order of the reader's labels."""
+
+    def __init__(self, names: Sequence[str], reader: ClassReader) -> None:
+        """``names``: of ``FCN_SCORES``."""
+        self.names, self.reader = names, reader
+        self._confusions: list[np.ndarray] = []
+
+    def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
+        """Take in a batch, (B, H, W, 3), uint8, of both sides."""
+        for start in range(0, len(fakes), BATCH):
+            rows = slice(start, start + BATCH)
+            position = sum(map(len, self._confusions))
+            self._confusions.append(self.reader.confusions(fakes[rows], targets[rows], position))
+
+    def scores(self, settings: dict[str, Any]) -> tuple[dict[str, Score], dict[str, np.ndarray]]:
+        """The scores, with ``settings`` among theirs, and the values of each image of those that have them."""
+        about = {**self.reader.settings, **settings}
+        return scores_of(self.names, np.concatenate(self._confusions), self.reader, about)
+
+
+def _not_measured(names: Sequence[str], n: int, settings: dict[str, Any], reason: str) -> dict[str, Score]:
+    return {name: Score(name, n, settings=settings, reason=reason) for name in names}
+
+
+def scores_of(
+    names: Sequence[str], confusions: np.ndarray, reader: ClassReader, settings: dict[str, Any]
+) -> tuple[dict[str, Score], dict[str, np.ndarray]]:
+    """Each of ``names`` from the images' confusion matrices, (N, K, K + 1), or why it is not measured.
+
+    Per-pixel accuracy is a mean over images with its interval, as other scores are. Class scores are made from the sum
+    of all matrices, as the paper's, with a BCa interval over resampled images.
+    """
+    pixel = pixel_accuracy(confusions)
+    if blank := int(np.isnan(pixel).sum()):
+        reason = f"{blank} of {len(pixel)} label maps show no class of the palette"
+        return _not_measured(names, len(pixel), settings, reason), {}
+    scores = {name: _score(name, confusions, settings, reader) for name in names}
+    return scores, {name: pixel for name in names if name == "fcn-pixel"}
+
+
+def _score(name: str, confusions: np.ndarray, settings: dict[str, Any], reader: ClassReader) -> Score:
+    whole = confusions.sum(axis=0)
+    if name == "fcn-pixel":
+        estimate, method = image_interval(pixel_accuracy(confusions))
+        about: dict[str, Any] = {"interval": method}
+        if reader.palette.void:  # then images differ in how many of their pixels count
+            about["over_set"] = float(pixel_accuracy(whole))
+    else:
+        each = EACH[name]
+        estimate = bca_of_means(confusions, lambda means: mean_over_classes(each(means)))
+        per_class = dict(zip(reader.palette.classes, each(whole).tolist(), strict=True))
+        about = {"interval": "BCa", "per_class": {c: v for c, v in per_class.items() if not np.isnan(v)}}
+    notes: tuple[str, ...] = ()
+    if name in reader.ceilings:
+        about["real_photos"] = reader.ceilings[name]
+        notes = (f"the real photos' {METRICS[name].label}, by the same network: {reader.ceilings[name]:.3f}",)
+    reason = "one image has no interval" if len(confusions) == 1 else None
+    n, value, low, high = len(confusions), estimate.value, estimate.low, estimate.high
+    return Score(name, n, value, low, high, {**settings, **about}, reason, notes)
+
+
+def find_reader(
+    dataset: DataSet, named: str | None, device: torch.device, progress: Callable[[int, int], None] | None = None
+) -> ClassReader | NoReader:
+    """What reads classes from outputs for ``dataset``, in its direction; or why nothing can.
+
+    Which side holds the label maps is seen in the images. The network is the same whatever the configuration says of
+    jitter, direction, colours and channels, so that variants are judged alike.
+
+    Args:
+        named: a key of ``PALETTES``; None where the data set's name says it.
+        progress: of training the segmentation network, where it was not trained before.
+    Raises:
+        StorageError: what it needs cannot be kept.
+    """
+    source = dataset.config.source
+    name = name_of(source, named)
+    if name is None:
+        way_out = f"--set scoring.palette={' or '.join(PALETTES)} says it, where it has any"
+        return NoReader(f"needs to know the colours of the label maps of {source}: {way_out}")
+    palette = PALETTES[name]
+    plain = dataset.config.model_copy(update={"jitter": False, "colours": "rgb", "channels": (3, 3), "range": None})
+    dataset = replace(dataset, config=plain)
+    try:
+        test = decoded(dataset, "test")
+    except DataError as error:  # images that networks take, but that are not RGB
+        return NoReader(f"needs RGB images: {error}", name)
+    if test.dtype != np.uint8:
+        return NoReader(f"{name} label maps have 8 bits a channel; {source} has 16", name)
+    conditions, targets = test[..., :3], test[..., 3:]
+    sides = list(zip(*(read() for read in islice(readers(dataset, "test"), LOOKED_AT)), strict=True))  # unscaled
+    side, other = "AB" if plain.direction == "AtoB" else "BA"
+    if palette.is_of(sides["AB".index(other)]):
+        return ClassReader(palette)
+    if not palette.is_of(sides["AB".index(side)]):
+        return NoReader(
+            f"neither side of {source} holds label maps of the {name} palette; --set scoring.palette names another",
+            name,
+        )
+    from p2pbench.scoring import segmenter
+
+    train = decoded(dataset, "train")
+    key = f"{dataset.key}:{side}:{plain.resize_filter}:{plain.background}"
+    photographs = segmenter.Photographs(
+        key, palette, (train[..., 3:], train[..., :3]), (targets, conditions)
+    )  # fmt: skip
+    return ClassReader(palette, segmenter.obtain(photographs, device, progress), conditions)
+
+
+def find_reader_of_images(
+    targets: Images,
+    names: Sequence[str],
+    source: str | None,
+    named: str | None,
+    device: torch.device,
+    progress: Callable[[int, int], None],
+) -> ClassReader | NoReader:
+    """What reads classes from images of which nothing is known but their ``targets``, (N, H, W, 3), uint8, and names.
+
+    Args:
+        source: the data set whose test pairs they are of: it has the label maps and what a network is trained on. Label
+            maps themselves do without.
+        named: a key of ``PALETTES``, if given.
+    Raises:
+        DataError: there is no such source.
+    """
+    name = name_of(source or "", named)
+    if name is not None and PALETTES[name].is_of(targets[:LOOKED_AT]):
+        return ClassReader(PALETTES[name])
+    if source is None:
+        return NoReader(
+            "needs label maps: the targets are none of a palette that is named; where they are photographs, "
+            "--set data.source=NAME says whose test pairs they are, and a network is trained on its others",
+            name,
+        )
+    height, width = targets.shape[1:3]
+    for direction in DIRECTIONS:
+        config = DataConfig(source=source, direction=direction, jitter=False, crop_size=(height, width))
+        dataset = open_dataset(config)
+        reader = find_reader(dataset, named, device, progress)
+        if isinstance(reader, NoReader) or reader.segmenter is not None:  # from labels to photographs
+            break
+    if isinstance(reader, NoReader):
+        return reader
+    assert reader.segmenter is not None
+    assert reader.labels is not None
+    rows = {pair: row for row, pair in enumerate(dataset.names["test"])}
+    if others := [image for image in names if image not in rows]:
+        return NoReader(
+            f"needs the label map of each image: {len(others)} of {len(names)} go by the name of no test pair of "
+            f"{source}, the first {others[0]!r}",
+            name,
+        )
+    chosen = [rows[image] for image in names]
+    return ClassReader(
+        reader.palette, replace(reader.segmenter, real=reader.segmenter.real[chosen]), reader.labels[chosen]
+    )
