@@ -77,7 +77,8 @@ def test_lpips_equals_the_package_and_the_published_figures(net: str, file: str,
     package = lpips_package(net, weights)
     with torch.inference_mode():
         theirs = [
-            float(package(*(to_network(torch.from_numpy(i)).permute(0, 3, 1, 2) for i in (p, ref)))) for p in (p0, p1)
+            float(package(*(to_network(torch.from_numpy(i.copy())).permute(0, 3, 1, 2) for i in (p, ref))))
+            for p in (p0, p1)
         ]
     assert found == pytest.approx(theirs, rel=1e-5)
 
