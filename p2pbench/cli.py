@@ -56,7 +56,7 @@ WeightsDir = Annotated[
     Path | None,
     typer.Option("--weights-dir", help="Where pretrained nets are looked for first.", exists=True, file_okay=False),
 ]
-MODEL_HELP = "A run's folder or id, or the PyTorch port's latest_net_G.pth."
+MODEL_HELP = "A run's folder or id, an exported .onnx, or the PyTorch port's latest_net_G.pth."
 
 
 @app.callback(invoke_without_command=True)
@@ -313,24 +313,86 @@ def score(
 @app.command()
 def translate(
     model: Annotated[str, typer.Option("--model", help=MODEL_HELP)],
-    inputs: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.", metavar="INPUT...")],
+    inputs: Annotated[list[Path], typer.Argument(help="Pictures, folders, or patterns.", metavar="INPUT...")],
     folder: Annotated[Path, typer.Option("--out", help="Where the translations go.")],
+    again: Annotated[bool, typer.Option("--again", help="Also what is there already, made by this model.")] = False,
+    compare: Annotated[Path | None, typer.Option("--compare", help="Also a PNG of pictures beside outputs.")] = None,
     sets: Sets = None,
     runs: Runs = DEFAULT_RUNS,
     as_json: Json = False,
 ) -> None:
-    """Translate pictures with a trained model, each at its own size."""
+    """Translate pictures with a trained model, each at its own size; above 1024x1024 pixels in overlapping tiles."""
     from p2pbench.study.display import counted
     from p2pbench.study.model import load_model
     from p2pbench.study.pictures import translate_pictures
 
+    if compare is not None and compare.suffix.lower() != ".png":
+        raise ConfigError(f"--compare {compare}: the sheet is a PNG; give a name that ends in .png")
     loaded = load_model(model, runs, _layers(None, sets))
     with counted(err, "translate", "images") as progress:
-        written = translate_pictures(loaded, inputs, folder, progress)
+        done = translate_pictures(loaded, inputs, folder, progress, again=again, compare=compare)
     if as_json:
-        print(json.dumps({"files": [str(path) for path in written]}, indent=2))
+        print(json.dumps({"files": [str(path) for path in done.files], "skipped": done.skipped}, indent=2))
     else:
-        out.print(escape(f"{len(written)} translated: {folder}"), soft_wrap=True)
+        before = f", {done.skipped} there before and skipped" if done.skipped else ""
+        out.print(escape(f"{len(done.files) - done.skipped} translated{before}: {folder}"), soft_wrap=True)
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Option("--model", help=MODEL_HELP)],
+    file: Annotated[Path, typer.Option("--out", help="The ONNX file; its model card goes beside it, as .md.")],
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", min=0, help="Most it may differ from torch, in [-1, 1].")
+    ] = 1e-3,
+    sets: Sets = None,
+    runs: Runs = DEFAULT_RUNS,
+    as_json: Json = False,
+) -> None:
+    """Write a model as ONNX, without dropout, checked against torch on test images; needs the extra onnx."""
+    from p2pbench.models.onnx import runtime
+
+    runtime()
+    from p2pbench.export import export as export_model
+    from p2pbench.study.model import load_model
+
+    done = export_model(load_model(model, runs, _layers(None, sets)), file, tolerance).to_json()
+    if as_json:
+        print(json.dumps(done, indent=2))
+        return
+    multiple = done["size_multiple"]
+    out.print(escape(f"{done['file']}, its card {done['model_card']}"), soft_wrap=True)
+    out.print(
+        f"opset {done['opset']}, inference mode {done['inference']}, any batch, "
+        + (f"height and width any multiple of {multiple}" if multiple else "the size it was trained at")
+    )
+    sizes = " and ".join(by(size) for size in done["sizes"])
+    out.print(
+        f"torch and onnxruntime differ by {done['max_difference']:.1e} at most, of a range of 2, on "
+        f"{done['images']} test images at {sizes}"
+    )
+
+
+@app.command()
+def demo(
+    models: Annotated[list[str], typer.Option("--model", help=f"{MODEL_HELP} May be repeated.")],
+    host: Annotated[str, typer.Option("--host", help="Another than loopback lets others in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 5000,
+    runs: Runs = DEFAULT_RUNS,
+    as_json: Json = False,
+) -> None:
+    """Try models in a browser: draw or drop a picture, compare variants, download what comes out."""
+    from p2pbench.demo.server import Server
+    from p2pbench.study.model import load_model
+
+    server = Server([load_model(model, runs) for model in models], host, port)
+    if as_json:
+        print(json.dumps({"url": server.url, "models": server.names}), flush=True)
+    else:
+        out.print(f"{server.url}  (Ctrl+C ends it)")
+    if not server.loopback:
+        err.print("[yellow]warning:[/yellow] whoever reaches this machine can use the demo", soft_wrap=True)
+    server.run()
 
 
 def _show_scores(scores: dict[str, dict[str, Any]]) -> None:

@@ -33,6 +33,7 @@ def test_the_wheel_carries_grids_protocols_and_templates(tmp_path: Path) -> None
     for grid in shipped("").rglob("*.yaml"):
         assert f"p2pbench/ablations/{grid.relative_to(shipped('')).as_posix()}" in names
     assert "p2pbench/report/templates/study.html" in names
+    assert {"p2pbench/demo/templates/index.html", "p2pbench/demo/static/demo.js"} <= names
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     done = subprocess.run(

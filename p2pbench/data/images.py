@@ -156,22 +156,39 @@ def read_array(path: Path, background: str | None) -> np.ndarray:
     if path.suffix.lower() in (".tif", ".tiff") and not _is_plain_tiff(path):
         return _read_tiff(path)
     with _readable(path), Image.open(path) as image:
-        if image.mode == "CMYK":
-            raise UnsupportedImage(f"{path} is CMYK, whose colours depend on a profile: convert it to RGB first")
-        if image.mode not in ("1", "L", "P", "RGB", "RGBA", "LA", "PA", "I;16"):
-            raise UnsupportedImage(f"{path} is an image of mode {image.mode}, which is not read; convert it first")
-        # Pillow turns a TIFF itself, when it is loaded.
-        turn = 1 if image.format == "TIFF" else image.getexif().get(ORIENTATION, 1)
         if _png_bits(path, image) == 16:
+            _check_mode(image, path)
             if "transparency" in image.info:
                 raise UnsupportedImage(f"{path} has 16 bits and transparency: flatten it onto a background first")
             if image.mode != "I;16":
-                return _turned(_read_deep_png(path), turn)
+                return _turned(_read_deep_png(path), image.getexif().get(ORIENTATION, 1))
+        return pixels_of(image, path, background)
+
+
+def pixels_of(image: Image.Image, path: Path, background: str | None) -> np.ndarray:
+    """What an image that Pillow has opened holds, (H, W, C), uint8 or uint16; upright, and opaque.
+
+    ``path`` is for messages. Pillow cuts 16 bits of colour to 8: not for such a PNG.
+
+    Raises:
+        UnsupportedImage, DataError: as :func:`read_image`.
+    """
+    with _readable(path):
+        _check_mode(image, path)
+        # Pillow turns a TIFF itself, when it is loaded.
+        turn = 1 if image.format == "TIFF" else image.getexif().get(ORIENTATION, 1)
         if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA"):
             return _turned(_opaque(path, image.convert("RGBA"), background), turn)
         mode = {"1": "L", "P": "RGB"}.get(image.mode, image.mode)
         plain = image if mode == image.mode else image.convert(mode)  # which would copy it all the same
         return _turned(_with_channels(np.asarray(plain), path), turn)
+
+
+def _check_mode(image: Image.Image, path: Path) -> None:
+    if image.mode == "CMYK":
+        raise UnsupportedImage(f"{path} is CMYK, whose colours depend on a profile: convert it to RGB first")
+    if image.mode not in ("1", "L", "P", "RGB", "RGBA", "LA", "PA", "I;16"):
+        raise UnsupportedImage(f"{path} is an image of mode {image.mode}, which is not read; convert it first")
 
 
 @contextmanager

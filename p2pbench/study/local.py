@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ class LocalExecutor:
     def kill(self) -> None:
         for worker in self._workers.values():
             worker.kill()
-            worker.wait()
+            _bury(worker)
 
     def _start(self, cell: Cell, modes: list[str]) -> None:
         assert cell.run_id is not None
@@ -128,7 +128,7 @@ class LocalExecutor:
     def _listen(self, cell: Cell, worker: subprocess.Popen[str]) -> None:
         ended = False
         assert worker.stdout is not None
-        with worker:
+        with suppress(BrokenPipeError), worker:  # what it was never told is no matter
             for line in worker.stdout:
                 try:
                     about = json.loads(line)
@@ -179,6 +179,14 @@ def signals_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _bury(worker: subprocess.Popen[str]) -> None:
+    """Wait for a worker's end; what it was never told, and still lies in the pipe's buffer, is no matter."""
+    worker.wait()
+    with suppress(BrokenPipeError):
+        if worker.stdin is not None:
+            worker.stdin.close()
 
 
 def _python_path() -> str:

@@ -1,4 +1,4 @@
-"""A trained model by its name: a run's folder, a run's id, or weights of the PyTorch port."""
+"""A trained model by its name: a run's folder, a run's id, weights of the PyTorch port, or an exported ONNX file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 from torch import nn
 
 from p2pbench.config import RunConfig
+from p2pbench.cores import available_cores
 from p2pbench.errors import ConfigError, WeightsError
+from p2pbench.models.onnx import OnnxGenerator
 from p2pbench.models.port import load_port, read_port
 from p2pbench.settings import Layer, flatten, from_mapping, resolve
 from p2pbench.study.cell import load_config, load_generator
@@ -24,11 +26,25 @@ class Model:
     config: RunConfig
     generator: nn.Module
     run: RunFolder | None
-    """None for weights that no run of ours made."""
+    """None for weights alone: of the port, or exported."""
+    bits: int | None = None
+    """Of the images that it was trained on, where that is known: 8 or 16."""
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The inference modes it can be run in, as ``scoring.inference``; its own first."""
+        if isinstance(self.generator, OnnxGenerator):
+            return ("statistics",)
+        return tuple(dict.fromkeys((self.config.scoring.inference, "paper", "statistics", "eval")))
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether its outputs differ from one seed to another in the mode ``paper``."""
+        return any(isinstance(module, nn.Dropout | nn.Dropout2d) for module in self.generator.modules())
 
 
 def load_model(name: str, runs: Path, layers: Sequence[Layer] = ()) -> Model:
-    """The model ``name``: a run's folder or id, or a port's ``latest_net_G.pth``.
+    """The model ``name``: a run's folder or id, a port's ``latest_net_G.pth``, or an ``.onnx`` that was exported.
 
     Args:
         layers: settings for a port's weights (the data, say), which say nothing but the shape of their network.
@@ -36,16 +52,18 @@ def load_model(name: str, runs: Path, layers: Sequence[Layer] = ()) -> Model:
         ConfigError: no such run; settings for a run, which has its own; or settings that the weights decide.
         WeightsError: weights that are missing, damaged, or of another network.
     """
-    if not name.endswith((".pth", ".pt")):
+    path = Path(name).expanduser()
+    if path.suffix not in (".pth", ".pt"):
         settings = {key: value for layer in layers for key, value in layer.settings.items()}
         if settings.keys() - {"scoring.palette"}:
             raise ConfigError(
-                f"run {name!r} has settings of its own; leave --protocol and --set out (but for scoring.palette)"
+                f"{name!r} has settings of its own; leave --protocol and --set out (but for scoring.palette)"
             )
+        if path.suffix == ".onnx":
+            return _load_onnx(name, path)
         run = Store(runs).find_run(name)
         config = from_mapping({**flatten(plain(load_config(run)), name), **settings}, f"run {name}")
-        return Model(name, config, load_generator(run), run)
-    path = Path(name).expanduser()
+        return Model(name, config, load_generator(run), run, run.status().get("bits"))
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file")
     tensors, shape = read_port(path)
@@ -54,3 +72,12 @@ def load_model(name: str, runs: Path, layers: Sequence[Layer] = ()) -> Model:
     port = Layer(str(path), {"training.preset": "pytorch"})
     config = resolve([port, *layers, Layer(str(path), shape)]).config
     return Model(name, config, load_port(config, tensors, path), None)
+
+
+def _load_onnx(name: str, path: Path) -> Model:
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such file")
+    generator = OnnxGenerator(path, available_cores())
+    config = from_mapping(generator.about["config"], str(path))
+    scoring = config.scoring.model_copy(update={"inference": generator.about["inference"]})
+    return Model(name, config.model_copy(update={"scoring": scoring}), generator, None, generator.about["bits"])

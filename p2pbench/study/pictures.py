@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from p2pbench.cores import available_cores
-from p2pbench.data.images import as_wanted, read_array, write_like
+from p2pbench.data.images import as_wanted, look, read_array, write_like
 from p2pbench.data.pairs import images_by_name
 from p2pbench.data.reading import wanted_by_role
 from p2pbench.errors import ConfigError, DataError
+from p2pbench.files import sha256_of, write_json
 from p2pbench.study.model import Model
+from p2pbench.study.samples import save_png, spread
+from p2pbench.tiling import translate_picture
 from p2pbench.training.engine import prepare
-from p2pbench.translation import translate
+
+RECORD = "translated.json"
+"""In the folder of the outputs: what made them, so that the same command skips what is done."""
+N_COMPARED, CELL = 16, 256
+"""Rows of a sheet at the most, and the side of the box that each of its pictures is fitted into, in pixels."""
+
+
+@dataclass(frozen=True)
+class Translated:
+    """The outputs in the order of their pictures, and how many of them were there before."""
+
+    files: list[Path]
+    skipped: int
 
 
 def find_pictures(inputs: Sequence[Path]) -> dict[str, Path]:
-    """The pictures among ``inputs``, files and folders, by their names without suffix.
+    """The pictures among ``inputs``, files, folders and patterns (``*.png``), by their names without suffix.
 
     Raises:
         DataError: a path that is not there, a folder without pictures, or two pictures of one name.
     """
     found: dict[str, Path] = {}
-    for path in inputs:
-        if not path.exists():
-            raise DataError(f"{path}: there is no such file or folder")
+    for path in (path for given in inputs for path in _matching(given)):
         pictures = images_by_name(path) if path.is_dir() else {path.stem: path}
         if not pictures:
             raise DataError(f"{path} holds no images")
@@ -35,13 +53,67 @@ def find_pictures(inputs: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
+def _matching(path: Path) -> list[Path]:
+    """``path`` itself, or what it matches where it is a pattern that no shell has expanded."""
+    if path.exists():
+        return [path]
+    if not any(letter in str(path) for letter in "*?["):
+        raise DataError(f"{path}: there is no such file or folder")
+    root, pattern = (Path(path.anchor), path.relative_to(path.anchor)) if path.is_absolute() else (Path(), path)
+    matches = sorted(root.glob(str(pattern)))
+    if not matches:
+        raise DataError(f"{path} matches no file")
+    return matches
+
+
+def output_of(
+    model: Model,
+    raw: np.ndarray,
+    name: Path,
+    *,
+    mode: str | None = None,
+    seed: int | None = None,
+    before_each: Callable[[], None] = lambda: None,
+) -> np.ndarray:
+    """What ``model`` makes of one picture.
+
+    Args:
+        raw: (H, W, C), of any type, as :func:`p2pbench.data.images.read_array` gives it; ``name`` is for messages.
+        mode, seed: of the inference; those of the run's scores unless given.
+        before_each: called before each tile of a large picture; what it raises ends the work.
+    Returns:
+        (H, W, C'), uint8 or uint16.
+    Raises:
+        UnsupportedImage: the picture is not what the model was trained on.
+    """
+    config = model.config
+    condition, target = wanted_by_role(config.data)
+    image = as_wanted(raw, target if config.data.colours == "lab" else condition, name)
+    # Trained on 16 bits: where the target has a range, or as the run recorded.
+    deep = target.range is not None or model.bits == 16
+    return translate_picture(
+        model.generator, image, config.data,
+        seed=config.training.seed if seed is None else seed, mode=mode or config.scoring.inference,
+        deep=deep, before_each=before_each,
+    )  # fmt: skip
+
+
 def translate_pictures(
-    model: Model, inputs: Sequence[Path], out: Path, progress: Callable[[int, int], None]
-) -> list[Path]:
+    model: Model,
+    inputs: Sequence[Path],
+    out: Path,
+    progress: Callable[[int, int], None],
+    *,
+    again: bool = False,
+    compare: Path | None = None,
+) -> Translated:
     """Write what ``model`` makes of each picture, at the picture's own size, under its name in ``out``.
 
-    The values are of the kind that the model was trained on; see :func:`p2pbench.data.images.write_like`.
+    The values are of the kind that the model was trained on; see :func:`p2pbench.data.images.write_like`. A picture
+    that this model has translated into ``out`` before, and that has not changed since, is skipped unless ``again``.
 
+    Args:
+        compare: where to write a PNG with some of the pictures, evenly spread, beside their translations.
     Raises:
         ConfigError: an output could take an input's place.
         DataError: a picture that cannot be read, or is not what the model was trained on; those before it are written.
@@ -52,16 +124,51 @@ def translate_pictures(
             raise ConfigError(f"--out {out}: {picture} is in it and could be overwritten; choose another folder")
     config = model.config
     engine = prepare(config.training, config.training.threads or available_cores())
-    generator = model.generator.to(engine.device)
-    condition, target = wanted_by_role(config.data)
-    seen = target if config.data.colours == "lab" else condition
-    # Trained on 16 bits: where the target has a range, or as the run recorded.
-    deep = target.range is not None or bool(model.run and model.run.status().get("bits") == 16)
-    written = []
-    for done, picture in enumerate(pictures.values(), start=1):
-        image = as_wanted(read_array(picture, seen.background), seen, picture)[None]
-        mode = config.scoring.inference
-        (output,) = translate(generator, image, config.data, seed=config.training.seed, mode=mode, deep=deep)
-        written.append(write_like(picture, output, out, target.range))
+    model.generator.to(engine.device)
+    done_before = {} if again else _done_before(model, out)
+    background, limits = config.data.background, wanted_by_role(config.data)[1].range
+    files, skipped = [], 0
+    for done, (name, picture) in enumerate(pictures.items(), start=1):
+        before = done_before.get(name)
+        if before is not None and before.stat().st_mtime >= picture.stat().st_mtime:
+            files.append(before)
+            skipped += 1
+        else:
+            files.append(write_like(picture, output_of(model, read_array(picture, background), picture), out, limits))
         progress(done, len(pictures))
-    return written
+    if compare is not None:
+        _write_sheet(compare, list(pictures.values()), files)
+    return Translated(files, skipped)
+
+
+def _done_before(model: Model, out: Path) -> dict[str, Path]:
+    """The outputs in ``out``, by name, if this model in this mode made them; and a record that from now on it does."""
+    weights = model.run.generator_file if model.run else Path(model.name).expanduser()
+    config = model.config
+    how = {
+        "weights": sha256_of(weights), "inference": config.scoring.inference, "seed": config.training.seed,
+        "data": config.data.model_dump(mode="json"),
+    }  # fmt: skip
+    try:
+        before = json.loads((out / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = None
+    if before == json.loads(json.dumps(how)):
+        return images_by_name(out)
+    write_json(out / RECORD, how)
+    return {}
+
+
+def _write_sheet(path: Path, pictures: Sequence[Path], outputs: Sequence[Path]) -> None:
+    """Rows of a picture and its translation, each fitted into a box of ``CELL`` pixels on grey."""
+    chosen = spread(len(pictures), N_COMPARED)
+    rows = [[_cell(pictures[position]), _cell(outputs[position])] for position in chosen]
+    save_png(path, np.concatenate([np.concatenate(row, axis=1) for row in rows]))
+
+
+def _cell(path: Path) -> np.ndarray:
+    picture = Image.fromarray(look(path))
+    picture.thumbnail((CELL, CELL))
+    cell = Image.new("RGB", (CELL, CELL), "#808080")
+    cell.paste(picture, ((CELL - picture.width) // 2, (CELL - picture.height) // 2))
+    return np.asarray(cell)

@@ -1,0 +1,119 @@
+"""p2pbench from Python: load a model, translate with it, score images, run a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from p2pbench.cores import available_cores
+from p2pbench.data.images import read_array
+from p2pbench.errors import ConfigError, P2PBenchError
+from p2pbench.report.records import StudyRecord, read_study
+from p2pbench.scoring.evaluate import Scores, evaluate
+from p2pbench.settings import Layer
+from p2pbench.study import runner
+from p2pbench.study.model import Model, load_model
+from p2pbench.study.pictures import output_of
+from p2pbench.study.plan import build_study
+from p2pbench.study.store import Store
+from p2pbench.training.engine import prepare
+
+
+def load(model: str | Path, *, runs: str | Path = "runs", settings: Mapping[str, Any] | None = None) -> Model:
+    """A trained model on its device, ready to translate.
+
+    Args:
+        model: a run's folder or id, an exported ``.onnx``, or the PyTorch port's ``latest_net_G.pth``.
+        runs: where ids are looked for.
+        settings: by dotted key, for the port's weights, which do not say what data they are for.
+    Raises:
+        ConfigError, WeightsError: there is no such model, or its files are damaged.
+    """
+    loaded = load_model(str(model), Path(runs), [Layer("settings", dict(settings or {}))])
+    training = loaded.config.training
+    loaded.generator.to(prepare(training, training.threads or available_cores()).device)
+    return loaded
+
+
+def translate(
+    model: Model, picture: np.ndarray | str | Path, *, mode: str | None = None, seed: int | None = None
+) -> np.ndarray:
+    """What ``model`` makes of one picture, at the picture's own size.
+
+    Args:
+        picture: (H, W, C), uint8 or uint16, or a file. Grey becomes RGB and RGB grey where the model wants it.
+        mode: ``paper`` (with dropout), ``statistics`` or ``eval``; as the model was scored unless given.
+        seed: of the dropout's noise; the training's unless given.
+    Returns:
+        (H, W, C'), uint8 or uint16.
+    Raises:
+        ConfigError: a mode that the model does not have. DataError: a picture it was not trained for.
+    """
+    if mode is not None and mode not in model.modes:
+        raise ConfigError(f"mode is {mode!r}: this model has {', '.join(model.modes)}")
+    name = Path("the picture")
+    if isinstance(picture, str | Path):
+        name = Path(picture)
+        picture = read_array(name, model.config.data.background)
+    return output_of(model, picture, name, mode=mode, seed=seed)
+
+
+def score(
+    outputs: np.ndarray,
+    targets: np.ndarray,
+    metrics: Sequence[str] = ("l1", "psnr", "ssim"),
+    *,
+    weights_dir: str | Path | None = None,
+) -> Scores:
+    """Score images against their targets, in the same order.
+
+    Args:
+        outputs, targets: (N, H, W, C), uint8.
+        metrics: names as ``p2pbench score --metrics`` takes them, or ``module:function``.
+        weights_dir: where pretrained networks are looked for first; they are never fetched.
+    Returns:
+        ``.scores[name]`` has ``value``, ``low`` and ``high`` (the 95 % interval over images) and ``n``;
+        ``.to_frame()`` the values of each image.
+    Raises:
+        ValueError: shapes or types that differ.
+    """
+    names = [str(number) for number in range(len(outputs))]
+    folder = None if weights_dir is None else Path(weights_dir)
+    return evaluate(outputs, targets, names, metrics, weights_dir=folder, fetch=False)
+
+
+def run_study(
+    grid: str | Path,
+    *,
+    protocol: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seeds: Sequence[int] | None = None,
+    runs: str | Path = "runs",
+    jobs: int = 1,
+) -> StudyRecord:
+    """Train and score every variant of a grid that is not finished yet, as ``p2pbench ablate`` does, without a word.
+
+    Call it from the main thread: Ctrl+C stops it after a checkpoint, and the same call goes on from there.
+
+    Args:
+        grid, protocol: a file, or the name of a shipped one. ``settings``: as ``--set``, by dotted key.
+        jobs: cells at once.
+    Returns:
+        The record: ``.of(variant)`` has a cell a seed, each with ``scores``, ``per_image`` and ``losses``.
+    Raises:
+        ConfigError, DataError: as the command. P2PBenchError: cells that failed (named), once the others are done.
+    """
+    study = build_study(str(grid), None if protocol is None else str(protocol), settings or {}, seeds)
+    store = Store(Path(runs))
+    outcomes, interrupted = runner.run_study(
+        study, store, jobs=jobs, weights_dir=None, fail_fast=False, watch=lambda _event: None
+    )
+    if interrupted:
+        raise KeyboardInterrupt
+    failed = [f"{o.cell.variant} seed {o.cell.seed}: {o.reason}" for o in outcomes if o.state == "failed"]
+    if failed:
+        raise P2PBenchError(f"{len(failed)} of {len(outcomes)} cells failed: {'; '.join(failed)}")
+    return read_study(store, study.name)

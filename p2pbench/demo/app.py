@@ -1,0 +1,240 @@
+"""The demo's pages and API, as a Flask application over models that are loaded already."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import flask
+import numpy as np
+from werkzeug.exceptions import HTTPException
+
+from p2pbench.data.images import as_rgb8
+from p2pbench.demo import upload
+from p2pbench.demo.examples import Example, find_examples, palette_of
+from p2pbench.demo.queue import QUEUE, Queue
+from p2pbench.demo.upload import MAX_BYTES, MAX_PIXELS, Refused, decode, encode
+from p2pbench.errors import DataError, unknown
+from p2pbench.scoring.paired import l1, psnr, ssim
+from p2pbench.study.model import Model
+from p2pbench.study.pictures import output_of
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
+"""The names a browser on this machine may call the server by; any other one is a page that was led here."""
+
+
+class _Request(flask.Request):
+    """Keeps what is sent in memory: nothing is written."""
+
+    def _get_file_stream(self, *_: Any, **__: Any) -> io.BytesIO:
+        return io.BytesIO()
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A model under the name and the label that it has on the page."""
+
+    name: str
+    label: str
+    model: Model
+
+    def to_json(self) -> dict[str, Any]:
+        data = self.model.config.data
+        return {
+            "name": self.name, "label": self.label, "size": list(data.crop_shape), "channels": list(data.stored),
+            "modes": list(self.model.modes), "noise": self.model.has_noise,
+        }  # fmt: skip
+
+
+def create_app(
+    models: Sequence[Model], *, hosts: Sequence[str] | None = LOOPBACK, queue: Queue | None = None
+) -> flask.Flask:
+    """The application. Each model has been put where it is to run.
+
+    Args:
+        hosts: the names that the server may be called by; None for any.
+        queue: what runs the models.
+    """
+    app = flask.Flask(__name__)
+    app.request_class = _Request
+    app.config.update(MAX_CONTENT_LENGTH=MAX_BYTES, TRUSTED_HOSTS=None if hosts is None else list(hosts))
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    shown = {one.name: one for one in name_models(models)}
+    examples = find_examples(models)
+    palette, line = palette_of(examples), queue or Queue()
+    about = {
+        "models": [one.to_json() for one in shown.values()],
+        "examples": [{"name": e.name, "size": list(e.condition.shape[:2])} for e in examples],
+        "palette": {"kind": palette.kind, "swatches": palette.swatches},
+        "limits": {"bytes": MAX_BYTES, "pixels": MAX_PIXELS, "seconds": line.seconds, "queue": QUEUE},
+    }
+
+    @app.get("/")
+    def page() -> str:
+        return flask.render_template(
+            "index.html", models=list(shown.values()), limits=about["limits"], version=version("p2pbench")
+        )
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/api/models")
+    def list_models() -> dict[str, Any]:
+        return about
+
+    @app.get("/api/examples/<int:number>/<side>.png")
+    def example(number: int, side: str) -> flask.Response:
+        if number >= len(examples) or side not in ("condition", "target"):
+            raise Refused(404, f"there is no such example; there are {len(examples)}, from 0 on")
+        return _png(getattr(examples[number], side))
+
+    @app.post("/api/translate")
+    def translate() -> flask.Response:
+        if flask.request.headers.get("Sec-Fetch-Site") == "cross-site":
+            raise Refused(403, "a page of another site asked; only this one may")
+        with line.place():
+            asked = _asked(shown)
+            gone = flask.request.environ.get("waitress.client_disconnected", lambda: False)
+            start = time.perf_counter()
+            output = as_rgb8(line.run(partial(_translate, asked), gone))
+            response = _png(output)
+            response.headers["Server-Timing"] = f"translate;dur={1000 * (time.perf_counter() - start):.1f}"
+            if scores := _scores(asked.picture, output, examples):
+                response.headers["X-Scores"] = json.dumps(scores)
+            return response
+
+    @app.after_request
+    def guard(response: flask.Response) -> flask.Response:
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers |= {
+            "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+            "Cross-Origin-Resource-Policy": "same-origin",
+        }  # fmt: skip
+        return response
+
+    @app.errorhandler(Refused)
+    def refused(error: Refused) -> tuple[dict[str, str], int, dict[str, str]]:
+        headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+        return {"error": str(error)}, error.status, headers
+
+    @app.errorhandler(HTTPException)
+    def not_served(error: HTTPException) -> tuple[dict[str, str], int]:
+        return {"error": _plain(error)}, error.code or 500
+
+    @app.errorhandler(Exception)
+    def defect(error: Exception) -> tuple[dict[str, str], int]:
+        app.logger.error("a defect of p2pbench", exc_info=error)  # for whoever runs it, not for whoever asked
+        return {"error": "the server failed on this request; its log says why"}, 500
+
+    return app
+
+
+def name_models(models: Sequence[Model]) -> list[Shown]:
+    """The models under the last part of their names, numbered where these are the same, labelled by how they differ."""
+    from p2pbench.study.store import plain
+
+    trees = [plain(model.config) for model in models]
+    keys = ["generator.name", "objective.name", "data.crop_size"]
+    for section in ("generator", "discriminator", "objective", "training"):
+        for key in trees[0][section]:
+            if len({str(tree[section][key]) for tree in trees}) > 1 and key not in ("threads", "device"):
+                keys.append(f"{section}.{key}")
+    found: list[Shown] = []
+    for model, tree in zip(models, trees, strict=True):
+        base = name = Path(model.name).name.removesuffix(".onnx") or "model"
+        number = 1
+        while name in {one.name for one in found}:
+            number += 1
+            name = f"{base}-{number}"
+        values = dict.fromkeys(_said(key, tree) for key in keys)
+        onnx = ["ONNX"] if Path(model.name).suffix == ".onnx" else []
+        found.append(Shown(name, " · ".join([*values, *onnx]), model))
+    return found
+
+
+def _said(dotted: str, tree: dict[str, Any]) -> str:
+    section, key = dotted.split(".")
+    value = tree[section][key]
+    if key == "crop_size":
+        return "x".join(map(str, value)) if isinstance(value, list) else f"{value} px"
+    return str(value) if key == "name" else f"{key.replace('_', ' ')} {value}"
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One request, understood."""
+
+    picture: np.ndarray
+    model: Model
+    mode: str
+    seed: int
+
+
+def _asked(shown: dict[str, Shown]) -> _Asked:
+    """The request that is being handled. Raises :class:`Refused` with what is wrong with it."""
+    request = flask.request
+    if request.mimetype != "multipart/form-data":
+        raise Refused(415, "send a form (multipart/form-data) with the file in its field 'image'")
+    file = request.files.get("image")
+    if file is None:
+        raise Refused(400, "the form has no file in its field 'image'")
+    name = request.form.get("model") or next(iter(shown))
+    if name not in shown:
+        raise Refused(404, unknown("model", name[:80], shown))
+    model = shown[name].model
+    mode = request.form.get("mode") or model.config.scoring.inference
+    if mode not in model.modes:
+        raise Refused(400, unknown("mode", mode[:80], model.modes))
+    seed = request.form.get("seed") or "0"
+    if not (seed.isascii() and seed.isdigit() and int(seed[:12]) < 2**31) or len(seed) > 10:
+        raise Refused(400, "seed is a whole number from 0 to 2147483647")
+    background = model.config.data.background or "white"
+    return _Asked(decode(file.stream.read(), background), model, mode, int(seed))
+
+
+def _translate(asked: _Asked, still_wanted: Any) -> np.ndarray:
+    try:
+        return output_of(
+            asked.model, asked.picture, upload.NAME, mode=asked.mode, seed=asked.seed, before_each=still_wanted
+        )
+    except DataError as error:
+        raise Refused(422, f"{error}; this model was trained on {asked.model.config.data.stored[0]}") from None
+
+
+def _scores(picture: np.ndarray, output: np.ndarray, examples: Sequence[Example]) -> dict[str, float]:
+    """Of the output against the target, where the picture is an example's condition, untouched."""
+    given = as_rgb8(picture)
+    for example in examples:
+        if np.array_equal(example.condition, given):
+            pair = output[None], example.target[None]
+            measured = {"l1": l1(*pair)[0], "psnr": psnr(*pair)[0]}
+            if min(output.shape[:2]) >= 11:
+                measured["ssim"] = ssim(*pair)[0]
+            return {name: round(float(value), 4) for name, value in measured.items() if np.isfinite(value)}
+    return {}
+
+
+def _png(image: np.ndarray) -> flask.Response:
+    return flask.Response(encode(image), mimetype="image/png")
+
+
+def _plain(error: HTTPException) -> str:
+    if error.code == 413:
+        return f"the request is larger than {MAX_BYTES // 2**20} MiB; send a smaller file"
+    if error.code == 404:
+        return "there is nothing at this address"
+    if error.code == 405:
+        return "this address does not take this method"
+    return f"the request was not understood ({error.name})"

@@ -1,0 +1,99 @@
+"""A few test pairs to begin with, and the palette that their conditions are drawn in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from p2pbench.curation.palette import count_colours, find_palette, flat_pixels
+from p2pbench.data.dataset import open_dataset
+from p2pbench.data.drawing import CLASSES
+from p2pbench.data.images import as_rgb8
+from p2pbench.data.reading import readers
+from p2pbench.data.resize import resize
+from p2pbench.data.transforms import visible
+from p2pbench.errors import P2PBenchError
+from p2pbench.study.model import Model
+from p2pbench.study.samples import spread
+
+N_EXAMPLES = 8
+MOST_SWATCHES = 16
+SAME_COLOUR = 24.0
+"""RGB distance up to which a colour that was found is taken for one of the facades' classes: JPEG moves it a little."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A test pair at the size that its model was trained at, each (H, W, 3), uint8."""
+
+    name: str
+    condition: np.ndarray
+    target: np.ndarray
+
+
+@dataclass(frozen=True)
+class Palette:
+    """What conditions are drawn with."""
+
+    kind: str
+    """``labels``, ``edges`` (two colours), ``grey`` or ``colour``: the last two have no colours of their own."""
+    swatches: list[tuple[str, str]]
+    """Name and ``#rrggbb``; the first one is the ground."""
+
+
+def find_examples(models: Sequence[Model]) -> list[Example]:
+    """Test pairs of the first model whose data are at hand and can be shown; none where there is no such model."""
+    for model in models:
+        data = model.config.data
+        if data.range is not None or data.stored[0] not in (1, 3):
+            continue  # a PNG of 8 bits would not say what the file says
+        try:
+            return _read(model)
+        except P2PBenchError:
+            continue
+    return []
+
+
+def _read(model: Model) -> list[Example]:
+    data = model.config.data
+    dataset = open_dataset(data)
+    names = dataset.names["test"]
+    examples = []
+    for position, reader in enumerate(islice(readers(dataset, "test"), len(names))):
+        if position not in spread(len(names), N_EXAMPLES):
+            continue
+        pair = [resize(image, data.crop_shape, data.resize_filter) for image in reader()]
+        condition, target = pair if data.direction == "AtoB" else reversed(pair)
+        seen = visible((target if data.colours == "lab" else condition)[None], data)[0]
+        examples.append(Example(names[position], as_rgb8(seen), as_rgb8(target)))
+    return examples
+
+
+def palette_of(examples: Sequence[Example]) -> Palette:
+    """What the examples' conditions are drawn with."""
+    if not examples:
+        return Palette("colour", [])
+    conditions = [example.condition for example in examples]
+    counts = [count_colours(image) for image in conditions]
+    flat = [count_colours(flat_pixels(image)) for image in conditions]
+    found = find_palette(np.sum(counts, axis=0), np.sum(flat, axis=0))
+    if found is not None and len(found.colours) <= MOST_SWATCHES:
+        return Palette("edges", _swatches(found.colours)) if len(found.colours) == 2 else _labels(found.colours)
+    grey = all(np.ptp(image, axis=2).max() <= 2 for image in conditions)
+    return Palette("grey" if grey else "colour", [])
+
+
+def _labels(colours: np.ndarray) -> Palette:
+    classes = np.array(list(CLASSES.values()), float)
+    distances = np.linalg.norm(colours[:, None].astype(float) - classes, axis=2).min(axis=1)
+    if distances.max() > SAME_COLOUR:
+        return Palette("labels", _swatches(colours))
+    return Palette("labels", [(name, "#{:02x}{:02x}{:02x}".format(*colour)) for name, colour in CLASSES.items()])
+
+
+def _swatches(colours: np.ndarray) -> list[tuple[str, str]]:
+    texts = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in colours.tolist()]
+    return [(text, text) for text in texts]

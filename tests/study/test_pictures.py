@@ -1,0 +1,42 @@
+"""translate: patterns, what is done is skipped, and the sheet."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from program import document, error_of
+from trained_run import train_run
+
+
+def test_patterns_skipping_and_the_sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = train_run(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    random = np.random.default_rng(0)
+    for name, shape in {"a": (16, 16, 3), "b": (400, 200, 3), "c": (20, 30, 3)}.items():
+        Image.fromarray(random.integers(0, 256, shape, dtype=np.uint8)).save(f"in/{name}.png")
+    ask = ("translate", "--model", run, "--out", "out")
+    assert document(*ask, "in/[ab].png") == {"files": ["out/a.png", "out/b.png"], "skipped": 0}
+    Path("out/a.png").write_bytes(b"kept as it is")
+    assert document(*ask, "in/*.png") == {"files": ["out/a.png", "out/b.png", "out/c.png"], "skipped": 2}
+    assert Path("out/a.png").read_bytes() == b"kept as it is"
+    later = Path("out/a.png").stat().st_mtime + 10
+    os.utime("in/a.png", (later, later))  # a picture that has changed since
+    assert document(*ask, "in")["skipped"] == 2
+    assert document(*ask, "in", "--again", "--compare", "sheet.png")["skipped"] == 0
+    with Image.open("sheet.png") as sheet, Image.open("in/b.png") as picture, Image.open("out/a.png") as output:
+        assert sheet.size == (512, 768)
+        rows = np.asarray(sheet)
+        assert (rows[300, 10] == 128).all()  # beside a narrow picture
+        assert np.array_equal(
+            rows[256:512, 64:192], np.asarray(picture.resize((128, 256), Image.Resampling.BICUBIC, reducing_gap=2.0))
+        )
+        assert np.array_equal(rows[120:136, 256 + 120 : 256 + 136], np.asarray(output))
+    other = train_run(tmp_path, "second", objective__name="l1")
+    assert document("translate", "--model", other, "in", "--out", "out")["skipped"] == 0
+    assert "in/*.jpg matches no file" in error_of(*ask, "in/*.jpg", code=3)
+    assert "the sheet is a PNG" in error_of(*ask, "in", "--compare", "sheet.jpg", code=2)

@@ -1,0 +1,81 @@
+"""ONNX files: as near to torch as they say, of the sizes that they say, and usable wherever a run is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from program import document, error_of, invoke
+from trained_run import train_run
+
+from p2pbench.api import load, translate
+
+pytest.importorskip("onnxruntime")
+SMALL: dict[str, Any] = {"generator__depth": 2, "discriminator__name": "pixel"}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
+    """The folder of a run and of its ONNX file, and what the command said of it."""
+    folder = tmp_path_factory.mktemp("export")
+    run = train_run(folder, **SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("P2PBENCH_HOME", str(folder / "home"))
+        return folder, document("export", "--model", run, "--out", folder / "model.onnx")
+
+
+def test_it_is_checked_at_two_shapes_and_says_what_it_is(exported: tuple[Path, dict[str, object]]) -> None:
+    folder, said = exported
+    assert said["opset"] == 18
+    assert said["inference"] == "statistics"
+    assert said["size_multiple"] == 4
+    assert said["images"] == 3
+    assert said["sizes"] == [[16, 16], [16, 32]]
+    assert isinstance(said["max_difference"], float)
+    assert 0 <= said["max_difference"] < 1e-4
+    card = (folder / "model.md").read_text()
+    for part in (
+        "# unet, l1+cgan",
+        "opset 18",
+        "| L1 ↓ |",
+        "Not the mode of this file",
+        "licence and terms are not known",
+        "Limits",
+    ):
+        assert part in card
+    assert str(folder) not in card
+
+
+def test_it_translates_as_the_run_does_at_any_size(exported: tuple[Path, dict[str, object]]) -> None:
+    folder, _ = exported
+    models = [load(folder / "first"), load(folder / "model.onnx")]
+    assert models[1].modes == ("statistics",)
+    assert not models[1].has_noise
+    for shape in ((16, 16, 3), (21, 34, 3)):
+        picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        ours, onnx = (translate(model, picture, mode="statistics").astype(int) for model in models)
+        assert np.abs(ours - onnx).max() <= 1
+    Image.fromarray(picture).save(folder / "picture.png")
+    found = document("translate", "--model", folder / "model.onnx", folder / "picture.png", "--out", folder / "out")
+    assert np.array_equal(np.asarray(Image.open(found["files"][0])), onnx)
+
+
+def test_beyond_the_tolerance_nothing_is_left(exported: tuple[Path, dict[str, object]], tmp_path: Path) -> None:
+    folder, _ = exported
+    message = error_of("export", "--model", folder / "first", "--out", tmp_path / "x.onnx", "--tolerance", "0", code=3)
+    assert "differ from torch's by" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_export_is_refused(exported: tuple[Path, dict[str, object]], tmp_path: Path) -> None:
+    folder, _ = exported
+    assert "named .onnx" in error_of("export", "--model", folder / "first", "--out", tmp_path / "x.bin", code=2)
+    again = error_of("export", "--model", folder / "model.onnx", "--out", tmp_path / "x.onnx", code=2)
+    assert "is an ONNX file already" in again
+    (tmp_path / "broken.onnx").write_bytes(b"broken")
+    for name, part in (("broken.onnx", "cannot be read as an ONNX file"), ("none.onnx", "there is no such file")):
+        arguments = ("--model", tmp_path / name, folder / "picture.png", "--out", tmp_path / "out")
+        assert part in invoke("translate", *arguments, code=3).stderr
