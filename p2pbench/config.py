@@ -272,6 +272,9 @@ class TrainingConfig(_Section):
     """Preset: constant in Lua's release; in the port constant for the first half, then linear to zero."""
     bias_rule: Literal["zeroed", "by-norm"] = "zeroed"
     """Preset: a bias in every convolution, zeroed before each update (Lua), or none before a batch norm (port)."""
+    select: Literal["last", "best-on-val"] = "last"
+    """Which generator is kept: that of the last epoch, or of the epoch with the least L1 on the validation split
+    (100 of its pairs at most), which the data must have beside their test split."""
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     """fp32; tf32 (CUDA only); or bf16 autocast over fp32 master weights."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

@@ -26,6 +26,8 @@ def identity(config: RunConfig, data_key: str) -> dict[str, Any]:
             "epochs", "batch_size", "seed", "learning_rate", "beta1", "beta2", "schedule", "bias_rule", "precision",
         }
     )  # fmt: skip
+    if config.training.select != "last":
+        training["select"] = config.training.select
     objective = config.objective.model_dump()
     generator = _component(config.generator) | {"depth": config.depth}
     if config.generator.name in ("resnet6", "resnet9"):  # they have it in every block, or nowhere

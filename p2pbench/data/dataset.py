@@ -50,6 +50,15 @@ def as_tested(dataset: DataSet) -> DataSet:
     return replace(dataset, config=dataset.config.model_copy(update={"jitter": False}))
 
 
+def check_selection(dataset: DataSet, select: str) -> None:
+    """Raise :class:`ConfigError` where an epoch is to be selected and no split is there to select it on."""
+    if select == "best-on-val" and "val" not in dataset.names:
+        raise ConfigError(
+            f"training.select is {select!r}, but {dataset.config.source} has no split val beside the one that it is "
+            "tested on; make one, or use last"
+        )
+
+
 def steps_per_epoch(dataset: DataSet, batch_size: int) -> int:
     """Full batches in the training split; the pairs left over are others in every epoch.
 

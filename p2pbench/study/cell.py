@@ -8,6 +8,8 @@ import logging
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +38,13 @@ from p2pbench.study.samples import N_SHEET, N_TEST, save_png, spread, write_shee
 from p2pbench.study.store import LOCK_SECONDS, RunFolder
 from p2pbench.training.checkpoint import save_generator
 from p2pbench.training.engine import Engine, prepare
-from p2pbench.training.loop import Reporter, train
+from p2pbench.training.loop import Reporter, Trained, train
 from p2pbench.translation import translate
 
 log = logging.getLogger(__name__)
+
+N_JUDGED = 100
+"""Validation pairs, at most, that ``training.select`` looks at after each epoch."""
 
 
 @dataclass(frozen=True)
@@ -154,10 +159,16 @@ def _train(
             for position, output in zip(chosen, outputs, strict=True):
                 save_png(run.sample_file("untrained", position), as_rgb8(output))
 
+    judge = None
+    if config.training.select == "best-on-val":
+        judged = unseen[spread(len(unseen), N_JUDGED)]
+        judge = partial(l1_of, pairs=judged, config=config)
+
     run.set_status("running", bits=8 * images.dtype.itemsize)
     watcher.stage("train")
     log.info("training %s on %s, %d threads, %s", identity, engine.device, engine.threads, config.training.precision)
-    trained = train(config, images, run.path, identity, engine, Reporter(watcher.progress, sample, watcher.stop))
+    reporter = Reporter(watcher.progress, sample, watcher.stop, judge)
+    trained = train(config, images, run.path, identity, engine, reporter)
     log.info("trained %d steps in %.0f s", trained.steps, trained.seconds)
     log_to_tensorboard(run)
     save_generator(run.generator_file, trained.generator, {"run_id": identity})
@@ -171,9 +182,28 @@ def _train(
             "data_wait_share": trained.data_wait_share,
             "generator_parameters": sum(p.numel() for p in trained.generator.parameters()),
             "cost_key": cost_key(config),
+            **_selected(trained),
             "generator_sha256": sha256_of(run.generator_file),
         },
     )
+
+
+def l1_of(generator: nn.Module, pairs: np.ndarray, config: RunConfig) -> float:
+    """Mean L1 of what ``generator`` makes of ``pairs``, 0 to 1, translated as the paper does; inf where it gives NaN."""
+    try:
+        outputs = translate(generator, conditions_of(pairs, config.data), config.data, seed=config.training.seed)
+    except NotFinite:
+        return float("inf")
+    span = np.iinfo(outputs.dtype).max
+    return float(np.abs(outputs / span - targets_of(pairs, config.data) / span).mean())
+
+
+def _selected(trained: Trained) -> dict[str, Any]:
+    """What the record says of the epoch that was selected; nothing where it is the last."""
+    if trained.selected is None:
+        return {}
+    value = trained.selected.value
+    return {"selected": {"epoch": trained.selected.epoch, "val_l1": value if isfinite(value) else None}}
 
 
 def _score(

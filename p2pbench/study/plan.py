@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pbench.config import DataConfig, RunConfig, is_reference
-from p2pbench.data.dataset import DataSet, open_dataset, steps_per_epoch
+from p2pbench.data.dataset import DataSet, check_selection, open_dataset, steps_per_epoch
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.identity import run_id
 from p2pbench.reference import locate
@@ -112,6 +112,7 @@ def _cell(
     dataset = found[config.data]
     name = steps = None
     if not isinstance(dataset, DataError):
+        check_selection(dataset, config.training.select)
         steps = config.training.epochs * steps_per_epoch(dataset, config.training.batch_size)
         name = run_id(config, dataset.key)
     labels = {factor: level.label for factor, level in variant.items()}

@@ -14,7 +14,7 @@ from rich.console import Console
 from p2pbench import yaml12
 from p2pbench.config import RunConfig, is_reference
 from p2pbench.cores import available_cores
-from p2pbench.data.dataset import open_dataset, steps_per_epoch
+from p2pbench.data.dataset import check_selection, open_dataset, steps_per_epoch
 from p2pbench.data.images import read_image
 from p2pbench.data.pairs import images_by_name
 from p2pbench.errors import ConfigError, DataError, Interrupted, P2PBenchError, RunBusy, unknown
@@ -51,6 +51,7 @@ def train_one(
     mode = settings.scoring.inference
     dataset = open_dataset(settings.data)
     steps_per_epoch(dataset, settings.training.batch_size)  # or there are too few pairs
+    check_selection(dataset, settings.training.select)
     run = RunFolder(folder, mode) if folder else Store(runs).run(run_id(settings, dataset.key), mode)
     unfinished = run.checkpoint.is_dir() and any(run.checkpoint.iterdir()) and not run.finished()
     if unfinished and not resume:

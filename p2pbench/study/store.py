@@ -23,6 +23,7 @@ from p2pbench.errors import ConfigError, RunBusy, StorageError
 from p2pbench.files import sha256_of, write_json, write_text
 from p2pbench.reference import code_hash
 from p2pbench.scoring.metrics import FCN_SCORES, METRICS
+from p2pbench.settings import from_mapping
 from p2pbench.study.plan import Study
 
 SCHEMA_VERSION = 1
@@ -260,7 +261,7 @@ class Store:
         """Cells recorded before that are these with another seed: a study grows seed by seed."""
 
         def without_seed(cell: dict[str, Any]) -> Any:
-            config = json.loads(json.dumps(cell["config"]))
+            config = plain(from_mapping(cell["config"], study))  # a setting that came later has its default
             config["training"].pop("seed", None)
             return cell["variant"], config
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,6 +24,18 @@ SCHEMA = "1"
 
 
 @dataclass
+class Best:
+    """The generator that did best on the validation split so far (``training.select``)."""
+
+    epoch: int
+    """Epochs done by then."""
+    value: float
+    """What it was judged by: mean L1 on the validation split; the lower the better."""
+    generator: dict[str, Tensor]
+    """Its weights, copies on the CPU."""
+
+
+@dataclass
 class Progress:
     """How far a training is."""
 
@@ -33,22 +47,32 @@ class Progress:
     """Losses of the steps since the last row, (k, 4), float32."""
     seconds: float
     """Time spent training, in all sittings."""
+    best: Best | None = None
 
 
-def save(
-    folder: Path, run_id: str, networks: Networks, optimisers: Optimisers, progress: Progress, *, keep: int = 1
-) -> None:
-    """Write the checkpoint of this step to ``folder``; of those before, the last ``keep - 1`` stay.
-
-    Raises:
-        StorageError: it cannot be written; those before stay.
-    """
+def state_of(networks: Networks, optimisers: Optimisers, progress: Progress) -> dict[str, Tensor]:
+    """All that a training needs to go on to the same bits, by name; not copies: the next step changes it."""
     tensors = {f"network.{name}": tensor for name, tensor in _network_state(networks).items()}
     tensors |= {f"optimiser.{name}": tensor for name, tensor in _optimiser_state(optimisers).items()}
     tensors |= {f"random.{name}": state for name, state in _random_state(networks).items()}
     tensors["losses.rows"] = torch.tensor(progress.rows, dtype=torch.float64).reshape(-1, 2 + len(LOSS_NAMES))
     tensors["losses.pending"] = progress.pending
+    if progress.best is not None:
+        tensors |= {f"best.{name}": tensor for name, tensor in progress.best.generator.items()}
+    return tensors
+
+
+def write(folder: Path, run_id: str, progress: Progress, tensors: Mapping[str, Tensor], *, keep: int) -> None:
+    """Write the checkpoint of this step to ``folder``; of those before, the last ``keep - 1`` stay.
+
+    Args:
+        tensors: what :func:`state_of` gave.
+    Raises:
+        StorageError: it cannot be written; those before stay.
+    """
     about = {"schema": SCHEMA, "run_id": run_id, "step": progress.step, "seconds": progress.seconds}
+    if progress.best is not None:
+        about["best"] = {"epoch": progress.best.epoch, "value": progress.best.value}
     path = folder / f"step-{progress.step:08d}.safetensors"
     _write(path, tensors, {"p2pbench": json.dumps(about)})
     before = sorted((other for other in folder.glob("step-*.safetensors") if other < path), reverse=True)
@@ -77,11 +101,19 @@ def load(folder: Path, run_id: str, networks: Networks, optimisers: Optimisers) 
         for why in damaged:
             log.warning("%s: going on from %s", why, path.name)
         return Progress(
-            int(about["step"]), tensors["losses.rows"].tolist(), tensors["losses.pending"], float(about["seconds"])
-        )
+            int(about["step"]), tensors["losses.rows"].tolist(), tensors["losses.pending"], float(about["seconds"]),
+            _best(about, tensors),
+        )  # fmt: skip
     if damaged:
         raise WeightsError(f"{'; '.join(damaged)}; remove {folder} to train from the beginning")
     return None
+
+
+def _best(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Best | None:
+    if "best" not in about:
+        return None
+    weights = {name.removeprefix("best."): tensor for name, tensor in tensors.items() if name.startswith("best.")}
+    return Best(int(about["best"]["epoch"]), float(about["best"]["value"]), weights)
 
 
 def save_generator(path: Path, generator: nn.Module, metadata: dict[str, str]) -> None:
@@ -144,7 +176,7 @@ def _laid_out_as(parameter: Tensor, stored: Tensor) -> Tensor:
     return torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(stored).detach()
 
 
-def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     """Write ``tensors`` whole or not at all, as copies on the CPU and contiguous: safetensors refuses channels-last."""
     with atomic(path) as part:
         try:

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from p2pbench.models import build_discriminator, build_generator
 from p2pbench.training import checkpoint
 from p2pbench.training.engine import Engine, build_optimisers, peak_memory_bytes, place
 from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers, train_step
+from p2pbench.training.writing import Writer
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Reporter:
     """Called with (epochs done, generator) before training, every ``sample_every`` epochs, and at the end."""
     stop: Callable[[], bool]
     """Asked after each step; true ends the training after a checkpoint."""
+    judge: Callable[[nn.Module], float] | None = None
+    """Called with the generator after each epoch, where ``training.select`` asks for the best: the lower the better."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Trained:
     peak_memory_bytes: int
     data_wait_share: float
     """Of this sitting's time, the share between asking for a batch and having it enqueued, 0 to 1."""
+    selected: checkpoint.Best | None
+    """The epoch whose generator it is, where one was selected; None for the last."""
 
 
 def train(
@@ -59,7 +65,15 @@ def train(
     Raises:
         TrainingError: a loss is not finite; names the step. The last good checkpoint stays.
         Interrupted: ``reporter.stop`` said so; a checkpoint of this very step is written.
+        StorageError: a checkpoint cannot be written; those before stay.
     """
+    with Writer(folder / "checkpoint", run_id, keep=config.training.checkpoints) as writer:
+        return _train(config, images, folder, run_id, engine, reporter, writer)
+
+
+def _train(
+    config: RunConfig, images: np.ndarray, folder: Path, run_id: str, engine: Engine, reporter: Reporter, writer: Writer
+) -> Trained:
     training = config.training
     networks = place(Networks(build_generator(config), build_discriminator(config)), engine)
     optimisers = build_optimisers(networks, config)
@@ -71,7 +85,7 @@ def train(
     if done is None:
         done = checkpoint.Progress(step=0, rows=[], pending=torch.empty(0, len(LOSS_NAMES)), seconds=0.0)
         reporter.sample(0, networks.generator)
-    rows, first = done.rows, done.step
+    rows, best, first = done.rows, done.best, done.step
     n_window = len(done.pending)  # steps since the last row of losses.csv
     window = torch.zeros(max(training.log_every, n_window + 1), len(LOSS_NAMES), device=engine.device)
     window[:n_window] = done.pending
@@ -87,32 +101,50 @@ def train(
         window[n_window] = train_step(networks, optimisers, condition, target, config)
 
         n_done, n_window = step + 1, n_window + 1
+        epochs_done, left_over = divmod(n_done, batches.steps_per_epoch)
+        sampling = left_over == 0 and (epochs_done % training.sample_every == 0 or n_done == steps)
+        judging = left_over == 0 and reporter.judge is not None
         stopping = n_done < steps and reporter.stop()
         complete = n_window >= training.log_every or n_done == steps
-        if complete or stopping:
+        if complete or stopping or sampling or judging:
             losses = window[:n_window].cpu()  # the only place where the host waits for the device
             check_finite(losses, n_done)
+            if sampling:  # this and the next before a checkpoint that is taken for having done them
+                reporter.sample(epochs_done, networks.generator)
+            if judging:
+                best = better(best, epochs_done, networks.generator, reporter)
             if complete:
                 rows.append([n_done, n_done / batches.steps_per_epoch, *losses.double().mean(0).tolist()])
                 losses, n_window = losses[:0], 0
             now = time.monotonic()
-            if stopping or (n_done < steps and now - saved >= training.checkpoint_seconds):
-                state = checkpoint.Progress(n_done, rows, losses, done.seconds + now - start)
-                checkpoint.save(folder / "checkpoint", run_id, networks, optimisers, state, keep=training.checkpoints)
-                write_losses(folder / "losses.csv", rows, config)
+            if stopping or (complete and n_done < steps and now - saved >= training.checkpoint_seconds):
+                state = checkpoint.Progress(n_done, rows, losses, done.seconds + now - start, best)
+                then = partial(write_losses, folder / "losses.csv", list(rows), config)
+                writer.save(networks, optimisers, state, then)
                 saved = time.monotonic()
         reporter.progress(n_done, steps)
         if stopping:
+            writer.wait()
             raise Interrupted(f"stopped at step {n_done} of {steps}")
-        if n_done % batches.steps_per_epoch == 0:
-            epochs_done = n_done // batches.steps_per_epoch
-            if epochs_done % training.sample_every == 0 or n_done == steps:
-                reporter.sample(epochs_done, networks.generator)
 
+    writer.wait()
+    if best is not None:
+        networks.generator.load_state_dict(best.generator)
     write_losses(folder / "losses.csv", rows, config)
     sitting = time.monotonic() - start
     peak = peak_memory_bytes(engine.device)
-    return Trained(networks.generator, steps, done.seconds + sitting, peak, waited / max(sitting, waited, 1e-9))
+    wait_share = waited / max(sitting, waited, 1e-9)
+    return Trained(networks.generator, steps, done.seconds + sitting, peak, wait_share, best)
+
+
+def better(best: checkpoint.Best | None, epoch: int, generator: nn.Module, reporter: Reporter) -> checkpoint.Best:
+    """``best``, or the generator as it is after ``epoch`` if it is judged better; of equals the earlier."""
+    assert reporter.judge is not None
+    value = reporter.judge(generator)
+    if best is not None and best.value <= value:
+        return best
+    weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in generator.state_dict().items()}
+    return checkpoint.Best(epoch, value, weights)
 
 
 def learning_rate(training: TrainingConfig, epoch: int) -> float:

@@ -106,7 +106,43 @@ def test_checkpoints_on_the_way_change_nothing(tiny: Tiny, tmp_path: Path) -> No
     rare, _ = run(tiny(), tmp_path / "rare")
     often, _ = run(tiny(training__checkpoint_seconds=0.0, training__log_every=1), tmp_path / "often")
     assert torch.equal(weights_of(rare.generator), weights_of(often.generator))
-    assert [path.name for path in (tmp_path / "often/checkpoint").iterdir()] == ["step-00000011.safetensors"]
+    kept = sorted(path.name for path in (tmp_path / "often/checkpoint").iterdir())
+    assert kept == ["step-00000010.safetensors", "step-00000011.safetensors"]
+
+
+@pytest.mark.parametrize("stop", [3, 6, 7])
+def test_the_epoch_that_does_best_is_kept_and_survives_an_interruption(stop: int, tiny: Tiny, tmp_path: Path) -> None:
+    """The generator after the second of four epochs; stopped before that, at its very end, and after it."""
+    config = tiny(training__epochs=4, data__mirror=False)
+    pairs = images(3)
+    judged = {1: 0.4, 2: 0.2, 3: 0.2, 4: 0.3}
+
+    def run_judged(folder: Path, stop_at: int | None) -> Trained:
+        steps = 0
+
+        def progress(done: int, _total: int) -> None:
+            nonlocal steps
+            steps = done
+
+        def judge(generator: nn.Module) -> float:
+            epoch = (steps + 1) // 3
+            torch.save(generator.state_dict(), tmp_path / f"epoch-{epoch}.pt")
+            return judged[epoch]
+
+        reporter = Reporter(progress, lambda _e, _g: None, lambda: steps + 1 == stop_at, judge)
+        return train(config, pairs, folder, "id", prepare(config.training, threads=1), reporter)
+
+    whole = run_judged(tmp_path / "whole", None)
+    assert whole.selected is not None
+    assert (whole.selected.epoch, whole.selected.value) == (2, 0.2)
+    best = torch.load(tmp_path / "epoch-2.pt", weights_only=True)
+    assert all(torch.equal(best[name], tensor) for name, tensor in whole.generator.state_dict().items())
+    with pytest.raises(Interrupted):
+        run_judged(tmp_path / "parts", stop)
+    parts = run_judged(tmp_path / "parts", None)
+    assert parts.selected is not None
+    assert parts.selected.epoch == 2
+    assert torch.equal(weights_of(parts.generator), weights_of(whole.generator))
 
 
 def test_a_resumed_run_may_read_its_losses_more_or_less_often(tiny: Tiny, tmp_path: Path) -> None:
@@ -145,7 +181,7 @@ def test_moments_come_back_in_their_parameters_memory_format(tiny: Tiny, tmp_pat
     torch.manual_seed(0)
     train_step(networks, optimisers, x, y, config)
     progress = checkpoint.Progress(1, [], torch.zeros(0, 4), 0.0)
-    checkpoint.save(tmp_path, "id", networks, optimisers, progress)
+    checkpoint.write(tmp_path, "id", progress, checkpoint.state_of(networks, optimisers, progress), keep=1)
     train_step(networks, optimisers, x, y, config)
     resumed, its_optimisers = fresh()
     assert checkpoint.load(tmp_path, "id", resumed, its_optimisers) is not None

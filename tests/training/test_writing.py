@@ -1,0 +1,106 @@
+"""Checkpoints written behind the training's back: in order, whole, of the step they name, and never in silence."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from p2pbench.config import RunConfig
+from p2pbench.errors import StorageError, TrainingError
+from p2pbench.models import build_discriminator, build_generator
+from p2pbench.training import checkpoint
+from p2pbench.training.engine import build_optimisers, place, prepare
+from p2pbench.training.step import Networks, Optimisers, train_step
+from p2pbench.training.writing import Writer
+
+Tiny = Callable[..., RunConfig]
+Made = tuple[RunConfig, Networks, Optimisers]
+
+
+@pytest.fixture
+def made(tiny: Tiny) -> Made:
+    config = tiny()
+    networks = place(
+        Networks(build_generator(config), build_discriminator(config)), prepare(config.training, threads=1)
+    )
+    return config, networks, build_optimisers(networks, config)
+
+
+def progress(step: int) -> checkpoint.Progress:
+    return checkpoint.Progress(step, [], torch.zeros(0, 4), 0.0)
+
+
+def take_a_step(made: Made) -> None:
+    config, networks, optimisers = made
+    x = torch.rand(1, 3, 16, 16) * 2 - 1
+    train_step(networks, optimisers, x, -x, config)
+
+
+def weights(networks: Networks) -> Tensor:
+    return torch.cat([tensor.flatten().double() for tensor in networks.generator.state_dict().values()])
+
+
+def test_a_checkpoint_holds_its_own_step_whatever_training_does_meanwhile(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, networks, optimisers = made
+    go_on = threading.Event()
+    write = checkpoint.write
+
+    def late(folder: Path, run_id: str, done: checkpoint.Progress, tensors: Mapping[str, Tensor], **keep: Any) -> None:
+        assert go_on.wait(60)
+        write(folder, run_id, done, tensors, **keep)
+
+    monkeypatch.setattr(checkpoint, "write", late)
+    take_a_step(made)
+    then = weights(networks)
+    called = []
+    with Writer(tmp_path, "id", keep=2) as writer:
+        writer.save(networks, optimisers, progress(1), lambda: called.append(list(tmp_path.iterdir())))
+        take_a_step(made)  # while nothing is written yet
+        assert not torch.equal(weights(networks), then)
+        assert list(tmp_path.iterdir()) == []
+        go_on.set()
+        writer.save(networks, optimisers, progress(2), lambda: None)
+        later = weights(networks)
+    first, second = sorted(tmp_path.iterdir())
+    assert called == [[first]]  # what is to follow a checkpoint does
+    for path, wanted in ((second, later), (first, then)):
+        restored = checkpoint.load(tmp_path, "id", networks, optimisers)
+        assert restored is not None
+        assert f"{restored.step:08d}" in path.name
+        assert torch.equal(weights(networks), wanted)
+        path.unlink()
+
+
+def test_what_goes_wrong_is_raised_by_the_next_call(
+    made: Made, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, networks, optimisers = made
+    take_a_step(made)
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file where the folder should be")
+    with Writer(blocked, "id", keep=1) as writer:
+        writer.save(networks, optimisers, progress(1), lambda: None)
+        with pytest.raises(StorageError, match="cannot be written"):
+            writer.save(networks, optimisers, progress(2), lambda: None)
+
+    def fail(with_another: Exception | None) -> None:
+        with Writer(blocked, "id", keep=1) as writer:
+            writer.save(networks, optimisers, progress(1), lambda: None)
+            if with_another is not None:
+                raise with_another
+
+    with pytest.raises(StorageError, match="cannot be written"):
+        fail(None)
+    assert caplog.text == ""
+    # Of two misfortunes the first is raised, the other only told.
+    with pytest.raises(TrainingError, match="diverged"):
+        fail(TrainingError("diverged"))
+    assert "cannot be written" in caplog.text
