@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from p2pbench.data.images import opened
 from p2pbench.errors import DataError
 
 SIZE = 256
@@ -67,8 +68,5 @@ def _side_by_side(path: Path, photo: Path, labels: Path) -> None:
 
 
 def _resized(path: Path, how: Image.Resampling) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB").resize((SIZE, SIZE), how)  # labels come with an alpha that is 255 everywhere
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be read as an image: {error}") from None
+    with opened(path) as image:
+        return image.convert("RGB").resize((SIZE, SIZE), how)  # labels come with an alpha that is 255 everywhere

@@ -15,6 +15,7 @@ The rules, so that nothing is converted silently:
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,10 +28,17 @@ from PIL import Image, ImageColor, UnidentifiedImageError
 from p2pbench.errors import DataError, UnsupportedImage
 from p2pbench.files import atomic
 
+MAX_PIXELS = 89_478_485
+"""Of one image: 9,459 squared, a quarter of a GiB as RGB, where Pillow begins to warn. A small file may claim to
+hold more than any memory does; what it claims is looked at before anything is decoded."""
 ORIENTATION = 274
 """The EXIF tag that says how a camera was held."""
 LUMA = np.array([19595, 38470, 7471], dtype=np.int64)
 """Rec. 601, of 65536: whole numbers, the same bits everywhere."""
+
+
+# Above the limit Pillow warns, and above twice the limit refuses; here both are one line that refuses.
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
 class NeedsBackground(UnsupportedImage):
@@ -148,14 +156,14 @@ def read_array(path: Path, background: str | None) -> np.ndarray:
     """
     if path.suffix.lower() == ".npy":
         with _readable(path):
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            array = np.load(path, mmap_mode="r", allow_pickle=False)  # maps, and so claims no more than the file holds
         if not isinstance(array, np.ndarray):
             array.close()
             raise UnsupportedImage(f"{path} is an .npz archive: save one array with numpy.save")
         return _with_channels(array, path)
     if path.suffix.lower() in (".tif", ".tiff") and not _is_plain_tiff(path):
         return _read_tiff(path)
-    with _readable(path), Image.open(path) as image:
+    with opened(path) as image:
         if _png_bits(path, image) == 16:
             _check_mode(image, path)
             if "transparency" in image.info:
@@ -163,6 +171,27 @@ def read_array(path: Path, background: str | None) -> np.ndarray:
             if image.mode != "I;16":
                 return _turned(_read_deep_png(path), image.getexif().get(ORIENTATION, 1))
         return pixels_of(image, path, background)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """The image at ``path``, opened by Pillow and not yet decoded.
+
+    Raises:
+        DataError: it cannot be read, in the block too, or claims to be larger than :data:`MAX_PIXELS`.
+    """
+    with _readable(path), Image.open(path) as image:
+        _check_size(path, *image.size)
+        yield image
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise DataError(_too_large(path))
+
+
+def _too_large(path: Path) -> str:
+    return f"{path} holds, or claims to hold, more than {MAX_PIXELS:,} pixels: scale it down, or cut it into parts"
 
 
 def pixels_of(image: Image.Image, path: Path, background: str | None) -> np.ndarray:
@@ -197,8 +226,9 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, TypeError, EOFError,
-            Image.DecompressionBombError) as error:  # fmt: skip
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise DataError(_too_large(path)) from None
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, TypeError, EOFError) as error:
         raise DataError(f"{path} cannot be read as an image: {error}") from None
 
 
@@ -220,11 +250,14 @@ def _read_tiff(path: Path) -> np.ndarray:
     try:
         with tifffile.TiffFile(path) as file:
             page = file.pages.first
+            _check_size(path, page.imagewidth, page.imagelength)
             array = page.asarray()
             planar = page.axes.startswith("S")
             colours, extra = tifffile.PHOTOMETRIC(page.photometric).name, [int(kind) for kind in page.extrasamples]
             turn = int(page.tags.valueof(ORIENTATION, default=1))
             pages = len(file.pages)
+    except DataError:
+        raise
     except Exception as error:  # tifffile raises whatever a damaged file leads it to
         raise DataError(f"{path} cannot be read as an image: {error}") from None
     if pages > 1:
@@ -284,7 +317,7 @@ def _is_plain_tiff(path: Path) -> bool:
     """Whether a TIFF is one 8-bit image as other files are; Pillow reads no others whole."""
     with _readable(path):
         try:
-            with Image.open(path) as image:
+            with opened(path) as image:
                 tags = image.getexif()
                 bits, signs = (_flat(tags.get(tag, default)) for tag, default in ((258, 8), (339, 1)))
                 channels = 1 if image.mode == "P" else len(image.getbands())

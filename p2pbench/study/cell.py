@@ -189,7 +189,7 @@ def _train(
 
 
 def l1_of(generator: nn.Module, pairs: np.ndarray, config: RunConfig) -> float:
-    """Mean L1 of what ``generator`` makes of ``pairs``, 0 to 1, translated as the paper does; inf where it gives NaN."""
+    """Mean L1 of what ``generator`` makes of ``pairs``, 0 to 1, translated as the paper does; inf where that is NaN."""
     try:
         outputs = translate(generator, conditions_of(pairs, config.data), config.data, seed=config.training.seed)
     except NotFinite:

@@ -107,6 +107,8 @@ def read_protocol(name: str) -> Protocol:
 def read_grid(name: str) -> Grid:
     """The grid in a file or shipped under ``name``. Raises :class:`ConfigError`."""
     path = find_file(name, "", "grid")
+    if path.stem.startswith("."):
+        raise ConfigError(f"grid {name!r}: the name of its study, {path.stem!r}, begins with a dot; rename the file")
     content = _mapping(path, GRID_KEYS)
     factors = content.get("factors")
     if not isinstance(factors, dict) or not factors:

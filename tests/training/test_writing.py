@@ -49,7 +49,7 @@ def weights(networks: Networks) -> Tensor:
 def test_a_checkpoint_holds_its_own_step_whatever_training_does_meanwhile(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, networks, optimisers = made
+    _, networks, optimisers = made
     go_on = threading.Event()
     write = checkpoint.write
 

@@ -1,0 +1,389 @@
+"""Files from outside, cut, changed and made up: read as they are meant, or refused in one line; never anything else.
+
+``nox -s fuzz`` tries thousands where these try thirty.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from faults.bad_inputs import tried
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from study_workplace import PROTOCOL
+from trained_run import train_run
+
+from p2pbench.config import RunConfig
+from p2pbench.data.cache import decoded
+from p2pbench.data.cache import folder as cache_folder
+from p2pbench.data.dataset import open_dataset
+from p2pbench.data.images import look, read_array
+from p2pbench.data.pairs import find_pairs
+from p2pbench.errors import DataError, P2PBenchError, WeightsError
+from p2pbench.models import build_discriminator, build_generator
+from p2pbench.settings import Layer, resolve
+from p2pbench.study.housekeeping import all_runs, find_waste, verify
+from p2pbench.study.plan import build_study
+from p2pbench.study.store import RunFolder, Store
+from p2pbench.training import checkpoint
+from p2pbench.training.engine import build_optimisers, place, prepare
+from p2pbench.training.step import Networks, Optimisers, train_step
+
+reused = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+"""Examples share a folder, and leave it as they found it."""
+
+
+@st.composite
+def changed(draw: st.DrawFn, whole: bytes) -> bytes:
+    """``whole`` cut at any byte, with some bytes changed, or with bytes put in."""
+    how = draw(st.sampled_from(["cut", "change", "insert"]))
+    place = draw(st.integers(0, len(whole) - 1))
+    if how == "cut":
+        return whole[:place]
+    some = draw(st.binary(min_size=1, max_size=8))
+    return whole[:place] + some + whole[place + (len(some) if how == "change" else 0) :]
+
+
+# --- images -------------------------------------------------------------------------------------------------------
+
+
+def _images() -> dict[str, bytes]:
+    """A small file of every kind that is read."""
+    random = np.random.default_rng(0)
+    rgb = random.integers(0, 256, (9, 14, 3), dtype=np.uint8)
+    kinds: dict[str, bytes] = {}
+    for suffix, kind in (("png", "PNG"), ("jpg", "JPEG"), ("webp", "WEBP"), ("bmp", "BMP"), ("tif", "TIFF")):
+        stream = io.BytesIO()
+        Image.fromarray(rgb).save(stream, kind)
+        kinds[f"rgb.{suffix}"] = stream.getvalue()
+    stream = io.BytesIO()
+    Image.fromarray(rgb).convert("P").save(stream, "PNG", transparency=3)
+    kinds["palette.png"] = stream.getvalue()
+    stream = io.BytesIO()
+    tifffile.imwrite(
+        stream, random.integers(0, 65536, (9, 14, 5), dtype=np.uint16), photometric="minisblack",
+                     planarconfig="contig")  # fmt: skip
+    kinds["deep.tif"] = stream.getvalue()
+    stream = io.BytesIO()
+    np.save(stream, rgb.astype(np.float32))
+    kinds["floats.npy"] = stream.getvalue()
+    with tempfile.NamedTemporaryFile(suffix=".png") as file:
+        import png
+
+        png.from_array(random.integers(0, 65536, (9, 14 * 3), dtype=np.uint16), "RGB;16").save(file.name)
+        kinds["deep.png"] = Path(file.name).read_bytes()
+    return kinds
+
+
+IMAGES = _images()
+
+
+@pytest.mark.parametrize("kind", IMAGES)
+@reused
+@given(data=st.data())
+@pytest.mark.filterwarnings("ignore")  # Pillow and tifffile warn of much in damaged files
+def test_an_image_is_read_or_refused_by_name(kind: str, tmp_path: Path, data: st.DataObject) -> None:
+    path = tmp_path / kind
+    path.write_bytes(data.draw(changed(IMAGES[kind])))
+    tried["images"] += 1
+    for read in (partial(read_array, background="white"), look):
+        try:
+            pixels = read(path)
+        except DataError as error:
+            message = str(error)
+            assert str(path) in message
+        else:
+            assert pixels.ndim == 3
+
+
+# --- pairs --------------------------------------------------------------------------------------------------------
+
+NAMES = st.sampled_from(["a.png", "b.jpg", "a.jpg", "A.PNG", ".png", "x.npy", "note.txt", "ü.png", "a b.webp"])
+PLACES = st.sampled_from(
+    ["train", "val", "test", "train/A", "train/B", "A/train", "B/train", "test/A", "test/B", "A", "B"]
+)
+KINDS = st.sampled_from(["file", "empty", "folder", "link", "loop", "outside"])
+
+
+@given(st.lists(st.tuples(PLACES, NAMES, KINDS), max_size=12))
+def test_any_tree_of_files_is_pairs_or_one_line(tree: list[tuple[str, str, str]]) -> None:
+    tried["trees of pairs"] += 1
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "root"
+        root.mkdir()
+        for place, name, kind in tree:
+            path = root / place / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() or path.is_symlink():
+                continue
+            if kind == "folder":
+                path.mkdir()
+            elif kind in ("link", "loop", "outside"):
+                path.symlink_to({"link": "nowhere", "loop": name, "outside": "/dev/null"}[kind])
+            else:
+                path.write_bytes(IMAGES["rgb.png"] if kind == "file" else b"")
+        try:
+            found = find_pairs(root)
+        except DataError as error:
+            message = str(error)
+            assert str(root) in message
+        else:
+            assert {"train", "test"} <= found.keys()
+            for pair in (pair for pairs in found.values() for pair in pairs):
+                assert all(file.is_relative_to(root) and file.suffix.lower() != ".txt" for file in pair.files)
+
+
+# --- grids --------------------------------------------------------------------------------------------------------
+
+GRID = """question: Does D matter?
+protocol: tiny.yaml
+seeds: [0, 1]
+baseline: {objective: l1+cgan}
+factors:
+  objective: [l1, l1+cgan]
+  size: [{label: small, generator.ngf: 2}, {label: large, generator.ngf: 4}]
+exclude: [{objective: l1, size: small}]
+"""
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 300) | st.floats() | st.text(max_size=12)
+    | st.sampled_from(["l1", "unet", "os:system", "../../x", "patch70", "<script>", "generator.ngf", "=", "{}", "on"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12) | st.sampled_from(
+        ["label", "objective", "generator.ngf", "training.seed", "factors"]), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+KEYS = st.sampled_from(["question", "paper", "baseline", "factors", "include", "exclude", "protocol", "seeds", "data",
+                        "training", "scoring", "generator"])  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def grids(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("grids")
+    (folder / "tiny.yaml").write_text(PROTOCOL.format(source="photos"))
+    before = Path.cwd()
+    os.chdir(folder)
+    yield folder
+    os.chdir(before)
+
+
+def _cells_or_one_line(grid: Path) -> None:
+    tried["grids"] += 1
+    try:
+        study = build_study(str(grid), None, {}, None)
+    except P2PBenchError as error:
+        message = str(error)
+        assert message
+    else:
+        assert study.cells
+        assert all(cell.run_id for cell in study.cells)
+
+
+@reused
+@given(data=st.data())
+def test_a_grid_cut_or_changed_at_any_byte_is_cells_or_one_line(grids: Path, data: st.DataObject) -> None:
+    path = grids / "cut.yaml"
+    path.write_bytes(data.draw(changed(GRID.encode())))
+    _cells_or_one_line(path)
+
+
+@reused
+@given(st.dictionaries(KEYS, VALUES, max_size=4))
+def test_a_grid_of_any_values_is_cells_or_one_line(grids: Path, changes: dict[str, Any]) -> None:
+    path = grids / "values.yaml"
+    base = {"protocol": "tiny.yaml", "factors": {"objective": ["l1"]}}
+    path.write_text(json.dumps({**base, **changes}))  # which is YAML
+    _cells_or_one_line(path)
+
+
+@reused
+@given(st.text(max_size=60) | st.text("[]{}:,-&*!?|>%@`\"'#\n \t<=ab01", max_size=60))
+def test_any_text_is_no_grid(grids: Path, text: str) -> None:
+    path = grids / "text.yaml"
+    path.write_text(text, encoding="utf-8")
+    _cells_or_one_line(path)
+
+
+def test_yaml_bombs_and_python_objects_are_refused(grids: Path) -> None:
+    path = grids / "bomb.yaml"
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 10)}]" for k in range(1, 12)]
+    objects = ["question: !!python/object/apply:os.system [id]", "question: !!python/name:os.system"]
+    for text in ("\n".join(lines), *objects, "factors: &f {objective: *f}", "a: " + "[" * 5000):
+        path.write_text(text)
+        with pytest.raises(P2PBenchError) as caught:
+            build_study(str(path), None, {}, None)
+        assert len(str(caught.value)) < 2000
+
+
+# --- records ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A study of one finished cell, as ``ablate`` records it."""
+    folder = tmp_path_factory.mktemp("store")
+    run = RunFolder(train_run(folder, generator__ngf=2, scoring__metrics="[l1]"))
+    (folder / "one.yaml").write_text("protocol: tiny.yaml\nfactors: {generator.ngf: [2]}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("P2PBENCH_HOME", str(folder / "home"))
+        study = build_study(
+            "one.yaml", None, {"data.mirror": False, "training.epochs": 1, "scoring.metrics": ["l1"]}, [0]
+        )
+    found = Store(folder / "runs")
+    found.write_study(study)
+    (cell,) = study.cells
+    shutil.copytree(run.path, found.run(str(cell.run_id)).path)
+    assert cell.run_id == run.status()["run_id"]
+    return found
+
+
+RECORDS = ("status.json", "scores.json", "per_image.csv", "losses.csv", "config.yaml", "study.yaml")
+OTHER: st.SearchStrategy[Any] = st.sampled_from(
+    [None, [], {}, "", "x", "../../../etc/passwd", 0, -1, 1.5, True, "<script>", [None], {"a": {}}]
+)
+
+
+@st.composite
+def replaced(draw: st.DrawFn, value: Any) -> Any:
+    """A JSON value with something in it, at any depth, replaced or gone."""
+    if isinstance(value, dict) and value and draw(st.integers(0, 4)):
+        key = draw(st.sampled_from(sorted(value)))
+        if draw(st.booleans()) and not isinstance(value[key], dict | list):
+            return {name: inner for name, inner in value.items() if name != key}
+        return {**value, key: draw(replaced(value[key]))}
+    if isinstance(value, list) and value and draw(st.integers(0, 4)):
+        place = draw(st.integers(0, len(value) - 1))
+        return [*value[:place], draw(replaced(value[place])), *value[place + 1 :]]
+    return draw(OTHER)
+
+
+@pytest.mark.parametrize("name", RECORDS)
+@reused
+@given(data=st.data())
+def test_records_of_any_content_are_read_or_told(name: str, store: Store, data: st.DataObject) -> None:
+    """By everything that reads them: ``runs list``, ``verify`` and ``prune``, ``ablate`` and ``report``."""
+    tried["records"] += 1
+    (run,) = (RunFolder(path) for path in (store.root / "cells").iterdir())
+    path = store.study_file("one") if name == "study.yaml" else run.path / name
+    whole = path.read_bytes()
+    if name.endswith(".csv") or name == "config.yaml" or data.draw(st.booleans()):
+        content = data.draw(changed(whole))
+    else:
+        content = json.dumps(data.draw(replaced(json.loads(whole)))).encode()
+    try:
+        path.write_bytes(content)
+        facts = all_runs(store)
+        find_waste(facts, failed=True, unused=True, older_days=None)
+        for found in facts:
+            list(verify(found.run))
+            found.to_json()
+            json.dumps(found.run.scores())
+        run.finished()
+        run.damaged_records()
+        config = resolve([Layer("test", {"scoring.metrics": ["l1"]})]).config
+        run.missing_scores(config)
+        try:
+            about = store.read_study("one")
+        except P2PBenchError as error:
+            message = str(error)
+            assert str(path) in message
+        else:
+            assert all(store.run(cell["run_id"]).path.parent == store.root / "cells" for cell in about["cells"])
+    finally:
+        path.write_bytes(whole)
+
+
+# --- checkpoints and caches -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, Path]:
+    """Two checkpoints of one training, of its first step and its second."""
+    from conftest import TINY
+
+    config = resolve([Layer("tiny", {**TINY, "generator.ngf": 2, "discriminator.ndf": 2})]).config
+    folder = tmp_path_factory.mktemp("checkpoint")
+    networks, optimisers = _fresh(config)
+    for step in (1, 2):
+        x = torch.rand(1, 3, 16, 16) * 2 - 1
+        train_step(networks, optimisers, x, -x, config)
+        progress = checkpoint.Progress(step, [], torch.zeros(0, 4), 0.0)
+        checkpoint.write(folder, "id", progress, checkpoint.state_of(networks, optimisers, progress), keep=2)
+    return config, folder
+
+
+def _fresh(config: RunConfig) -> tuple[Networks, Optimisers]:
+    engine = prepare(config.training, threads=1)
+    networks = place(Networks(build_generator(config), build_discriminator(config)), engine)
+    return networks, build_optimisers(networks, config)
+
+
+@reused
+@given(data=st.data())
+def test_a_checkpoint_cut_at_any_byte_is_never_believed(trained: tuple[RunConfig, Path], data: st.DataObject) -> None:
+    tried["checkpoints"] += 1
+    config, folder = trained
+    newest = folder / "step-00000002.safetensors"
+    whole = newest.read_bytes()
+    try:
+        newest.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
+        done = checkpoint.load(folder, "id", *_fresh(config))
+        assert done is not None
+        assert done.step == 1  # the older one serves
+    finally:
+        newest.write_bytes(whole)
+
+
+@reused
+@given(data=st.data())
+def test_a_checkpoint_changed_anywhere_is_told_of(trained: tuple[RunConfig, Path], data: st.DataObject) -> None:
+    tried["checkpoints"] += 1
+    config, folder = trained
+    newest, older = folder / "step-00000002.safetensors", folder / "step-00000001.safetensors"
+    whole = newest.read_bytes()
+    older_bytes = older.read_bytes()
+    content = data.draw(changed(whole))
+    as_it_was = _fresh(config)
+    checkpoint.load(folder, "id", *as_it_was)
+    try:
+        older.unlink()
+        newest.write_bytes(content)
+        found = _fresh(config)
+        with contextlib.suppress(WeightsError):
+            done = checkpoint.load(folder, "id", *found)
+            assert done is not None  # white space in its header
+            assert (done.step, done.rows, done.seconds) == (2, [], 0.0)
+            for a, b in zip(as_it_was[0].generator.parameters(), found[0].generator.parameters(), strict=True):
+                assert torch.equal(a, b)
+    finally:
+        newest.write_bytes(whole)
+        older.write_bytes(older_bytes)
+
+
+@reused
+@given(data=st.data())
+def test_a_cache_cut_at_any_byte_is_made_anew(
+    tiny: Callable[..., RunConfig], pairs_folder: Path, data: st.DataObject
+) -> None:
+    tried["caches"] += 1
+    dataset = open_dataset(tiny(data__source=str(pairs_folder)).data)
+    pixels = np.array(decoded(dataset, "test"))
+    (path,) = cache_folder().glob("*.npy")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
+    assert np.array_equal(decoded(dataset, "test"), pixels)
+    assert path.read_bytes() == whole
