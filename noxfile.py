@@ -4,6 +4,10 @@ nox -s quickstart    the main job: the loss ablation and its report, on built-in
 nox -s tests         the tests
 nox -s lint types    ruff, mypy
 nox -s bench         speed, in turns with a plain loop
+nox -s faults        hundreds of kills, every write point, every fault: the table in the README; half an hour or more
+nox -s fuzz          thousands of bad grids, data sets, images, records and checkpoints
+nox -s load          a thousand tiny cells, a store of ten thousand records
+nox -s audit         known holes in what is installed (needs the network), ruff's security rules
 """
 
 import shutil
@@ -64,3 +68,35 @@ def bench(session: nox.Session) -> None:
         "pytest", "tests/benchmarks", "--benchmark-only", "--override-ini=addopts=--strict-markers", *session.posargs
     )
     session.run("p2pbench", "bench", "step")
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Kill studies, end runs at every write, inject faults; prints a table. ``-- --kills 20 --every 20`` is short."""
+    install(session, "test")
+    session.chdir("tests")
+    session.run("python", "-m", "faults.campaign", *session.posargs, env={"P2PBENCH_HYPOTHESIS": "explore"})
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """The property-based tests of what comes from outside, with a hundred times the examples."""
+    install(session, "test")
+    session.run("pytest", "tests/faults/test_fuzz.py", "--timeout=0", *session.posargs,
+                env={"P2PBENCH_HYPOTHESIS": "fuzz"})  # fmt: skip
+
+
+@nox.session
+def load(session: nox.Session) -> None:
+    """Many cells, many records: seconds, memory, processes and open files. ``-- --cells 20 --records 500`` is short."""
+    install(session, "test")
+    session.chdir("tests")
+    session.run("python", "-m", "load.measure", *session.posargs)
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Look up what is installed in the advisory database (over the network), and apply ruff's security rules."""
+    install(session, "lint", "audit")
+    session.run("ruff", "check", "--select", "S", "p2pbench")
+    session.run("pip-audit", "--local", "--skip-editable", *session.posargs)

@@ -60,7 +60,17 @@ MODEL_HELP = "A run's folder or id, an exported .onnx, or the PyTorch port's lat
 
 
 @app.callback(invoke_without_command=True)
-def _program(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+def _program(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say on standard error what is done, and where logs are.")
+    ] = False,
+) -> None:
+    if verbose:
+        from p2pbench.logs import logged_to
+
+        context.with_resource(logged_to(None))
     if version:
         from importlib.metadata import version as version_of
 

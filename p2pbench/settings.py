@@ -58,6 +58,8 @@ def resolve(layers: Iterable[Layer]) -> Resolved:
 
 def from_mapping(tree: Mapping[str, Any], name: str) -> RunConfig:
     """The configuration in a ``config.yaml``: sections of settings. ``name`` is the file, for messages."""
+    if not isinstance(tree, Mapping):
+        raise ConfigError(f"{name}: expected sections of settings, as in training: {{epochs: 200}}")
     return resolve([Layer(name, flatten(tree, name))]).config
 
 

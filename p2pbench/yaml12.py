@@ -8,6 +8,9 @@ from typing import Any
 
 from p2pbench.errors import ConfigError
 
+MOST_VALUES = 1_000_000
+"""That a file may hold with its aliases written out: a few lines of them can stand for more than any memory holds."""
+
 
 def parse(text: str, name: str) -> Any:
     """The plain value in ``text``. YAML 1.2: ``2e-4`` is a number, ``on`` a word.
@@ -21,7 +24,12 @@ def parse(text: str, name: str) -> Any:
     reader = YAML(typ="safe", pure=True)
     reader.allow_duplicate_keys = False
     try:
-        return reader.load(text)
+        value = reader.load(text)
+        if _expanded(value, {}) > MOST_VALUES:
+            raise ConfigError(f"{name}: its aliases stand for more than {MOST_VALUES:,} values; write them out")
+        return value
+    except RecursionError:
+        raise ConfigError(f"{name}: not valid YAML here: it is nested too deeply, or holds itself") from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}" if mark else ""
@@ -29,6 +37,16 @@ def parse(text: str, name: str) -> Any:
         raise ConfigError(f"{name}{where}: not valid YAML: {problem}") from None
     except (YAMLError, ValueError) as error:
         raise ConfigError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from None
+
+
+def _expanded(value: Any, known: dict[int, int]) -> int:
+    """How many values ``value`` is with its aliases written out. Raises RecursionError where it holds itself."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        inner = [*value, *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_expanded(one, known) for one in inner)
+    return known[id(value)]
 
 
 def read(path: Path) -> Any:

@@ -16,9 +16,11 @@ from study_workplace import PROTOCOL, Workplace
 from p2pbench.config import RunConfig
 from p2pbench.settings import Layer, resolve
 
-# The same examples in every run, so that CI does not fail by luck; P2PBENCH_HYPOTHESIS=explore looks for new ones.
+# The same examples in every run, so that CI does not fail by luck; P2PBENCH_HYPOTHESIS=explore (or fuzz) looks for
+# new ones.
 settings.register_profile("default", deadline=None, max_examples=30, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=500)
+settings.register_profile("fuzz", deadline=None, max_examples=3000)
 settings.load_profile(os.environ.get("P2PBENCH_HYPOTHESIS", "default"))
 
 TINY: dict[str, Any] = {
@@ -98,9 +100,13 @@ def alexnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workplace(tmp_path: Path, pairs_folder: Path) -> Workplace:
-    (tmp_path / "tiny.yaml").write_text(PROTOCOL.format(source=pairs_folder))
-    (tmp_path / "two.yaml").write_text(
+    return make_workplace(tmp_path, pairs_folder)
+
+
+def make_workplace(folder: Path, pairs: Path) -> Workplace:
+    (folder / "tiny.yaml").write_text(PROTOCOL.format(source=pairs))
+    (folder / "two.yaml").write_text(
         "question: Does D matter?\nprotocol: tiny.yaml\nbaseline: {objective: l1+cgan}\n"
         "factors: {objective: [l1, l1+cgan]}\n"
     )
-    return Workplace(tmp_path, dict(os.environ))
+    return Workplace(folder, dict(os.environ))

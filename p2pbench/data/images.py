@@ -317,7 +317,7 @@ def _is_plain_tiff(path: Path) -> bool:
     """Whether a TIFF is one 8-bit image as other files are; Pillow reads no others whole."""
     with _readable(path):
         try:
-            with opened(path) as image:
+            with Image.open(path) as image:
                 tags = image.getexif()
                 bits, signs = (_flat(tags.get(tag, default)) for tag, default in ((258, 8), (339, 1)))
                 channels = 1 if image.mode == "P" else len(image.getbands())

@@ -337,10 +337,7 @@ def record_scores(run: RunFolder, new: Scores) -> None:
 
 def load_config(run: RunFolder) -> RunConfig:
     """The configuration of a run. Raises :class:`ConfigError` if it is damaged."""
-    content = yaml12.read(run.config_file)
-    if not isinstance(content, dict):
-        raise ConfigError(f"{run.config_file}: expected sections of settings")
-    return from_mapping(content, str(run.config_file))
+    return from_mapping(yaml12.read(run.config_file), str(run.config_file))
 
 
 def load_generator(run: RunFolder) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import time
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from p2pbench.study.local import ENDS, Event, LocalExecutor
 from p2pbench.study.plan import Cell, Study
 from p2pbench.study.store import Store
 from p2pbench.study.worker import IMPATIENCE_SECONDS
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,9 @@ def run_study(
     try:
         for event in executor.run([_with_all_scores(cells) for cells in todo.values()], modes):
             name = str(event.cell.run_id)
+            if event.kind != "progress":
+                about = event.about.get("stage", "") or event.about.get("reason") or ""
+                log.info("%s, log %s: %s %s", event.cell.variant, store.run(name).log_file, event.kind, about)
             if event.kind in ENDS:
                 state = {"finished": "scored" if name in trained_before else "trained"}.get(event.kind, event.kind)
                 by_id[name] = Outcome(event.cell, state, event.about.get("reason"))

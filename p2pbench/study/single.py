@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,12 +20,15 @@ from p2pbench.data.images import read_image
 from p2pbench.data.pairs import images_by_name
 from p2pbench.errors import ConfigError, DataError, Interrupted, P2PBenchError, RunBusy, unknown
 from p2pbench.identity import run_id
+from p2pbench.logs import logged_to
 from p2pbench.scoring.images import Made
 from p2pbench.scoring.metrics import FCN_SCORES, METRICS
 from p2pbench.settings import Layer, flatten, parse_set, resolve
 from p2pbench.study.display import counted
 from p2pbench.study.grid import DEFAULT_PROTOCOL, read_protocol
 from p2pbench.study.store import RunFolder, Store
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from p2pbench.scoring.segmentation import ClassReader, NoReader
@@ -63,7 +67,7 @@ def train_one(
     from p2pbench.study.worker import Stop, stopping_on_signals
 
     stop = Stop()
-    with counted(console, "train", "steps") as progress, stopping_on_signals(stop):
+    with counted(console, "train", "steps") as progress, stopping_on_signals(stop), logged_to(run.log_file):
         try:
             watcher = Watcher(stop.enter, progress, stop)
             run_cell(
@@ -76,6 +80,7 @@ def train_one(
             run.set_status("interrupted", str(error))
             raise Interrupted(f"{error}; go on with --resume") from None
         except Exception as error:
+            log.info("failed: %s", error)
             if run.status().get("run_id") == run_id(settings, dataset.key):  # or it is another run's
                 with contextlib.suppress(P2PBenchError):
                     run.set_status("failed", str(error))

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +75,16 @@ def kill_at_random(workplace: Workplace, grid: str, whole: dict[str, bytes], kil
         assert records(store) == whole, "the study ended otherwise than one that was not killed"
         tally.studies += 1
     return tally
+
+
+def survived(config: Path, folder: Path, start: int, stop: int, step: int) -> int:
+    """How many of a run's write points it survived to end at, in a process that has computed nothing when it forks."""
+    done = subprocess.run(
+        [sys.executable, "-m", "faults.write_points", str(config), str(folder), *map(str, (start, stop, step))],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout.splitlines()[-1])
 
 
 def _wait_until_a_cell_trains(store: Path, parent: subprocess.Popen[bytes]) -> None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
@@ -33,7 +32,7 @@ from p2pbench.data.cache import folder as cache_folder
 from p2pbench.data.dataset import open_dataset
 from p2pbench.data.images import look, read_array
 from p2pbench.data.pairs import find_pairs
-from p2pbench.errors import DataError, P2PBenchError, WeightsError
+from p2pbench.errors import DataError, P2PBenchError
 from p2pbench.models import build_discriminator, build_generator
 from p2pbench.settings import Layer, resolve
 from p2pbench.study.housekeeping import all_runs, find_waste, verify
@@ -221,7 +220,8 @@ def test_yaml_bombs_and_python_objects_are_refused(grids: Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 10)}]" for k in range(1, 12)]
     objects = ["question: !!python/object/apply:os.system [id]", "question: !!python/name:os.system"]
-    for text in ("\n".join(lines), *objects, "factors: &f {objective: *f}", "a: " + "[" * 5000):
+    bombs = ["\n".join([*lines, "question: *a11"]), "a: " + "[" * 1500, "factors: &f {objective: *f}"]
+    for text in (*bombs, *objects):
         path.write_text(text)
         with pytest.raises(P2PBenchError) as caught:
             build_study(str(path), None, {}, None)
@@ -310,38 +310,37 @@ def test_records_of_any_content_are_read_or_told(name: str, store: Store, data: 
 # --- checkpoints and caches -----------------------------------------------------------------------------------------
 
 
+Trained = tuple[Networks, Optimisers, Path]
+
+
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, Path]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Two checkpoints of one training, of its first step and its second."""
     from conftest import TINY
 
     config = resolve([Layer("tiny", {**TINY, "generator.ngf": 2, "discriminator.ndf": 2})]).config
     folder = tmp_path_factory.mktemp("checkpoint")
-    networks, optimisers = _fresh(config)
+    engine = prepare(config.training, threads=1)
+    networks = place(Networks(build_generator(config), build_discriminator(config)), engine)
+    optimisers = build_optimisers(networks, config)
     for step in (1, 2):
         x = torch.rand(1, 3, 16, 16) * 2 - 1
         train_step(networks, optimisers, x, -x, config)
         progress = checkpoint.Progress(step, [], torch.zeros(0, 4), 0.0)
         checkpoint.write(folder, "id", progress, checkpoint.state_of(networks, optimisers, progress), keep=2)
-    return config, folder
-
-
-def _fresh(config: RunConfig) -> tuple[Networks, Optimisers]:
-    engine = prepare(config.training, threads=1)
-    networks = place(Networks(build_generator(config), build_discriminator(config)), engine)
-    return networks, build_optimisers(networks, config)
+    return networks, optimisers, folder
 
 
 @reused
 @given(data=st.data())
-def test_a_checkpoint_cut_at_any_byte_is_never_believed(trained: tuple[RunConfig, Path], data: st.DataObject) -> None:
+def test_a_checkpoint_cut_at_any_byte_is_never_believed(trained: Trained, data: st.DataObject) -> None:
     tried["checkpoints"] += 1
-    config, folder = trained
+    networks, optimisers, folder = trained
     newest = folder / "step-00000002.safetensors"
     whole = newest.read_bytes()
     try:
         newest.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
-        done = checkpoint.load(folder, "id", *_fresh(config))
+        done = checkpoint.load(folder, "id", networks, optimisers)
         assert done is not None
         assert done.step == 1  # the older one serves
     finally:
@@ -350,28 +349,23 @@ def test_a_checkpoint_cut_at_any_byte_is_never_believed(trained: tuple[RunConfig
 
 @reused
 @given(data=st.data())
-def test_a_checkpoint_changed_anywhere_is_told_of(trained: tuple[RunConfig, Path], data: st.DataObject) -> None:
+def test_a_checkpoint_changed_anywhere_is_not_believed_either(trained: Trained, data: st.DataObject) -> None:
     tried["checkpoints"] += 1
-    config, folder = trained
-    newest, older = folder / "step-00000002.safetensors", folder / "step-00000001.safetensors"
+    networks, optimisers, folder = trained
+    newest = folder / "step-00000002.safetensors"
     whole = newest.read_bytes()
-    older_bytes = older.read_bytes()
     content = data.draw(changed(whole))
-    as_it_was = _fresh(config)
-    checkpoint.load(folder, "id", *as_it_was)
+    checkpoint.load(folder, "id", networks, optimisers)
+    weights = [parameter.detach().clone() for parameter in networks.generator.parameters()]
     try:
-        older.unlink()
         newest.write_bytes(content)
-        found = _fresh(config)
-        with contextlib.suppress(WeightsError):
-            done = checkpoint.load(folder, "id", *found)
-            assert done is not None  # white space in its header
-            assert (done.step, done.rows, done.seconds) == (2, [], 0.0)
-            for a, b in zip(as_it_was[0].generator.parameters(), found[0].generator.parameters(), strict=True):
-                assert torch.equal(a, b)
+        done = checkpoint.load(folder, "id", networks, optimisers)
+        assert done is not None
+        if done.step == 2:  # white space in its header
+            assert (done.rows, done.seconds) == ([], 0.0)
+            assert all(map(torch.equal, weights, networks.generator.parameters()))
     finally:
         newest.write_bytes(whole)
-        older.write_bytes(older_bytes)
 
 
 @reused

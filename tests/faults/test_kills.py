@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faults.kills import SLOW, kill_at_random, records
+from faults.kills import SLOW, kill_at_random, records, survived
 from study_workplace import Workplace
 
 from p2pbench.config import RunConfig
@@ -25,20 +23,6 @@ def test_a_study_that_is_killed_five_times_ends_with_the_same_bits(workplace: Wo
     assert sum(tally.kills.values()) == 5
 
 
-WRITE_POINTS = """
-import sys
-from pathlib import Path
-from faults import write_points
-from p2pbench.settings import from_mapping
-from p2pbench import yaml12
-config, folder = from_mapping(yaml12.read(Path(sys.argv[1])), "test"), Path(sys.argv[2])
-assert write_points.run_in_fork(config, folder / "whole") == 0
-whole = write_points.records(folder / "whole")
-survived = list(write_points.points(config, folder / "run", whole, iter(range(*map(int, sys.argv[3:6])))))
-print(len(survived))
-"""
-
-
 @pytest.mark.timeout(600)
 def test_a_run_that_ends_at_a_write_is_finished_by_the_next_to_the_same_bits(
     tiny: Callable[..., RunConfig], pairs_folder: Path, tmp_path: Path
@@ -46,10 +30,4 @@ def test_a_run_that_ends_at_a_write_is_finished_by_the_next_to_the_same_bits(
     """In a process of its own, which has computed nothing when it forks."""
     config = tiny(data__source=str(pairs_folder), training__epochs=1, training__checkpoint_seconds=0)
     RunFolder(tmp_path / "config").write_config(config)
-    done = subprocess.run(
-        [sys.executable, "-c", WRITE_POINTS, str(tmp_path / "config" / "config.yaml"), str(tmp_path), "3", "400", "41"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True, text=True, check=False, timeout=580,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout.splitlines()[-1]) >= 3
+    assert survived(tmp_path / "config" / "config.yaml", tmp_path, 3, 400, 41) >= 3

@@ -1,5 +1,7 @@
 """A run that ends, without a word, at its k-th write: everything that can be left half-done is left half-done once.
 
+    python -m faults.write_points CONFIG.yaml FOLDER START STOP STEP      prints how many points were survived
+
 Each run is a fork of this process, which has imported torch and computed nothing (its threads would not be there).
 """
 
@@ -7,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
@@ -14,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import p2pbench.study.cell  # noqa: F401  (before the forks: it takes seconds)
+from p2pbench import yaml12
 from p2pbench.config import RunConfig
+from p2pbench.settings import from_mapping
 from p2pbench.study.cell import Watcher, run_cell
 from p2pbench.study.housekeeping import verify
 from p2pbench.study.store import RunFolder
@@ -109,3 +114,15 @@ def points(config: RunConfig, folder: Path, whole: dict[str, bytes], chosen: Ite
         if not survive(config, folder, whole, point):
             return
         yield point
+
+
+def main() -> None:
+    config, folder = from_mapping(yaml12.read(Path(sys.argv[1])), sys.argv[1]), Path(sys.argv[2])
+    start, stop, step = map(int, sys.argv[3:])
+    assert run_in_fork(config, folder / "whole") == 0
+    whole = records(folder / "whole")
+    print(len(list(points(config, folder / "run", whole, iter(range(start, stop, step))))))
+
+
+if __name__ == "__main__":
+    main()
