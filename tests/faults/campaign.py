@@ -2,8 +2,8 @@
 
     python -m faults.campaign [--kills 300] [--every 1]        from tests/; nox -s faults does
 
-Studies are killed with SIGKILL at random moments; runs end in-process at every write point (every ``--every``-th); then
-the tests of faults and of bad inputs run, these with as many examples as ``P2PBENCH_HYPOTHESIS`` says. Whatever is lost,
+Studies are killed with SIGKILL at random moments; runs end in-process at every ``--every``-th of their writes; then the
+tests of faults and of bad inputs run, these with as many examples as ``P2PBENCH_HYPOTHESIS`` says. Whatever is lost,
 corrupt or other than without the fault is an error, and no table is printed.
 """
 

@@ -145,6 +145,19 @@ def test_the_epoch_that_does_best_is_kept_and_survives_an_interruption(stop: int
     assert torch.equal(weights_of(parts.generator), weights_of(whole.generator))
 
 
+def test_a_clock_that_is_set_back_and_forth_changes_nothing(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = run(tiny(), tmp_path / "whole")
+    steps = iter(range(10**6))
+    monkeypatch.setattr(time, "time", lambda: 1e9 + (-1) ** next(steps) * 1e8)
+    with pytest.raises(Interrupted):
+        run(tiny(), tmp_path / "parts", stop_at=5)
+    parts, _ = run(tiny(), tmp_path / "parts")
+    assert torch.equal(weights_of(whole.generator), weights_of(parts.generator))
+    assert 0 < parts.seconds < 3600
+
+
 def test_a_resumed_run_may_read_its_losses_more_or_less_often(tiny: Tiny, tmp_path: Path) -> None:
     whole, _ = run(tiny(), tmp_path / "whole")
     for first, then in ((8, 2), (2, 8)):

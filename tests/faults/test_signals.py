@@ -1,0 +1,75 @@
+"""What a scheduler sends, and what sends nothing: SIGTERM to a training, a cell that hangs, clocks that are set."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import write_pairs
+from program import invoke
+from study_workplace import PROTOCOL
+
+from p2pbench.study.local import LocalExecutor
+from p2pbench.study.plan import build_study
+from p2pbench.study.store import Store
+
+SETTINGS = ("training.epochs=60", "training.log_every=1", "training.checkpoint_seconds=0", "training.sample_every=100",
+            "scoring.metrics=[l1]")  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_training_that_is_told_to_end_leaves_a_checkpoint_and_goes_on(number: int, tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(
+        PROTOCOL.format(source=write_pairs(tmp_path / "pairs", {"train": 2, "test": 2}))
+    )
+    command = ["train", "--protocol", str(tmp_path / "tiny.yaml"), *(f"--set={setting}" for setting in SETTINGS)]
+    run, whole = tmp_path / "run", tmp_path / "whole"
+
+    def tell() -> None:
+        deadline = time.monotonic() + 200
+        while not list(run.glob("checkpoint/step-*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=tell)
+    thread.start()
+    result = invoke(*command, "--out", run, code=130)
+    thread.join()
+    assert "go on with --resume" in result.stderr
+    status = json.loads((run / "status.json").read_text())
+    assert status["state"] == "interrupted"
+    step = status["reason"].split()[3]  # stopped at step 17 of 120
+    assert (run / "checkpoint" / f"step-{int(step):08d}.safetensors").is_file()
+
+    invoke(*command, "--out", run, "--resume")
+    invoke(*command, "--out", whole)
+    for name in ("generator.safetensors", "losses.csv", "scores.json", "per_image.csv"):
+        assert (run / name).read_bytes() == (whole / name).read_bytes(), name
+    log = (run / "log.txt").read_text()
+    assert log.count("training ") == 2
+    assert "trained 120 steps" in log
+
+
+def test_a_cell_that_makes_no_progress_is_ended_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for a lock that nobody gives back."""
+    (tmp_path / "tiny.yaml").write_text(
+        PROTOCOL.format(source=write_pairs(tmp_path / "pairs", {"train": 2, "test": 2}))
+    )
+    (tmp_path / "one.yaml").write_text("protocol: tiny.yaml\nfactors: {objective: [l1]}\n")
+    monkeypatch.chdir(tmp_path)
+    study = build_study("one.yaml", None, {}, [0])
+    store = Store(tmp_path / "runs")
+    (cell,) = study.cells
+    executor = LocalExecutor(store, jobs=1, weights_dir=None, silence_seconds=1.0)
+    with store.run(str(cell.run_id)).lock():
+        events = list(executor.run(study.cells, {str(cell.run_id): ["paper"]}))
+    assert events[-1].kind == "failed"
+    assert "made no progress for 1" in events[-1].about["reason"]
+    assert "--timeout" in events[-1].about["reason"]
