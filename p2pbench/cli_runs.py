@@ -93,7 +93,7 @@ def runs_show(
     for name in facts.part_of:
         out.print(f"study    {escape(name)}", soft_wrap=True)
     training = facts.status.get("training")
-    if isinstance(training, dict):
+    if isinstance(training, dict) and training.keys() >= {"steps", "seconds", "peak_memory_bytes"}:
         out.print(
             f"training {training['steps']:,} steps in {duration(training['seconds'])}, "
             f"peak {bytes_text(training['peak_memory_bytes'])}"

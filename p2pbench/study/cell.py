@@ -194,8 +194,8 @@ def l1_of(generator: nn.Module, pairs: np.ndarray, config: RunConfig) -> float:
         outputs = translate(generator, conditions_of(pairs, config.data), config.data, seed=config.training.seed)
     except NotFinite:
         return float("inf")
-    span = np.iinfo(outputs.dtype).max
-    return float(np.abs(outputs / span - targets_of(pairs, config.data) / span).mean())
+    differences = np.abs(outputs.astype(np.int32) - targets_of(pairs, config.data))
+    return float(differences.mean() / np.iinfo(outputs.dtype).max)
 
 
 def _selected(trained: Trained) -> dict[str, Any]:
