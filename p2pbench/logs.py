@@ -44,4 +44,5 @@ def logged_to(target: Path | None) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
-        handler.close()
+        with suppress(OSError):  # what is left to be written, on a full disk
+            handler.close()

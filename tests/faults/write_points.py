@@ -104,7 +104,7 @@ def survive(config: RunConfig, folder: Path, whole: dict[str, bytes], point: int
     assert run_in_fork(config, folder) == 0, f"point {point}: not finished by the next run"
     assert records(folder) == whole, f"point {point}: other bits"
     left = [path for path in folder.rglob("*.part") if path.is_file()]
-    assert len(left) <= 1, f"point {point}: {left}"
+    assert len(left) <= 2, f"point {point}: {left}"  # one of each thread: training's and its checkpoints'
     return code == KILLED
 
 
