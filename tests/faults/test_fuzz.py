@@ -44,6 +44,8 @@ from p2pbench.training.step import Networks, Optimisers, train_step
 
 reused = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 """Examples share a folder, and leave it as they found it."""
+slow = settings(reused, max_examples=settings().max_examples // 3)
+"""For what takes ten times as long as the others."""
 
 
 @st.composite
@@ -190,7 +192,7 @@ def _cells_or_one_line(grid: Path) -> None:
         assert all(cell.run_id for cell in study.cells)
 
 
-@reused
+@slow
 @given(data=st.data())
 def test_a_grid_cut_or_changed_at_any_byte_is_cells_or_one_line(grids: Path, data: st.DataObject) -> None:
     path = grids / "cut.yaml"
@@ -198,7 +200,7 @@ def test_a_grid_cut_or_changed_at_any_byte_is_cells_or_one_line(grids: Path, dat
     _cells_or_one_line(path)
 
 
-@reused
+@slow
 @given(st.dictionaries(KEYS, VALUES, max_size=4))
 def test_a_grid_of_any_values_is_cells_or_one_line(grids: Path, changes: dict[str, Any]) -> None:
     path = grids / "values.yaml"
@@ -272,7 +274,7 @@ def replaced(draw: st.DrawFn, value: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", RECORDS)
-@reused
+@slow
 @given(data=st.data())
 def test_records_of_any_content_are_read_or_told(name: str, store: Store, data: st.DataObject) -> None:
     """By everything that reads them: ``runs list``, ``verify`` and ``prune``, ``ablate`` and ``report``."""
@@ -368,7 +370,7 @@ def test_a_checkpoint_changed_anywhere_is_not_believed_either(trained: Trained, 
         newest.write_bytes(whole)
 
 
-@reused
+@slow
 @given(data=st.data())
 def test_a_cache_cut_at_any_byte_is_made_anew(
     tiny: Callable[..., RunConfig], pairs_folder: Path, data: st.DataObject
