@@ -48,7 +48,7 @@ def test_a_store_of_many_records_is_planned_skipped_listed_and_read(store: Store
     about = store.read_study("many")
     del about["cells"][0]["config"]["training"]["select"]  # a setting that it did not have
     store.study_file("many").write_text(yaml12.dump(about))
-    store.write_study(build_study("many.yaml", None, {}, [2]))
+    store.write_study(build_study("many.yaml", None, {"scoring.metrics": ["l1"]}, [2]))
     assert len(store.read_study("many")["cells"]) == 60
 
 
