@@ -476,10 +476,15 @@ def bench(
     workloads: Annotated[
         list[str] | None, typer.Argument(help="What to time; step unless given.", metavar="[step|data|score]")
     ] = None,
+    grid: Annotated[str | None, typer.Option("--grid", help="Time each variant of this grid.")] = None,
     protocol: ProtocolName = None,
     sets: Sets = None,
     device: Annotated[str | None, typer.Option("--device", help="cpu or cuda; the best one unless given.")] = None,
-    file: Annotated[Path | None, typer.Option("--out", help="Write the JSON document there too.")] = None,
+    compare: Annotated[
+        Path | None, typer.Option("--compare", help="An earlier --out of this machine; exit 4 where a row is slower.")
+    ] = None,
+    profile: Annotated[bool, typer.Option("--profile", help="Also where the time of a step goes.")] = False,
+    file: Annotated[Path | None, typer.Option("--out", help="Write JSON there; .md and .png beside it.")] = None,
     as_json: Json = False,
 ) -> None:
     """Time, in turns within one run: the training step beside a plain loop, decoding beside Pillow alone, or scoring
@@ -490,57 +495,22 @@ def bench(
     for name in names:
         if name not in ("step", "data", "score"):
             raise ConfigError(unknown("workload", name, ["step", "data", "score"]))
-    resolved = _resolve(protocol, [*(sets or []), *([f"training.device={device}"] if device else [])])
+    from p2pbench.bench.suite import measure, write
 
-    from p2pbench.bench.data import bench_data
-    from p2pbench.study.display import counted
-
-    documents = []
-    for name in names:
-        with counted(err, f"timing {name}", "turns") as progress:
-            if name == "data":
-                documents.append(bench_data(resolved, progress=progress))
-            elif name == "score":
-                from p2pbench.bench.score import bench_score
-
-                documents.append(bench_score(resolved, progress=progress))
-            else:
-                from p2pbench.bench.workloads import bench_step
-
-                documents.append(bench_step(resolved, progress=progress))
-    # The step's, where it was timed: it knows of the GPU.
-    machine = documents[names.index("step") if "step" in names else 0]["machine"]
-    document = {"machine": machine, "rows": [row for found in documents for row in found["rows"]]}
+    assignments = [*(sets or []), *([f"training.device={device}"] if device else [])]
+    document = measure(names, grid, protocol, assignments, baseline=compare, profiled=profile, console=err)
     if file is not None:
-        from p2pbench.files import write_json
-
-        write_json(file, document)
+        written = write(document, file)
     if as_json:
         print(json.dumps(document, indent=2))
-        return
-    out.print(
-        f"{machine.get('gpu') or machine['processor']}, {machine['threads']} threads, "
-        f"torch {machine['versions']['torch']}"
-    )
-    for found in documents:
-        _show_timings(found["rows"])
+    else:
+        from p2pbench.bench.tables import show
 
-
-def _show_timings(rows: list[dict[str, Any]]) -> None:
-    """The rows of one workload."""
-    size = rows[0]["size"]
-    batch = next(row["batch_size"] for row in rows if row["batch_size"])
-    shape = by(size if isinstance(size, list | tuple) else [size, size])
-    out.print(f"{rows[0]['workload']}: {escape(rows[0]['name'])}, {shape}, batch {batch}", soft_wrap=True)
-    table = Table("engine", "precision", box=None, pad_edge=False)
-    for heading in ("images/s", "x plain", "peak MiB"):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        figures = (row["images_per_second"], row["ratio_to_plain"], row["peak_memory_bytes"] / 2**20)
-        table.add_row(
-            row["engine"], row["precision"], *(f"{figure:.{d}f}" for figure, d in zip(figures, (2, 2, 0), strict=True))
-        )
-    out.print(table)
+        show(document, out)
+        if file is not None:
+            out.print("written: " + ", ".join(map(str, written)), soft_wrap=True, highlight=False)
+    if any(verdict["verdict"] == "slower" for verdict in document.get("comparison", [])):
+        raise typer.Exit(4)
 
 
 @app.command()

@@ -20,8 +20,8 @@ import numpy as np
 from p2pbench.errors import P2PBenchError
 
 Step = Callable[[], float | None]
-"""One step of a workload, finished when it returns (the device synchronised). It may return how many seconds of it do
-not count."""
+"""One step of a workload; work on a GPU may still be under way when it returns, and is waited for at the end of a turn.
+It may return how many seconds of it do not count."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,37 @@ class Timing:
     peak_memory_bytes: int
 
     @property
+    def median(self) -> float:
+        return float(np.median(self.seconds))
+
+    @property
     def images_per_second(self) -> float:
-        return self.images_per_step / float(np.median(self.seconds))
+        return self.images_per_step / self.median
 
     def ratio_to(self, other: Timing) -> float:
         """How many times faster than ``other``: the median over rounds."""
-        speeds = np.array(other.seconds) / other.images_per_step / (np.array(self.seconds) / self.images_per_step)
-        return float(np.median(speeds))
+        return float(np.median(self.ratios_to(other)))
+
+    def ratios_to(self, other: Timing) -> np.ndarray:
+        """How many times faster than ``other``, in each round."""
+        ratios: np.ndarray = (
+            np.array(other.seconds) / other.images_per_step / (np.array(self.seconds) / self.images_per_step)
+        )
+        return ratios
+
+
+def figures(timing: Timing, plain: Timing) -> dict[str, Any]:
+    """What a row of the JSON says of its timing: medians, and the quartiles over rounds."""
+    speeds = timing.images_per_step / np.array(timing.seconds)
+    return {
+        "images_per_second": timing.images_per_second,
+        "images_per_second_quartiles": np.quantile(speeds, [0.25, 0.75]).tolist(),
+        "ratio_to_plain": timing.ratio_to(plain),
+        "ratio_quartiles": np.quantile(timing.ratios_to(plain), [0.25, 0.75]).tolist(),
+        "repeats": len(timing.seconds),
+        "peak_memory_bytes": timing.peak_memory_bytes,
+        "seconds_per_step": sorted(timing.seconds),
+    }
 
 
 def race(
@@ -72,7 +96,7 @@ def race(
     try:
         for contestant in contestants:
             ours, theirs = context.Pipe()
-            process = context.Process(target=_compete, args=(contestant, theirs), daemon=True)
+            process = context.Process(target=_compete, args=(contestant, theirs))  # no daemon: those have no workers
             process.start()
             theirs.close()
             processes.append(process)
@@ -125,12 +149,19 @@ def _compete(contestant: Contestant, line: Connection) -> None:
         while n_steps := line.recv():
             start = time.perf_counter()
             apart = sum(step() or 0.0 for _ in range(n_steps))
+            _wait_for_the_device()
             line.send((time.perf_counter() - start - apart) / n_steps)
         line.send(_peak_bytes())
     except P2PBenchError as error:
         line.send(error)
     except Exception as error:
         line.send(P2PBenchError(f"bench: {contestant.name} failed: {type(error).__name__}: {error}"))
+
+
+def _wait_for_the_device() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def _peak_bytes() -> int:
