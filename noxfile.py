@@ -3,7 +3,8 @@
 nox -s quickstart    the main job: the loss ablation and its report, on built-in photographs
 nox -s tests         the tests
 nox -s lint types    ruff, mypy
-nox -s bench         speed, in turns with a plain loop
+nox -s bench         speed, in turns with a plain loop (with -- --short: only that it runs)
+nox -s gpu           CUDA tests, benchmarks and a short study, with the Python that is there
 """
 
 import shutil
@@ -58,9 +59,18 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """pytest-benchmark over tests/benchmarks, then the training step beside a plain loop."""
+    """pytest-benchmark over tests/benchmarks, then the training step beside a plain loop; ``-- --short`` for CI."""
     install(session, "test")
-    session.run(
-        "pytest", "tests/benchmarks", "--benchmark-only", "--override-ini=addopts=--strict-markers", *session.posargs
-    )
-    session.run("p2pbench", "bench", "step")
+    arguments = list(session.posargs)
+    short = "--short" in arguments
+    if short:
+        arguments.remove("--short")
+        session.env["P2PBENCH_SHORT_BENCH"] = "1"
+    session.run("pytest", "tests/benchmarks", "--benchmark-only", "--override-ini=addopts=--strict-markers", *arguments)
+    session.run("p2pbench", "bench", "step", *(["--grid", "tests/benchmarks/small.yaml"] if short else []))
+
+
+@nox.session(venv_backend="none")
+def gpu(session: nox.Session) -> None:
+    """tests/benchmarks/gpu.py: parts of under nine minutes, each of which leaves its results at once."""
+    session.run("python", "tests/benchmarks/gpu.py", *session.posargs, external=True)

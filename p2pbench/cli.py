@@ -74,7 +74,9 @@ def ablate(
     protocol: ProtocolName = None,
     sets: Sets = None,
     seeds: Annotated[str | None, typer.Option("--seeds", help="Instead of the protocol's, as in 0,1,2.")] = None,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Cells at once, a process each.")] = 1,
+    jobs: Annotated[
+        str, typer.Option("--jobs", metavar="N|auto", help="Cells at once, a process each; auto measures how many pay.")
+    ] = "1",
     runs: Runs = DEFAULT_RUNS,
     weights_dir: WeightsDir = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show the cells and what they would cost, and stop.")] = False,
@@ -90,10 +92,11 @@ def ablate(
     from p2pbench.study.plan import build_study
     from p2pbench.study.store import Store
 
+    asked = _jobs(jobs)
     study = build_study(grid, protocol, parse_set(sets or []), _seeds(seeds), plan=plan)
     store = Store(runs)
     if plan:
-        _show_plan(study, store, jobs, as_json)
+        _show_plan(study, store, asked or 1, as_json)
         return
 
     from p2pbench.study.display import show
@@ -101,10 +104,13 @@ def ablate(
     from p2pbench.study.runner import outcomes_json, pending, prepare, run_study
 
     prepare(study, store, weights_dir=weights_dir, console=err)
-    n_todo = len({cell.run_id for cell in pending(study, store, weights_dir)})
-    with show(err, n_todo) as watch:
+    todo = {cell.run_id: cell for cell in pending(study, store, weights_dir)}
+    n_jobs = asked or _measured_jobs(
+        [cell.config for cell in todo.values() if not store.run(str(cell.run_id)).trained()]
+    )
+    with show(err, len(todo)) as watch:
         outcomes, interrupted = run_study(
-            study, store, jobs=jobs, weights_dir=weights_dir, fail_fast=fail_fast, watch=watch,
+            study, store, jobs=n_jobs, weights_dir=weights_dir, fail_fast=fail_fast, watch=watch,
             silence_seconds=None if timeout is None else 60 * timeout,
         )  # fmt: skip
     result = outcomes_json(study, outcomes)
@@ -138,6 +144,26 @@ def ablate(
     if not as_json:
         root = "" if runs == DEFAULT_RUNS else f" --runs {shlex.quote(str(runs))}"
         out.print(escape(f"next: p2pbench report --study {shlex.quote(study.name)}{root}"), soft_wrap=True)
+
+
+def _jobs(text: str) -> int | None:
+    """How many; None for ``auto``."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"--jobs is {text!r}: give a whole number from 1, or auto")
+    return int(text)
+
+
+def _measured_jobs(configs: list[Any]) -> int:
+    """What ``--jobs auto`` stands for, for cells of ``configs``."""
+    if not configs:
+        return 1
+    from p2pbench.study.jobs import choose_jobs
+
+    choice = choose_jobs(configs, say=lambda what: err.print(f"--jobs auto: {what}", highlight=False))
+    err.print(f"--jobs {choice.jobs}: {escape(choice.why)}", highlight=False, soft_wrap=True)
+    return choice.jobs
 
 
 def _seeds(text: str | None) -> tuple[int, ...] | None:

@@ -10,7 +10,8 @@ import multiprocessing
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -91,16 +92,7 @@ def race(
     Raises:
         P2PBenchError: a contestant could not be built or failed.
     """
-    context = multiprocessing.get_context("spawn")
-    processes, lines = [], []
-    try:
-        for contestant in contestants:
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_compete, args=(contestant, theirs))  # no daemon: those have no workers
-            process.start()
-            theirs.close()
-            processes.append(process)
-            lines.append(ours)
+    with _started(contestants) as lines:
         images = [_receive(line, c) for line, c in zip(lines, contestants, strict=True)]
         counts = []
         for line, contestant in zip(lines, contestants, strict=True):
@@ -116,14 +108,56 @@ def race(
         for line, contestant in zip(lines, contestants, strict=True):
             line.send(0)
             peaks.append(_receive(line, contestant))
-    finally:
-        for process in processes:
-            process.terminate()
-            process.join()
     return {
         c.name: Timing(seconds, int(n), int(peak))
         for c, seconds, n, peak in zip(contestants, times, images, peaks, strict=True)
     }
+
+
+def crowd(contestants: Sequence[Contestant], *, seconds: float) -> tuple[float, int]:
+    """Run ``contestants`` all at once for about ``seconds``.
+
+    Returns:
+        The steps per second of all together, and the most memory that one of them held, in bytes.
+    Raises:
+        P2PBenchError: one could not be built or failed.
+    """
+    with _started(contestants) as lines:
+        pairs = list(zip(lines, contestants, strict=True))
+
+        def turn(n_steps: int) -> list[float]:
+            for line in lines:
+                line.send(n_steps)
+            return [_receive(line, contestant) for line, contestant in pairs]
+
+        for line, contestant in pairs:
+            _receive(line, contestant)
+        turn(2)
+        slowest = max(turn(2))
+        times = turn(max(2, round(seconds / slowest)))
+        peaks = turn(0)
+    return sum(1 / each for each in times), int(max(peaks))
+
+
+@contextmanager
+def _started(contestants: Sequence[Contestant]) -> Iterator[list[Connection]]:
+    """A process for each contestant, and the line to it; ended with the block."""
+    context = multiprocessing.get_context("spawn")
+    processes, lines = [], []
+    try:
+        for contestant in contestants:
+            ours, theirs = context.Pipe()
+            # No daemon: those may not have the workers that a DataLoader starts.
+            process = context.Process(target=_compete, args=(contestant, theirs))
+            process.start()
+            theirs.close()
+            processes.append(process)
+            lines.append(ours)
+        yield lines
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
 
 
 def _turn(line: Connection, contestant: Contestant, n_steps: int) -> float:
