@@ -51,7 +51,7 @@ class Captured:
             self._warm_up(device)
             before.restore()
             self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph):
+            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):  # a thread may read batches
                 self._losses = self._step()
         except torch.OutOfMemoryError:
             raise

@@ -86,7 +86,7 @@ def test_an_engine_that_cannot_run_is_refused_before_anything_is_timed() -> None
 
 
 def test_flops_are_those_of_three_passes(tiny: Tiny) -> None:
-    """A forward pass of G; twice that backward, less the first layer's input; D likewise for two images and G's gradient."""
+    """A pass of G, and twice that backward less the first layer's input; D likewise for two images, and for G."""
     config = tiny(objective__name="l1", training__batch_size=1)
     forward = describe(config)["generator"]["flops"]
     assert 2.8 * forward < work_of(config).flops < 3 * forward

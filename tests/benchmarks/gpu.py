@@ -2,8 +2,8 @@
 
 ``python tests/benchmarks/gpu.py --out DIR`` with the Python that is there: torch >= 2.11 and p2pbench's other
 dependencies; nothing is installed. Each part ends within nine minutes and leaves its results in DIR at once: its own
-files, NAME.log, and a line in parts.json. ``--part NAME`` runs some alone. ``--device cpu`` is the same in miniature, to
-know that it runs.
+files, NAME.log, and a line in parts.json. ``--part NAME`` runs some alone. ``--device cpu`` is the same in miniature,
+to know that it runs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def parts(device: str, out: Path) -> dict[str, list[list[str]]]:
         settings = ["training.device=cpu", "training.epochs=2", "data.source=drawn:6", "data.load_size=18",
                     "data.crop_size=16", "generator.ngf=4", "discriminator.ndf=4", "discriminator.name=patch16",
                     "scoring.metrics=[l1]"]  # fmt: skip
-        engines, seeds = ("eager",), "0"
+        engines: tuple[str, ...] = ("eager",)
+        seeds = "0"
     else:
         settings = ["training.device=cuda", "training.epochs=20", "data.source=drawn:400", "data.load_size=286",
                     "data.crop_size=256", "generator.ngf=64", "discriminator.ndf=64", "training.precision=bf16",

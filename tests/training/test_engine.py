@@ -173,7 +173,7 @@ def test_out_of_memory_names_what_would_fit(tiny: Tiny, monkeypatch: pytest.Monk
     memory = {"memory": 0}
     monkeypatch.setattr(room, "memory_bytes", lambda _: memory["memory"])
     for images_fit, words in (
-        (8.5, "about batch_size 8 or batch_size 17 with training.precision bf16 would fit"),
+        (8.6, "about batch_size 8 or batch_size 17 with training.precision bf16 would fit"),
         (0.6, "about batch_size 1 with training.precision bf16 would fit"),
         (0.1, "not even batch_size 1 would fit"),
         (99.5, "alone, about batch_size 99 would fit"),
