@@ -521,8 +521,10 @@ def bench(
     for name in names:
         if name not in ("step", "data", "score"):
             raise ConfigError(unknown("workload", name, ["step", "data", "score"]))
-    from p2pbench.bench.suite import measure, write
+    from p2pbench.bench.suite import check_name, measure, write
 
+    if file is not None:
+        check_name(file)
     assignments = [*(sets or []), *([f"training.device={device}"] if device else [])]
     document = measure(names, grid, protocol, assignments, baseline=compare, profiled=profile, console=err)
     if file is not None:

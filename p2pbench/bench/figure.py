@@ -33,7 +33,7 @@ def draw(document: dict[str, Any]) -> Figure:
         1, 2 if with_roof else 1, figsize=(10.5 if with_roof else 6, height), squeeze=False, layout="constrained"
     )
     draw_ratios(axes[0, 0], rows)
-    if with_roof:
+    if with_roof and limits:
         draw_roofline(axes[0, 1], with_roof, limits)
     machine = document["machine"]
     where = machine.get("gpu") or f"{machine['processor']}, {machine['threads']} threads"
@@ -44,7 +44,9 @@ def draw(document: dict[str, Any]) -> Figure:
 def draw_ratios(axis: Axes, rows: list[dict[str, Any]]) -> None:
     """A bar a row with the quartiles over repeats; each group begins with its plain loop."""
     colours = _colours(rows)
-    places, labels, place = [], [], 0.0
+    places: list[float] = []
+    labels: list[str] = []
+    place = 0.0
     for row in rows:
         if row["ratio_to_plain"] == 1.0 and places:
             place += 0.6

@@ -186,6 +186,8 @@ def _compete(contestant: Contestant, line: Connection) -> None:
             _wait_for_the_device()
             line.send((time.perf_counter() - start - apart) / n_steps)
         line.send(_peak_bytes())
+    except EOFError:
+        pass  # whoever asked is gone
     except P2PBenchError as error:
         line.send(error)
     except Exception as error:

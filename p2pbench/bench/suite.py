@@ -72,18 +72,18 @@ def variants(grid: str | None, protocol: str | None, assignments: Sequence[str])
     ]
 
 
-def write(document: dict[str, Any], path: Path) -> list[Path]:
-    """Write ``document`` to ``path``, its tables and its figure beside it; returns the three files.
+def check_name(path: Path) -> None:
+    """Raises :class:`ConfigError` if ``path`` is not named .json."""
+    if path.suffix != ".json":
+        raise ConfigError(f"--out {path}: name it .json; the tables go to .md and the figure to .png beside it")
 
-    Raises:
-        ConfigError: ``path`` is not named .json.
-    """
+
+def write(document: dict[str, Any], path: Path) -> list[Path]:
+    """Write ``document`` to ``path``, its tables and its figure beside it; returns the three files."""
     from p2pbench.bench.figure import write_figure
     from p2pbench.bench.tables import markdown
     from p2pbench.files import write_json, write_text
 
-    if path.suffix != ".json":
-        raise ConfigError(f"--out {path}: name it .json; the tables go to .md and the figure to .png beside it")
     write_json(path, document)
     write_text(path.with_suffix(".md"), markdown(document))
     return [path, path.with_suffix(".md"), write_figure(document, path.with_suffix(".png"))]

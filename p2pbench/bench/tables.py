@@ -121,4 +121,4 @@ def _shape(size: Any) -> str:
 
 def _three(value: float) -> str:
     """Three significant digits, without an exponent."""
-    return f"{value:.{max(0, 2 - (len(str(int(value))) - (value < 1)))}f}" if value < 1000 else f"{value:.0f}"
+    return f"{value:.{max(0, 3 - len(str(int(value))))}f}"
