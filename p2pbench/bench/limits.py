@@ -72,8 +72,10 @@ class _Moved(TorchDispatchMode):
 
 def ceilings(device: str, threads: int, precisions: list[str]) -> list[Contestant]:
     """What to race for the machine's ceilings: a square matrix product in each precision, and a copy."""
-    products = [Contestant(precision, build_product, (device, threads, precision)) for precision in precisions]
-    return [*products, Contestant(COPY, build_copy, (device, threads))]
+    products = [
+        Contestant(precision, build_product, (device, threads, precision, side_of(device))) for precision in precisions
+    ]
+    return [*products, Contestant(COPY, build_copy, (device, threads, copied(device)))]
 
 
 def limits_of(timings: dict[str, Timing], device: str) -> dict[str, Any]:
@@ -107,11 +109,11 @@ def copied(device: str) -> int:
     return 2**29 if device == "cuda" else 2**27
 
 
-def build_product(device: str, threads: int, precision: str) -> tuple[Step, int]:
+def build_product(device: str, threads: int, precision: str, side: int) -> tuple[Step, int]:
     torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    a, b = (torch.randn(side_of(device), side_of(device), device=device).to(dtype) for _ in range(2))
+    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     out = torch.empty_like(a)
 
     def step() -> None:
@@ -120,9 +122,9 @@ def build_product(device: str, threads: int, precision: str) -> tuple[Step, int]
     return step, 1
 
 
-def build_copy(device: str, threads: int) -> tuple[Step, int]:
+def build_copy(device: str, threads: int, n: int) -> tuple[Step, int]:
     torch.set_num_threads(threads)
-    source = torch.ones(copied(device), device=device)
+    source = torch.ones(n, device=device)
     target = torch.zeros_like(source)
 
     def step() -> None:

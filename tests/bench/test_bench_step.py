@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
-from p2pbench.bench import compare, suite, workloads
+from p2pbench.bench import compare, limits, suite, workloads
 from p2pbench.bench.figure import write_figure
 from p2pbench.bench.limits import ADAM_BYTES, Work, share, work_of
 from p2pbench.bench.tables import _three, markdown
@@ -31,24 +30,11 @@ SMALL = ["training.device=cpu", "training.threads=1"]
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     """Of one small variant, two rounds; ceilings of small products."""
-    patch = pytest.MonkeyPatch()
-    patch.setattr(workloads, "ceilings", lambda device, threads, _: small_ceilings(device, threads))
-    found = bench_step(
-        suite.variants(str(GRID), None, SMALL)[:1], rounds=2, round_seconds=0.01, progress=lambda *_: None
-    )
-    patch.undo()
-    return found
-
-
-def small_ceilings(device: str, threads: int) -> list[Any]:
-    """Both precisions and the copy, with a step of a test's size in their place."""
-    from p2pbench.bench.measure import Contestant
-
-    return [Contestant(name, nothing, ()) for name in ("fp32", "bf16", "copy")]
-
-
-def nothing() -> tuple[Callable[[], None], int]:
-    return lambda: torch.ones(1000).sum().item() and None, 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "side_of", lambda _: 32)
+        patch.setattr(limits, "copied", lambda _: 1000)
+        resolved = suite.variants(str(GRID), None, SMALL)[:1]
+        return bench_step(resolved, rounds=2, round_seconds=0.01, progress=lambda *_: None)
 
 
 def test_the_documented_rows(document: dict[str, Any]) -> None:
@@ -106,9 +92,9 @@ def test_bytes_of_bf16_are_half_but_for_adams(tiny: Tiny) -> None:
 
 
 def test_shares_of_the_ceilings() -> None:
-    limits = {"product_flops_per_second": {"fp32": 1000.0}, "copy_bytes_per_second": 10.0}
-    assert share(Work(500, 5.0), 1.0, "fp32", limits) == {"share_of_product": 0.5, "share_of_roofline": 0.5}
-    assert share(Work(500, 50.0), 10.0, "fp32", limits) == {"share_of_product": 0.05, "share_of_roofline": 0.5}
+    ceilings = {"product_flops_per_second": {"fp32": 1000.0}, "copy_bytes_per_second": 10.0}
+    assert share(Work(500, 5.0), 1.0, "fp32", ceilings) == {"share_of_product": 0.5, "share_of_roofline": 0.5}
+    assert share(Work(500, 50.0), 10.0, "fp32", ceilings) == {"share_of_product": 0.05, "share_of_roofline": 0.5}
 
 
 def test_verdicts_take_noise_into_account(document: dict[str, Any]) -> None:
