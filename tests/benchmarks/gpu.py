@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 PART_SECONDS = 530
+SHORT: dict[str, dict[str, str]] = {"cuda": {}, "cpu": {"P2PBENCH_SHORT_BENCH": "1"}}
 NEEDED = ("torch", "pydantic", "typer", "rich", "ruamel.yaml", "safetensors", "filelock", "platformdirs", "skimage",
           "pandas", "seaborn", "scipy", "pooch", "torch_fidelity", "lpips", "pytest", "pytest_benchmark", "hypothesis",
           "pytest_timeout")  # fmt: skip
@@ -30,7 +31,8 @@ def parts(device: str, out: Path) -> dict[str, list[list[str]]]:
     small = device == "cpu"
     program, pytest = ["-m", "p2pbench"], ["-m", "pytest", "-o", "addopts=--import-mode=importlib"]
     bench = [*program, "bench", "step", "--device", device]
-    step = "small.yaml" if small else "gpu.yaml"
+    every = ["--grid", str(HERE / ("small.yaml" if small else "gpu.yaml"))]
+    some = every if small else []  # else the paper's setting alone
     speed = [*pytest, "tests/benchmarks", "--benchmark-only", f"--benchmark-json={out}/pytest-benchmark.json"]
     # The same study twice, in stores of their own: an engine does not decide a run's identity.
     if small:
@@ -40,7 +42,7 @@ def parts(device: str, out: Path) -> dict[str, list[list[str]]]:
         engines: tuple[str, ...] = ("eager",)
         seeds = "0"
     else:
-        settings = ["training.device=cuda", "training.epochs=20", "data.source=drawn:400", "data.load_size=286",
+        settings = ["training.device=cuda", "training.epochs=10", "data.source=drawn:400", "data.load_size=286",
                     "data.crop_size=256", "generator.ngf=64", "discriminator.ndf=64", "training.precision=bf16",
                     "scoring.metrics=[l1,psnr,ssim]"]  # fmt: skip
         engines, seeds = ("eager", "graph"), "0,1,2"
@@ -55,22 +57,26 @@ def parts(device: str, out: Path) -> dict[str, list[list[str]]]:
     ]
     return {
         "doctor": [[*program, "doctor"]],
-        "tests": [[*pytest, "-q", "-m", "cuda", "tests", "--benchmark-skip"]],
-        "step": [[*bench, "--grid", str(HERE / step), "--out", f"{out}/step.json"]],
-        "compile": [[*bench, "--set", "training.engine=compile", "--set", "training.precision=bf16",
-                     *(["--grid", str(HERE / step)] if small else []), "--out", f"{out}/compile.json"]],
-        "profile": [[*bench, "--grid", str(HERE / "small.yaml") if small else str(HERE / "gpu.yaml"), "--profile",
-                     "--set", "training.precision=bf16", "--out", f"{out}/profile.json"]],
+        "tests": [[*pytest, "-q", "-m", "cuda", "tests/training" if small else "tests", "--benchmark-skip"]],
+        "step": [[*bench, *every, "--out", f"{out}/step.json"]],
+        "compile": [[*bench, *some, "--set=training.engine=compile", "--set=training.precision=bf16",
+                     "--out", f"{out}/compile.json"]],
+        "profile": [[*bench, *some, "--set=training.engine=eager", "--set=training.precision=bf16", "--profile",
+                     "--out", f"{out}/profile.json"]],
         "scaling": [[str(HERE / "scaling.py"), "--device", device, "--out", f"{out}/scaling.json"]],
         "benchmarks": [speed],
         "study": [*study, *reports],
     }  # fmt: skip
 
 
-def run(name: str, commands: list[list[str]], out: Path) -> dict[str, object]:
+def run(name: str, commands: list[list[str]], out: Path, device: str) -> dict[str, object]:
     """Carry out one part; what it prints goes to NAME.log. Whatever happens to it, the others go on."""
     start = time.monotonic()
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
+    env = {
+        **os.environ,
+        **SHORT[device],
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+    }
     state = "done"
     with (out / f"{name}.log").open("w") as log:
         for command in commands:
@@ -108,7 +114,7 @@ def main() -> int:
         return 2
     results = []
     for name in asked.part or every:
-        results.append(run(name, every[name], out))
+        results.append(run(name, every[name], out, asked.device))
         print("{part}: {state}, {seconds} s".format(**results[-1]), flush=True)
         (out / "parts.json").write_text(json.dumps(results, indent=2) + "\n")
     return int(any(result["state"] != "done" for result in results))
