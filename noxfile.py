@@ -3,7 +3,8 @@
 nox -s quickstart    the main job: the loss ablation and its report, on built-in photographs
 nox -s tests         the tests
 nox -s lint types    ruff, mypy
-nox -s bench         speed, in turns with a plain loop
+nox -s bench         speed, in turns with a plain loop (with -- --short: only that it runs)
+nox -s gpu           CUDA tests, benchmarks and a short study, with the Python that is there
 nox -s faults        hundreds of kills, every write point, every fault: the table in the README; half an hour or more
 nox -s fuzz          thousands of bad grids, data sets, images, records and checkpoints
 nox -s load          a thousand tiny cells, a store of ten thousand records
@@ -62,12 +63,21 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """pytest-benchmark over tests/benchmarks, then the training step beside a plain loop."""
+    """pytest-benchmark over tests/benchmarks, then the training step beside a plain loop; ``-- --short`` for CI."""
     install(session, "test")
-    session.run(
-        "pytest", "tests/benchmarks", "--benchmark-only", "--override-ini=addopts=--strict-markers", *session.posargs
-    )
-    session.run("p2pbench", "bench", "step")
+    arguments = list(session.posargs)
+    short = "--short" in arguments
+    if short:
+        arguments.remove("--short")
+        session.env["P2PBENCH_SHORT_BENCH"] = "1"
+    session.run("pytest", "tests/benchmarks", "--benchmark-only", "--override-ini=addopts=--strict-markers", *arguments)
+    session.run("p2pbench", "bench", "step", *(["--grid", "tests/benchmarks/small.yaml"] if short else []))
+
+
+@nox.session(venv_backend="none")
+def gpu(session: nox.Session) -> None:
+    """tests/benchmarks/gpu.py: parts of under nine minutes, each of which leaves its results at once."""
+    session.run("python", "tests/benchmarks/gpu.py", *session.posargs, external=True)
 
 
 @nox.session

@@ -84,7 +84,9 @@ def ablate(
     protocol: ProtocolName = None,
     sets: Sets = None,
     seeds: Annotated[str | None, typer.Option("--seeds", help="Instead of the protocol's, as in 0,1,2.")] = None,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Cells at once, a process each.")] = 1,
+    jobs: Annotated[
+        str, typer.Option("--jobs", metavar="N|auto", help="Cells at once, a process each; auto measures how many pay.")
+    ] = "1",
     runs: Runs = DEFAULT_RUNS,
     weights_dir: WeightsDir = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show the cells and what they would cost, and stop.")] = False,
@@ -100,10 +102,11 @@ def ablate(
     from p2pbench.study.plan import build_study
     from p2pbench.study.store import Store
 
+    asked = _jobs(jobs)
     study = build_study(grid, protocol, parse_set(sets or []), _seeds(seeds), plan=plan)
     store = Store(runs)
     if plan:
-        _show_plan(study, store, jobs, as_json)
+        _show_plan(study, store, asked or 1, as_json)
         return
 
     from p2pbench.study.display import show
@@ -111,10 +114,13 @@ def ablate(
     from p2pbench.study.runner import outcomes_json, pending, prepare, run_study
 
     prepare(study, store, weights_dir=weights_dir, console=err)
-    n_todo = len({cell.run_id for cell in pending(study, store, weights_dir)})
-    with show(err, n_todo) as watch:
+    todo = {cell.run_id: cell for cell in pending(study, store, weights_dir)}
+    n_jobs = asked or _measured_jobs(
+        [cell.config for cell in todo.values() if not store.run(str(cell.run_id)).trained()]
+    )
+    with show(err, len(todo)) as watch:
         outcomes, interrupted = run_study(
-            study, store, jobs=jobs, weights_dir=weights_dir, fail_fast=fail_fast, watch=watch,
+            study, store, jobs=n_jobs, weights_dir=weights_dir, fail_fast=fail_fast, watch=watch,
             silence_seconds=None if timeout is None else 60 * timeout,
         )  # fmt: skip
     result = outcomes_json(study, outcomes)
@@ -148,6 +154,26 @@ def ablate(
     if not as_json:
         root = "" if runs == DEFAULT_RUNS else f" --runs {shlex.quote(str(runs))}"
         out.print(escape(f"next: p2pbench report --study {shlex.quote(study.name)}{root}"), soft_wrap=True)
+
+
+def _jobs(text: str) -> int | None:
+    """How many; None for ``auto``."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"--jobs is {text!r}: give a whole number from 1, or auto")
+    return int(text)
+
+
+def _measured_jobs(configs: list[Any]) -> int:
+    """What ``--jobs auto`` stands for, for cells of ``configs``."""
+    if not configs:
+        return 1
+    from p2pbench.study.jobs import choose_jobs
+
+    choice = choose_jobs(configs, say=lambda what: err.print(f"--jobs auto: {what}", highlight=False))
+    err.print(f"--jobs {choice.jobs}: {escape(choice.why)}", highlight=False, soft_wrap=True)
+    return choice.jobs
 
 
 def _seeds(text: str | None) -> tuple[int, ...] | None:
@@ -486,10 +512,15 @@ def bench(
     workloads: Annotated[
         list[str] | None, typer.Argument(help="What to time; step unless given.", metavar="[step|data|score]")
     ] = None,
+    grid: Annotated[str | None, typer.Option("--grid", help="Time each variant of this grid.")] = None,
     protocol: ProtocolName = None,
     sets: Sets = None,
     device: Annotated[str | None, typer.Option("--device", help="cpu or cuda; the best one unless given.")] = None,
-    file: Annotated[Path | None, typer.Option("--out", help="Write the JSON document there too.")] = None,
+    compare: Annotated[
+        Path | None, typer.Option("--compare", help="An earlier --out of this machine; exit 4 where a row is slower.")
+    ] = None,
+    profile: Annotated[bool, typer.Option("--profile", help="Also where the time of a step goes.")] = False,
+    file: Annotated[Path | None, typer.Option("--out", help="Write JSON there; .md and .png beside it.")] = None,
     as_json: Json = False,
 ) -> None:
     """Time, in turns within one run: the training step beside a plain loop, decoding beside Pillow alone, or scoring
@@ -500,57 +531,24 @@ def bench(
     for name in names:
         if name not in ("step", "data", "score"):
             raise ConfigError(unknown("workload", name, ["step", "data", "score"]))
-    resolved = _resolve(protocol, [*(sets or []), *([f"training.device={device}"] if device else [])])
+    from p2pbench.bench.suite import check_name, measure, write
 
-    from p2pbench.bench.data import bench_data
-    from p2pbench.study.display import counted
-
-    documents = []
-    for name in names:
-        with counted(err, f"timing {name}", "turns") as progress:
-            if name == "data":
-                documents.append(bench_data(resolved, progress=progress))
-            elif name == "score":
-                from p2pbench.bench.score import bench_score
-
-                documents.append(bench_score(resolved, progress=progress))
-            else:
-                from p2pbench.bench.workloads import bench_step
-
-                documents.append(bench_step(resolved, progress=progress))
-    # The step's, where it was timed: it knows of the GPU.
-    machine = documents[names.index("step") if "step" in names else 0]["machine"]
-    document = {"machine": machine, "rows": [row for found in documents for row in found["rows"]]}
     if file is not None:
-        from p2pbench.files import write_json
-
-        write_json(file, document)
+        check_name(file)
+    assignments = [*(sets or []), *([f"training.device={device}"] if device else [])]
+    document = measure(names, grid, protocol, assignments, baseline=compare, profiled=profile, console=err)
+    if file is not None:
+        written = write(document, file)
     if as_json:
         print(json.dumps(document, indent=2))
-        return
-    out.print(
-        f"{machine.get('gpu') or machine['processor']}, {machine['threads']} threads, "
-        f"torch {machine['versions']['torch']}"
-    )
-    for found in documents:
-        _show_timings(found["rows"])
+    else:
+        from p2pbench.bench.tables import show
 
-
-def _show_timings(rows: list[dict[str, Any]]) -> None:
-    """The rows of one workload."""
-    size = rows[0]["size"]
-    batch = next(row["batch_size"] for row in rows if row["batch_size"])
-    shape = by(size if isinstance(size, list | tuple) else [size, size])
-    out.print(f"{rows[0]['workload']}: {escape(rows[0]['name'])}, {shape}, batch {batch}", soft_wrap=True)
-    table = Table("engine", "precision", box=None, pad_edge=False)
-    for heading in ("images/s", "x plain", "peak MiB"):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        figures = (row["images_per_second"], row["ratio_to_plain"], row["peak_memory_bytes"] / 2**20)
-        table.add_row(
-            row["engine"], row["precision"], *(f"{figure:.{d}f}" for figure, d in zip(figures, (2, 2, 0), strict=True))
-        )
-    out.print(table)
+        show(document, out)
+        if file is not None:
+            out.print("written: " + ", ".join(map(str, written)), soft_wrap=True, highlight=False)
+    if any(verdict["verdict"] == "slower" for verdict in document.get("comparison", [])):
+        raise typer.Exit(4)
 
 
 @app.command()

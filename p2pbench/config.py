@@ -278,6 +278,10 @@ class TrainingConfig(_Section):
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     """fp32; tf32 (CUDA only); or bf16 autocast over fp32 master weights."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    engine: Literal["auto", "eager", "compile", "graph"] = "auto"
+    """How a step is run: ``eager``; ``compile``, by torch.compile (CPU or CUDA, needs a C++ compiler); ``graph``, the
+    whole step as one CUDA graph; ``auto``, graph on CUDA and eager elsewhere. Their losses agree to rounding. Recorded.
+    """
     threads: Annotated[int, Field(ge=0)] = 0
     """CPU threads of a cell; 0 divides the cores among the jobs. Recorded, because the last bits depend on it."""
     log_every: PositiveInt = 50

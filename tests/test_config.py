@@ -172,6 +172,7 @@ INDIFFERENT = {
     "training.keep_checkpoints": True,
     "training.threads": 3,
     "training.device": "cpu",
+    "training.engine": "eager",
     "data.source": "elsewhere",
     # What these decide is in the fields that they set, or in the data's content.
     "training.preset": "paper",

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from p2pbench.bench.machine import describe_machine, versions
-from p2pbench.bench.measure import Contestant, Step, race
+from p2pbench.bench.measure import Contestant, Step, figures, race
 from p2pbench.config import RunConfig
 from p2pbench.cores import available_cores
 from p2pbench.data.cache import decoded
@@ -32,7 +32,7 @@ DEFAULT_SOURCE = "drawn:500"
 
 
 def bench_data(
-    resolved: Resolved, *, rounds: int = 8, round_seconds: float = 1.5, progress: Callable[[int, int], None]
+    resolved: Resolved, *, rounds: int = 20, round_seconds: float = 0.6, progress: Callable[[int, int], None]
 ) -> dict[str, Any]:
     """The documented JSON of ``bench data``, for the training pairs of ``data.source``; ``drawn:500`` unless given.
 
@@ -66,10 +66,7 @@ def bench_data(
             "batch_size": config.training.batch_size if name == "batches" else None,
             "precision": "uint8",
             "engine": name,
-            "images_per_second": timing.images_per_second,
-            "ratio_to_plain": timing.ratio_to(timings["plain"]),
-            "peak_memory_bytes": timing.peak_memory_bytes,
-            "seconds_per_step": sorted(timing.seconds),
+            **figures(timing, timings["plain"]),
         }
         for name, timing in timings.items()
     ]

@@ -10,7 +10,8 @@ import multiprocessing
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -20,8 +21,8 @@ import numpy as np
 from p2pbench.errors import P2PBenchError
 
 Step = Callable[[], float | None]
-"""One step of a workload, finished when it returns (the device synchronised). It may return how many seconds of it do
-not count."""
+"""One step of a workload; work on a GPU may still be under way when it returns, and is waited for at the end of a turn.
+It may return how many seconds of it do not count."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,37 @@ class Timing:
     peak_memory_bytes: int
 
     @property
+    def median(self) -> float:
+        return float(np.median(self.seconds))
+
+    @property
     def images_per_second(self) -> float:
-        return self.images_per_step / float(np.median(self.seconds))
+        return self.images_per_step / self.median
 
     def ratio_to(self, other: Timing) -> float:
         """How many times faster than ``other``: the median over rounds."""
-        speeds = np.array(other.seconds) / other.images_per_step / (np.array(self.seconds) / self.images_per_step)
-        return float(np.median(speeds))
+        return float(np.median(self.ratios_to(other)))
+
+    def ratios_to(self, other: Timing) -> np.ndarray:
+        """How many times faster than ``other``, in each round."""
+        ratios: np.ndarray = (
+            np.array(other.seconds) / other.images_per_step / (np.array(self.seconds) / self.images_per_step)
+        )
+        return ratios
+
+
+def figures(timing: Timing, plain: Timing) -> dict[str, Any]:
+    """What a row of the JSON says of its timing: medians, and the quartiles over rounds."""
+    speeds = timing.images_per_step / np.array(timing.seconds)
+    return {
+        "images_per_second": timing.images_per_second,
+        "images_per_second_quartiles": np.quantile(speeds, [0.25, 0.75]).tolist(),
+        "ratio_to_plain": timing.ratio_to(plain),
+        "ratio_quartiles": np.quantile(timing.ratios_to(plain), [0.25, 0.75]).tolist(),
+        "repeats": len(timing.seconds),
+        "peak_memory_bytes": timing.peak_memory_bytes,
+        "seconds_per_step": sorted(timing.seconds),
+    }
 
 
 def race(
@@ -67,16 +92,7 @@ def race(
     Raises:
         P2PBenchError: a contestant could not be built or failed.
     """
-    context = multiprocessing.get_context("spawn")
-    processes, lines = [], []
-    try:
-        for contestant in contestants:
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_compete, args=(contestant, theirs), daemon=True)
-            process.start()
-            theirs.close()
-            processes.append(process)
-            lines.append(ours)
+    with _started(contestants) as lines:
         images = [_receive(line, c) for line, c in zip(lines, contestants, strict=True)]
         counts = []
         for line, contestant in zip(lines, contestants, strict=True):
@@ -92,14 +108,56 @@ def race(
         for line, contestant in zip(lines, contestants, strict=True):
             line.send(0)
             peaks.append(_receive(line, contestant))
-    finally:
-        for process in processes:
-            process.terminate()
-            process.join()
     return {
         c.name: Timing(seconds, int(n), int(peak))
         for c, seconds, n, peak in zip(contestants, times, images, peaks, strict=True)
     }
+
+
+def crowd(contestants: Sequence[Contestant], *, seconds: float) -> tuple[float, int]:
+    """Run ``contestants`` all at once for about ``seconds``.
+
+    Returns:
+        The steps per second of all together, and the most memory that one of them held, in bytes.
+    Raises:
+        P2PBenchError: one could not be built or failed.
+    """
+    with _started(contestants) as lines:
+        pairs = list(zip(lines, contestants, strict=True))
+
+        def turn(n_steps: int) -> list[float]:
+            for line in lines:
+                line.send(n_steps)
+            return [_receive(line, contestant) for line, contestant in pairs]
+
+        for line, contestant in pairs:
+            _receive(line, contestant)
+        turn(2)
+        slowest = max(turn(2))
+        times = turn(max(2, round(seconds / slowest)))
+        peaks = turn(0)
+    return sum(1 / each for each in times), int(max(peaks))
+
+
+@contextmanager
+def _started(contestants: Sequence[Contestant]) -> Iterator[list[Connection]]:
+    """A process for each contestant, and the line to it; ended with the block."""
+    context = multiprocessing.get_context("spawn")
+    processes, lines = [], []
+    try:
+        for contestant in contestants:
+            ours, theirs = context.Pipe()
+            # No daemon: those may not have the workers that a DataLoader starts.
+            process = context.Process(target=_compete, args=(contestant, theirs))
+            process.start()
+            theirs.close()
+            processes.append(process)
+            lines.append(ours)
+        yield lines
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
 
 
 def _turn(line: Connection, contestant: Contestant, n_steps: int) -> float:
@@ -125,12 +183,21 @@ def _compete(contestant: Contestant, line: Connection) -> None:
         while n_steps := line.recv():
             start = time.perf_counter()
             apart = sum(step() or 0.0 for _ in range(n_steps))
+            _wait_for_the_device()
             line.send((time.perf_counter() - start - apart) / n_steps)
         line.send(_peak_bytes())
+    except EOFError:
+        pass  # whoever asked is gone
     except P2PBenchError as error:
         line.send(error)
     except Exception as error:
         line.send(P2PBenchError(f"bench: {contestant.name} failed: {type(error).__name__}: {error}"))
+
+
+def _wait_for_the_device() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def _peak_bytes() -> int:

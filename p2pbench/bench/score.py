@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from p2pbench.bench.machine import describe_machine, versions
-from p2pbench.bench.measure import Contestant, Step, race
+from p2pbench.bench.measure import Contestant, Step, figures, race
 from p2pbench.config import RunConfig
 from p2pbench.cores import available_cores
 from p2pbench.data.cache import decoded
@@ -35,8 +35,8 @@ def bench_score(
     resolved: Resolved,
     *,
     weights_dir: Path | None = None,
-    rounds: int = 8,
-    round_seconds: float = 1.5,
+    rounds: int = 20,
+    round_seconds: float = 0.6,
     progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
     """The documented JSON of ``bench score``, for the first 8 test pairs of ``data.source``, at ``data.crop_size``.
@@ -66,11 +66,8 @@ def bench_score(
             "batch_size": timing.images_per_step,
             "precision": "fp32",
             "engine": name,
-            "images_per_second": timing.images_per_second,
-            "ratio_to_plain": timing.ratio_to(timings[BARE]),
+            **figures(timing, timings[BARE]),
             "time_of_bare": 1 / timing.ratio_to(timings[BARE]),
-            "peak_memory_bytes": timing.peak_memory_bytes,
-            "seconds_per_step": sorted(timing.seconds),
         }
         for name, timing in timings.items()
     ]

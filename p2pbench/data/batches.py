@@ -59,11 +59,19 @@ class Batches:
         self._plan = torch.empty(0)
 
     def __getitem__(self, step: int) -> Batch:
+        return self.cut(self.places(step))
+
+    def places(self, step: int) -> Tensor:
+        """Where the batch of ``step`` is cut: pair, top, left, mirror of each image, (4, B), int64, on the device."""
         epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._epoch, self._plan = epoch, self._plan_on_device(epoch)
         size = self.config.training.batch_size
-        index, top, left, mirror = self._plan[:, position * size : (position + 1) * size]
+        return self._plan[:, position * size : (position + 1) * size]
+
+    def cut(self, places: Tensor) -> Batch:
+        """The batch at ``places``: device code only, so that a CUDA graph can hold it."""
+        index, top, left, mirror = places
         pairs = crop(self.images, index, top, left, mirror, self._rows, self._columns)
         return batch_of(pairs, self.config.data)
 

@@ -87,11 +87,11 @@ def layer_rows(network: nn.Module, shape: tuple[int, int, int], device: str = "m
 
 
 def _kind(module: nn.Module) -> str:
-    name = type(module).__name__.removeprefix("Parametrized")
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        name = "Conv2d" if isinstance(module, nn.Conv2d) else "ConvTranspose2d"
         kernel, stride = module.kernel_size[0], module.stride[0]
         return f"{name} {kernel}x{kernel}" + (f" stride {stride}" if stride > 1 else "")
-    return name
+    return type(module).__name__
 
 
 def _totals(network: nn.Module, rows: list[LayerRow]) -> dict[str, Any]:

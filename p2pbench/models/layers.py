@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.nn.utils.parametrizations import spectral_norm
 
+from p2pbench.models.convolution import Convolution, TransposedConvolution
+
 
 def norm_layer(kind: str, channels: int) -> list[nn.Module]:
     """Normalisation of a map with ``channels`` channels, as a list of one layer or none.
@@ -32,12 +34,12 @@ def upsample(kind: str, in_channels: int, out_channels: int, *, bias: bool) -> l
     rearranges them (Shi et al. 2016).
     """
     if kind == "transposed":
-        return [nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1, bias=bias)]
+        return [TransposedConvolution(in_channels, out_channels, 4, stride=2, padding=1, bias=bias)]
     if kind == "pixel-shuffle":
-        return [nn.Conv2d(in_channels, 4 * out_channels, 3, padding=1, bias=bias), nn.PixelShuffle(2)]
+        return [Convolution(in_channels, 4 * out_channels, 3, padding=1, bias=bias), nn.PixelShuffle(2)]
     corners = False if kind == "bilinear" else None
     resize = nn.Upsample(scale_factor=2, mode=kind, align_corners=corners)
-    return [resize, nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)]
+    return [resize, Convolution(in_channels, out_channels, 3, padding=1, bias=bias)]
 
 
 def pad_to_multiple(images: Tensor, multiple: int) -> tuple[Tensor, tuple[slice, slice]]:

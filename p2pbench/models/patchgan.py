@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from torch import nn
 
+from p2pbench.models.convolution import Convolution
 from p2pbench.models.layers import norm_layer
 
 
@@ -22,7 +23,7 @@ def build_patchgan(in_channels: int, *, ndf: int, n_layers: int, norm: str, bias
     for level, (before, width) in enumerate(pairwise(widths)):
         stride = 2 if level < n_layers else 1
         first = level == 0
-        layers.append(nn.Conv2d(before, width, 4, stride=stride, padding=1, bias=first or bias))
+        layers.append(Convolution(before, width, 4, stride=stride, padding=1, bias=first or bias))
         if not first:
             layers += norm_layer(norm, width)
         layers.append(nn.LeakyReLU(0.2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from p2pbench.models.convolution import Convolution
 from p2pbench.models.layers import norm_layer, pad_to_multiple, upsample
 
 
@@ -54,7 +55,7 @@ class UNet(nn.Module):
         for level, width in enumerate(widths):
             before = in_channels if level == 0 else widths[level - 1]
             layers: list[nn.Module] = [] if level == 0 else [nn.LeakyReLU(0.2)]
-            layers.append(nn.Conv2d(before, width, 4, stride=2, padding=1, bias=bias))
+            layers.append(Convolution(before, width, 4, stride=2, padding=1, bias=bias))
             if 0 < level < depth - 1:
                 layers += norm_layer(norm, width)
             self.encoder.append(nn.Sequential(*layers))

@@ -39,6 +39,7 @@ from p2pbench.study.store import LOCK_SECONDS, RunFolder
 from p2pbench.training.checkpoint import save_generator
 from p2pbench.training.engine import Engine, prepare
 from p2pbench.training.loop import Reporter, Trained, train
+from p2pbench.training.room import telling_what_fits
 from p2pbench.translation import translate
 
 log = logging.getLogger(__name__)
@@ -166,9 +167,14 @@ def _train(
 
     run.set_status("running", bits=8 * images.dtype.itemsize)
     watcher.stage("train")
-    log.info("training %s on %s, %d threads, %s", identity, engine.device, engine.threads, config.training.precision)
+    log.info(
+        "training %s on %s, engine %s%s, %d threads, %s",
+        identity, engine.device, engine.kind, " (auto)" if config.training.engine == "auto" else "", engine.threads,
+        config.training.precision,
+    )  # fmt: skip
     reporter = Reporter(watcher.progress, sample, watcher.stop, judge)
-    trained = train(config, images, run.path, identity, engine, reporter)
+    with telling_what_fits(config, engine.device):
+        trained = train(config, images, run.path, identity, engine, reporter)
     log.info("trained %d steps in %.0f s", trained.steps, trained.seconds)
     log_to_tensorboard(run)
     save_generator(run.generator_file, trained.generator, {"run_id": identity})
@@ -180,6 +186,7 @@ def _train(
             "seconds_per_step": trained.seconds / trained.steps,
             "peak_memory_bytes": trained.peak_memory_bytes,
             "data_wait_share": trained.data_wait_share,
+            "engine": trained.engine,
             "generator_parameters": sum(p.numel() for p in trained.generator.parameters()),
             "cost_key": cost_key(config),
             **_selected(trained),

@@ -120,11 +120,12 @@ def discriminator_parameters(config: RunConfig) -> int | None:
 def cost_key(config: RunConfig) -> str:
     """A hash of what decides the time of a step; runs record it, so that plans can look for runs like theirs."""
     training = config.training
+    engine = [] if training.engine == "auto" else [training.engine]
     parts: Mapping[str, Any] = {
         "generator": config.generator.model_dump(),
         "discriminator": config.discriminator.model_dump() if config.objective.has_discriminator else None,
         "objective": config.objective.model_dump(exclude={"lambda_l1"}),
-        "training": [training.batch_size, training.precision, training.bias_rule, training.device],
+        "training": [training.batch_size, training.precision, training.bias_rule, training.device, *engine],
         "size": [config.data.crop_size, config.data.channels, config.depth],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]

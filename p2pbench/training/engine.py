@@ -1,8 +1,10 @@
-"""How a step is run on the machine: device, precision, threads, memory."""
+"""What the steps of a run are executed on: device, engine, precision, threads, optimisers, memory."""
 
 from __future__ import annotations
 
+import os
 import resource
+import shutil
 import sys
 from dataclasses import dataclass
 
@@ -22,15 +24,18 @@ class Engine:
     device: torch.device
     memory_format: torch.memory_format
     threads: int
+    kind: str = "eager"
+    """``eager``, ``compile`` or ``graph``."""
 
 
 def prepare(training: TrainingConfig, threads: int) -> Engine:
     """Set this process up for training: threads, float32 arithmetic, the allocator.
 
     Raises:
-        ConfigError: a device that is not here, or a precision that it does not have.
+        ConfigError: a device that is not here, or an engine or precision that it does not have.
     """
     device = torch.device(available_device(training.device))
+    kind = available_engine(training.engine, device)
     if training.precision == "tf32" and device.type != "cuda":
         raise ConfigError(f"training.precision is tf32, which needs CUDA; on {device.type} use fp32 or bf16")
     if training.precision == "bf16" and device.type == "mps":
@@ -44,7 +49,7 @@ def prepare(training: TrainingConfig, threads: int) -> Engine:
     # Measured at 256x256: channels-last helps cuDNN; on CPUs it makes Adam and the casts to bf16 copy every
     # transposed convolution's weights, and the step takes 5 to 20 % longer than in PyTorch's own layout.
     layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
-    return Engine(device, layout, threads)
+    return Engine(device, layout, threads, kind)
 
 
 def available_device(device: str) -> str:
@@ -55,6 +60,24 @@ def available_device(device: str) -> str:
     if (device == "cuda" and not cuda) or (device == "mps" and not mps):
         raise ConfigError(f"training.device is {device}, which this machine does not have; use auto or cpu")
     return device
+
+
+def available_engine(engine: str, device: torch.device) -> str:
+    """``engine``, or for ``auto`` the best one for ``device``. Raises :class:`ConfigError` if it cannot run there."""
+    if engine == "auto":
+        return "graph" if device.type == "cuda" else "eager"
+    if engine == "graph" and device.type != "cuda":
+        raise ConfigError(f"training.engine is graph, a CUDA graph, and the device is {device.type}; use auto or eager")
+    if engine == "compile":
+        if device.type not in ("cpu", "cuda"):
+            raise ConfigError(f"training.engine is compile, which is not supported on {device.type}; use auto or eager")
+        compilers = filter(None, (os.environ.get("CXX"), "g++", "clang++"))
+        if not any(shutil.which(compiler) for compiler in compilers):
+            raise ConfigError(
+                "training.engine is compile, which needs a C++ compiler: neither g++ nor clang++ is here; install one, "
+                "name it in CXX, or use training.engine eager"
+            )
+    return engine
 
 
 def place(networks: Networks, engine: Engine) -> Networks:
@@ -69,18 +92,24 @@ def place(networks: Networks, engine: Engine) -> Networks:
     )
 
 
-def build_optimisers(networks: Networks, config: RunConfig) -> Optimisers:
-    """Adam for each network (pix2pix §3.3), its update fused into one kernel where the device has that."""
+def build_optimisers(networks: Networks, config: RunConfig, *, capturable: bool = False) -> Optimisers:
+    """Adam for each network (pix2pix §3.3), its update fused into one kernel where the device has that.
+
+    Args:
+        capturable: for a CUDA graph: step counters and learning rate live on the device.
+    """
 
     def adam(network: nn.Module) -> torch.optim.Optimizer:
         training = config.training
         parameters = list(network.parameters())
+        device = parameters[0].device
         return torch.optim.Adam(
             parameters,
-            lr=training.learning_rate,
+            lr=torch.tensor(training.learning_rate, device=device) if capturable else training.learning_rate,
             betas=(training.beta1, training.beta2),
             eps=1e-8,
-            fused=parameters[0].device.type in ("cpu", "cuda"),
+            fused=device.type in ("cpu", "cuda"),
+            capturable=capturable,
         )
 
     discriminator = networks.discriminator

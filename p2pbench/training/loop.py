@@ -22,7 +22,8 @@ from p2pbench.files import write_text
 from p2pbench.models import build_discriminator, build_generator
 from p2pbench.training import checkpoint
 from p2pbench.training.engine import Engine, build_optimisers, peak_memory_bytes, place
-from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers, train_step
+from p2pbench.training.running import runner
+from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers
 from p2pbench.training.writing import Writer
 
 
@@ -48,6 +49,8 @@ class Trained:
     peak_memory_bytes: int
     data_wait_share: float
     """Of this sitting's time, the share between asking for a batch and having it enqueued, 0 to 1."""
+    engine: str
+    """What ran the steps: ``eager``, ``compile`` or ``graph``."""
     selected: checkpoint.Best | None
     """The epoch whose generator it is, where one was selected; None for the last."""
 
@@ -76,7 +79,7 @@ def _train(
 ) -> Trained:
     training = config.training
     networks = place(Networks(build_generator(config), build_discriminator(config)), engine)
-    optimisers = build_optimisers(networks, config)
+    optimisers = build_optimisers(networks, config, capturable=engine.kind == "graph")
     batches = open_batches(images, config, engine.device)
     steps = training.epochs * batches.steps_per_epoch
     torch.manual_seed(training.seed)  # what dropout draws from while training
@@ -92,13 +95,14 @@ def _train(
 
     waited = 0.0  # on the host's clock: the device is not asked
     start = saved = time.monotonic()
+    run = runner(engine, networks, optimisers, batches, config)
     for step in range(first, steps):
-        epoch = step // batches.steps_per_epoch
-        set_learning_rate(optimisers, learning_rate(training, epoch))
+        if step == first or step % batches.steps_per_epoch == 0:
+            set_learning_rate(optimisers, learning_rate(training, step // batches.steps_per_epoch))
         asked = time.monotonic()
-        condition, target = batches[step]
+        run.feed(step)
         waited += time.monotonic() - asked
-        window[n_window] = train_step(networks, optimisers, condition, target, config)
+        window[n_window] = run.run()
 
         n_done, n_window = step + 1, n_window + 1
         epochs_done, left_over = divmod(n_done, batches.steps_per_epoch)
@@ -134,7 +138,7 @@ def _train(
     sitting = time.monotonic() - start
     peak = peak_memory_bytes(engine.device)
     wait_share = waited / max(sitting, waited, 1e-9)
-    return Trained(networks.generator, steps, done.seconds + sitting, peak, wait_share, best)
+    return Trained(networks.generator, steps, done.seconds + sitting, peak, wait_share, run.kind, best)
 
 
 def better(best: checkpoint.Best | None, epoch: int, generator: nn.Module, reporter: Reporter) -> checkpoint.Best:
@@ -163,7 +167,10 @@ def set_learning_rate(optimisers: Optimisers, rate: float) -> None:
     for optimiser in (optimisers.generator, optimisers.discriminator):
         if optimiser is not None:
             for group in optimiser.param_groups:
-                group["lr"] = rate
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(rate)  # where a captured step reads it
+                else:
+                    group["lr"] = rate
 
 
 def check_finite(losses: Tensor, n_done: int) -> None:

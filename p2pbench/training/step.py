@@ -5,6 +5,7 @@ Device code only: no host synchronisation and no Python branch on a tensor's val
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -79,9 +80,9 @@ def train_step(
     return torch.stack([d_loss, *g_loss]).detach()
 
 
-def _precision(images: Tensor, config: RunConfig) -> torch.autocast:
+def _precision(images: Tensor, config: RunConfig) -> AbstractContextManager[None]:
     """Forward passes in bf16 where the configuration asks for it; weights and losses stay float32."""
-    return torch.autocast(images.device.type, torch.bfloat16, enabled=config.training.precision == "bf16")
+    return torch.autocast(images.device.type, torch.bfloat16) if config.training.precision == "bf16" else nullcontext()
 
 
 def _judge(discriminator: nn.Module, condition: Tensor, image: Tensor, config: RunConfig) -> Tensor:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from p2pbench.bench.machine import describe_machine, versions
-from p2pbench.bench.measure import Contestant, Timing, race
-from p2pbench.bench.workloads import PLAIN, bench_step, build_ours, build_plain
+from p2pbench.bench.measure import Contestant, Timing, crowd, figures, race
+from p2pbench.bench.plain import JpegPairs
+from p2pbench.bench.workloads import build_ours, build_plain
 from p2pbench.config import RunConfig
 from p2pbench.errors import P2PBenchError
-from p2pbench.settings import Layer, resolve
 
 Tiny = Callable[..., RunConfig]
 
@@ -51,6 +50,31 @@ def test_ratios_are_taken_round_by_round() -> None:
     assert Timing([1.0], 4, 0).ratio_to(Timing([1.0], 1, 0)) == 4.0
 
 
+def test_a_row_has_medians_and_quartiles() -> None:
+    row = figures(Timing([1.0, 2.0, 3.0, 4.0, 5.0], 2, 7), Timing([2.0, 4.0, 6.0, 8.0, 5.0], 2, 0))
+    assert (row["images_per_second"], row["ratio_to_plain"], row["repeats"]) == (2 / 3, 2.0, 5)
+    assert row["images_per_second_quartiles"] == [2 / 4, 2 / 2]
+    assert row["ratio_quartiles"] == [2.0, 2.0]
+    assert row["peak_memory_bytes"] == 7
+
+
+def test_a_crowd_runs_at_once() -> None:
+    """Two sleepers do twice the steps of one."""
+    speed, memory = crowd([Contestant("s", sleeper, (0.05,)) for _ in range(2)], seconds=0.3)
+    assert speed > 1.2 / 0.05
+    assert memory > 2**20
+    with pytest.raises(P2PBenchError, match="cannot be built"):
+        crowd([Contestant("wrong", broken, ())], seconds=0.1)
+
+
+def test_the_plain_loop_reads_jpegs_by_pillow(tiny: Tiny) -> None:
+    pairs = JpegPairs(tiny(training__batch_size=20, data__channels=[1, 3]))
+    assert len(pairs) == 20
+    condition, target = pairs[3]
+    assert (condition.shape, target.shape) == ((1, 16, 16), (3, 16, 16))
+    assert -1 <= float(target.min()) < float(target.max()) <= 1
+
+
 @pytest.mark.parametrize("objective", ["l1", "gan", "l1+cgan"])
 def test_both_steps_run_as_they_are_timed(objective: str, tiny: Tiny) -> None:
     config = tiny(objective__name=objective, training__batch_size=2)
@@ -59,27 +83,6 @@ def test_both_steps_run_as_they_are_timed(objective: str, tiny: Tiny) -> None:
         step()
         step()
         assert images == 2
-
-
-def test_bench_step_reports_the_documented_rows() -> None:
-    settings: dict[str, Any] = {
-        "data.load_size": 16, "data.crop_size": 16, "generator.ngf": 4, "discriminator.name": "patch16",
-        "discriminator.ndf": 4, "training.threads": 1, "training.device": "cpu",
-    }  # fmt: skip
-    resolved = resolve([Layer("--set", settings)])
-    document = bench_step(resolved, rounds=2, round_seconds=0.01, progress=lambda done, total: None)
-    assert {"processor", "versions", "threads"} <= document["machine"].keys()
-    assert [(row["engine"], row["precision"]) for row in document["rows"]] == [
-        ("plain", "fp32"), ("eager", "fp32"), ("eager", "bf16"),
-    ]  # fmt: skip
-    for row in document["rows"]:
-        assert row.keys() >= {
-            "workload", "name", "size", "batch_size", "precision", "engine",
-            "images_per_second", "ratio_to_plain", "peak_memory_bytes",
-        }  # fmt: skip
-        assert row["images_per_second"] > 0
-    assert document["rows"][0]["ratio_to_plain"] == 1.0
-    assert PLAIN == "plain loop"
 
 
 def test_the_machine_is_described_without_its_name_or_user() -> None:

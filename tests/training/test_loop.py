@@ -15,7 +15,7 @@ from torch import nn
 from p2pbench.config import RunConfig
 from p2pbench.data import batches, streaming
 from p2pbench.errors import ConfigError, Interrupted, TrainingError, WeightsError
-from p2pbench.training import loop
+from p2pbench.training import loop, running
 from p2pbench.training.engine import prepare
 from p2pbench.training.loop import Reporter, Trained, learning_rate, train
 
@@ -242,7 +242,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = 0
-    real = loop.train_step
+    real = running.train_step
 
     def poisoned(*arguments: object) -> torch.Tensor:
         nonlocal count
@@ -250,7 +250,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
         losses = real(*arguments)  # type: ignore[arg-type]
         return losses * torch.tensor([1.0, 1.0, 1.0, float("nan")]) if count == 6 else losses
 
-    monkeypatch.setattr(loop, "train_step", poisoned)
+    monkeypatch.setattr(running, "train_step", poisoned)
     with pytest.raises(TrainingError, match=r"g_l1 of step 6 is not finite"):
         run(tiny(training__checkpoint_seconds=0.0, training__log_every=4), tmp_path)
     # The checkpoint of step 4 is from before; none was written after.

@@ -1,0 +1,102 @@
+"""The figure of a benchmark: how many times the plain loop each row is, and how near the machine's ceilings."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+
+from p2pbench.figures import write_all
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STYLE: dict[str, Any] = {"axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 160, "font.size": 9}
+MARKERS = "osD^vPX*<>"
+
+
+def write_figure(document: dict[str, Any], path: Path) -> Path:
+    """Draw ``document``, as ``bench --json`` prints it, to ``path``, a PNG."""
+    return write_all({path.stem: partial(draw, document)}, path.parent, grid=".9", style=STYLE)[path.stem]
+
+
+def draw(document: dict[str, Any]) -> Figure:
+    rows, limits = document["rows"], document.get("limits")
+    with_roof = [row for row in rows if "flops_per_step" in row and limits]
+    height = max(2.6, 0.9 + 0.27 * len(rows))
+    figure, axes = plt.subplots(
+        1, 2 if with_roof else 1, figsize=(10.5 if with_roof else 6, height), squeeze=False, layout="constrained"
+    )
+    draw_ratios(axes[0, 0], rows)
+    if with_roof and limits:
+        draw_roofline(axes[0, 1], with_roof, limits)
+    machine = document["machine"]
+    where = machine.get("gpu") or f"{machine['processor']}, {machine['threads']} threads"
+    figure.suptitle(f"{where}; torch {machine['versions']['torch']}", fontsize=9, x=0.01, ha="left")
+    return figure
+
+
+def draw_ratios(axis: Axes, rows: list[dict[str, Any]]) -> None:
+    """A bar a row with the quartiles over repeats; each group begins with its plain loop."""
+    colours = _colours(rows)
+    places: list[float] = []
+    labels: list[str] = []
+    place = 0.0
+    for row in rows:
+        if row["ratio_to_plain"] == 1.0 and places:
+            place += 0.6
+        low, high = row.get("ratio_quartiles", (row["ratio_to_plain"],) * 2)
+        ratio = row["ratio_to_plain"]
+        axis.barh(place, ratio, 0.75, color=colours[_kind(row)])
+        axis.errorbar(ratio, place, xerr=[[max(0, ratio - low)], [max(0, high - ratio)]], color=".25", lw=1)
+        axis.text(max(ratio, high), place, f"  {ratio:.2f}", va="center", fontsize=8)
+        places.append(place)
+        labels.append(f"{_setting(row)}  {_kind(row)}")
+        place += 1
+    axis.set_yticks(places, labels, fontsize=8)
+    axis.invert_yaxis()
+    axis.axvline(1, color=".4", lw=0.8)
+    axis.set_xlabel("times the plain loop's images/s (quartiles over repeats)")
+    axis.set_xlim(0, 1.15 * max(row["ratio_to_plain"] for row in rows))
+    axis.grid(axis="y", visible=False)
+
+
+def draw_roofline(axis: Axes, rows: list[dict[str, Any]], limits: dict[str, Any]) -> None:
+    """FLOPs per second over FLOPs per byte, below what the copy and the matrix product allow (Williams et al. 2009)."""
+    intensities = [row["flops_per_step"] / row["bytes_per_step"] for row in rows]
+    xs = np.geomspace(min(intensities) / 4, max(intensities) * 12, 200)
+    bandwidth, colours = limits["copy_bytes_per_second"], _colours(rows)
+    lines = ["-", "--", ":"]
+    for style, (precision, peak) in zip(lines, limits["product_flops_per_second"].items(), strict=False):
+        axis.plot(xs, np.minimum(peak, bandwidth * xs) / 1e9, color=".45", lw=1, ls=style, label=f"{precision} ceiling")
+    settings = list(dict.fromkeys(_setting(row) for row in rows))
+    for row, intensity in zip(rows, intensities, strict=True):
+        speed = row["flops_per_step"] * row["images_per_second"] / row["batch_size"]
+        marker = MARKERS[settings.index(_setting(row)) % len(MARKERS)]
+        axis.plot(intensity, speed / 1e9, marker, color=colours[_kind(row)], ms=6, mec="white", mew=0.6)
+    for kind, colour in colours.items():
+        axis.plot([], [], "s", color=colour, label=kind)
+    for setting, marker in zip(settings, MARKERS, strict=False):
+        axis.plot([], [], marker, color=".5", label=setting)
+    axis.set(xscale="log", yscale="log", xlabel="FLOPs per byte that operations touch", ylabel="GFLOP/s")
+    axis.legend(fontsize=7, loc="lower right", framealpha=0.9)
+
+
+def _kind(row: dict[str, Any]) -> str:
+    return f"{row['engine']} {row['precision']}"
+
+
+def _setting(row: dict[str, Any]) -> str:
+    size = row["size"]
+    side = "x".join(map(str, size)) if isinstance(size, list | tuple) else f"{size}"
+    return f"{side}, batch {row['batch_size']}" if row["batch_size"] else side
+
+
+def _colours(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    kinds = list(dict.fromkeys(_kind(row) for row in rows))
+    return dict(zip(kinds, sns.color_palette("colorblind", len(kinds)), strict=True))

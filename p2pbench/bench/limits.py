@@ -1,0 +1,133 @@
+"""What a step has to do, in FLOPs and bytes, and what the machine can do: the roofline that a step is held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from p2pbench.bench.measure import Contestant, Step, Timing
+from p2pbench.config import RunConfig
+from p2pbench.models import build_discriminator, build_generator
+from p2pbench.training.step import Networks, Optimisers, train_step
+
+ADAM_BYTES, SGD_BYTES = 28, 12
+"""Moved for a parameter: weight, gradient and two moments read, three of them written; by SGD only weight and
+gradient, which stands in for Adam where operations are counted."""
+COPY = "copy"
+
+
+@dataclass(frozen=True)
+class Work:
+    """Of one update of D and G."""
+
+    flops: int
+    """Two per multiply-add of convolutions, as torch counts them."""
+    n_bytes: float
+    """Read and written by the update's operations one by one, as if nothing stayed in a cache."""
+
+
+def work_of(config: RunConfig) -> Work:
+    """Counted on the meta device, of our step; the plain loop needs more for the same update.
+
+    In bf16 all but Adam's bytes count half.
+    """
+    single = config.model_copy(update={"training": config.training.model_copy(update={"precision": "fp32"})})
+    discriminator = build_discriminator(config)
+    networks = Networks(build_generator(config).to("meta"), None if discriminator is None else discriminator.to("meta"))
+    both = [network for network in (networks.generator, networks.discriminator) if network is not None]
+    still = [torch.optim.SGD(network.parameters(), lr=0.0, foreach=False) for network in both]
+    optimisers = Optimisers(still[0], still[1] if len(still) > 1 else None)
+    condition, target = (
+        torch.empty(config.training.batch_size, channels, *config.data.crop_shape, device="meta")
+        for channels in config.data.channels
+    )
+    moved = _Moved()
+    with FlopCounterMode(display=False) as counter, moved:
+        train_step(networks, optimisers, condition, target, single)
+    n_parameters = sum(p.numel() for network in both for p in network.parameters())
+    passes = (moved.n_bytes - SGD_BYTES * n_parameters) * (0.5 if config.training.precision == "bf16" else 1.0)
+    return Work(counter.get_total_flops(), passes + ADAM_BYTES * n_parameters)
+
+
+class _Moved(TorchDispatchMode):
+    """Adds up the bytes of every operation's tensors; views move none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n_bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if not (func.is_view or "empty" in func.name() or "detach" in func.name()):
+            tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, Tensor)]
+            self.n_bytes += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        return result
+
+
+def ceilings(device: str, threads: int, precisions: list[str]) -> list[Contestant]:
+    """What to race for the machine's ceilings: a square matrix product in each precision, and a copy."""
+    products = [
+        Contestant(precision, build_product, (device, threads, precision, side_of(device))) for precision in precisions
+    ]
+    return [*products, Contestant(COPY, build_copy, (device, threads, copied(device)))]
+
+
+def limits_of(timings: dict[str, Timing], device: str) -> dict[str, Any]:
+    """The ceilings as they stand in the JSON: FLOPs per second of each precision, and bytes per second of the copy."""
+    side = side_of(device)
+    fastest = {name: min(timing.seconds) for name, timing in timings.items()}
+    return {
+        "product_flops_per_second": {name: 2 * side**3 / s for name, s in fastest.items() if name != COPY},
+        "copy_bytes_per_second": 2 * 4 * copied(device) / fastest[COPY],
+    }
+
+
+def share(work: Work, seconds: float, precision: str, limits: dict[str, Any]) -> dict[str, float]:
+    """How much of the ceilings a step of ``seconds`` reaches.
+
+    Returns:
+        ``share_of_product``: FLOPs per second, of the matrix product's. ``share_of_roofline``: of what is possible
+        where every byte that the operations touch comes from memory; above 1 where caches save that.
+    """
+    peak, bandwidth = limits["product_flops_per_second"][precision], limits["copy_bytes_per_second"]
+    speed, roof = work.flops / seconds, min(peak, bandwidth * work.flops / work.n_bytes)
+    return {"share_of_product": speed / peak, "share_of_roofline": speed / roof}
+
+
+def side_of(device: str) -> int:
+    return 8192 if device == "cuda" else 2048
+
+
+def copied(device: str) -> int:
+    """Floats that are copied: far more than a cache holds."""
+    return 2**29 if device == "cuda" else 2**27
+
+
+def build_product(device: str, threads: int, precision: str, side: int) -> tuple[Step, int]:
+    torch.set_num_threads(threads)
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    out = torch.empty_like(a)
+
+    def step() -> None:
+        torch.mm(a, b, out=out)
+
+    return step, 1
+
+
+def build_copy(device: str, threads: int, n: int) -> tuple[Step, int]:
+    torch.set_num_threads(threads)
+    source = torch.ones(n, device=device)
+    target = torch.zeros_like(source)
+
+    def step() -> None:
+        target.copy_(source)
+
+    return step, 1

@@ -1,0 +1,131 @@
+"""The plain loop: pix2pix as people write it, which every row of ``bench step`` is compared with."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
+from torch.utils.data import DataLoader, Dataset
+
+from p2pbench.bench.measure import Step
+from p2pbench.config import RunConfig
+from p2pbench.cores import available_cores
+from p2pbench.models import build_discriminator, build_generator
+from p2pbench.objective import discriminator_input
+
+N_PAIRS = 16
+"""Pairs that are trained on, or as many as a batch has."""
+
+
+class JpegPairs(Dataset[tuple[Tensor, Tensor]]):
+    """Side-by-side JPEG files, in memory as the system caches them; opened, resized, cropped and mirrored by Pillow."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self.data = config.data
+        self.files = []
+        for pair in random_pairs(config)[..., :3]:
+            stream = io.BytesIO()
+            Image.fromarray(np.concatenate([pair, pair], axis=1)).save(stream, "JPEG", quality=95)
+            self.files.append(stream.getvalue())
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        with Image.open(io.BytesIO(self.files[index])) as file:
+            image = file.convert("RGB")
+        (height, width), (load_height, load_width) = self.data.crop_shape, self.data.load_shape
+        if not self.data.jitter:
+            load_height, load_width = height, width
+        top = int(torch.randint(0, load_height - height + 1, ()))
+        left = int(torch.randint(0, load_width - width + 1, ()))
+        mirror = self.data.mirror and bool(torch.rand(()) < 0.5)
+
+        def side(which: int) -> Tensor:
+            half = image.crop((which * image.width // 2, 0, (which + 1) * image.width // 2, image.height))
+            cut = half.resize((load_width, load_height), Image.Resampling.BICUBIC)
+            cut = cut.crop((left, top, left + width, top + height))
+            if mirror:
+                cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            pixels = torch.from_numpy(np.array(cut)).permute(2, 0, 1)[: self.data.channels[which]]
+            return pixels.float() / 127.5 - 1
+
+        return side(0), side(1)
+
+
+def random_pairs(config: RunConfig) -> np.ndarray:
+    """Pairs (N, H, W, 6), uint8, of the size that training pairs are kept in: smooth noise, as JPEG can hold."""
+    height, width = config.data.load_shape if config.data.jitter else config.data.crop_shape
+    n = max(N_PAIRS, config.training.batch_size)
+    coarse = np.random.default_rng(0).integers(
+        0, 256, (n, -(-height // 8), -(-width // 8), sum(config.data.stored)), dtype=np.uint8
+    )
+    return np.ascontiguousarray(coarse.repeat(8, 1).repeat(8, 2)[:, :height, :width])
+
+
+def build_plain(config: RunConfig) -> tuple[Step, int]:
+    """Eager float32 in PyTorch's own layout and defaults, a DataLoader with Pillow (four workers beside a GPU), Adam
+    without fusion, D run again for G's update, and every loss read from the device each step.
+    """
+    torch.set_num_threads(config.training.threads or available_cores())
+    cuda = config.training.device in ("auto", "cuda") and torch.cuda.is_available()
+    device = torch.device("cuda" if cuda else "cpu")
+    generator = build_generator(config).to(device)
+    discriminator = build_discriminator(config)
+    lambda_l1 = config.objective.lambda_l1 if config.objective.has_l1 else 0.0
+    adam = {"lr": config.training.learning_rate, "betas": (0.5, 0.999), "foreach": False, "fused": False}
+    optimiser_g = torch.optim.Adam(generator.parameters(), **adam)  # type: ignore[arg-type]
+    batches = _forever(
+        DataLoader(
+            JpegPairs(config), config.training.batch_size, shuffle=True, drop_last=True,
+            num_workers=4 if cuda else 0, persistent_workers=cuda,
+        )
+    )  # fmt: skip
+
+    def step_without_d() -> None:
+        condition, target = (images.to(device) for images in next(batches))
+        optimiser_g.zero_grad()
+        loss = lambda_l1 * l1_loss(generator(condition), target)
+        loss.backward()
+        optimiser_g.step()
+        loss.item()
+
+    if discriminator is None:
+        return step_without_d, config.training.batch_size
+
+    judge = discriminator.to(device)
+    optimiser_d = torch.optim.Adam(judge.parameters(), **adam)  # type: ignore[arg-type]
+
+    def verdict(condition: Tensor, image: Tensor, real: float) -> Tensor:
+        logits = judge(discriminator_input(condition, image, conditional=config.objective.conditional))
+        return binary_cross_entropy_with_logits(logits, torch.full_like(logits, real))
+
+    def step() -> None:
+        condition, target = (images.to(device) for images in next(batches))
+        fake = generator(condition)
+        judge.requires_grad_(True)
+        optimiser_d.zero_grad()
+        loss_fake = verdict(condition, fake.detach(), 0.0)
+        loss_real = verdict(condition, target, 1.0)
+        (0.5 * (loss_fake + loss_real)).backward()
+        optimiser_d.step()
+        judge.requires_grad_(False)
+        optimiser_g.zero_grad()
+        loss_adversarial = verdict(condition, fake, 1.0)
+        loss_l1 = lambda_l1 * l1_loss(fake, target)
+        (loss_adversarial + loss_l1).backward()
+        optimiser_g.step()
+        for loss in (loss_fake, loss_real, loss_adversarial, loss_l1):
+            loss.item()
+
+    return step, config.training.batch_size
+
+
+def _forever(loader: DataLoader[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    while True:
+        yield from loader

@@ -1,0 +1,185 @@
+"""``bench step`` over a grid: the documented rows, its files, and the verdict beside an earlier run."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from p2pbench.bench import compare, limits, suite, workloads
+from p2pbench.bench.figure import write_figure
+from p2pbench.bench.limits import ADAM_BYTES, Work, share, work_of
+from p2pbench.bench.tables import _three, markdown
+from p2pbench.bench.workloads import bench_step
+from p2pbench.cli import app
+from p2pbench.config import RunConfig
+from p2pbench.errors import ConfigError
+from p2pbench.models.describe import describe
+from p2pbench.settings import Layer, resolve
+
+Tiny = Callable[..., RunConfig]
+GRID = Path(__file__).parents[1] / "benchmarks" / "small.yaml"
+SMALL = ["training.device=cpu", "training.threads=1"]
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    """Of one small variant, two rounds; ceilings of small products."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "side_of", lambda _: 32)
+        patch.setattr(limits, "copied", lambda _: 1000)
+        resolved = suite.variants(str(GRID), None, SMALL)[:1]
+        return bench_step(resolved, rounds=2, round_seconds=0.01, progress=lambda *_: None)
+
+
+def test_the_documented_rows(document: dict[str, Any]) -> None:
+    assert {"processor", "versions", "threads"} <= document["machine"].keys()
+    assert [(row["engine"], row["precision"]) for row in document["rows"]] == [
+        ("plain", "fp32"), ("eager", "fp32"), ("eager", "bf16"),
+    ]  # fmt: skip
+    for row in document["rows"]:
+        assert row.keys() >= {
+            "workload", "name", "size", "batch_size", "precision", "engine",
+            "images_per_second", "ratio_to_plain", "peak_memory_bytes", "share_of_product", "flops_per_step",
+        }  # fmt: skip
+        low, high = row["images_per_second_quartiles"]
+        assert 0 < low <= row["images_per_second"] <= high
+    assert document["rows"][0]["ratio_to_plain"] == 1.0
+    json.dumps(document, allow_nan=False)
+
+
+def test_a_precision_or_engine_that_was_set_stands_alone() -> None:
+    def rows(*more: str, grid: Path | None = None) -> list[str]:
+        resolved = suite.variants(str(grid) if grid else None, None, [*SMALL, *more])
+        return [contestant.name for contestant in workloads._contestants(resolved[0], "cpu")]
+
+    assert rows() == ["plain loop", "eager, fp32", "eager, bf16"]
+    assert rows("training.precision=bf16") == ["plain loop", "eager, bf16"]
+    assert rows("training.engine=compile") == ["plain loop", "compile, fp32", "compile, bf16"]
+    names = [contestant.name for contestant in workloads._contestants(suite.variants(None, None, [])[0], "cuda")]
+    assert names[1:] == [f"{engine}, {p}" for engine in ("eager", "graph") for p in ("fp32", "tf32", "bf16")]
+
+
+def test_an_engine_that_cannot_run_is_refused_before_anything_is_timed() -> None:
+    resolved = suite.variants(None, None, [*SMALL, "training.engine=graph"])
+    with pytest.raises(ConfigError, match="engine is graph"):
+        bench_step(resolved, progress=lambda *_: None)
+
+
+def test_flops_are_those_of_three_passes(tiny: Tiny) -> None:
+    """A pass of G, and twice that backward less the first layer's input; D likewise for two images, and for G."""
+    config = tiny(objective__name="l1", training__batch_size=1)
+    forward = describe(config)["generator"]["flops"]
+    assert 2.8 * forward < work_of(config).flops < 3 * forward
+    with_d = tiny(training__batch_size=1)
+    judged = describe(with_d)["discriminator"]["flops"]
+    extra = work_of(with_d).flops - work_of(config).flops
+    assert 6 * judged < extra < 8 * judged  # two forward, two backward of twice that, one backward to the image
+    assert work_of(tiny(training__batch_size=2)).flops == 2 * work_of(with_d).flops
+
+
+def test_bytes_of_bf16_are_half_but_for_adams(tiny: Tiny) -> None:
+    single, half = (work_of(tiny(training__precision=p, objective__name="l1")).n_bytes for p in ("fp32", "bf16"))
+    from p2pbench.models import build_generator
+
+    adam = ADAM_BYTES * sum(p.numel() for p in build_generator(tiny()).parameters())
+    assert half - adam == pytest.approx((single - adam) / 2)
+
+
+def test_shares_of_the_ceilings() -> None:
+    ceilings = {"product_flops_per_second": {"fp32": 1000.0}, "copy_bytes_per_second": 10.0}
+    assert share(Work(500, 5.0), 1.0, "fp32", ceilings) == {"share_of_product": 0.5, "share_of_roofline": 0.5}
+    assert share(Work(500, 50.0), 10.0, "fp32", ceilings) == {"share_of_product": 0.05, "share_of_roofline": 0.5}
+
+
+def test_verdicts_take_noise_into_account(document: dict[str, Any]) -> None:
+    old = copy.deepcopy(document)
+    for row in old["rows"][1:]:
+        row.update(ratio_to_plain=2.0, ratio_quartiles=[1.99, 2.01], repeats=20)
+
+    def verdicts(ratio: float, low: float, high: float) -> set[str]:
+        new = copy.deepcopy(old)
+        for row in new["rows"][1:]:
+            row.update(ratio_to_plain=ratio, ratio_quartiles=[low, high])
+        found = compare.compare(old, new)
+        assert [row["precision"] for row in found] == ["fp32", "bf16"]  # the plain row has no verdict
+        return {row["verdict"] for row in found}
+
+    assert verdicts(1.8, 1.79, 1.81) == {"slower"}
+    assert verdicts(1.95, 1.94, 1.96) == {"same"}  # less than two runs of the same code differ
+    assert verdicts(1.8, 1.2, 2.4) == {"same"}  # the repeats differ by more
+    assert verdicts(2.2, 2.19, 2.21) == {"faster"}
+
+
+def test_a_baseline_of_another_machine_or_none_is_a_line(document: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "old.json"
+    for content, words in ((None, "cannot be read"), ("[", "not what bench"), ('{"rows": 1}', "not what bench")):
+        if content is not None:
+            path.write_text(content)
+        with pytest.raises(ConfigError, match=words):
+            compare.read_baseline(path)
+    path.write_text(json.dumps({**document, "machine": {**document["machine"], "processor": "Z80"}}))
+    result = CliRunner().invoke(app, ["bench", "step", "--device", "cpu", "--compare", str(path)])
+    assert result.exit_code == 2
+    assert "a baseline from another machine (processor was Z80" in " ".join(result.stderr.split())
+
+
+def test_the_program_writes_three_files_and_fails_where_it_is_slower(
+    document: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workloads, "bench_step", lambda *_, **__: copy.deepcopy(document))
+    monkeypatch.setattr(suite.compare, "FLOOR", 0.0)
+    command = ["bench", "step", "--grid", str(GRID), *(part for s in SMALL for part in ("--set", s))]
+    first = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "a.json")])
+    assert first.exit_code == 0, first.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.md", "a.png"]
+    assert max(len(line) for line in first.stdout.splitlines() if "written" not in line) <= 80
+    for row in document["rows"][1:]:
+        row["ratio_to_plain"] /= 100
+        row["ratio_quartiles"] = [row["ratio_to_plain"]] * 2
+    json_text = json.loads((tmp_path / "a.json").read_text())
+    for row in json_text["rows"]:
+        row["ratio_quartiles"] = [row["ratio_to_plain"]] * 2
+    (tmp_path / "a.json").write_text(json.dumps(json_text))
+    again = CliRunner().invoke(app, [*command, "--compare", str(tmp_path / "a.json")])
+    assert again.exit_code == 4, again.output
+    assert "slower" in again.stdout
+    wrong = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "a.txt")])
+    assert wrong.exit_code == 2
+
+
+def test_figures_of_every_kind_of_row(document: dict[str, Any], tmp_path: Path) -> None:
+    other = {
+        "workload": "data", "name": "drawn:5", "size": [18, 18], "batch_size": None, "precision": "uint8",
+        "engine": "plain", "images_per_second": 3.0, "images_per_second_quartiles": [2.0, 4.0], "ratio_to_plain": 1.0,
+        "ratio_quartiles": [1.0, 1.0], "peak_memory_bytes": 2**20,
+    }  # fmt: skip
+    both = {**document, "rows": [*document["rows"], other]}
+    assert write_figure(both, tmp_path / "both.png").stat().st_size > 10_000
+    text = markdown(both)
+    assert "| plain | fp32 |" in text
+    assert "data: drawn:5, 18x18" in text
+
+
+def test_three_digits() -> None:
+    assert [_three(value) for value in (0.1234, 1.234, 12.34, 123.4, 1234.5)] == ["0.12", "1.23", "12.3", "123", "1234"]
+
+
+def test_variants_of_a_grid_keep_what_was_set_on_purpose() -> None:
+    found = suite.variants(str(GRID), None, ["data.crop_size=18"])
+    assert [one.config.training.batch_size for one in found] == [1, 2]
+    assert found[0].config.data.crop_size == 18
+    assert resolve([Layer("--set", {})]).config == suite.variants(None, None, [])[0].config
+
+
+def test_the_profile_names_operations(tiny: Tiny) -> None:
+    from p2pbench.bench.profiling import profile_step
+
+    operations = profile_step(tiny(training__device="cpu"))
+    assert sum(row["share"] for row in operations) == pytest.approx(1)
+    assert any("convolution" in row["operation"] for row in operations)
