@@ -474,7 +474,7 @@ def _resolve(protocol: str | None, sets: list[str] | None) -> Any:
 @app.command()
 def bench(
     workloads: Annotated[
-        list[str] | None, typer.Argument(help="What to time; step unless given.", metavar="[step|data|score]")
+        list[str] | None, typer.Argument(help="What to time; step unless given.", metavar="[step|data|score|translate]")
     ] = None,
     protocol: ProtocolName = None,
     sets: Sets = None,
@@ -482,14 +482,14 @@ def bench(
     file: Annotated[Path | None, typer.Option("--out", help="Write the JSON document there too.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Time, in turns within one run: the training step beside a plain loop, decoding beside Pillow alone, or scoring
-    beside its networks' bare forward passes and SSIM."""
+    """Time, in turns within one run: the training step beside a plain loop, decoding beside Pillow alone, scoring
+    beside its networks' bare forward passes and SSIM, or translating files beside the generator's."""
     from p2pbench.errors import unknown
 
     names = list(dict.fromkeys(workloads or ["step"]))
     for name in names:
-        if name not in ("step", "data", "score"):
-            raise ConfigError(unknown("workload", name, ["step", "data", "score"]))
+        if name not in ("step", "data", "score", "translate"):
+            raise ConfigError(unknown("workload", name, ["step", "data", "score", "translate"]))
     resolved = _resolve(protocol, [*(sets or []), *([f"training.device={device}"] if device else [])])
 
     from p2pbench.bench.data import bench_data
@@ -504,6 +504,10 @@ def bench(
                 from p2pbench.bench.score import bench_score
 
                 documents.append(bench_score(resolved, progress=progress))
+            elif name == "translate":
+                from p2pbench.bench.translate import bench_translate
+
+                documents.append(bench_translate(resolved, progress=progress))
             else:
                 from p2pbench.bench.workloads import bench_step
 
