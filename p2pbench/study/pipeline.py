@@ -102,7 +102,8 @@ def _read_ahead(model: Model, files: Sequence[Path], pool: Executor) -> Iterator
     reading: deque[tuple[int, Future[np.ndarray]]] = deque()
     cores = ahead = available_cores()
     while True:
-        reading.extend((position, pool.submit(read, file)) for position, file in islice(coming, ahead - len(reading)))
+        more = islice(coming, max(0, ahead - len(reading)))
+        reading.extend((position, pool.submit(read, file)) for position, file in more)
         if not reading:
             return
         position, future = reading.popleft()

@@ -45,7 +45,8 @@ def files(tmp_path: Path) -> list[Path]:
 def test_each_picture_is_what_it_would_be_alone(
     model: Model, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("p2pbench.tiling.TILE", 40)  # so that 48x64 goes in tiles
+    for module in ("study.pipeline", "tiling"):
+        monkeypatch.setattr(f"p2pbench.{module}.TILE", 40)  # so that 48x64 goes in tiles, and batches are 6, 2 and 1
     monkeypatch.setattr("p2pbench.tiling.OVERLAP", 8)
     seen = []
     translate = pipeline.translate
