@@ -23,8 +23,8 @@ from p2pbench.training.engine import prepare
 
 RECORD = "translated.json"
 """In the folder of the outputs: what made them, so that the same command skips what is done."""
-N_COMPARED, CELL = 16, 256
-"""Rows of a sheet at the most, and the side of the box that each of its pictures is fitted into, in pixels."""
+N_COMPARED, CELL, GREY = 16, 256, 128
+"""Pictures on a sheet at the most, the side of the box that each is fitted into, in pixels, and what is around it."""
 
 
 @dataclass(frozen=True)
@@ -169,14 +169,19 @@ def _done_before(model: Model, out: Path, pictures: Mapping[str, Path], *, again
 
 
 def _write_sheet(path: Path, translated: Sequence[tuple[Path, Path]]) -> None:
-    """Rows of a picture and its translation, each fitted into a box of ``CELL`` pixels on grey."""
-    rows = [[_cell(file) for file in translated[position]] for position in spread(len(translated), N_COMPARED)]
-    save_png(path, np.concatenate([np.concatenate(row, axis=1) for row in rows]))
+    """Pictures beside their translations, each fitted into a box of ``CELL`` pixels on grey; from 9 on, two a row."""
+    chosen = [translated[position] for position in spread(len(translated), N_COMPARED)]
+    pairs = [np.concatenate([_cell(file) for file in files], axis=1) for files in chosen]
+    wide = 1 if len(pairs) <= N_COMPARED // 2 else 2
+    if len(pairs) % wide:
+        pairs.append(np.full_like(pairs[-1], GREY))
+    rows = [np.concatenate(pairs[start : start + wide], axis=1) for start in range(0, len(pairs), wide)]
+    save_png(path, np.concatenate(rows))
 
 
 def _cell(path: Path) -> np.ndarray:
     picture = Image.fromarray(look(path))
     picture.thumbnail((CELL, CELL))
-    cell = Image.new("RGB", (CELL, CELL), "#808080")
+    cell = Image.new("RGB", (CELL, CELL), (GREY,) * 3)
     cell.paste(picture, ((CELL - picture.width) // 2, (CELL - picture.height) // 2))
     return np.asarray(cell)

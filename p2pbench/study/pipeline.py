@@ -74,22 +74,24 @@ def as_taken(model: Model, raw: np.ndarray, name: Path) -> np.ndarray:
     return as_wanted(raw, target if model.config.data.colours == "lab" else condition, name)
 
 
-def outputs_of(model: Model, images: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+def outputs_of(model: Model, images: Sequence[np.ndarray]) -> list[np.ndarray]:
     """What ``model`` makes of images of one shape and type, in one batch; of a single one, in tiles if it is large."""
     config = model.config
     seed, mode = config.training.seed, config.scoring.inference
     if len(images) == 1:
         return [translate_picture(model.generator, images[0], config.data, seed=seed, mode=mode, deep=model.deep)]
     keys = [0] * len(images)  # the noise that each would have alone
-    return translate(
+    outputs = translate(
         model.generator, np.stack(images), config.data,
         seed=seed, mode=mode, deep=model.deep, keys=keys, batch_size=len(images),
     )  # fmt: skip
+    return list(outputs)
 
 
 def batch_size(image: np.ndarray) -> int:
     """How many pictures like ``image``, (H, W, C), are translated at once."""
-    return max(1, min(BATCH, TILE**2 // (image.shape[0] * image.shape[1])))
+    height, width, _ = image.shape
+    return max(1, min(BATCH, TILE**2 // int(height * width)))
 
 
 def _read_ahead(model: Model, files: Sequence[Path], pool: Executor) -> Iterator[Picture | Failure]:
@@ -134,5 +136,5 @@ def _groups(pictures: Iterable[Picture | Failure]) -> Iterator[list[Picture] | F
 
 
 def _pixels(group: Sequence[Picture]) -> int:
-    _, image = group[0]
-    return len(group) * image.shape[0] * image.shape[1]
+    height, width, _ = group[0][1].shape
+    return len(group) * int(height * width)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from torch import nn
 
 from p2pbench.data.images import read_array
 from p2pbench.errors import DataError
@@ -20,6 +22,7 @@ from p2pbench.study import pipeline
 from p2pbench.study.model import Model
 from p2pbench.study.pictures import output_of
 from p2pbench.study.pipeline import BATCH, batch_size, translate_files
+from p2pbench.translation import translate
 
 SIZES = [(16, 16), (16, 16), (20, 30), (16, 16), (48, 64), (16, 16), (20, 30), (16, 16)]
 
@@ -48,9 +51,13 @@ def test_each_picture_is_what_it_would_be_alone(
     for module in ("study.pipeline", "tiling"):
         monkeypatch.setattr(f"p2pbench.{module}.TILE", 40)  # so that 48x64 goes in tiles, and batches are 6, 2 and 1
     monkeypatch.setattr("p2pbench.tiling.OVERLAP", 8)
-    seen = []
-    translate = pipeline.translate
-    monkeypatch.setattr(pipeline, "translate", lambda *a, **k: seen.append(len(a[1])) or translate(*a, **k))
+    seen: list[int] = []
+
+    def recorded(network: nn.Module, images: np.ndarray, *arguments: Any, **options: Any) -> np.ndarray:
+        seen.append(len(images))
+        return translate(network, images, *arguments, **options)
+
+    monkeypatch.setattr(pipeline, "translate", recorded)
     made = dict(translate_files(model, files, tmp_path / "out"))
     assert sorted(made) == list(range(len(SIZES)))
     assert sorted(seen) == [2, 5]  # the others of their size in one batch
