@@ -145,7 +145,7 @@ def translate_pictures(
 def _done_before(model: Model, out: Path, pictures: Mapping[str, Path], *, again: bool) -> dict[str, Path]:
     """The outputs in ``out``, by name, that this model in this mode made of ``pictures`` as they are.
 
-    Leaves a record that from now on it does. What is older than the record is another model's, or to be made again.
+    Leaves a record that from now on it does. What is older than the record is another model's.
     """
     weights = model.run.generator_file if model.run else Path(model.name).expanduser()
     config, record = model.config, out / RECORD
@@ -157,8 +157,10 @@ def _done_before(model: Model, out: Path, pictures: Mapping[str, Path], *, again
         before = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         before = None
-    if again or before != json.loads(json.dumps(how)):
+    if before != json.loads(json.dumps(how)):
         write_json(record, how)
+        return {}
+    if again:
         return {}
     since = record.stat().st_mtime
     return {
