@@ -56,6 +56,7 @@ WeightsDir = Annotated[
     Path | None,
     typer.Option("--weights-dir", help="Where pretrained nets are looked for first.", exists=True, file_okay=False),
 ]
+WORKLOADS = ("step", "data", "score", "translate")
 MODEL_HELP = "A run's folder or id, an exported .onnx, or the PyTorch port's latest_net_G.pth."
 
 
@@ -510,7 +511,7 @@ def _resolve(protocol: str | None, sets: list[str] | None) -> Any:
 @app.command()
 def bench(
     workloads: Annotated[
-        list[str] | None, typer.Argument(help="What to time; step unless given.", metavar="[step|data|score]")
+        list[str] | None, typer.Argument(help="What to time; step unless given.", metavar="[step|data|score|translate]")
     ] = None,
     grid: Annotated[str | None, typer.Option("--grid", help="Time each variant of this grid.")] = None,
     protocol: ProtocolName = None,
@@ -523,14 +524,14 @@ def bench(
     file: Annotated[Path | None, typer.Option("--out", help="Write JSON there; .md and .png beside it.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Time, in turns within one run: the training step beside a plain loop, decoding beside Pillow alone, or scoring
-    beside its networks' bare forward passes and SSIM."""
+    """Time, in turns within one run: the training step beside a plain loop, decoding beside Pillow alone, scoring
+    beside its networks' bare forward passes and SSIM, or translating files beside the generator's."""
     from p2pbench.errors import unknown
 
     names = list(dict.fromkeys(workloads or ["step"]))
     for name in names:
-        if name not in ("step", "data", "score"):
-            raise ConfigError(unknown("workload", name, ["step", "data", "score"]))
+        if name not in WORKLOADS:
+            raise ConfigError(unknown("workload", name, WORKLOADS))
     from p2pbench.bench.suite import check_name, measure, write
 
     if file is not None:

@@ -67,15 +67,10 @@ def _about(model: Model) -> list[str]:
 
 
 def _data(config: RunConfig) -> list[str]:
-    data = config.data
-    lines = [f"- Source: `{_source_name(data.source)}`, {data.direction}, {size_text(data.crop_size)} pixels."]
+    data, name = config.data, _source_name(config.data.source)
+    lines = [f"- Source: `{name}`, {data.direction}, {size_text(data.crop_size)} pixels."]
     if data.source in PAPER_SETS:
-        entry = PAPER_SETS[data.source]
-        first, second = entry.halves if data.direction == "AtoB" else reversed(entry.halves)
-        lines += [
-            f"- {entry.about.capitalize()}: {first} to {second}. {entry.citation}.",
-            f"- Terms of the images: {entry.terms}. Whether they bind a model too is for its user to judge.",
-        ]
+        lines += _known_set(data.source, data.direction)
     elif data.source == "photos":
         lines.append("- Cut from the photographs that come with scikit-image; their terms are in its documentation.")
     elif _is_drawn(data.source):
@@ -84,7 +79,21 @@ def _data(config: RunConfig) -> list[str]:
         lines.append(
             "- A folder of its user's own: its licence and terms are not known here. Add them before passing on."
         )
+        if name in PAPER_SETS:
+            lines += [
+                f"- It has the name of a known set. If it is that one, {name}:",
+                *_known_set(name, data.direction),
+            ]
     return lines
+
+
+def _known_set(name: str, direction: str) -> list[str]:
+    entry = PAPER_SETS[name]
+    first, second = entry.halves if direction == "AtoB" else reversed(entry.halves)
+    return [
+        f"- {entry.about.capitalize()}: {first} to {second}. {entry.citation}.",
+        f"- Terms of the images: {entry.terms}. Whether they bind a model too is for its user to judge.",
+    ]
 
 
 def _source_name(source: str) -> str:

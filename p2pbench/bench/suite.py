@@ -99,6 +99,10 @@ def _one(name: str, resolved: list[Resolved], console: Console) -> dict[str, Any
             from p2pbench.bench.data import bench_data
 
             documents = [bench_data(one, progress=progress) for one in resolved]
+        elif name == "translate":
+            from p2pbench.bench.translate import bench_translate
+
+            documents = [bench_translate(one, progress=progress) for one in resolved]
         else:
             from p2pbench.bench.score import bench_score
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import flask
 import numpy as np
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from p2pbench.data.images import as_rgb8
 from p2pbench.demo import upload
@@ -169,7 +169,8 @@ def _said(dotted: str, tree: dict[str, Any]) -> str:
     value = tree[section][key]
     if key == "crop_size":
         return "x".join(map(str, value)) if isinstance(value, list) else f"{value} px"
-    return str(value) if key == "name" else f"{key.replace('_', ' ')} {value}"
+    word = "training seed" if key == "seed" else key.replace("_", " ")  # noise has a seed of its own
+    return str(value) if key == "name" else f"{word} {value}"
 
 
 @dataclass(frozen=True)
@@ -231,6 +232,8 @@ def _png(image: np.ndarray) -> flask.Response:
 
 
 def _plain(error: HTTPException) -> str:
+    if isinstance(error, SecurityError):
+        return "the server was called by another name than its own; open the address that it was started at"
     if error.code == 413:
         return f"the request is larger than {MAX_BYTES // 2**20} MiB; send a smaller file"
     if error.code == 404:

@@ -10,6 +10,7 @@ from torch import nn
 
 from p2pbench.config import RunConfig
 from p2pbench.cores import available_cores
+from p2pbench.data.reading import wanted_by_role
 from p2pbench.errors import ConfigError, WeightsError
 from p2pbench.models.onnx import OnnxGenerator
 from p2pbench.models.port import load_port, read_port
@@ -36,6 +37,11 @@ class Model:
         if isinstance(self.generator, OnnxGenerator):
             return ("statistics",)
         return tuple(dict.fromkeys((self.config.scoring.inference, "paper", "statistics", "eval")))
+
+    @property
+    def deep(self) -> bool:
+        """Whether outputs have 16 bits also where conditions have 8: trained on a range, or on 16 bits."""
+        return wanted_by_role(self.config.data)[1].range is not None or self.bits == 16
 
     @property
     def has_noise(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,20 +11,20 @@ import numpy as np
 from PIL import Image
 
 from p2pbench.cores import available_cores
-from p2pbench.data.images import as_wanted, look, read_array, write_like
+from p2pbench.data.images import look
 from p2pbench.data.pairs import images_by_name
-from p2pbench.data.reading import wanted_by_role
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.files import sha256_of, write_json
 from p2pbench.study.model import Model
+from p2pbench.study.pipeline import as_taken, translate_files
 from p2pbench.study.samples import save_png, spread
 from p2pbench.tiling import translate_picture
 from p2pbench.training.engine import prepare
 
 RECORD = "translated.json"
 """In the folder of the outputs: what made them, so that the same command skips what is done."""
-N_COMPARED, CELL = 16, 256
-"""Rows of a sheet at the most, and the side of the box that each of its pictures is fitted into, in pixels."""
+N_COMPARED, CELL, GREY = 16, 256, 128
+"""Pictures on a sheet at the most, the side of the box that each is fitted into, in pixels, and what is around it."""
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,10 @@ def output_of(
         UnsupportedImage: the picture is not what the model was trained on.
     """
     config = model.config
-    condition, target = wanted_by_role(config.data)
-    image = as_wanted(raw, target if config.data.colours == "lab" else condition, name)
-    # Trained on 16 bits: where the target has a range, or as the run recorded.
-    deep = target.range is not None or model.bits == 16
     return translate_picture(
-        model.generator, image, config.data,
+        model.generator, as_taken(model, raw, name), config.data,
         seed=config.training.seed if seed is None else seed, mode=mode or config.scoring.inference,
-        deep=deep, before_each=before_each,
+        deep=model.deep, before_each=before_each,
     )  # fmt: skip
 
 
@@ -116,59 +112,78 @@ def translate_pictures(
         compare: where to write a PNG with some of the pictures, evenly spread, beside their translations.
     Raises:
         ConfigError: an output could take an input's place.
-        DataError: a picture that cannot be read, or is not what the model was trained on; those before it are written.
+        DataError: pictures that cannot be read, or are not what the model was trained on; the others are written.
     """
     pictures = find_pictures(inputs)
     for picture in pictures.values():
         if picture.parent.resolve() == out.resolve():
             raise ConfigError(f"--out {out}: {picture} is in it and could be overwritten; choose another folder")
-    config = model.config
-    engine = prepare(config.training, config.training.threads or available_cores())
+    engine = prepare(model.config.training, model.config.training.threads or available_cores())
     model.generator.to(engine.device)
-    done_before = {} if again else _done_before(model, out)
-    background, limits = config.data.background, wanted_by_role(config.data)[1].range
-    files, skipped = [], 0
-    for done, (name, picture) in enumerate(pictures.items(), start=1):
-        before = done_before.get(name)
-        if before is not None and before.stat().st_mtime >= picture.stat().st_mtime:
-            files.append(before)
-            skipped += 1
+    files = _done_before(model, out, pictures, again=again)
+    skipped = len(files)
+    todo = {name: picture for name, picture in pictures.items() if name not in files}
+    names, failed = list(todo), []
+    if skipped:
+        progress(skipped, len(pictures))
+    for done, (position, made) in enumerate(translate_files(model, list(todo.values()), out), start=skipped + 1):
+        if isinstance(made, DataError):
+            failed.append(str(made))
         else:
-            files.append(write_like(picture, output_of(model, read_array(picture, background), picture), out, limits))
+            files[names[position]] = made
         progress(done, len(pictures))
-    if compare is not None:
-        _write_sheet(compare, list(pictures.values()), files)
-    return Translated(files, skipped)
+    translated = [(picture, files[name]) for name, picture in pictures.items() if name in files]
+    if compare is not None and translated:
+        _write_sheet(compare, translated)
+    if failed:
+        others = f"; the other {len(translated)} are in {out}" if translated else ""
+        more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
+        raise DataError(f"{len(failed)} of {len(pictures)} not translated{others}: {'; '.join(failed[:3])}{more}")
+    return Translated([file for _, file in translated], skipped)
 
 
-def _done_before(model: Model, out: Path) -> dict[str, Path]:
-    """The outputs in ``out``, by name, if this model in this mode made them; and a record that from now on it does."""
+def _done_before(model: Model, out: Path, pictures: Mapping[str, Path], *, again: bool) -> dict[str, Path]:
+    """The outputs in ``out``, by name, that this model in this mode made of ``pictures`` as they are.
+
+    Leaves a record that from now on it does. What is older than the record is another model's.
+    """
     weights = model.run.generator_file if model.run else Path(model.name).expanduser()
-    config = model.config
+    config, record = model.config, out / RECORD
     how = {
         "weights": sha256_of(weights), "inference": config.scoring.inference, "seed": config.training.seed,
         "data": config.data.model_dump(mode="json"),
     }  # fmt: skip
     try:
-        before = json.loads((out / RECORD).read_text(encoding="utf-8"))
+        before = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         before = None
-    if before == json.loads(json.dumps(how)):
-        return images_by_name(out)
-    write_json(out / RECORD, how)
-    return {}
+    if before != json.loads(json.dumps(how)):
+        write_json(record, how)
+        return {}
+    if again:
+        return {}
+    since = record.stat().st_mtime
+    return {
+        name: made
+        for name, made in images_by_name(out).items()
+        if name in pictures and made.stat().st_mtime >= max(since, pictures[name].stat().st_mtime)
+    }
 
 
-def _write_sheet(path: Path, pictures: Sequence[Path], outputs: Sequence[Path]) -> None:
-    """Rows of a picture and its translation, each fitted into a box of ``CELL`` pixels on grey."""
-    chosen = spread(len(pictures), N_COMPARED)
-    rows = [[_cell(pictures[position]), _cell(outputs[position])] for position in chosen]
-    save_png(path, np.concatenate([np.concatenate(row, axis=1) for row in rows]))
+def _write_sheet(path: Path, translated: Sequence[tuple[Path, Path]]) -> None:
+    """Pictures beside their translations, each fitted into a box of ``CELL`` pixels on grey; from 9 on, two a row."""
+    chosen = [translated[position] for position in spread(len(translated), N_COMPARED)]
+    pairs = [np.concatenate([_cell(file) for file in files], axis=1) for files in chosen]
+    wide = 1 if len(pairs) <= N_COMPARED // 2 else 2
+    if len(pairs) % wide:
+        pairs.append(np.full_like(pairs[-1], GREY))
+    rows = [np.concatenate(pairs[start : start + wide], axis=1) for start in range(0, len(pairs), wide)]
+    save_png(path, np.concatenate(rows))
 
 
 def _cell(path: Path) -> np.ndarray:
     picture = Image.fromarray(look(path))
     picture.thumbnail((CELL, CELL))
-    cell = Image.new("RGB", (CELL, CELL), "#808080")
+    cell = Image.new("RGB", (CELL, CELL), (GREY,) * 3)
     cell.paste(picture, ((CELL - picture.width) // 2, (CELL - picture.height) // 2))
     return np.asarray(cell)

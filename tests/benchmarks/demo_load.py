@@ -51,12 +51,15 @@ def bare(side: int, ngf: int, content: bytes, repeats: int) -> list[float]:
     """Seconds of decoding, one forward pass as the demo runs it, and encoding: nothing else."""
     import torch
 
+    from p2pbench.cores import available_cores
     from p2pbench.data.transforms import to_integers, to_network
     from p2pbench.demo.upload import encode
+    from p2pbench.training.engine import prepare
     from p2pbench.translation import inference, noise
 
-    times = []
-    with inference(model_of(side, ngf).generator, "paper") as (network, random):
+    model, times = model_of(side, ngf), []
+    prepare(model.config.training, available_cores())
+    with inference(model.generator, "paper") as (network, random):
         for _ in range(repeats + 2):
             start = time.perf_counter()
             image = np.array(Image.open(io.BytesIO(content)))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,19 +20,11 @@ from p2pbench.study.model import Model
 from p2pbench.study.pictures import output_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-pytest.importorskip("playwright")
-CHROMIUM = Path("/usr/bin/chromium")
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Chromium")
-ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[Model]]]:
+def served(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[Model]]]:
     """The address of a demo of two models, and these."""
     folder = tmp_path_factory.mktemp("demo")
     runs = [train_run(folder), train_run(folder, "second", objective__name="l1")]
@@ -47,22 +39,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list
 
 
 @pytest.fixture
-def demo_page(served: tuple[str, list[Model]]) -> Iterator[Page]:
-    """The page as it is once its first example is translated. Errors on its console fail the test."""
-    from playwright.sync_api import sync_playwright
-
-    errors: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1280, "height": 1500})
-        page.set_default_timeout(60_000)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.goto(served[0])
-        at_rest(page)
-        yield page
-        browser.close()
-    assert errors == []
+def demo_page(page: Page, served: tuple[str, list[Model]]) -> Page:
+    """The page as it is once its first example is translated."""
+    page.goto(served[0])
+    at_rest(page)
+    return page
 
 
 def at_rest(page: Page) -> None:
@@ -181,19 +162,53 @@ def test_the_wipe_shows_left_and_right_of_its_line(demo_page: Page) -> None:
         assert np.median(np.abs(shot - expected[:, 1:-1])) <= 2
 
 
-def test_a_phone_sees_it_without_scrolling_sideways(served: tuple[str, list[Model]]) -> None:
-    from playwright.sync_api import sync_playwright
+def test_a_picture_is_dropped(demo_page: Page, served: tuple[str, list[Model]]) -> None:
+    picture = np.random.default_rng(1).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "PNG")
+    demo_page.evaluate(
+        """(bytes) => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(bytes)], "dropped.png", { type: "image/png" }));
+            document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+        }""",
+        list(stream.getvalue()),
+    )
+    at_rest(demo_page)
+    assert np.array_equal(drawn(demo_page), picture)
+    assert np.array_equal(downloaded(demo_page, 0), output_of(served[1][0], picture, NAME, seed=0))
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
+
+def test_a_phone_sees_it_without_scrolling_sideways(
+    open_page: Callable[..., Page], served: tuple[str, list[Model]]
+) -> None:
+    page = open_page(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
+    page.goto(served[0])
+    at_rest(page)
+    before = drawn(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    box = page.locator("#canvas").bounding_box()
+    assert box is not None
+    page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    at_rest(page)
+    assert (drawn(page) != before).any()
+
+
+def test_dark_is_dark_and_text_stands_out(open_page: Callable[..., Page], served: tuple[str, list[Model]]) -> None:
+    for scheme, paper_is_dark in (("light", False), ("dark", True)):
+        page = open_page(color_scheme=scheme)
         page.goto(served[0])
         at_rest(page)
-        before = drawn(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        box = page.locator("#canvas").bounding_box()
-        assert box is not None
-        page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        at_rest(page)
-        assert (drawn(page) != before).any()
-        browser.close()
+        shot = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("L"))
+        assert (np.median(shot) < 64) == paper_is_dark
+        colours = page.evaluate(
+            "(() => { const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]; })()"
+        )
+        ink, paper = (luminance([int(part) for part in re.findall(r"\d+", colour)[:3]]) for colour in colours)
+        assert (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05) >= 7
+
+
+def luminance(colour: list[int]) -> float:
+    """WCAG's relative luminance."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in colour)]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))

@@ -37,6 +37,15 @@ def test_patterns_skipping_and_the_sheet(tmp_path: Path, monkeypatch: pytest.Mon
         )
         assert np.array_equal(rows[120:136, 256 + 120 : 256 + 136], np.asarray(output))
     other = train_run(tmp_path, "second", objective__name="l1")
-    assert document("translate", "--model", other, "in", "--out", "out")["skipped"] == 0
+    first = Path("out/b.png").read_bytes()
+    Path("in/c.png").write_bytes(b"no picture")
+    ask_other = ("translate", "--model", other, "--out", "out")
+    assert document(*ask_other, "in/a.png")["skipped"] == 0
+    message = error_of(*ask_other, "in", code=3)  # b is there, but of the first model
+    assert "1 of 3 not translated; the other 2 are in out: in/c.png cannot be read" in message
+    assert Path("out/b.png").read_bytes() != first
+    assert document(*ask, "in/b.png", "--again")["skipped"] == 0
+    assert Path("out/b.png").read_bytes() == first
+    assert document(*ask_other, "in/b.png")["skipped"] == 0
     assert "in/*.jpg matches no file" in error_of(*ask, "in/*.jpg", code=3)
     assert "the sheet is a PNG" in error_of(*ask, "in", "--compare", "sheet.jpg", code=2)

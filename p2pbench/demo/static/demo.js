@@ -147,7 +147,7 @@ function layTiles() {
     const used = model.modes.includes(mode) ? mode : model.modes[0];
     const count = used === "paper" && model.noise ? Number($("samples").value) : 1;
     for (let sample = 0; sample < count; sample++) {
-      const label = count > 1 ? `${model.label} · seed ${seed + sample}` : model.label;
+      const label = count > 1 ? `${model.label} · noise ${seed + sample}` : model.label;
       wanted.push({ key: `${model.name}/${sample}`, model: model.name, seed: seed + sample, mode: used, label });
     }
   }
