@@ -102,7 +102,9 @@ def evaluate(
         for name, (reason, about) in asked.reasons.items()
     }
     adders = (
-        [measure.add for measure in one_by_one] + [sets.add for sets in of_sets] + [seen.add for seen in of_classes]
+        [measure.add for measure in one_by_one]
+        + [sets.add for sets in of_sets]
+        + [seen.add for seen in of_classes]
         + list(watchers)
     )
     try:
