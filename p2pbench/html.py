@@ -20,5 +20,5 @@ def render(template: Path, **values: Any) -> str:
 
 def data_url(path: Path) -> str:
     """The picture at ``path`` as an address that needs no file beside the page."""
-    kind = "svg+xml" if path.suffix == ".svg" else "png"
+    kind = {".svg": "svg+xml", ".jpg": "jpeg"}.get(path.suffix, "png")
     return f"data:image/{kind};base64," + base64.b64encode(path.read_bytes()).decode()

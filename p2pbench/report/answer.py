@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import Summary, best, gain, holds_over_trainings, lead, summarise
 from p2pbench.report.tables import cell_text
@@ -23,7 +25,7 @@ def two_sentences(study: StudyRecord) -> tuple[str, str]:
     base = summarise(study, baseline, metric)
     groups: dict[str, list[str]] = {"better": [], "worse": [], "same": []}
     for variant, summary in compared.items():
-        groups[_direction(study, metric, variant, summary) if summary.differs else "same"].append(variant)
+        groups[_direction(study, metric, summary) if summary.differs else "same"].append(variant)
     parts = []
     if groups["better"]:
         parts.append(f"{_named(groups['better'])} {_is(groups['better'])} better than {baseline}")
@@ -46,10 +48,8 @@ def _compared(study: StudyRecord, metric: str) -> dict[str, Summary]:
     return {variant: summary for variant, summary in found.items() if summary.comparison is not None}
 
 
-def _direction(study: StudyRecord, metric: str, variant: str, summary: Summary) -> str:
+def _direction(study: StudyRecord, metric: str, summary: Summary) -> str:
     """Which of the two is better in the mean that the table shows."""
-    import numpy as np
-
     better = study.metric(metric).better
     ours, theirs = (gain(np.array(s.value), better) for s in (summary, summarise(study, study.baseline, metric)))
     return "better" if ours > theirs else "worse"
@@ -64,7 +64,7 @@ def _other_scores(study: StudyRecord, metric: str, compared: dict[str, Summary])
             ours = compared.get(variant)
             if ours is None or not (ours.differs and summary.differs):
                 continue
-            if _direction(study, metric, variant, ours) != _direction(study, other, variant, summary):
+            if _direction(study, metric, ours) != _direction(study, other, summary):
                 against.setdefault(variant, []).append(study.metric(other).label)
     if not others:
         return "No other score was compared"

@@ -1,4 +1,4 @@
-"""Several studies on one page: the same variant under another protocol or on another machine stands beside, not merged."""
+"""Several studies on one page: a variant under two protocols or on two machines stands side by side, never merged."""
 
 from __future__ import annotations
 

@@ -38,6 +38,7 @@ def draw_pareto(study: StudyRecord) -> Figure | None:
     handles = [
         Line2D([], [], color=colour, marker=MARKERS[k % len(MARKERS)], ls="", ms=4, label=variant)
         for k, (variant, colour) in enumerate(palette(study).items())
+        if any(variant in found for found in panels.values())
     ]
     legend_below(figure, handles)
     return figure

@@ -51,7 +51,7 @@ def draw_distributions(study: StudyRecord) -> Figure | None:
                 continue
             _dots(axis, values, position, colour)
             axis.boxplot(
-                values, positions=[position], orientation="horizontal", widths=0.55, showfliers=False,
+                values, positions=[position], orientation="horizontal", widths=0.5, showfliers=False,
                 manage_ticks=False, medianprops={"color": "black", "lw": 1}, boxprops={"lw": 0.7},
                 whiskerprops={"lw": 0.7}, capprops={"lw": 0.7},
             )  # fmt: skip
@@ -103,7 +103,7 @@ def _dots(axis: Axes, values: np.ndarray, position: int, colour: tuple[float, fl
     """A dot an image, spread out by its place in the set so that they do not hide each other."""
     spread = (np.arange(len(values)) * 0.618 % 1 - 0.5) * 0.5
     axis.plot(
-        values, position + spread, ".", color=colour, ms=1.8, mew=0, alpha=0.55, zorder=2, rasterized=True
+        values, position + spread, ".", color=colour, ms=2.6, mew=0, alpha=0.7, zorder=2, rasterized=True
     )  # thousands of dots would make the SVG large
 
 

@@ -47,7 +47,14 @@ def draw_losses(study: StudyRecord) -> Figure | None:
             axis.set_ylim(bottom=0)
     axes[-1, 0].set_xlabel("step")
     figure.tight_layout()
-    legend_below(figure, [Line2D([], [], color=colour, label=name) for name, colour in palette(study).items()])
+    legend_below(
+        figure,
+        [
+            Line2D([], [], color=colour, label=name)
+            for name, colour in palette(study).items()
+            if any(variant == name for _, variant in curves)
+        ],
+    )
     return figure
 
 

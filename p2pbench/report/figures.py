@@ -27,7 +27,7 @@ DRAW = {
 }
 CAPTIONS = {
     "scores": "Mean and 95 % interval of each score, as the notes say; the dashed line is the baseline.",
-    "distributions": "Each test image (a dot; the mean over seeds), with quartiles; whiskers reach 1.5 times their range.",
+    "distributions": "Each test image (a dot; mean over seeds) and quartiles; whiskers reach 1.5 times that range.",
     "differences": "Difference to the baseline on the same test images: each image (a dot) and the mean with its 95 % "
     "interval. Filled where it differs beyond chance (the tables' *).",
     "effects": "Means of the levels of each factor over all others with 95 % intervals, and how two factors act "
@@ -36,7 +36,7 @@ CAPTIONS = {
     "throughput": "Training images per second: the mean over seeds, and each seed. A colour a machine.",
     "losses": "Losses on training batches, averaged between readings; the band is the range over seeds. L1 is "
     "unweighted, and shown for objectives without it too.",
-    "spectrum": "Radial power spectrum of the luma, mean over the test images and seeds, and as a ratio to the targets': "
+    "spectrum": "Radial power spectrum of the luma, mean over test images and seeds, and as a ratio to the targets': "
     "below 1 is blur; a peak at the highest frequencies is a checkerboard.",
     "colours": "Lab histograms of all outputs and of all targets (pix2pix, Figure 7), first seed; logarithmic shares.",
 }
@@ -46,5 +46,5 @@ CAPTIONS = {
 def write_figures(study: StudyRecord, folder: Path) -> dict[str, Path]:
     """Draw what the records allow into ``folder``; returns the PNG of each figure by its name, an SVG beside it."""
     return write_all(
-        {name: partial(one, study) for name, one in DRAW.items()}, folder, grid=".9", style=STYLE, svg=True
+        {name: partial(one, study) for name, one in DRAW.items()}, folder, grid=".9", style=STYLE, drawings=True
     )

@@ -44,8 +44,8 @@ def notes(study: StudyRecord) -> list[str]:
             "variants; from three seeds on the interval over trainings of each difference excludes zero too)."
         )
     found.append(
-        "GFLOPs: of the generator for one image (convolutions, a multiplication and an addition as two). training: wall "
-        "time of a run; images/s: in training; memory: the peak of a run."
+        "GFLOPs: of the generator for one image (convolutions, a multiplication and an addition as two). training: "
+        "wall time of a run; images/s: in training; memory: the peak of a run."
     )
     if len(known := machines(study)) > 1:
         named = "; ".join(f"{chr(ord('A') + k)}: {machine or 'not recorded'}" for k, machine in enumerate(known))

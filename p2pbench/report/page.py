@@ -19,12 +19,12 @@ from p2pbench.report.effects import (  # fmt: skip
     effects_table,
     printed_effects,
 )
-from p2pbench.report.forms import to_latex, to_markdown
+from p2pbench.report.forms import paper_note, to_latex, to_markdown
 from p2pbench.report.notes import notes
 from p2pbench.report.paper import TABLES
 from p2pbench.report.records import StudyRecord, read_study
 from p2pbench.report.samples import Choice, choose, viewer
-from p2pbench.report.tables import long, paper_note, printed, printed_references, published, wide
+from p2pbench.report.tables import long, printed, printed_references, published, wide
 from p2pbench.study.store import Store
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -96,7 +96,7 @@ def render(
         paper=paper,
         paper_title="" if paper is None else TABLES[study.about["paper"]].title,
         paper_note="" if paper is None else paper_note(study),
-        figures={name: html.data_url(path) for name, path in figures.items()},
+        figures={name: html.data_url(path.with_suffix(".svg")) for name, path in figures.items()},
         captions=CAPTIONS,
         redraws=html.data_url(sheets["redraws"]) if "redraws" in sheets else None,
         viewer=viewer(study, choice),

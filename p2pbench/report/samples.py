@@ -16,7 +16,7 @@ from p2pbench.report.summaries import gain, lead
 
 N_FIXED = 4
 """Pairs at fixed positions on a sheet; the page has up to ``N_VIEWED`` in all."""
-N_VIEWED = 12
+N_VIEWED = 9
 PAGE_BYTES = 6_000_000
 """Of pictures on the page."""
 VIEWED_SIDE = 512
@@ -72,7 +72,8 @@ def choose(study: StudyRecord) -> Choice | None:
     first = [fixed[int(k)] for k in np.linspace(0, len(fixed) - 1, min(len(fixed), N_FIXED)).round()]
     order = [*picked, *first, *(position for position in fixed if position not in first)]
     samples = [Sample(p, _name(base, p), picked.get(p, "fixed")) for p in order]
-    rule = f"{rule}{'at' if rule else 'Images at'} fixed, evenly spread positions. First seed of each variant; none chosen by hand."
+    rule += "at fixed, evenly spread positions" if rule else "Images at fixed, evenly spread positions"
+    rule += ". First seed of each variant; none chosen by hand."
     return Choice(samples, rule, shown)
 
 

@@ -1,4 +1,4 @@
-"""Sample sheets as PNG: outputs beside their targets, maps of the differences, and outputs with other noise."""
+"""Sample sheets: outputs beside their targets, maps of the differences, and outputs with other noise."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -14,26 +15,29 @@ from p2pbench.report.records import CellRecord, StudyRecord
 from p2pbench.report.samples import N_FIXED, Choice, picture
 
 Picture = np.ndarray | None
-GAP, LABEL, TITLE, LETTERS = 4, 110, 34, 12
+GAP, LABEL, TITLE, LETTERS = 4, 110, 34, 11
 """Pixels: between pictures, for the text beside and above them, of its letters."""
 LEAST_SIDE, MOST_WIDTH = 96, 2000
-MOST_DIFFERENCE, MOST_DEVIATION = 0.5, 0.25
+MOST_DIFFERENCE, MOST_DEVIATION = 0.5, 0.1
 """Where the colours of the maps end, as fractions of full range."""
 MOST_REDRAWN = 6
 """Variants on the sheet of outputs with other noise."""
 
 
 def write_sheets(study: StudyRecord, choice: Choice | None, folder: Path) -> dict[str, Path]:
-    """Write the sheets that the records allow into ``folder``; returns the file of each by its name."""
+    """Write the sheets that the records allow into ``folder``; returns the file of each by its name.
+
+    As JPEG, for they are to be looked at; the runs keep every picture without loss.
+    """
     if choice is None:
         return {}
     sheets = {"samples": _samples(choice), "errors": _errors(choice), "redraws": _redraws(study, choice)}
     written = {}
     for name, sheet in sheets.items():
         if sheet is not None:
-            written[name] = folder / f"{name}.png"
+            written[name] = folder / f"{name}.jpg"
             with atomic(written[name]) as part:
-                sheet.save(part, "PNG", optimize=True)
+                sheet.save(part, "JPEG", quality=90, subsampling=0)
     return written
 
 
@@ -68,7 +72,7 @@ def _errors(choice: Choice) -> Image.Image | None:
         )
         for label, position in _on_sheet(choice)
     ]
-    scale = f"|output − target|, mean over channels: black 0, white {MOST_DIFFERENCE:g} of full range or more"
+    scale = f"|output - target|, mean over channels: black 0, pale {MOST_DIFFERENCE:g} of full range or more"
     return _sheet(["target", *(cell.variant for cell in choice.shown)], rows, scale)
 
 
@@ -102,7 +106,7 @@ def _redraws(study: StudyRecord, choice: Choice) -> Image.Image | None:
     if not any(deviation > 0 for _, _, deviation in rows):
         return None
     titles = ["condition", *(f"noise {k}" for k in range(n_draws)), "std. deviation", "target"]
-    scale = f"standard deviation over the outputs, mean over channels: black 0, white {MOST_DEVIATION:g} or more"
+    scale = f"standard deviation over the outputs, mean over channels: black 0, pale {MOST_DEVIATION:g} or more"
     return _sheet(titles, [(label, row) for label, row, _ in rows if len(row) == len(titles)], scale)
 
 
@@ -112,9 +116,7 @@ def _name(cell: CellRecord, position: int) -> str:
 
 def _coloured(values: np.ndarray) -> np.ndarray:
     """(H, W), clipped to [0, 1], in a colour scale whose lightness rises evenly: (H, W, 3), uint8."""
-    from matplotlib import colormaps
-
-    return np.asarray(colormaps["magma"](np.clip(values, 0, 1), bytes=True))[..., :3]
+    return np.asarray(matplotlib.colormaps["magma"](np.clip(values, 0, 1), bytes=True))[..., :3]
 
 
 def _sheet(
@@ -122,7 +124,7 @@ def _sheet(
 ) -> Image.Image:
     """Rows of pictures with a label beside each row and a title above each column; what is missing is said to be."""
     height, width = _size([image for _, row in rows for image in row if image is not None], len(titles))
-    font = ImageFont.load_default(LETTERS)
+    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", LETTERS)
     size = (LABEL + len(titles) * (width + GAP), TITLE + len(rows) * (height + GAP) + (20 if scale else 0))
     sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
@@ -150,7 +152,7 @@ def _sheet(
 
 
 def _size(pictures: Sequence[np.ndarray], columns: int) -> tuple[int, int]:
-    """Height and width of a picture on the sheet: its own, small ones enlarged by a whole number, wide sheets scaled."""
+    """Height and width of a picture on the sheet: its own; small ones are enlarged by a whole number."""
     height, width = pictures[0].shape[:2] if pictures else (LEAST_SIDE, LEAST_SIDE)
     enlarged = -(-LEAST_SIDE // min(height, width))
     height, width = height * enlarged, width * enlarged

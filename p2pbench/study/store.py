@@ -276,9 +276,8 @@ class Store:
                 for c in study.cells
             ],
         }
-        content["cells"] += self._other_seeds(study.name, content["cells"])
-        # Through JSON: tuples become the lists that YAML knows.
-        write_text(self.study_file(study.name), yaml12.dump(json.loads(json.dumps(content))))
+        cells = [*content["cells"], *self._other_seeds(study.name, content.pop("cells"))]
+        write_text(self.study_file(study.name), _study_text(content, cells))
 
     def _other_seeds(self, study: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Cells recorded before that are these with another seed: a study grows seed by seed."""
@@ -301,13 +300,15 @@ class Store:
     def read_study(self, name: str) -> dict[str, Any]:
         """What ``write_study`` recorded. Raises :class:`ConfigError` if it cannot be read or is another version's."""
         path = self.study_file(name)
-        content = yaml12.read(path)
+        content = _read_study(path)
         whole = (
             isinstance(content, dict)
             and content.get("schema_version") == SCHEMA_VERSION
             and content.keys() >= {"name", "question", "paper", "protocol", "baseline", "command", "cells"}
             and isinstance(content["cells"], list)
+            and isinstance(content["protocol"], dict)
             and all(isinstance(c, dict) and c.keys() >= CELL_KEYS for c in content["cells"])
+            and all(isinstance(c["config"], dict) for c in content["cells"])
         )
         if not whole:
             raise ConfigError(f"{path} is not a study of this version of p2pbench; run ablate again to renew it")
@@ -325,6 +326,27 @@ class Store:
             many = f" ({len(matching)} ids begin so)" if matching else ""
             raise ConfigError(f"run {run!r} is neither a run folder nor the id of a run under {self.root}{many}")
         return self.run(matching[0])
+
+
+CELLS = "cells:\n"
+
+
+def _study_text(about: dict[str, Any], cells: list[dict[str, Any]]) -> str:
+    """A study as YAML with a line of JSON, which is YAML too, for each cell: a thousand are read in no time so."""
+    # Through JSON: tuples become the lists that YAML knows.
+    lines = "".join(f"- {json.dumps(cell)}\n" for cell in cells)
+    return yaml12.dump(json.loads(json.dumps(about))) + CELLS + lines
+
+
+def _read_study(path: Path) -> Any:
+    """What the file says. Raises :class:`ConfigError` if it cannot be read or is no YAML."""
+    try:
+        head, _, cells = path.read_text(encoding="utf-8").partition(f"\n{CELLS}")
+        found = [json.loads(line.removeprefix("- ")) for line in cells.splitlines()]
+    except (OSError, ValueError):  # edited by hand, written by an earlier version, or not there
+        return yaml12.read(path)
+    about = yaml12.parse(head, str(path))
+    return {**about, "cells": found} if isinstance(about, dict) and cells else yaml12.read(path)
 
 
 def scores_are_whole(scores: Any) -> bool:

@@ -1,12 +1,13 @@
 "use strict";
 // Tables sort by a click on a column's name: numbers by their value, cells without one last, again turns the order.
+const UNITS = { s: 1, min: 60, h: 3600, MiB: 2 ** 20, GiB: 2 ** 30 };
 for (const table of document.querySelectorAll("table.sorts")) {
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
   const valueOf = (row, column) => {
     const text = row.cells[column].textContent.trim();
-    const number = parseFloat(row.cells[column].dataset.value ?? text.replace("−", "-"));
-    return { text, number };
+    const unit = /^[\d.]+ (\w+)$/.exec(text)?.[1];
+    return { text, number: parseFloat(text) * (UNITS[unit] ?? 1) };
   };
   heads.forEach((head, column) => {
     head.querySelector("button").addEventListener("click", () => {
