@@ -133,11 +133,13 @@ def viewer(study: StudyRecord, choice: Choice | None) -> dict[str, Any] | None:
 
 
 def _data_url(picture: np.ndarray) -> str:
-    """As PNG where that is small, as it is of label maps, else as JPEG without loss of colour's resolution."""
+    """As PNG where there are few colours, as in label maps, else as JPEG with colours at full resolution."""
     image = Image.fromarray(picture)
     image.thumbnail((VIEWED_SIDE, VIEWED_SIDE))
-    png, jpeg = io.BytesIO(), io.BytesIO()
-    image.save(png, "PNG", optimize=True)
-    image.save(jpeg, "JPEG", quality=88, subsampling=0)
-    kind, stream = ("png", png) if png.tell() <= jpeg.tell() else ("jpeg", jpeg)
-    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
+    few = image.getcolors(256) is not None
+    stream = io.BytesIO()
+    if few:
+        image.save(stream, "PNG", optimize=True)
+    else:
+        image.save(stream, "JPEG", quality=88, subsampling=0)
+    return f"data:image/{'png' if few else 'jpeg'};base64,{base64.b64encode(stream.getvalue()).decode()}"

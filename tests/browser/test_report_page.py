@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from report_records import OBJECTIVES, loss_study
+from report_records import OBJECTIVES
 
 from p2pbench.report.comparison import write_index
-from p2pbench.report.page import Report, write_report
-from p2pbench.study.store import Store
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    folder = tmp_path_factory.mktemp("report")
-    store = Store(folder / "runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("P2PBENCH_HOME", str(folder / "home"))
-        loss_study(store, [0, 1])
-    return write_report(store, "loss", folder / "out")
+    from p2pbench.report.page import Report
 
 
 @pytest.fixture
-def report_page(report: Report, page: Page) -> Page:
-    page.goto((report.folder / "index.html").as_uri())
+def report_page(loss_report: Report, page: Page) -> Page:
+    page.goto((loss_report.folder / "index.html").as_uri())
     return page
 
 
@@ -100,12 +89,14 @@ def test_a_person_picks_an_image_and_the_two_that_are_compared(report_page: Page
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 16
 
 
-def test_a_phone_can_use_it_and_it_is_dark_where_the_system_is(report: Report, open_page: Callable[..., Page]) -> None:
+def test_a_phone_can_use_it_and_it_is_dark_where_the_system_is(
+    loss_report: Report, open_page: Callable[..., Page]
+) -> None:
     options = {"viewport": {"width": 375, "height": 700}, "has_touch": True, "is_mobile": True}
     colours = {}
     for scheme in ("light", "dark"):
         page = open_page(**options, color_scheme=scheme)
-        page.goto((report.folder / "index.html").as_uri())
+        page.goto((loss_report.folder / "index.html").as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= 375
         colours[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
         box = page.locator("[data-part=wipe]").bounding_box()
@@ -116,8 +107,8 @@ def test_a_phone_can_use_it_and_it_is_dark_where_the_system_is(report: Report, o
     assert colours == {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 25, 29)"}
 
 
-def test_the_index_leads_to_every_study_and_sorts(report: Report, page: Page, tmp_path: Path) -> None:
-    index = write_index([report, report], [("torn", "study.yaml cannot be read")], report.folder.parent)
+def test_the_index_leads_to_every_study_and_sorts(loss_report: Report, page: Page) -> None:
+    index = write_index([loss_report, loss_report], [("torn", "study.yaml cannot be read")], loss_report.folder.parent)
     page.goto(index.as_uri())
     assert page.locator(".card").count() == 2
     assert "torn: study.yaml cannot be read" in page.inner_text("body")

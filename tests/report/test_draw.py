@@ -205,7 +205,8 @@ def test_a_study_of_one_cell_is_reported(tmp_path: Path) -> None:
 
 
 def test_studies_stand_side_by_side_and_are_not_merged(store: Store, tmp_path: Path) -> None:
-    other = build_study("loss", "quick-labels", {"scoring.metrics": ["l1"], "data.source": "photos"}, [0, 1])
+    (tmp_path / "other.yaml").write_text("data: {source: photos, condition: gray}\ntraining: {epochs: 1}\n")
+    other = build_study("loss", str(tmp_path / "other.yaml"), {"scoring.metrics": ["l1"]}, [0, 1])
     store.write_study(other)
     for cell in other.cells:
         fill(store, str(cell.run_id), OBJECTIVES.index(cell.variant), cell.seed)
@@ -214,7 +215,7 @@ def test_studies_stand_side_by_side_and_are_not_merged(store: Store, tmp_path: P
     tables = dict(compare_studies([read_study(store, name) for name in store.studies()]))
     assert list(tables) == OBJECTIVES
     table = tables["gan"]
-    assert list(table["study"]) == ["loss", "loss@quick-labels", "loss@quick-labels"]
+    assert list(table["study"]) == ["loss", "loss@other", "loss@other"]
     assert list(table["machine"]) == ["processor: test", "processor: test", "processor: another"]
     assert list(table["seeds"]) == ["1", "1", "1"]
     assert not table["L1 ↓"].str.contains("±").any()

@@ -42,30 +42,19 @@ def store(tmp_path: Path) -> Store:
     return made
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """The report of such a study, made once for all that only look at it."""
-    folder = tmp_path_factory.mktemp("report")
-    made = Store(folder / "runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("P2PBENCH_HOME", str(folder / "home"))
-        loss_study(made, [0, 1])
-    return write_report(made, "loss", folder / "out")
-
-
-def test_a_report_has_all_its_files(report: Report) -> None:
-    assert (report.n_finished, report.n_cells) == (10, 10)
+def test_a_report_has_all_its_files(loss_report: Report) -> None:
+    assert (loss_report.n_finished, loss_report.n_cells) == (10, 10)
     figures = {f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")}
-    assert {file.name for file in report.files} == TEXTS | figures | {f"{name}.jpg" for name in SHEETS}
-    assert {file.name for file in report.folder.iterdir()} == {file.name for file in report.files}
-    frame = pd.read_csv(report.folder / "scores.csv")
+    assert {file.name for file in loss_report.files} == TEXTS | figures | {f"{name}.jpg" for name in SHEETS}
+    assert {file.name for file in loss_report.folder.iterdir()} == {file.name for file in loss_report.files}
+    frame = pd.read_csv(loss_report.folder / "scores.csv")
     assert list(frame["variant"]) == OBJECTIVES
-    assert len(pd.read_csv(report.folder / "scores_long.csv")) == 10 * 3
+    assert len(pd.read_csv(loss_report.folder / "scores_long.csv")) == 10 * 3
 
 
-def test_the_same_records_give_the_same_bytes(report: Report, tmp_path: Path) -> None:
-    again = write_report(Store(report.folder.parents[1] / "runs"), "loss", tmp_path)
-    for a, b in zip(report.files, again.files, strict=True):
+def test_the_same_records_give_the_same_bytes(loss_report: Report, tmp_path: Path) -> None:
+    again = write_report(Store(loss_report.folder.parents[1] / "runs"), "loss", tmp_path)
+    for a, b in zip(loss_report.files, again.files, strict=True):
         assert a.read_bytes() == b.read_bytes(), a.name
 
 
@@ -192,8 +181,8 @@ class Resources(HTMLParser):
         self.found += [value or "" for name, value in attrs if name in ("src", "href", "srcset")]
 
 
-def test_the_page_needs_nothing_beside_it(report: Report) -> None:
-    page = (report.folder / "index.html").read_text()
+def test_the_page_needs_nothing_beside_it(loss_report: Report) -> None:
+    page = (loss_report.folder / "index.html").read_text()
     parser = Resources()
     parser.feed(page)
     assert parser.tags.count("img") == len(FIGURES) + 1 + 2  # the redraws' sheet, and the viewer's two
@@ -252,17 +241,17 @@ def test_a_study_without_any_result_is_still_reported(tmp_path: Path) -> None:
     assert "5 of 5 cells have no result" in (tmp_path / "out/loss/index.html").read_text()
 
 
-def test_figures_are_pictures_of_a_readable_size(report: Report) -> None:
+def test_figures_are_pictures_of_a_readable_size(loss_report: Report) -> None:
     for name in FIGURES:
-        with Image.open(report.folder / f"{name}.png") as image:
+        with Image.open(loss_report.folder / f"{name}.png") as image:
             assert 600 < image.width < 1100, name  # one column at 250 dots an inch
             assert len(image.convert("RGB").getcolors(2**24) or []) > 3, name  # not an empty panel
-        vector = (report.folder / f"{name}.svg").read_text()
+        vector = (loss_report.folder / f"{name}.svg").read_text()
         assert vector.startswith("<?xml")
         assert len(vector) < 300_000, name
 
 
-def test_reports_load_no_torch(report: Report, tmp_path: Path) -> None:
+def test_reports_load_no_torch(loss_report: Report, tmp_path: Path) -> None:
     import subprocess
     import sys
 
@@ -273,7 +262,7 @@ def test_reports_load_no_torch(report: Report, tmp_path: Path) -> None:
         "print('torch' in sys.modules)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(report.folder.parents[1] / "runs"), str(tmp_path)],
+        [sys.executable, "-c", code, str(loss_report.folder.parents[1] / "runs"), str(tmp_path)],
         capture_output=True,
         text=True,
         check=True,
