@@ -71,16 +71,17 @@ def pareto_front(costs_and_gains: dict[str, tuple[float, float]]) -> list[str]:
 def _scatter(axis: Axes, study: StudyRecord, metric: str, found: dict[str, float]) -> None:
     better = study.metric(metric).better
     summaries = {variant: summarise(study, variant, metric) for variant in found}
-    front = pareto_front({v: (cost, float(gain(np.array(summaries[v].value), better))) for v, cost in found.items()})
-    axis.plot([found[v] for v in front], [summaries[v].value for v in front], color=".5", lw=0.8, ls="--", zorder=1)
+    values = {variant: s.value for variant, s in summaries.items() if s.value is not None}
+    front = pareto_front({v: (found[v], float(gain(np.array(value), better))) for v, value in values.items()})
+    axis.plot([found[v] for v in front], [values[v] for v in front], color=".5", lw=0.8, ls="--", zorder=1)
     for position, (variant, colour) in enumerate(palette(study).items()):
-        if variant not in found:
+        if variant not in values:
             continue
         s = summaries[variant]
         if s.low is not None and s.high is not None:
             axis.plot([found[variant]] * 2, [s.low, s.high], color=colour, lw=1, zorder=2)
         axis.plot(
-            found[variant], s.value, MARKERS[position % len(MARKERS)], mec=colour, ms=5, zorder=3,
+            found[variant], values[variant], MARKERS[position % len(MARKERS)], mec=colour, ms=5, zorder=3,
             mfc=colour if variant in front else "white",
         )  # fmt: skip
 

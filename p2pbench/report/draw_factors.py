@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -82,14 +82,14 @@ def _estimate(scores: list[np.ndarray]) -> Estimate:
 
 
 def _line(
-    axis: Axes, levels: list[str], estimates: list[Estimate], colour: object, marker: str, aside: float,
+    axis: Axes, levels: list[str], estimates: list[Estimate], colour: Any, marker: str, aside: float,
     label: str | None = None,
 ) -> None:  # fmt: skip
     at = np.arange(len(levels)) + aside
-    axis.plot(at, [e.value for e in estimates], marker, ls="-", color=colour, ms=3.5, lw=1, label=label)  # type: ignore[arg-type]
+    axis.plot(at, [e.value for e in estimates], marker, ls="-", color=colour, ms=3.5, lw=1, label=label)
     for x, e in zip(at, estimates, strict=True):
-        if e.low is not None:
-            axis.plot([x, x], [e.low, e.high], color=colour, lw=1)  # type: ignore[arg-type, list-item]
+        if e.low is not None and e.high is not None:
+            axis.plot([x, x], [e.low, e.high], color=colour, lw=1)
     slanted = sum(map(len, levels)) > 20
     axis.set_xticks(range(len(levels)), [level.split("=")[-1] for level in levels], rotation=25 if slanted else 0,
                     ha="right" if slanted else "center")  # fmt: skip

@@ -14,7 +14,7 @@ from p2pbench.report.records import CellRecord, StudyRecord
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TARGET = {"color": "black", "lw": 1.2, "ls": "--", "zorder": 5}
+TARGET: dict[str, Any] = {"color": "black", "lw": 1.2, "ls": "--", "zorder": 5}
 """How the targets are drawn."""
 AXES = {"L": "L, lightness", "a": "a, green to red", "b": "b, blue to yellow"}
 
@@ -46,14 +46,15 @@ def draw_spectrum(study: StudyRecord) -> Figure | None:
 
 
 def _spectra(cells: list[CellRecord]) -> list[dict[str, Any]]:
-    return [own for cell in cells if _is_whole(own := cell.profile.get("spectrum"), ("frequency", "output", "target"))]
+    found: list[Any] = [cell.profile.get("spectrum") for cell in cells]
+    return [spectrum for spectrum in found if _is_whole(spectrum, ("frequency", "output", "target"))]
 
 
 def draw_colours(study: StudyRecord) -> Figure | None:
     """Histograms of L, a and b of all outputs and all targets, in logarithmic shares as the paper's Figure 7."""
     found = {}
     for variant in palette(study):
-        own = [lab for cell in study.of(variant) if _is_lab(lab := cell.profile.get("lab"))]
+        own = [lab for cell in study.of(variant) if _is_lab(lab := cell.profile.get("lab", {}))]
         if own:
             found[variant] = own[0]
     if not found:

@@ -77,7 +77,8 @@ def draw_differences(study: StudyRecord) -> Figure | None:
                 continue
             _dots(axis, values - baseline, position, colour)
             low, high = _interval(study, variant, metric)
-            axis.plot([low, high], [position] * 2, color="black", lw=1.2, zorder=4)
+            if low is not None and high is not None:
+                axis.plot([low, high], [position] * 2, color="black", lw=1.2, zorder=4)
             axis.plot(
                 summary.comparison.difference.value, position, MARKERS[position % len(MARKERS)], ms=4, zorder=5,
                 mec="black", mew=0.8, mfc=colour if summary.differs else "white",

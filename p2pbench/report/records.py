@@ -143,4 +143,5 @@ def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
     """``frame`` with NaN for what is no number, as where a file was cut short or edited."""
     if all(dtype.kind in "fi" for dtype in frame.dtypes):
         return frame
-    return frame.apply(pd.to_numeric, errors="coerce")
+    numbers: pd.DataFrame = frame.apply(pd.to_numeric, errors="coerce")
+    return numbers

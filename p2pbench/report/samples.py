@@ -106,7 +106,8 @@ def viewer(study: StudyRecord, choice: Choice | None) -> dict[str, Any] | None:
     """The pictures that the page's viewer shows, as many pairs as there is room for; None where there are none."""
     if choice is None:
         return None
-    total, samples = 0, []
+    samples: list[dict[str, Any]] = []
+    total = 0
     metric = lead(study)
     for sample in choice.samples:
         first = choice.shown[0]

@@ -10,6 +10,7 @@ import pandas as pd
 from p2pbench.report.records import CellRecord, StudyRecord
 from p2pbench.statistics import (  # fmt: skip
     Comparison,
+    Estimate,
     compare_all,
     crossed_interval,
     holm,
@@ -62,7 +63,7 @@ def _summarise(study: StudyRecord, metric: str) -> dict[str, Summary]:
     cells = {variant: measured(study, variant, metric) for variant in study.variants}
     matrices = {v: found for v in study.variants if (found := by_seed_and_image(cells[v], metric)) is not None}
     images = {v: found.mean(axis=0).to_numpy() for v, found in matrices.items() if found.shape[1] > 1}
-    intervals = {}
+    intervals: dict[str, tuple[Estimate, str]] = {}
     for n in {len(values) for values in images.values()}:
         alike = [v for v, values in images.items() if len(values) == n]
         intervals |= dict(zip(alike, image_intervals(np.stack([images[v] for v in alike])), strict=True))
@@ -75,9 +76,12 @@ def _summarise(study: StudyRecord, metric: str) -> dict[str, Summary]:
         values = np.array([cell.scores[metric]["value"] for cell in cells[variant]], dtype=float)
         seed_sd, n_images = seed_spread(values).sd, int(cells[variant][0].scores[metric]["n"])
         comparison, p_holm = compared.get(variant, (None, None))
+        low: float | None
+        high: float | None
+        method: str | None
         if variant in intervals:
             over_images, how = intervals[variant]
-            low, high, method = over_images.low, over_images.high, str(how)
+            low, high, method = over_images.low, over_images.high, how
             crossed = crossed_interval(matrices[variant].to_numpy())
             if crossed.low is not None:
                 low, high, method = crossed.low, crossed.high, "crossed"
@@ -206,7 +210,9 @@ def _best(study: StudyRecord, metric: str) -> str | None:
 
 def gain(values: np.ndarray, better: str) -> np.ndarray:
     """``values`` turned so that more is better."""
-    return {"higher": values, "lower": -values}.get(better, -np.abs(values - 1))
+    if better in ("higher", "lower"):
+        return values if better == "higher" else -values
+    return np.asarray(-np.abs(values - 1))
 
 
 def holds_over_trainings(study: StudyRecord, variant: str, metric: str) -> bool | None:

@@ -82,7 +82,7 @@ def test_a_person_picks_an_image_and_the_two_that_are_compared(report_page: Page
     assert name.inner_text().startswith("fixed: ")
     image = report_page.locator("[data-part=right-image]")
     target = image.get_attribute("src")
-    report_page.get_by_label("right", exact=True).select_option("gan")
+    report_page.get_by_label("picture on the right").select_option("gan")
     assert image.get_attribute("src") != target
     assert report_page.locator("[data-part=right-tag]").inner_text().startswith("gan · L1 0.")
     assert base64.b64decode(str(image.get_attribute("src")).split(",")[1])
