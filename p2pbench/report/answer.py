@@ -39,7 +39,7 @@ def two_sentences(study: StudyRecord) -> tuple[str, str]:
     ahead = f"; {top} is ahead of every other variant" if top else ""
     over = f"{base.n_images} test images and {_seeds(study)}"
     value = cell_text(base).split(" [")[0].split(" ±")[0]
-    first = f"By {about.label} ({baseline}: {value}), over {over}, {', '.join(parts)}{ahead}."
+    first = f"By {about.label} ({baseline}: {value}), over {over}, {'; '.join(parts)}{ahead}."
     return first, f"{_other_scores(study, metric, compared)}; {_reach(study, metric, groups)}."
 
 
