@@ -21,8 +21,8 @@ def two_sentences(study: StudyRecord) -> tuple[str, str]:
     compared = {} if metric is None else _compared(study, metric)
     if metric is None or not compared:
         return _without_comparison(study, metric), _state(study)
-    about, baseline = study.metric(metric), study.baseline
-    base = summarise(study, baseline, metric)
+    about, baseline = study.metric(metric), _quoted(study.baseline)
+    base = summarise(study, study.baseline, metric)
     groups: dict[str, list[str]] = {"better": [], "worse": [], "same": []}
     for variant, summary in compared.items():
         groups[_direction(study, metric, summary) if summary.differs else "same"].append(variant)
@@ -36,7 +36,7 @@ def two_sentences(study: StudyRecord) -> tuple[str, str]:
             f"for {_named(groups['same'])} no difference {'to ' + baseline + ' ' if not parts else ''}is shown"
         )
     top = best(study, metric)
-    ahead = f"; {top} is ahead of every other variant" if top else ""
+    ahead = f"; {_quoted(top)} is ahead of every other variant" if top else ""
     over = f"{base.n_images} test images and {_seeds(study)}"
     value = cell_text(base).split(" [")[0].split(" ±")[0]
     first = f"By {about.label} ({baseline}: {value}), over {over}, {'; '.join(parts)}{ahead}."
@@ -70,7 +70,7 @@ def _other_scores(study: StudyRecord, metric: str, compared: dict[str, Summary])
         return "No other score was compared"
     if not against:
         return "No other score shows the opposite"
-    listed = [f"{_listed(labels)} of {variant}" for variant, labels in list(against.items())[:MOST_NAMED]]
+    listed = [f"{_listed(labels)} of {_quoted(variant)}" for variant, labels in list(against.items())[:MOST_NAMED]]
     more = f" (and of {len(against) - MOST_NAMED} more)" if len(against) > MOST_NAMED else ""
     return f"The opposite is shown by {_listed(listed)}{more}"
 
@@ -85,10 +85,10 @@ def _reach(study: StudyRecord, metric: str, groups: dict[str, list[str]]) -> str
     if not shown:
         return f"this is of {n_seeds} trainings a variant"
     if len(lasting) == len(shown):
-        return f"over other trainings too ({n_seeds} seeds) these differences exclude zero"
+        return f"over other trainings too ({n_seeds} seeds) the intervals of these differences exclude zero"
     if not lasting:
-        return f"over other trainings ({n_seeds} seeds) none of these differences excludes zero"
-    return f"over other trainings too ({n_seeds} seeds) the difference of {_named(lasting)} excludes zero"
+        return f"over other trainings ({n_seeds} seeds) no interval of these differences excludes zero"
+    return f"over other trainings too ({n_seeds} seeds) the interval of {_named(lasting)} excludes zero"
 
 
 def _without_comparison(study: StudyRecord, metric: str | None) -> str:
@@ -98,16 +98,17 @@ def _without_comparison(study: StudyRecord, metric: str | None) -> str:
     if metric is None:
         return "There is no answer: none of the scores could be measured."
     if len(finished) == 1:
-        return f"There is nothing to compare: {finished[0]} alone has a result."
+        return f"There is nothing to compare: {_quoted(finished[0])} alone has a result."
     if study.baseline not in finished:
-        return f"There is no answer yet: the baseline, {study.baseline}, has no result."
-    return f"There is no answer: no variant could be compared with {study.baseline} on the same test images."
+        return f"There is no answer yet: the baseline, {_quoted(study.baseline)}, has no result."
+    return f"There is no answer: no variant could be compared with {_quoted(study.baseline)} on the same test images."
 
 
 def _state(study: StudyRecord) -> str:
     bad = [cell for cell in study.cells if cell.state != "finished"]
     done = f"{len(study.cells) - len(bad)} of {len(study.cells)} cells are finished"
-    return f"{done}." if not bad else f"{done}; {bad[0].variant}, seed {bad[0].seed}, for one, is {bad[0].state}."
+    one = f"; {_quoted(bad[0].variant)}, seed {bad[0].seed}, for one, is {bad[0].state}" if bad else ""
+    return f"{done}{one}."
 
 
 def _seeds(study: StudyRecord) -> str:
@@ -117,7 +118,12 @@ def _seeds(study: StudyRecord) -> str:
 
 
 def _named(variants: Sequence[str]) -> str:
-    return _listed(variants) if len(variants) <= MOST_NAMED else f"{len(variants)} variants"
+    return _listed([_quoted(v) for v in variants]) if len(variants) <= MOST_NAMED else f"{len(variants)} variants"
+
+
+def _quoted(variant: str) -> str:
+    """A name with a comma in it stands in quotes, or a list of them could not be read."""
+    return f"“{variant}”" if "," in variant else variant
 
 
 def _is(variants: Sequence[str]) -> str:
@@ -125,9 +131,8 @@ def _is(variants: Sequence[str]) -> str:
 
 
 def _listed(words: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``; with semicolons where a word has a comma itself."""
-    comma = "; " if any(", " in word for word in words) else ", "
-    return words[0] if len(words) == 1 else f"{comma.join(words[:-1])} and {words[-1]}"
+    """``a``, ``a and b``, ``a, b and c``."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def by_score(study: StudyRecord) -> list[str]:
