@@ -150,8 +150,8 @@ def test_two_machines_are_never_averaged(store: Store) -> None:
 def test_the_two_sentences_say_what_the_statistics_say(store: Store) -> None:
     first, second = two_sentences(read_study(store, "loss"))
     wanted = (
-        r"By L1 \(l1\+cgan: 0\.\d+\), over 20 test images and 2 trainings a variant, l1, gan, cgan and l1\+gan are better "
-        r"than l1\+cgan; l1 is ahead of every other variant\."
+        r"By L1 \(l1\+cgan: 0\.\d+\), over 20 test images and 2 trainings a variant, l1, gan, cgan and l1\+gan are "
+        r"better than l1\+cgan; l1 is ahead of every other variant\."
     )
     assert re.fullmatch(wanted, first), first
     assert "2 trainings a variant, and others may order them otherwise" in second
