@@ -71,7 +71,7 @@ def choose(study: StudyRecord) -> Choice | None:
     # Those of the sheet come first, and are spread evenly themselves.
     first = [fixed[int(k)] for k in np.linspace(0, len(fixed) - 1, min(len(fixed), N_FIXED)).round()]
     order = [*picked, *first, *(position for position in fixed if position not in first)]
-    samples = [Sample(p, _name(base, p), picked.get(p, "fixed")) for p in order]
+    samples = [Sample(p, image_name(base, p), picked.get(p, "fixed")) for p in order]
     rule += "at fixed, evenly spread positions" if rule else "Images at fixed, evenly spread positions"
     rule += ". First seed of each variant; none chosen by hand."
     return Choice(samples, rule, shown)
@@ -89,7 +89,8 @@ def _kept(cell: CellRecord) -> list[int]:
     return sorted(int(p.name[:5]) for p in cell.run.test_samples.glob("[0-9][0-9][0-9][0-9][0-9]-target.png"))
 
 
-def _name(cell: CellRecord, position: int) -> str:
+def image_name(cell: CellRecord, position: int) -> str:
+    """What the test image at ``position`` is called."""
     return str(cell.per_image.index[position]) if position < len(cell.per_image) else f"number {position}"
 
 

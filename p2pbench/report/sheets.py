@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from p2pbench.files import atomic
 from p2pbench.report.records import CellRecord, StudyRecord
-from p2pbench.report.samples import N_FIXED, Choice, picture
+from p2pbench.report.samples import N_FIXED, Choice, image_name, picture
 
 Picture = np.ndarray | None
 GAP, LABEL, TITLE, LETTERS = 4, 110, 34, 11
@@ -102,16 +102,12 @@ def _redraws(study: StudyRecord, choice: Choice) -> Image.Image | None:
             n_draws = max(n_draws, len(whole))
             ends = [picture(cell, name, position) for name in ("condition", "target")]
             row = [ends[0], *whole, _coloured(deviation / MOST_DEVIATION), ends[1]]
-            rows.append((f"{cell.variant}\n{_name(cell, position)}", row, float(deviation.max())))
+            rows.append((f"{cell.variant}\n{image_name(cell, position)}", row, float(deviation.max())))
     if not any(deviation > 0 for _, _, deviation in rows):
         return None
     titles = ["condition", *(f"noise {k}" for k in range(n_draws)), "std. deviation", "target"]
     scale = f"standard deviation over the outputs, mean over channels: black 0, pale {MOST_DEVIATION:g} or more"
     return _sheet(titles, [(label, row) for label, row, _ in rows if len(row) == len(titles)], scale)
-
-
-def _name(cell: CellRecord, position: int) -> str:
-    return str(cell.per_image.index[position]) if position < len(cell.per_image) else f"number {position}"
 
 
 def _coloured(values: np.ndarray) -> np.ndarray:
