@@ -254,28 +254,34 @@ def report(
         if name not in names:
             raise ConfigError(unknown("study", name, names))
 
+    from p2pbench.report.comparison import write_index
     from p2pbench.report.page import write_report
 
-    reports, unreadable = [], None
-    for name in study or names:
+    reports, unreadable, chosen = [], [], study or names
+    for name in chosen:
         try:
             reports.append(write_report(store, name, folder))
         except ConfigError as error:  # the other studies are reported all the same
-            unreadable = error
+            unreadable.append((name, error))
             err.print(f"[red]skipped[/red] {escape(name)}: {escape(str(error))}", soft_wrap=True)
+    index = None
+    if len(chosen) > 1:
+        index = write_index(reports, [(name, str(error)) for name, error in unreadable], folder)
     if as_json:
         document = [
             {"study": r.study, "finished": r.n_finished, "cells": r.n_cells, "files": [str(file) for file in r.files]}
             for r in reports
         ]
-        print(json.dumps({"reports": document}, indent=2))
+        print(json.dumps({"reports": document, "index": str(index) if index else None}, indent=2))
     else:
         for r in reports:
             out.print(escape(f"{r.study}: {r.n_finished} of {r.n_cells} cells"), soft_wrap=True)
             for file in r.files:
                 out.print(escape(f"  {file}"), soft_wrap=True)
-    if unreadable is not None:
-        raise typer.Exit(unreadable.exit_code)
+        if index:
+            out.print(escape(f"all: {index}"), soft_wrap=True)
+    if unreadable:
+        raise typer.Exit(unreadable[0][1].exit_code)
 
 
 @app.command()

@@ -11,6 +11,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import seaborn as sns
+from PIL import Image
 
 from p2pbench.files import atomic
 
@@ -19,16 +20,22 @@ if TYPE_CHECKING:
 
 
 def write_all(
-    figures: Mapping[str, Callable[[], Figure | None]], folder: Path, *, grid: str, style: Mapping[str, Any]
+    figures: Mapping[str, Callable[[], Figure | None]],
+    folder: Path,
+    *,
+    grid: str,
+    style: Mapping[str, Any],
+    drawings: bool = False,
 ) -> dict[str, Path]:
     """Draw each of ``figures`` into ``folder / NAME.png``; returns the files, none where there was nothing to draw.
 
     Args:
         grid: the colour of the grid lines.
+        drawings: the figures are lines and areas: PNGs of 256 colours, a third as large, and ``NAME.svg`` too.
         style: matplotlib's settings, over seaborn's white grid.
     """
     written = {}
-    settings: Any = {**sns.axes_style("whitegrid", rc={"grid.color": grid}), **style}
+    settings: Any = {"svg.hashsalt": "p2pbench", **sns.axes_style("whitegrid", rc={"grid.color": grid}), **style}
     with plt.rc_context(settings):
         for name, draw in figures.items():
             figure = draw()
@@ -38,6 +45,14 @@ def write_all(
             with atomic(path) as part:
                 # Without the software's version: the same data give the same bytes.
                 figure.savefig(part, format="png", bbox_inches="tight", metadata={"Software": None})
+            if drawings:
+                with Image.open(path) as picture:
+                    few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+                with atomic(path) as part:
+                    few.save(part, format="PNG", optimize=True)
+                with atomic(path.with_suffix(".svg")) as part:
+                    about = {"Date": None, "Creator": None}
+                    figure.savefig(part, format="svg", bbox_inches="tight", metadata=about)
             plt.close(figure)
             written[name] = path
     return written

@@ -19,5 +19,6 @@ def render(template: Path, **values: Any) -> str:
 
 
 def data_url(path: Path) -> str:
-    """The PNG at ``path`` as an address that needs no file beside the page."""
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    """The picture at ``path`` as an address that needs no file beside the page."""
+    kind = {".svg": "svg+xml", ".jpg": "jpeg"}.get(path.suffix, "png")
+    return f"data:image/{kind};base64," + base64.b64encode(path.read_bytes()).decode()

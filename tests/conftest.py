@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,6 +15,9 @@ from study_workplace import PROTOCOL, Workplace
 
 from p2pbench.config import RunConfig
 from p2pbench.settings import Layer, resolve
+
+if TYPE_CHECKING:
+    from p2pbench.report.page import Report
 
 # The same examples in every run, so that CI does not fail by luck; P2PBENCH_HYPOTHESIS=explore (or fuzz) looks for
 # new ones.
@@ -96,6 +99,22 @@ def alexnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from random_weights import write_alexnet
 
     return write_alexnet(tmp_path_factory.mktemp("alexnet"))
+
+
+@pytest.fixture(scope="session")
+def loss_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """The report of the loss grid with two seeds, for all that only look at it; its records lie in ../runs."""
+    from report_records import loss_study
+
+    from p2pbench.report.page import write_report
+    from p2pbench.study.store import Store
+
+    folder = tmp_path_factory.mktemp("report")
+    store = Store(folder / "runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("P2PBENCH_HOME", str(folder / "home"))
+        loss_study(store, [0, 1])
+    return write_report(store, "loss", folder / "out")
 
 
 @pytest.fixture

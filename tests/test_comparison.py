@@ -15,6 +15,7 @@ from simulated_coverage import false_positives
 from p2pbench.statistics import (
     cohens_dz,
     compare,
+    compare_all,
     holm,
     image_interval,
     share_better,
@@ -172,3 +173,13 @@ def test_a_comparison_is_made_of_its_parts() -> None:
     assert compare(baseline, baseline, "lower")[2:] == (1.0, None, 0.5)
     with pytest.raises(ValueError, match="equal numbers"):
         compare(values, baseline[:5], "lower")
+
+
+def test_many_comparisons_at_once_are_those_one_by_one() -> None:
+    random = np.random.default_rng(3)
+    baseline, rows = random.gamma(1, size=120), random.gamma(0.3, size=(4, 120))  # skewed: some get BCa
+    together = compare_all(rows, baseline, "lower")
+    for found, row in zip(together, rows, strict=True):
+        alone = compare(row, baseline, "lower")
+        assert found.difference == pytest.approx(alone.difference)  # products of matrices of other shapes
+        assert found[1:] == alone[1:]

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from p2pbench.quantities import decimals
+from p2pbench.report.forms import markdown_table
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.tables import ALPHA, by_seed_and_image, markdown_table, measured
+from p2pbench.report.summaries import ALPHA, by_seed_and_image, measured
 from p2pbench.statistics import crossed_interval, factorial_effects, holm, sign_flip_p
 from p2pbench.statistics.intervals import LEAST_SEEDS
 
@@ -35,12 +36,12 @@ def effects_table(study: StudyRecord) -> pd.DataFrame:
         (Holm). Like the tables' marks it speaks of these trainings.
         ``n``, ``n_seeds``: test images; the fewest seeds of a combination.
     """
-    factors = _factors(study)
+    factors = factors_of(study)
     rows = [row for metric in study.metrics for row in _effects(study, metric, factors)] if len(factors) > 1 else []
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _factors(study: StudyRecord) -> dict[str, list[str]]:
+def factors_of(study: StudyRecord) -> dict[str, list[str]]:
     """The factors that have two levels or more among the cells, with these levels."""
     found: dict[str, list[str]] = {}
     for cell in study.about["cells"]:
@@ -62,7 +63,7 @@ def _effects(study: StudyRecord, metric: str, factors: dict[str, list[str]]) -> 
         tuple(levels_of[variant][factor] for factor in factors): np.array([next(values) for _ in found])
         for variant, found in cells.items()
     }
-    baseline = levels_of[study.about["baseline"]]
+    baseline = levels_of.get(study.baseline, {})
     try:
         effects = factorial_effects({key: found.mean(axis=0) for key, found in scores.items()}, factors, baseline)
     except ValueError:  # not a full factorial

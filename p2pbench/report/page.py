@@ -1,7 +1,8 @@
-"""The report of a study: its tables, figures and one self-contained HTML page."""
+"""The report of a study: its tables, figures, sheets and one self-contained HTML page."""
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pandas as pd
 
 from p2pbench import html
 from p2pbench.files import write_text
+from p2pbench.report.answer import by_score, two_sentences
 from p2pbench.report.effects import (  # fmt: skip
     effects_markdown,
     effects_notes,
@@ -17,21 +19,17 @@ from p2pbench.report.effects import (  # fmt: skip
     effects_table,
     printed_effects,
 )
+from p2pbench.report.forms import paper_note, to_latex, to_markdown
+from p2pbench.report.notes import notes
 from p2pbench.report.paper import TABLES
 from p2pbench.report.records import StudyRecord, read_study
-from p2pbench.report.tables import (  # fmt: skip
-    long,
-    notes,
-    paper_note,
-    printed,
-    printed_references,
-    published,
-    summarise,
-    to_latex,
-    to_markdown,
-    wide,
-)
+from p2pbench.report.samples import Choice, choose, viewer
+from p2pbench.report.tables import long, printed, printed_references, published, wide
 from p2pbench.study.store import Store
+
+TEMPLATES = Path(__file__).parent / "templates"
+MOST_LISTED = 200
+"""Cells without a result that the page lists; it says how many more there are."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,7 @@ class Report:
     files: list[Path]
     n_finished: int
     n_cells: int
+    record: StudyRecord
 
 
 def write_report(store: Store, name: str, out: Path) -> Report:
@@ -51,6 +50,7 @@ def write_report(store: Store, name: str, out: Path) -> Report:
         StorageError: the report cannot be written.
     """
     from p2pbench.report.figures import write_figures
+    from p2pbench.report.sheets import write_sheets
 
     study = read_study(store, name)
     folder = out / name
@@ -66,54 +66,74 @@ def write_report(store: Store, name: str, out: Path) -> Report:
     for file, text in texts.items():
         write_text(folder / file, text)
     figures = write_figures(study, folder)
-    write_text(folder / "index.html", render(study, figures, effects))
-    files = [folder / "index.html", *(folder / file for file in texts), *figures.values()]
-    return Report(name, folder, files, sum(c.state == "finished" for c in study.cells), len(study.cells))
+    choice = choose(study)
+    sheets = write_sheets(study, choice, folder)
+    write_text(folder / "index.html", render(study, figures, sheets, choice, effects))
+    vectors = [path.with_suffix(".svg") for path in figures.values()]
+    files = [folder / "index.html", *(folder / f for f in texts), *figures.values(), *vectors, *sheets.values()]
+    return Report(name, folder, files, sum(c.state == "finished" for c in study.cells), len(study.cells), study)
 
 
-def render(study: StudyRecord, figures: dict[str, Path], effects: pd.DataFrame) -> str:
+def render(
+    study: StudyRecord, figures: dict[str, Path], sheets: dict[str, Path], choice: Choice | None, effects: pd.DataFrame
+) -> str:
     """The page as one HTML text that needs nothing beside it."""
+    from p2pbench.report.figures import CAPTIONS
+
     paper = published(study)
+    unfinished = [cell for cell in study.cells if cell.state != "finished"]
     return html.render(
-        Path(__file__).parent / "templates" / "study.html",
+        TEMPLATES / "study.html",
         about=study.about,
+        sentences=two_sentences(study),
         table=printed(study),
         references=printed_references(study),
         notes=notes(study),
-        answer=answer(study),
+        answer=by_score(study),
         effects=printed_effects(study, effects),
         effects_shown=effects_sentences(study, effects),
         effects_notes=effects_notes(effects) if len(effects) else [],
         paper=paper,
         paper_title="" if paper is None else TABLES[study.about["paper"]].title,
         paper_note="" if paper is None else paper_note(study),
-        figures={name: html.data_url(path) for name, path in figures.items()},
-        unfinished=[cell for cell in study.cells if cell.state != "finished"],
+        figures={name: html.data_url(path.with_suffix(".svg")) for name, path in figures.items()},
+        captions=CAPTIONS,
+        redraws=html.data_url(sheets["redraws"]) if "redraws" in sheets else None,
+        viewer=viewer(study, choice),
+        rule=choice.rule if choice else "",
+        unfinished=unfinished[:MOST_LISTED],
+        n_unfinished=len(unfinished),
+        missing=missing_scores(study),
         machines=_machines(study),
+        command=f"{study.about['command']}\np2pbench report --study {shlex.quote(str(study.about['name']))}",
+        settings=_settings(study),
     )
 
 
-def answer(study: StudyRecord) -> list[str]:
-    """A sentence a score, for those that can be compared: which variants differ from the baseline, and which way."""
-    baseline = str(study.about["baseline"])
-    sentences = []
-    for metric in study.metrics:
-        summaries = {v: summarise(study, v, metric) for v in study.variants if v != baseline}
-        compared = {v: s for v, s in summaries.items() if s.comparison is not None}
-        if not compared:
-            continue
-        about = study.metric(metric)
-        below, above = {"lower": ("better", "worse"), "higher": ("worse", "better")}.get(
-            about.better, ("lower", "higher")
-        )
-        lower = [v for v, s in compared.items() if s.differs and s.comparison.difference.value < 0]  # type: ignore[union-attr]
-        higher = [v for v, s in compared.items() if s.differs and v not in lower]
-        same = [v for v in compared if v not in lower and v not in higher]
-        groups = {below: lower, above: higher, "no difference shown": same}
-        order = sorted(groups, key=["better", "lower", "higher", "worse", "no difference shown"].index)
-        parts = [f"{word}: {', '.join(groups[word])}" for word in order if groups[word]]
-        sentences.append(f"{about.label} against {baseline}: {'; '.join(parts)}.")
-    return sentences
+def missing_scores(study: StudyRecord) -> list[tuple[str, str, str]]:
+    """Of finished cells the scores that were not measured: variants, score, reason; a line for each reason."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for cell in study.cells:
+        for metric in study.metrics if cell.state == "finished" else ():
+            score = cell.scores.get(metric)
+            if score is None or score["state"] != "measured":
+                reason = str(score["reason"]) if score else "the run was not asked for it; run ablate again"
+                found.setdefault((study.metric(metric).label, reason), {})[cell.variant] = None
+    every = len(study.variants)
+    return [
+        ("every variant" if len(variants) == every else ", ".join(variants), label, reason)
+        for (label, reason), variants in found.items()
+    ]
+
+
+def _settings(study: StudyRecord) -> list[tuple[str, str]]:
+    """Every setting of the cells with its value, or its few values."""
+    values: dict[str, dict[str, None]] = {}
+    for cell in study.cells:
+        for section, settings in cell.config.items():
+            for key, value in settings.items() if isinstance(settings, dict) else ():
+                values.setdefault(f"{section}.{key}", {})[str(value)] = None
+    return [(key, " · ".join(found) if len(found) <= 8 else f"{len(found)} values") for key, found in values.items()]
 
 
 def _machines(study: StudyRecord) -> list[dict[str, Any]]:
@@ -123,6 +143,7 @@ def _machines(study: StudyRecord) -> list[dict[str, Any]]:
         about: dict[str, Any] = {
             key: cell.status[key] for key in ("machine", "versions", "threads") if key in cell.status
         }
-        if {"machine", "versions", "threads"} <= about.keys() and about not in found:
+        whole = isinstance(about.get("machine"), dict) and isinstance(about.get("versions"), dict)
+        if whole and "threads" in about and about not in found:
             found.append(about)
     return found

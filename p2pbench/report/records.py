@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -21,13 +22,28 @@ class CellRecord:
     seed: int
     run: RunFolder
     state: str
-    """``finished``, ``failed``, ``interrupted``, ``running`` or ``not run``."""
+    """``finished``, ``failed``, ``interrupted``, ``running``, ``not run``, or ``damaged``: it cannot be read."""
     reason: str | None
     status: dict[str, Any]
     scores: dict[str, dict[str, Any]]
     per_image: pd.DataFrame
-    """Indexed by the image's name, a column a score; empty where there is none."""
+    """Indexed by the image's name, a column a score; empty where there is none. What is no number is NaN."""
     losses: pd.DataFrame
+    config: dict[str, Any]
+    profile: dict[str, Any]
+    """What its outputs look like (:mod:`p2pbench.study.profile`); empty where there is none."""
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """What the training took; empty where that is not recorded."""
+        found = self.status.get("training")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def machine(self) -> str:
+        """The machine that trained it, in a line; empty where that is not recorded."""
+        found = self.status.get("machine")
+        return " · ".join(f"{key}: {value}" for key, value in found.items()) if isinstance(found, dict) else ""
 
 
 @dataclass(frozen=True)
@@ -37,16 +53,20 @@ class StudyRecord:
     about: dict[str, Any]
     cells: list[CellRecord]
     references: list[Reference] = field(default_factory=list)
-    compared: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    """Comparisons with the baseline, by score: made once, for they are tests of permutations."""
-    summaries: dict[tuple[str, str], Any] = field(default_factory=dict, compare=False, repr=False)
-    """Summaries by variant and score: made once, for every table and figure asks for them, and some are bootstraps."""
+    summaries: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Summaries by score and variant: made once, for every table and figure asks for them."""
+    best: dict[str, str | None] = field(default_factory=dict, compare=False, repr=False)
+    """The best variant by score, where there is one; likewise."""
 
     @property
+    def baseline(self) -> str:
+        return str(self.about["baseline"])
+
+    @cached_property
     def variants(self) -> list[str]:
         return list(dict.fromkeys(cell.variant for cell in self.cells))
 
-    @property
+    @cached_property
     def metrics(self) -> list[str]:
         """The scores that the study asked for and any cell has, measured or not, in the order of ``METRICS``.
 
@@ -56,7 +76,7 @@ class StudyRecord:
             name
             for cell in self.about["cells"]
             for key in ("metrics", "also")
-            for name in cell["config"].get("scoring", {}).get(key, ())
+            for name in (cell["config"].get("scoring") or {}).get(key) or ()
         }
         present = dict.fromkeys(name for cell in self.cells for name in cell.scores if name in asked)
         return [*(name for name in METRICS if name in present), *(name for name in present if name not in METRICS)]
@@ -73,34 +93,42 @@ class StudyRecord:
 
     def of(self, variant: str) -> list[CellRecord]:
         """The finished cells of a variant, a seed each."""
-        return [cell for cell in self.cells if cell.variant == variant and cell.state == "finished"]
+        return self._finished.get(variant, [])
+
+    @cached_property
+    def _finished(self) -> dict[str, list[CellRecord]]:
+        found: dict[str, list[CellRecord]] = {}
+        for cell in self.cells:
+            if cell.state == "finished":
+                found.setdefault(cell.variant, []).append(cell)
+        return found
 
 
 def read_study(store: Store, name: str) -> StudyRecord:
     """The study ``name`` and what its cells left. A record that is missing or damaged is a cell without scores."""
     about = store.read_study(name)
-    return StudyRecord(
-        about,
-        [
-            _read_cell(store.run(cell["run_id"], cell["config"]["scoring"]["inference"]), cell)
-            for cell in about["cells"]
-        ],
-        read_references(store, about),
-    )
+    cells = [_read_cell(store, cell) for cell in about["cells"]]
+    return StudyRecord(about, cells, read_references(store, about))
 
 
-def _read_cell(run: RunFolder, cell: Mapping[str, Any]) -> CellRecord:
+def _read_cell(store: Store, cell: Mapping[str, Any]) -> CellRecord:
+    mode = (cell["config"].get("scoring") or {}).get("inference", "paper")
+    run = store.run(str(cell["run_id"]), str(mode))
     status = run.status()
     state, reason = str(status.get("state", "not run")), status.get("reason")
+    if not status and run.status_file.is_file():
+        state, reason = "damaged", f"{run.status_file} cannot be read, or is of another version; run ablate again"
     scores = run.scores()
     if state == "finished" and not scores:
-        state, reason = "failed", f"{run.scores_file} is missing or damaged; run ablate again to score it"
+        state = "damaged"
+        reason = f"{run.scores_file} is missing or damaged, or of another version; run ablate again to score it"
     per_image = _read_csv(run.per_image_file, dtype={"image": str})
     if "image" in per_image:
         per_image = per_image.set_index("image")
     return CellRecord(
-        cell["variant"], cell["seed"], run, state, reason, status, scores, per_image, _read_csv(run.losses_file)
-    )
+        str(cell["variant"]), cell["seed"], run, state, reason, status, scores, _numbers(per_image),
+        _numbers(_read_csv(run.losses_file)), cell["config"], run.profile(),
+    )  # fmt: skip
 
 
 def _read_csv(path: Any, **options: Any) -> pd.DataFrame:
@@ -109,3 +137,11 @@ def _read_csv(path: Any, **options: Any) -> pd.DataFrame:
         return frame
     except (OSError, ValueError):  # pandas' own errors are ValueErrors
         return pd.DataFrame()
+
+
+def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """``frame`` with NaN for what is no number, as where a file was cut short or edited."""
+    if all(dtype.kind in "fi" for dtype in frame.dtypes):
+        return frame
+    numbers: pd.DataFrame = frame.apply(pd.to_numeric, errors="coerce")
+    return numbers

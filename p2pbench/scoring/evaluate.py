@@ -72,6 +72,7 @@ def evaluate(
     settings: dict[str, Any] | None = None,
     redraw: Callable[[int], Images] | None = None,
     classes: segmentation.ClassReader | segmentation.NoReader = NO_LABELS,
+    watchers: Sequence[Callable[[np.ndarray, np.ndarray], None]] = (),
 ) -> Scores:
     """Score ``fakes`` against ``targets`` in one pass over both, batch by batch.
 
@@ -87,6 +88,7 @@ def evaluate(
         settings: how the images came about (inference mode, say); recorded with every score.
         redraw: the fakes as they would be with the k-th other noise; None where no model is at hand.
         classes: what reads classes from these images, for the FCN-scores; or why nothing can.
+        watchers: are called with each batch of fakes and targets too, in order; none is where an image is not finite.
     """
     if fakes.shape != targets.shape or fakes.dtype != np.uint8 or targets.dtype != np.uint8:
         raise ValueError(f"scores are made of uint8 images of one shape, got {fakes.shape} and {targets.shape}")
@@ -100,7 +102,10 @@ def evaluate(
         for name, (reason, about) in asked.reasons.items()
     }
     adders = (
-        [measure.add for measure in one_by_one] + [sets.add for sets in of_sets] + [seen.add for seen in of_classes]
+        [measure.add for measure in one_by_one]
+        + [sets.add for sets in of_sets]
+        + [seen.add for seen in of_classes]
+        + list(watchers)
     )
     try:
         for ours, theirs in batches(fakes, targets):

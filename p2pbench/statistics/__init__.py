@@ -1,6 +1,15 @@
 """Intervals, paired comparisons and factorial effects: arrays in, numbers out. A Frechet distance gets no interval."""
 
-from p2pbench.statistics.comparison import Better, Comparison, cohens_dz, compare, holm, share_better, sign_flip_p
+from p2pbench.statistics.comparison import (
+    Better,
+    Comparison,
+    cohens_dz,
+    compare,
+    compare_all,
+    holm,
+    share_better,
+    sign_flip_p,
+)
 from p2pbench.statistics.factorial import Effect, factorial_effects
 from p2pbench.statistics.intervals import (
     Crossed,
@@ -10,6 +19,7 @@ from p2pbench.statistics.intervals import (
     bca_of_means,
     crossed_interval,
     image_interval,
+    image_intervals,
     interval_method,
     mean_interval,
     paired_difference,
@@ -27,10 +37,12 @@ __all__ = [
     "bca_of_means",
     "cohens_dz",
     "compare",
+    "compare_all",
     "crossed_interval",
     "factorial_effects",
     "holm",
     "image_interval",
+    "image_intervals",
     "interval_method",
     "mean_interval",
     "paired_difference",

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from p2pbench.statistics.draws import N_DRAWS, all_flips, flips
-from p2pbench.statistics.intervals import Estimate, finite, image_interval, paired
+from p2pbench.statistics.intervals import Estimate, finite, image_intervals, paired
 
 Better = Literal["lower", "higher", "closer to 1"]
 
@@ -35,10 +35,17 @@ def compare(values: np.ndarray, baseline: np.ndarray, better: Better) -> Compari
     Raises:
         ValueError: they differ in number, are empty, or are not finite.
     """
-    differences = paired(values, baseline)
-    estimate, method = image_interval(differences)
-    share = share_better(values, baseline, better)
-    return Comparison(estimate, method, float(sign_flip_p(differences)), cohens_dz(differences), share)
+    return compare_all(np.asarray(values)[None], baseline, better)[0]
+
+
+def compare_all(rows: np.ndarray, baseline: np.ndarray, better: Better) -> list[Comparison]:
+    """:func:`compare` of each of ``rows``, (m, n) with m >= 1, with one baseline, (n,): tests share their draws."""
+    differences = np.stack([paired(row, baseline) for row in rows])
+    intervals, p_values = image_intervals(differences), sign_flip_p(differences)
+    return [
+        Comparison(estimate, method, float(p), cohens_dz(own), share_better(row, baseline, better))
+        for (estimate, method), p, own, row in zip(intervals, p_values, differences, rows, strict=True)
+    ]
 
 
 def sign_flip_p(differences: np.ndarray) -> np.ndarray:

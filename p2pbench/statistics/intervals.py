@@ -178,8 +178,19 @@ def interval_method(values: np.ndarray) -> Literal["t", "BCa"]:
 
 def image_interval(values: np.ndarray) -> tuple[Estimate, Literal["t", "BCa"]]:
     """The mean over test images with the interval that :func:`interval_method` names, and that name."""
-    method = interval_method(values)
-    return (bca_interval if method == "BCa" else mean_interval)(values), method
+    return image_intervals(np.asarray(values)[None])[0]
+
+
+def image_intervals(rows: np.ndarray) -> list[tuple[Estimate, Literal["t", "BCa"]]]:
+    """:func:`image_interval` of each of ``rows``, (m, n), finite: bootstraps share their resamples and are fast."""
+    rows = finite(rows, 2)
+    methods = [interval_method(row) for row in rows]
+    found = [mean_interval(row) for row in rows]
+    skewed = [position for position, method in enumerate(methods) if method == "BCa"]
+    if skewed:
+        for position, low, high in zip(skewed, *bca_limits(rows[skewed]), strict=True):
+            found[position] = found[position]._replace(low=float(low), high=float(high))
+    return list(zip(found, methods, strict=True))
 
 
 def seed_spread(values: np.ndarray) -> Spread:

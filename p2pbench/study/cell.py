@@ -28,13 +28,15 @@ from p2pbench.files import sha256_of, write_json, write_text
 from p2pbench.identity import run_id
 from p2pbench.memory import let_go
 from p2pbench.models import build_generator
+from p2pbench.models.describe import describe
 from p2pbench.scoring.evaluate import NO_LABELS, Scores, evaluate
 from p2pbench.scoring.images import Made
 from p2pbench.scoring.metrics import FCN_SCORES
 from p2pbench.scoring.segmentation import ClassReader, NoReader, find_reader
 from p2pbench.settings import from_mapping
 from p2pbench.study.estimate import cost_key
-from p2pbench.study.samples import N_SHEET, N_TEST, save_png, spread, write_sheet
+from p2pbench.study.profile import Profile
+from p2pbench.study.samples import N_REDRAWN, N_SHEET, N_UNTRAINED, REDRAWS, save_png, spread, write_sheet
 from p2pbench.study.store import LOCK_SECONDS, RunFolder
 from p2pbench.training.checkpoint import save_generator
 from p2pbench.training.engine import Engine, prepare
@@ -90,7 +92,7 @@ def run_cell(
         threads = config.training.threads or run.recorded_threads() or threads
         engine = prepare(config.training, threads)
         _repair(run, config)
-        to_score = [m for m in modes if RunFolder(run.path, m).missing_scores(config, weights_dir)]
+        to_score = [m for m in modes if _is_lacking(RunFolder(run.path, m), config, weights_dir)]
         if to_score and run.trained() and not run.generator_is_whole():
             log.warning("%s is not what training left: trained again", run.generator_file)
             run.generator_file.unlink()
@@ -106,6 +108,7 @@ def run_cell(
         watcher.stage("score")
         if to_score:
             run.set_status(str(run.status()["state"]), files={})  # no hash holds until all are written
+        _record_flops(run, config)
         for mode in to_score:
             scored = config.model_copy(update={"scoring": config.scoring.model_copy(update={"inference": mode})})
             _score(scored, dataset, RunFolder(run.path, mode), engine, weights_dir, fetch, watcher.progress)
@@ -123,6 +126,10 @@ def _check_owner(run: RunFolder, identity: str) -> None:
         )
 
 
+def _is_lacking(run: RunFolder, config: RunConfig, weights_dir: Path | None) -> bool:
+    return bool(run.missing_scores(config, weights_dir)) or not run.profiled()
+
+
 def _repair(run: RunFolder, config: RunConfig) -> None:
     """Drop the records that are not what the run left, as after a crash of the machine: what can be is made anew."""
     damaged = run.damaged_records()
@@ -132,7 +139,7 @@ def _repair(run: RunFolder, config: RunConfig) -> None:
             run.path / name,
             "made anew" if name != "losses.csv" else "dropped",
         )
-    if any(name.startswith(("scores", "per_image")) for name in damaged):
+    if any(name.startswith(("scores", "per_image", "profile", "samples")) for name in damaged):
         run.forget_scores()
     if "losses.csv" in damaged:
         run.losses_file.unlink(missing_ok=True)
@@ -148,7 +155,7 @@ def _train(
     unseen = decoded(dataset, "val") if "val" in dataset.names else test
     shown = unseen[spread(len(unseen), N_SHEET)]
     given = conditions_of(shown, config.data)
-    chosen = spread(len(test), N_TEST)
+    chosen = spread(len(test), N_UNTRAINED)
 
     def sample(epochs: int, generator: nn.Module) -> None:
         outputs = translate(generator, given, config.data, seed=config.training.seed)
@@ -213,6 +220,14 @@ def _selected(trained: Trained) -> dict[str, Any]:
     return {"selected": {"epoch": trained.selected.epoch, "val_l1": value if isfinite(value) else None}}
 
 
+def _record_flops(run: RunFolder, config: RunConfig) -> None:
+    """Add to the record of the training what its generator costs for one image."""
+    training = run.status()["training"]
+    if "generator_flops" not in training:
+        flops = describe(config)["generator"]["flops"]
+        run.set_status(str(run.status()["state"]), training={**training, "generator_flops": flops})
+
+
 def _score(
     config: RunConfig,
     dataset: DataSet,
@@ -222,26 +237,36 @@ def _score(
     fetch: bool,
     progress: Progress,
 ) -> None:
-    """Measure the scores that the run lacks, and add them to those it has."""
+    """Measure the scores that the run lacks, and add them to those it has; record what reports show of its outputs."""
     wanted = run.missing_scores(config, weights_dir)
-    if not wanted:
+    profile = Profile(run, len(dataset.names["test"])) if not run.profile() else None
+    if not wanted and profile is None:
         return
-    log.info("scoring: %s", ", ".join(wanted))
+    log.info("scoring: %s", ", ".join(wanted) or "what reports show")
     generator = load_generator(run).to(engine.device)
-    scores = score_generator(config, generator, dataset, wanted, engine, weights_dir, progress, fetch=fetch)
+    scores = score_generator(
+        config, generator, dataset, wanted, engine, weights_dir, progress,
+        fetch=fetch, watchers=[] if profile is None else [profile.add],
+    )  # fmt: skip
+    if profile is not None:
+        _profile(config, generator, dataset, run, profile)
+    if wanted:
+        record_scores(run, scores)
+
+
+def _profile(config: RunConfig, generator: nn.Module, dataset: DataSet, run: RunFolder, profile: Profile) -> None:
+    """Record what reports show of the outputs beside their scores, and pictures of the conditions."""
     test = decoded(dataset, "test")
-    chosen = spread(len(test), N_TEST)
-    shown = test[chosen]
-    pictures = {
-        "condition": visible(conditions_of(shown, config.data), config.data),
-        "target": targets_of(shown, config.data),
-    }
+    for position in profile.kept:
+        condition = visible(conditions_of(test[position : position + 1], config.data), config.data)[0]
+        save_png(run.sample_file("condition", position), as_rgb8(condition))
+    redrawn = spread(len(test), N_REDRAWN) if config.scoring.inference == "paper" else []  # others draw no noise
     with contextlib.suppress(NotFinite):  # the scores say so
-        pictures["output"] = _outputs(config, generator, shown, keys=chosen)
-    for name, images in pictures.items():
-        for position, image in zip(chosen, images, strict=True):
-            save_png(run.sample_file(name, position), as_rgb8(image))
-    record_scores(run, scores)
+        for draw in range(1, REDRAWS + 1) if redrawn else ():
+            outputs = _outputs(config, generator, test[redrawn], keys=[draw * len(test) + p for p in redrawn])
+            for position, output in zip(redrawn, outputs, strict=True):
+                save_png(run.sample_file(f"draw{draw}", position), as_rgb8(output))
+    write_json(run.profile_file, profile.to_json(dataset.names["test"], redrawn))
 
 
 def score_generator(
@@ -255,11 +280,13 @@ def score_generator(
     *,
     fetch: bool = True,
     split: str = "test",
+    watchers: Sequence[Callable[[np.ndarray, np.ndarray], None]] = (),
 ) -> Scores:
     """The scores of ``generator`` on a split, at ``crop_size``; translated, and read, batch by batch.
 
     Args:
         progress: of training the segmentation network, where FCN-scores need one that is not there yet.
+        watchers: see :func:`evaluate`.
 
     Raises:
         ConfigError: the data have no such split.
@@ -289,7 +316,7 @@ def score_generator(
         draw(0), targets, dataset.names[split], metrics,
         weights_dir=weights_dir, fetch=fetch, device=str(engine.device),
         settings=inference_settings(config, split), redraw=lambda k: draw(k + 1),
-        classes=class_reader(config, dataset, metrics, engine, progress, split),
+        classes=class_reader(config, dataset, metrics, engine, progress, split), watchers=watchers,
     )  # fmt: skip
 
 

@@ -132,7 +132,7 @@ def verify(run: RunFolder) -> Iterator[Problem]:
     if status.get("state") == "finished":
         for name, recorded in {**_generator_hash(status), **status.get("files", {})}.items():
             path = run.path / name
-            if not path.is_file():
+            if not path.exists():
                 yield problem(path, "missing")
             elif sha256_of(path) != recorded:
                 yield problem(path, "is not what the run left: it was changed or is damaged")

@@ -194,7 +194,7 @@ def _complete(cell: Cell, store: Store, weights_dir: Path | None) -> bool:
     """Whether ``store`` holds the cell trained, and scored as far as it can be here."""
     run = store.run(str(cell.run_id), cell.config.scoring.inference)
     own = run.status().get("run_id") == cell.run_id
-    return own and run.finished() and not run.missing_scores(cell.config, weights_dir)
+    return own and run.finished() and run.profiled() and not run.missing_scores(cell.config, weights_dir)
 
 
 def _record_death(store: Store, event: Event) -> None:

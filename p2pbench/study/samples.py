@@ -1,4 +1,4 @@
-"""The pictures a run leaves: sheets while it trains, and a few test pairs for reports."""
+"""The pictures a run leaves: sheets while it trains, and test pairs for reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from PIL import Image
 from p2pbench.files import atomic
 
 N_SHEET = 4
-N_TEST = 8
+N_UNTRAINED = 8
+N_KEPT = 128
+"""Test pairs whose output a finished run keeps: every one of the paper's smaller test sets, so that a report may choose
+the best and the worst when it is made. At 256x256 they take about a tenth of the room of the generator."""
+N_REDRAWN, REDRAWS = 4, 3
+"""Of so many test pairs so many more outputs are kept, with other noise."""
 
 
 def spread(n: int, count: int) -> list[int]:

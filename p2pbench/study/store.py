@@ -1,6 +1,6 @@
 """The store: a folder for each run and each study, their records, and the locks that keep two processes apart.
 
-    runs/cells/<run_id>/     config.yaml status.json losses.csv scores.json per_image.csv samples/
+    runs/cells/<run_id>/     config.yaml status.json losses.csv scores.json per_image.csv profile.json samples/
                              generator.safetensors checkpoint/ log.txt lock
     runs/studies/<study>/    study.yaml references.json references-per_image.csv references-log.txt
 
@@ -33,6 +33,8 @@ REFERENCE_KEYS = {"name", "about", "n", "reason", "scores"}
 CELL_KEYS = {"run_id", "variant", "seed", "config"}
 RUN_ID = r"[0-9a-f]{12}"
 INFERENCE_MODES = ("paper", "statistics", "eval")
+TEST_SAMPLES = "samples/test"
+"""Pictures of test pairs, which have one hash together."""
 TRAINING_KEYS = ("steps", "seconds", "seconds_per_step", "peak_memory_bytes")
 STATES = ("running", "interrupted", "failed", "finished")
 
@@ -70,6 +72,10 @@ class RunFolder:
         return self.path / f"per_image{self._mode}.csv"
 
     @property
+    def profile_file(self) -> Path:
+        return self.path / f"profile{self._mode}.json"
+
+    @property
     def generator_file(self) -> Path:
         return self.path / "generator.safetensors"
 
@@ -78,9 +84,13 @@ class RunFolder:
         return self.path / "samples"
 
     def sample_file(self, name: str, position: str | int) -> Path:
-        """Where the picture ``name`` (condition, target, output or untrained) of a test pair lies."""
-        mode = self._mode if name == "output" else ""
-        return self.samples / "test" / f"{position:0>5}-{name}{mode}.png"
+        """Where the picture ``name`` (condition, target, untrained, output, draw1, ...) of a test pair lies."""
+        mode = self._mode if name.startswith(("output", "draw")) else ""
+        return self.test_samples / f"{position:0>5}-{name}{mode}.png"
+
+    @property
+    def test_samples(self) -> Path:
+        return self.path / TEST_SAMPLES
 
     @property
     def checkpoint(self) -> Path:
@@ -145,6 +155,15 @@ class RunFolder:
         scores = _read_json(self.scores_file).get("scores")
         return scores if isinstance(scores, dict) and scores_are_whole(scores) else {}
 
+    def profile(self) -> dict[str, Any]:
+        """What :mod:`p2pbench.study.profile` recorded; empty where there is none that can be believed."""
+        return _read_json(self.profile_file)
+
+    def profiled(self) -> bool:
+        """Whether all that reports show beside the scores is recorded; runs of before this was are scored again."""
+        training = self.status().get("training")
+        return bool(self.profile()) and isinstance(training, dict) and "generator_flops" in training
+
     def trained(self) -> bool:
         """Whether training is done and its generator is there."""
         return isinstance(self.status().get("training"), dict) and self.generator_file.is_file()
@@ -159,20 +178,27 @@ class RunFolder:
         return self.status().get("state") == "finished" and scored and self.trained() and not self.damaged_records()
 
     def forget_scores(self) -> None:
-        """Remove the scores of every inference mode."""
-        for pattern in ("scores*.json", "per_image*.csv"):
+        """Remove the scores, and what was recorded with them, of every inference mode."""
+        for pattern in ("scores*.json", "per_image*.csv", "profile*.json"):
             for path in self.path.glob(pattern):
                 path.unlink()
 
     def record_hashes(self) -> dict[str, str]:
-        """The SHA-256 of every record of the run, by its name: what ``runs verify`` compares with."""
+        """The SHA-256 of every record of the run, by its name: what ``runs verify`` compares with.
+
+        The pictures of test pairs have one together.
+        """
         records = [
             self.config_file,
             self.losses_file,
             *self.path.glob("scores*.json"),
             *self.path.glob("per_image*.csv"),
+            *self.path.glob("profile*.json"),
         ]
-        return {path.name: sha256_of(path) for path in sorted(records) if path.is_file()}
+        found = {path.name: sha256_of(path) for path in sorted(records) if path.is_file()}
+        if self.test_samples.is_dir():
+            found[TEST_SAMPLES] = sha256_of(self.test_samples)
+        return found
 
     def damaged_records(self) -> list[str]:
         """The names of the records that are gone or not what the run left."""
@@ -289,6 +315,7 @@ class Store:
             and content.get("schema_version") == SCHEMA_VERSION
             and content.keys() >= {"name", "question", "paper", "protocol", "baseline", "command", "cells"}
             and isinstance(content["cells"], list)
+            and isinstance(content["protocol"], dict)
             and all(map(_is_cell, content["cells"]))
         )
         if not whole:
@@ -331,7 +358,7 @@ def status_is_whole(status: Any) -> bool:
         and status.get("state") in STATES
         and all(isinstance(status[key], kind) for key, kind in kinds.items() if key in status)
         and all(_is_number(status.get("training", {}).get(key, 0)) for key in TRAINING_KEYS)
-        and all(Path(name).name == name for name in status.get("files", {}))
+        and all(Path(name).name == name or name == TEST_SAMPLES for name in status.get("files", {}))
     )
 
 

@@ -14,72 +14,47 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from report_records import ASKED, OBJECTIVES, fill, loss_study
 
 from p2pbench.config import RunConfig
-from p2pbench.report.figures import draw_losses
-from p2pbench.report.page import answer, write_report
+from p2pbench.report.answer import by_score, two_sentences
+from p2pbench.report.draw_training import draw_losses
+from p2pbench.report.forms import latex_escape, to_latex, to_markdown
+from p2pbench.report.page import Report, write_report
 from p2pbench.report.paper import TABLES
 from p2pbench.report.records import read_study
-from p2pbench.report.tables import latex_escape, printed, summarise, to_latex, to_markdown, wide
-from p2pbench.scoring.evaluate import Scores
-from p2pbench.scoring.metrics import Score
+from p2pbench.report.summaries import best, summarise
+from p2pbench.report.tables import printed, wide
 from p2pbench.statistics import compare, crossed_interval, mean_interval
-from p2pbench.study.cell import record_scores
 from p2pbench.study.plan import build_study
-from p2pbench.study.samples import save_png
 from p2pbench.study.store import Store
 
-OBJECTIVES = ["l1", "gan", "cgan", "l1+gan", "l1+cgan"]
-ASKED = {"scoring.metrics": ["l1", "lpips", "fid"]}
+FIGURES = ("scores", "distributions", "differences", "pareto", "throughput", "losses", "spectrum", "colours")
+SHEETS = ("samples", "errors", "redraws")
+TEXTS = {"index.html", "scores.csv", "scores_long.csv", "scores.md", "scores.tex"}
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """The records of the loss grid with two seeds: each variant is a little worse than the one before."""
     made = Store(tmp_path / "runs")
-    study = build_study("loss", None, ASKED, [0, 1])
-    made.write_study(study)
-    for cell in study.cells:
-        fill(made, str(cell.run_id), OBJECTIVES.index(cell.variant), cell.seed)
+    loss_study(made, [0, 1])
     return made
 
 
-def fill(store: Store, run_id: str, rank: int, seed: int) -> None:
-    run = store.run(run_id)
-    run.path.mkdir(parents=True)
-    images = np.random.default_rng(0).normal(0.5, 0.1, 20)  # the images' own difficulty, shared by all variants
-    noise = np.random.default_rng([rank, seed]).normal(0, 0.004, 20)
-    values = images + 0.02 * rank + 0.002 * seed + noise
-    estimate = mean_interval(values)
-    scores = {
-        "l1": Score("l1", 20, estimate.value, estimate.low, estimate.high),
-        "fid": Score("fid", 20, 100.0 + rank, reason="no interval"),
-        "lpips": Score("lpips", 20, reason="no weights here; name a folder with --weights-dir"),
-    }
-    record_scores(run, Scores(20, scores, [f"{i:03d}" for i in range(20)], {"l1": values}))
-    run.losses_file.write_text("step,epoch,d_loss,g_loss,g_adversarial,g_l1\n10,0.5,1,2,3,0.4\n20,1.0,1,2,2,0.3\n")
-    for position in (0, 5, 10):
-        for name in ("condition", "output", "target", "untrained"):
-            save_png(run.sample_file(name, position), np.full((16, 16, 3), 40 * rank, np.uint8))
-    training = {"seconds": 60.0, "peak_memory_bytes": 2**30, "generator_parameters": 1000, "seconds_per_step": 0.1}
-    run.set_status("finished", training=training, machine={"processor": "test"}, versions={"torch": "0"}, threads=1)
-
-
-def test_a_report_has_all_its_files(store: Store, tmp_path: Path) -> None:
-    report = write_report(store, "loss", tmp_path / "out")
-    assert (report.n_finished, report.n_cells) == (10, 10)
-    assert {file.name for file in report.files} == {
-        "index.html", "scores.csv", "scores_long.csv", "scores.md", "scores.tex",
-        "scores.png", "losses.png", "samples.png",
-    }  # fmt: skip
-    frame = pd.read_csv(tmp_path / "out/loss/scores.csv")
+def test_a_report_has_all_its_files(loss_report: Report) -> None:
+    assert (loss_report.n_finished, loss_report.n_cells) == (10, 10)
+    figures = {f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")}
+    assert {file.name for file in loss_report.files} == TEXTS | figures | {f"{name}.jpg" for name in SHEETS}
+    assert {file.name for file in loss_report.folder.iterdir()} == {file.name for file in loss_report.files}
+    frame = pd.read_csv(loss_report.folder / "scores.csv")
     assert list(frame["variant"]) == OBJECTIVES
-    assert len(pd.read_csv(tmp_path / "out/loss/scores_long.csv")) == 10 * 3
+    assert len(pd.read_csv(loss_report.folder / "scores_long.csv")) == 10 * 3
 
 
-def test_the_same_records_give_the_same_bytes(store: Store, tmp_path: Path) -> None:
-    one, two = (write_report(store, "loss", tmp_path / name) for name in ("one", "two"))
-    for a, b in zip(one.files, two.files, strict=True):
+def test_the_same_records_give_the_same_bytes(loss_report: Report, tmp_path: Path) -> None:
+    again = write_report(Store(loss_report.folder.parents[1] / "runs"), "loss", tmp_path)
+    for a, b in zip(loss_report.files, again.files, strict=True):
         assert a.read_bytes() == b.read_bytes(), a.name
 
 
@@ -110,8 +85,7 @@ def test_a_mark_stands_only_where_the_difference_holds(store: Store) -> None:
     study = read_study(store, "loss")
     assert summarise(study, "l1", "l1").differs
     assert not summarise(study, "l1+cgan", "l1").differs
-    sentences = answer(study)
-    assert sentences == ["L1 against l1+cgan: better: l1, gan, cgan, l1+gan."]
+    assert by_score(study) == ["L1 against l1+cgan: better: l1, gan, cgan, l1+gan."]
     table: Any = printed(study).set_index("variant")
     assert "*" in table.loc["l1", "L1 ↓"]
     assert "*" not in table.loc["l1+cgan (baseline)", "L1 ↓"]
@@ -140,6 +114,49 @@ def test_the_papers_rows_stand_apart(store: Store) -> None:
     assert TABLES["table1"].rows["gan"] == (0.22, 0.05, 0.01)
 
 
+def test_only_what_is_ahead_of_every_other_variant_is_bold(store: Store) -> None:
+    study = read_study(store, "loss")
+    table: Any = printed(study).set_index("variant")
+    assert best(study, "l1") == "l1"
+    assert table.loc["l1", "L1 ↓"].startswith("**0.")
+    assert table["L1 ↓"].str.contains(r"\*\*").sum() == 1
+    assert best(study, "fid") is None  # no test: the lowest is not known to be
+    assert "\\textbf{0." in to_latex(study)
+
+
+def test_what_it_cost_stands_beside_the_scores(store: Store) -> None:
+    study = read_study(store, "loss")
+    table: Any = printed(study).set_index("variant")
+    assert list(table.loc["gan", ["parameters", "GFLOPs", "training", "images/s", "memory"]]) == [
+        "0.001 M", "4", "1.0 min", "5", "1.0 GiB",
+    ]  # fmt: skip
+    frame: Any = wide(study).set_index("variant")
+    assert frame.loc["gan", "training_images_per_second"] == pytest.approx(5)
+    assert frame.loc["gan", "generator_flops"] == 4e9
+
+
+def test_two_machines_are_never_averaged(store: Store) -> None:
+    for cell in read_study(store, "loss").cells:
+        if cell.seed == 1:
+            training = {**cell.training, "seconds": 600.0}
+            cell.run.set_status("finished", training=training, machine={"processor": "another"})
+    study = read_study(store, "loss")
+    table: Any = printed(study).set_index("variant")
+    assert table.loc["l1", "training"] == "A: 1.0 min, B: 10.0 min"
+    assert "A: processor: test; B: processor: another" in to_markdown(study)
+    assert wide(study)["training_seconds"][0] == "60.0; 600.0"
+
+
+def test_the_two_sentences_say_what_the_statistics_say(store: Store) -> None:
+    first, second = two_sentences(read_study(store, "loss"))
+    wanted = (
+        r"By L1 \(l1\+cgan: 0\.\d+\), over 20 test images and 2 trainings a variant, l1, gan, cgan and l1\+gan are "
+        r"better than l1\+cgan; l1 is ahead of every other variant\."
+    )
+    assert re.fullmatch(wanted, first), first
+    assert "2 trainings a variant, and others may order them otherwise" in second
+
+
 def test_latex_is_balanced_and_escaped(store: Store) -> None:
     text = to_latex(read_study(store, "loss"))
     for word in ("\\toprule", "\\midrule", "\\bottomrule"):
@@ -165,13 +182,12 @@ class Resources(HTMLParser):
         self.found += [value or "" for name, value in attrs if name in ("src", "href", "srcset")]
 
 
-def test_the_page_needs_nothing_beside_it(store: Store, tmp_path: Path) -> None:
-    write_report(store, "loss", tmp_path / "out")
-    page = (tmp_path / "out/loss/index.html").read_text()
+def test_the_page_needs_nothing_beside_it(loss_report: Report) -> None:
+    page = (loss_report.folder / "index.html").read_text()
     parser = Resources()
     parser.feed(page)
-    assert parser.tags.count("img") == 3
-    assert all(resource.startswith("data:image/png;base64,") for resource in parser.found)
+    assert parser.tags.count("img") == len(FIGURES) + 1 + 2  # the redraws' sheet, and the viewer's two
+    assert all(resource.startswith("data:") for resource in parser.found)
     for word in ("Which objective?", "quick", "p2pbench ablate --grid loss --set", "data.crop_size", "Isola"):
         assert word in page
 
@@ -189,7 +205,7 @@ def test_what_a_user_named_cannot_become_markup(tmp_path: Path, tiny: Callable[.
     write_report(made, "x", tmp_path / "out")
     parser = Resources()
     parser.feed((tmp_path / "out/x/index.html").read_text())
-    assert "script" not in parser.tags
+    assert parser.tags.count("script") == 2  # the pictures and our own
     assert "x" not in parser.found
 
 
@@ -206,6 +222,7 @@ def test_missing_failed_and_damaged_cells_are_listed_and_the_rest_is_reported(st
     runs["l1+cgan", 1].status_file.write_text(json.dumps({k: v for k, v in status.items() if k != "machine"}))
     report = write_report(store, "loss", tmp_path / "out")
     assert report.n_finished == 5
+    assert two_sentences(report.record)[0].startswith("By L1")
     page = (tmp_path / "out/loss/index.html").read_text()
     assert "5 of 10 cells have no result" in page
     assert "g_l1 of step 6 is not finite" in page
@@ -220,19 +237,22 @@ def test_a_study_without_any_result_is_still_reported(tmp_path: Path) -> None:
     made.write_study(build_study("loss", None, ASKED, [0]))
     report = write_report(made, "loss", tmp_path / "out")
     assert report.n_finished == 0
-    assert not list((tmp_path / "out/loss").glob("*.png"))
+    assert {file.name for file in report.files} == TEXTS
+    assert two_sentences(report.record)[0] == "There is no answer yet: no cell has a result."
     assert "5 of 5 cells have no result" in (tmp_path / "out/loss/index.html").read_text()
 
 
-def test_figures_are_pictures_of_a_readable_size(store: Store, tmp_path: Path) -> None:
-    write_report(store, "loss", tmp_path / "out")
-    for name in ("scores", "losses", "samples"):
-        with Image.open(tmp_path / f"out/loss/{name}.png") as image:
-            assert image.width > 600
-            assert len(image.convert("RGB").getcolors(2**24) or []) > 3  # not an empty panel
+def test_figures_are_pictures_of_a_readable_size(loss_report: Report) -> None:
+    for name in FIGURES:
+        with Image.open(loss_report.folder / f"{name}.png") as image:
+            assert 600 < image.width < 1100, name  # one column at 250 dots an inch
+            assert len(image.convert("RGB").getcolors(2**24) or []) > 3, name  # not an empty panel
+        vector = (loss_report.folder / f"{name}.svg").read_text()
+        assert vector.startswith("<?xml")
+        assert len(vector) < 300_000, name
 
 
-def test_reports_load_no_torch(store: Store, tmp_path: Path) -> None:
+def test_reports_load_no_torch(loss_report: Report, tmp_path: Path) -> None:
     import subprocess
     import sys
 
@@ -243,10 +263,12 @@ def test_reports_load_no_torch(store: Store, tmp_path: Path) -> None:
         "print('torch' in sys.modules)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(store.root), str(tmp_path / "out")], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, str(loss_report.folder.parents[1] / "runs"), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.strip() == "False"
-    assert json.loads((store.root / "cells").iterdir().__next__().joinpath("scores.json").read_text())["n"] == 20
 
 
 def test_scores_that_the_study_did_not_ask_for_are_left_out(store: Store) -> None:

@@ -18,7 +18,7 @@ ONE_BY_ONE = ("--grid", "two.yaml")
 
 def records(folder: Path) -> dict[str, bytes]:
     """What must be equal to the bit between two stores: weights, losses, scores."""
-    names = ("generator.safetensors", "losses.csv", "scores.json", "per_image.csv")
+    names = ("generator.safetensors", "losses.csv", "scores.json", "per_image.csv", "profile.json")
     return {f"{run.name}/{name}": (run / name).read_bytes() for run in (folder / "cells").iterdir() for name in names}
 
 
@@ -47,9 +47,9 @@ def test_a_study_from_grid_to_report(workplace: Workplace) -> None:
     report = workplace.json("report", "--out", "out")["reports"][0]
     assert report["finished"] == 2
     out = workplace.folder / "out" / "two"
-    assert {path.name for path in out.iterdir()} == {
+    assert {path.name for path in out.iterdir()} >= {
         "index.html", "scores.csv", "scores_long.csv", "scores.md", "scores.tex",
-        "scores.png", "losses.png", "samples.png",
+        "scores.png", "losses.svg", "spectrum.png", "colours.png", "samples.jpg",
     }  # fmt: skip
     variants = [row.split(",")[0] for row in (out / "scores.csv").read_text().splitlines()[1:]]
     assert variants[:2] == ["l1", "l1+cgan"]
@@ -68,6 +68,39 @@ def test_a_score_asked_for_later_is_added_without_training(workplace: Workplace)
     for name, content in records(workplace.folder / "fresh").items():
         if not name.endswith("scores.json"):  # there the order of scores may differ
             assert (workplace.folder / "runs" / "cells" / name).read_bytes() == content, name
+
+
+def _forget_profile(run: Path) -> None:
+    """As a run is that finished before reports were drawn from more than scores."""
+    status = json.loads((run / "status.json").read_text())
+    del status["training"]["generator_flops"], status["files"]["profile.json"], status["files"]["samples/test"]
+    (run / "status.json").write_text(json.dumps(status))
+    (run / "profile.json").unlink()
+    for path in (run / "samples" / "test").glob("*-output.png"):
+        path.unlink()
+
+
+def test_what_reports_show_is_added_to_a_finished_run_without_training(workplace: Workplace) -> None:
+    workplace.json("ablate", *ONE_BY_ONE, "--set", "training.epochs=1")
+    runs = sorted((workplace.folder / "runs" / "cells").iterdir())
+    before = records(workplace.folder / "runs")
+    for run in runs:
+        _forget_profile(run)
+    found = workplace.json("ablate", *ONE_BY_ONE, "--set", "training.epochs=1")
+    assert (found["trained"], found["scored"]) == (0, 2)
+    assert records(workplace.folder / "runs") == before
+    for run in runs:
+        status = json.loads((run / "status.json").read_text())
+        assert status["training"]["generator_flops"] > 0
+        assert {"profile.json", "samples/test"} <= status["files"].keys()
+        kept = {path.name for path in (run / "samples" / "test").iterdir()}
+        assert kept >= {f"{k:05d}-{name}.png" for k in range(3) for name in ("condition", "output", "target", "draw3")}
+    assert workplace.json("runs", "verify")["problems"] == []
+    (runs[0] / "samples" / "test" / "00001-output.png").write_bytes(b"no picture")
+    (problem,) = workplace.json("runs", "verify", code=3)["problems"]
+    assert (problem["run_id"], problem["file"]) == (runs[0].name, "samples/test")
+    assert workplace.json("ablate", *ONE_BY_ONE, "--set", "training.epochs=1")["scored"] == 1
+    assert workplace.json("runs", "verify")["problems"] == []
 
 
 def test_a_study_grows_seed_by_seed(workplace: Workplace) -> None:

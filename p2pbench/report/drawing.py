@@ -1,0 +1,97 @@
+"""What all figures share: their width, letters and colours, which variants they show, and their panels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+
+from p2pbench.report.records import StudyRecord
+from p2pbench.report.summaries import gain, lead, summarise
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMN = 3.5
+"""Inches: one column of a paper in two."""
+MOST_DRAWN = 20
+"""Variants in a figure; the tables have all."""
+MARKERS = "osD^vPX*<>"
+STYLE: dict[str, Any] = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7,
+    "axes.linewidth": 0.6,
+    "figure.dpi": 250,
+    "savefig.dpi": "figure",
+    "font.size": 7,
+    "grid.linewidth": 0.5,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+}
+
+
+def drawn(study: StudyRecord) -> list[str]:
+    """The variants that figures show, in the grid's order: all, or the baseline and those best by the leading score."""
+    if len(study.variants) <= MOST_DRAWN:
+        return study.variants
+    import numpy as np
+
+    metric = lead(study)
+
+    def worth(variant: str) -> float:
+        value = None if metric is None else summarise(study, variant, metric).value
+        if metric is None or value is None:
+            return -np.inf
+        return float(gain(np.array(value), study.metric(metric).better))
+
+    chosen = {study.baseline, *sorted(study.variants, key=worth, reverse=True)[: MOST_DRAWN - 1]}
+    return [variant for variant in study.variants if variant in chosen]
+
+
+def palette(study: StudyRecord) -> dict[str, tuple[float, float, float]]:
+    """A colour for each variant that is shown, the same in every figure (Okabe and Ito's, as seaborn has it)."""
+    shown = drawn(study)
+    return dict(zip(shown, sns.color_palette("colorblind", max(1, len(shown))), strict=False))
+
+
+def rows_of_panels(study: StudyRecord, metrics: list[str]) -> tuple[Figure, list[Axes]]:
+    """A panel a score, two side by side, with a row a variant and its name at the left."""
+    shown = drawn(study)
+    columns = min(2, len(metrics))
+    rows = -(-len(metrics) // columns)
+    height = 0.55 + 0.17 * len(shown)
+    figure, axes = plt.subplots(rows, columns, figsize=(COLUMN, height * rows), sharey=True, squeeze=False)
+    for axis, metric in zip(axes.flat, metrics, strict=False):
+        axis.set_title(study.metric(metric).heading)
+        axis.set_xlabel(study.metric(metric).unit, fontsize=6)
+        axis.grid(axis="y", visible=False)
+        axis.locator_params(axis="x", nbins=4)
+    for axis in axes.flat[len(metrics) :]:
+        axis.set_visible(False)
+    axes[0, 0].set_yticks(range(len(shown)), [_short(variant) for variant in shown])
+    axes[0, 0].set_ylim(len(shown) - 0.5, -0.5)
+    return figure, list(axes.flat[: len(metrics)])
+
+
+def legend_below(figure: Figure, handles: list[Any], columns: int = 3) -> None:
+    """A legend under the panels."""
+    figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(columns, len(handles)))
+
+
+def per_image(study: StudyRecord, variant: str, metric: str) -> np.ndarray | None:
+    """The score of each test image, the mean over the seeds, (n,); None where there is none."""
+    from p2pbench.report.summaries import by_seed_and_image, measured
+
+    matrix = by_seed_and_image(measured(study, variant, metric), metric)
+    return None if matrix is None else matrix.mean(axis=0).to_numpy()
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 26 else f"{text[:25]}…"

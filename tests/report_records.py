@@ -1,0 +1,69 @@
+"""Records as finished cells leave them, written without training, for tests of reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from p2pbench.files import write_json
+from p2pbench.scoring.evaluate import Scores
+from p2pbench.scoring.metrics import Score
+from p2pbench.statistics import mean_interval
+from p2pbench.study.cell import record_scores
+from p2pbench.study.plan import Study, build_study
+from p2pbench.study.profile import Profile
+from p2pbench.study.samples import save_png
+from p2pbench.study.store import Store
+
+OBJECTIVES = ["l1", "gan", "cgan", "l1+gan", "l1+cgan"]
+ASKED = {"scoring.metrics": ["l1", "lpips", "fid"]}
+
+
+def loss_study(store: Store, seeds: Sequence[int]) -> Study:
+    """The loss grid in ``store``: each variant is a little worse than the one before."""
+    study = build_study("loss", None, ASKED, list(seeds))
+    store.write_study(study)
+    for cell in study.cells:
+        fill(store, str(cell.run_id), OBJECTIVES.index(cell.variant), cell.seed)
+    return study
+
+
+def fill(store: Store, run_id: str, rank: int, seed: int, n: int = 20, side: int = 16) -> None:
+    """The records of one finished cell; pictures of the first seed alone."""
+    run = store.run(run_id)
+    run.path.mkdir(parents=True)
+    images = np.random.default_rng(0).normal(0.5, 0.1, n)  # the images' own difficulty, shared by all variants
+    noise = np.random.default_rng([rank, seed]).normal(0, 0.004, n)
+    values = images + 0.02 * rank + 0.002 * seed + noise
+    estimate = mean_interval(values)
+    scores = {
+        "l1": Score("l1", n, estimate.value, estimate.low, estimate.high),
+        "fid": Score("fid", n, 100.0 + rank, reason="no interval"),
+        "lpips": Score("lpips", n, reason="no weights here; name a folder with --weights-dir"),
+    }
+    names = [f"{i:03d}" for i in range(n)]
+    record_scores(run, Scores(n, scores, names, {"l1": values}))
+    run.losses_file.write_text("step,epoch,d_loss,g_loss,g_adversarial,g_l1\n10,0.5,1,2,3,0.4\n20,1.0,1,2,2,0.3\n")
+    if seed == 0:
+        targets = np.random.default_rng(1).integers(0, 256, (n, side, side, 3), dtype=np.uint8)
+        outputs = targets // (1 + rank)
+        profile = Profile(run, n)
+        profile.add(outputs, targets)
+        for position in profile.kept:
+            save_png(run.sample_file("condition", position), 255 - targets[position])
+        for draw in (1, 2):
+            save_png(run.sample_file(f"draw{draw}", 3), np.roll(outputs[3], draw, axis=0))
+        write_json(run.profile_file, profile.to_json(names, [3]))
+    training = {
+        "seconds": 60.0 + rank, "peak_memory_bytes": 2**30, "generator_parameters": 1000,
+        "generator_flops": 2e9 * (1 + rank), "seconds_per_step": 0.1 * (1 + rank),
+    }  # fmt: skip
+    run.set_status("finished", training=training, machine={"processor": "test"}, versions={"torch": "0"}, threads=1)
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
