@@ -81,7 +81,7 @@ def _data(config: RunConfig) -> list[str]:
         )
         if name in PAPER_SETS:
             lines += [
-                f"- It has the name of a known set. If it is that one, {name}:",
+                "- It has the name of a known set. If it is that one:",
                 *_known_set(name, data.direction),
             ]
     return lines
