@@ -31,7 +31,7 @@ def draw_pareto(study: StudyRecord) -> Figure | None:
     for axis, (label, found) in zip(axes[0], panels.items(), strict=True):
         _scatter(axis, study, metric, found)
         axis.set_xlabel(label)
-        axis.set_xlim(left=0)
+        axis.set_xlim(0, 1.1 * max(found.values()))
         axis.locator_params(axis="x", nbins=5)
     axes[0, 0].set_ylabel(study.metric(metric).heading)
     figure.tight_layout()

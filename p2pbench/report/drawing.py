@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COLUMN = 3.5
 """Inches: one column of a paper in two."""
-MOST_DRAWN = 20
+MOST_DRAWN = 12
 """Variants in a figure; the tables have all."""
 MARKERS = "osD^vPX*<>"
 STYLE: dict[str, Any] = {

@@ -101,7 +101,8 @@ class State:
     def __init__(self, networks: Networks, optimisers: Optimisers) -> None:
         self.networks, self.optimisers = networks, optimisers
         self.device = next(networks.generator.parameters()).device
-        self._kept = {name: tensor.detach().clone() for name, tensor in self._tensors().items()}
+        # On the host: the device's peak of memory stays the step's own.
+        self._kept = {name: tensor.detach().to("cpu", copy=True) for name, tensor in self._tensors().items()}
         self._random = torch.get_rng_state()
         self._cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
 

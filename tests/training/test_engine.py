@@ -127,6 +127,7 @@ def test_a_step_that_cannot_be_captured(
 
 
 @needs_compiler
+@pytest.mark.timeout(900)  # a C++ compiler at work
 def test_compiled_losses_are_the_eager_ones_to_rounding(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
