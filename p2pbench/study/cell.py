@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import logging
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,6 +64,7 @@ def run_cell(
     threads: int,
     weights_dir: Path | None,
     fetch: bool,
+    asked: float | None = None,
 ) -> None:
     """Train, score and record the run of ``config`` in the folder ``run``.
 
@@ -74,6 +76,7 @@ def run_cell(
         wait: for another process that has the run, instead of raising :class:`RunBusy`.
         threads: CPU threads, unless the configuration or an earlier sitting of this run says otherwise.
         fetch: whether pretrained networks that are not here may be fetched.
+        asked: when the cell was asked for, on ``time.time``'s clock: what it took beside its training is recorded.
     """
     watcher.stage("data")
     dataset = open_dataset(config.data)
@@ -88,6 +91,7 @@ def run_cell(
         if to_score and run.trained() and not run.generator_is_whole():
             log.warning("%s is not what training left: trained again", run.generator_file)
             run.generator_file.unlink()
+        whole = not run.trained() and not run.checkpoint.is_dir()
         if not run.trained():
             run.forget_scores()  # they were another generator's
             to_score = list(modes)
@@ -103,7 +107,10 @@ def run_cell(
         for mode in to_score:
             scored = config.model_copy(update={"scoring": config.scoring.model_copy(update={"inference": mode})})
             _score(scored, dataset, RunFolder(run.path, mode), engine, weights_dir, fetch, watcher.progress)
-        run.set_status("finished", finished=_now(), files=run.record_hashes())
+        beside = {}
+        if whole and asked is not None:  # in one sitting: start of the process, data, scores
+            beside["seconds_beside_training"] = max(0.0, time.time() - asked - run.status()["training"]["seconds"])
+        run.set_status("finished", finished=_now(), files=run.record_hashes(), **beside)
         if not config.training.keep_checkpoints:
             shutil.rmtree(run.checkpoint, ignore_errors=True)
 
