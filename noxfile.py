@@ -4,6 +4,7 @@ nox -s quickstart    the main job: the loss ablation and its report, on built-in
 nox -s tests         the tests
 nox -s lint types    ruff, mypy
 nox -s bench         speed, in turns with a plain loop
+nox -s scale         what Ray costs beside local processes, and how well a plan predicts: half an hour
 """
 
 import shutil
@@ -64,3 +65,10 @@ def bench(session: nox.Session) -> None:
         "pytest", "tests/benchmarks", "--benchmark-only", "--override-ini=addopts=--strict-markers", *session.posargs
     )
     session.run("p2pbench", "bench", "step")
+
+
+@nox.session
+def scale(session: nox.Session) -> None:
+    """200 tiny cells under both executors, in turns; then a plan beside what it planned."""
+    install(session, "test")
+    session.run("python", "tests/benchmarks/executors.py", *session.posargs)

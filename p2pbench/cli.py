@@ -341,10 +341,13 @@ def train(
     """Train and score one run."""
     from p2pbench.study.single import train_one
 
+    err.quiet = os.environ.get("LOCAL_RANK", "0") != "0"  # torchrun's other processes meet the same mistakes
     finished = train_one(
         config=config, protocol=protocol, assignments=sets or [], folder=folder, resume=resume, runs=runs,
         weights_dir=weights_dir, console=err,
     )  # fmt: skip
+    if finished is None:
+        return  # another process of this training says it
     if as_json:
         print(json.dumps({"run": str(finished.path), **finished.status(), "scores": finished.scores()}, indent=2))
         return

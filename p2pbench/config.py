@@ -275,6 +275,8 @@ class TrainingConfig(_Section):
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     """fp32; tf32 (CUDA only); or bf16 autocast over fp32 master weights."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    batch_norm: Literal["local", "synchronised"] = "local"
+    """Where several processes share each batch (torchrun): statistics of each one's share, or of all of it (CUDA)."""
     threads: Annotated[int, Field(ge=0)] = 0
     """CPU threads of a cell; 0 divides the cores among the jobs. Recorded, because the last bits depend on it."""
     log_every: PositiveInt = 50

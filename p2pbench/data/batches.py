@@ -47,9 +47,12 @@ class Batches:
     An epoch has ``n // batch_size`` steps; the pairs left over are others in every epoch.
     """
 
-    def __init__(self, images: np.ndarray, config: RunConfig, device: torch.device) -> None:
-        """``images``: (N, H, W, C + C'), uint8 or uint16, as :func:`p2pbench.data.cache.decoded` gives them."""
-        self.config = config
+    def __init__(self, images: np.ndarray, config: RunConfig, device: torch.device, share: slice = slice(None)) -> None:
+        """Of every batch its ``share``, where several processes divide it.
+
+        ``images``: (N, H, W, C + C'), uint8 or uint16, as :func:`p2pbench.data.cache.decoded` gives them.
+        """
+        self.config, self.share = config, share
         height, width = config.data.crop_shape
         self.margin = (images.shape[1] - height, images.shape[2] - width)
         self.steps_per_epoch = len(images) // config.training.batch_size
@@ -63,7 +66,7 @@ class Batches:
         if epoch != self._epoch:
             self._epoch, self._plan = epoch, self._plan_on_device(epoch)
         size = self.config.training.batch_size
-        index, top, left, mirror = self._plan[:, position * size : (position + 1) * size]
+        index, top, left, mirror = self._plan[:, position * size : (position + 1) * size][:, self.share]
         pairs = crop(self.images, index, top, left, mirror, self._rows, self._columns)
         return batch_of(pairs, self.config.data)
 

@@ -8,9 +8,9 @@ import queue
 import shutil
 import socket
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,6 @@ from p2pbench.study.store import Store
 
 NEWS_SECONDS = 2.0
 """How long a slot waits for news before it says that there are none."""
-
-SYNC_SECONDS = 5.0
-"""Least time between two looks at what a cell has written, where the driver has to write it."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +83,7 @@ class News:
     gone: list[str]
 
 
+@cache
 def versions_here() -> dict[str, str]:
     """What two machines must agree on to give the same records: torch, and p2pbench to the letter."""
     digest = hashlib.sha256()
@@ -134,8 +132,7 @@ class Slot:
                 events.append(self._events.get_nowait())
         except queue.Empty:
             pass
-        ended = any(kind in ENDS for kind, _ in events)
-        files, gone = self._mirror.look(at_once=ended) if self._mirror else ([], [])
+        files, gone = self._mirror.look() if self._mirror else ([], [])  # after the events: all of an end is seen
         return News(events, files, gone)
 
     def stop(self) -> None:
@@ -200,7 +197,6 @@ class _Mirror:
         """``renamed``: this node's store and the driver's, for reasons that name a file."""
         self.folder, self.renamed = folder, renamed
         self.known = self._files()
-        self.looked = 0.0
 
     def _files(self) -> dict[str, tuple[int, int]]:
         found = {}
@@ -216,11 +212,8 @@ class _Mirror:
                 found[path.relative_to(self.folder).as_posix()] = (state.st_mtime_ns, state.st_size)
         return found
 
-    def look(self, *, at_once: bool) -> tuple[Piece, list[str]]:
+    def look(self) -> tuple[Piece, list[str]]:
         """New and changed files with their content, ``status.json`` last; and the names of those that are gone."""
-        if not at_once and time.monotonic() - self.looked < SYNC_SECONDS:
-            return [], []
-        self.looked = time.monotonic()
         found = self._files()
         changed = [name for name, state in found.items() if self.known.get(name) != state]
         files = []

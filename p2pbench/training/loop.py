@@ -20,6 +20,7 @@ from p2pbench.errors import Interrupted, TrainingError
 from p2pbench.files import write_text
 from p2pbench.models import build_discriminator, build_generator
 from p2pbench.training import checkpoint
+from p2pbench.training.distributed import ALONE, Group
 from p2pbench.training.engine import Engine, build_optimisers, peak_memory_bytes, place
 from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers, train_step
 
@@ -47,7 +48,13 @@ class Trained:
 
 
 def train(
-    config: RunConfig, images: np.ndarray, folder: Path, run_id: str, engine: Engine, reporter: Reporter
+    config: RunConfig,
+    images: np.ndarray,
+    folder: Path,
+    run_id: str,
+    engine: Engine,
+    reporter: Reporter,
+    group: Group = ALONE,
 ) -> Trained:
     """Train the networks of ``config`` on ``images``, going on from the checkpoint in ``folder`` if there is one.
 
@@ -56,21 +63,25 @@ def train(
 
     Args:
         images: training pairs (N, H, W, C + C'), uint8 or uint16.
+        group: the processes that share the training; the first alone writes and is asked for samples.
     Raises:
         TrainingError: a loss is not finite; names the step. The last good checkpoint stays.
         Interrupted: ``reporter.stop`` said so; a checkpoint of this very step is written.
     """
     training = config.training
     networks = place(Networks(build_generator(config), build_discriminator(config)), engine)
+    networks = group.synchronise_norms(networks, config)
     optimisers = build_optimisers(networks, config)
-    batches = open_batches(images, config, engine.device)
+    group.attach(optimisers)
+    batches = open_batches(images, config, engine.device, share=group.share_of(training.batch_size))
     steps = training.epochs * batches.steps_per_epoch
     torch.manual_seed(training.seed)  # what dropout draws from while training
 
-    done = checkpoint.load(folder / "checkpoint", run_id, networks, optimisers)
+    done = group.resume(folder / "checkpoint", run_id, networks, optimisers)
     if done is None:
         done = checkpoint.Progress(step=0, rows=[], pending=torch.empty(0, len(LOSS_NAMES)), seconds=0.0)
-        reporter.sample(0, networks.generator)
+        if group.is_first:
+            reporter.sample(0, group.as_alone(networks.generator, config))
     rows, first = done.rows, done.step
     n_window = len(done.pending)  # steps since the last row of losses.csv
     window = torch.zeros(max(training.log_every, n_window + 1), len(LOSS_NAMES), device=engine.device)
@@ -84,21 +95,26 @@ def train(
         asked = time.monotonic()
         condition, target = batches[step]
         waited += time.monotonic() - asked
+        group.seed(training.seed, step)
         window[n_window] = train_step(networks, optimisers, condition, target, config)
 
         n_done, n_window = step + 1, n_window + 1
-        stopping = n_done < steps and reporter.stop()
+        stopping = n_done < steps and group.any(reporter.stop())
         complete = n_window >= training.log_every or n_done == steps
         if complete or stopping:
-            losses = window[:n_window].cpu()  # the only place where the host waits for the device
+            losses = group.mean(window[:n_window]).cpu()  # the only place where the host waits for the device
             check_finite(losses, n_done)
             if complete:
                 rows.append([n_done, n_done / batches.steps_per_epoch, *losses.double().mean(0).tolist()])
                 losses, n_window = losses[:0], 0
             now = time.monotonic()
-            if stopping or (n_done < steps and now - saved >= training.checkpoint_seconds):
+            due = stopping or (n_done < steps and now - saved >= training.checkpoint_seconds)
+            if due and group.is_first:
                 state = checkpoint.Progress(n_done, rows, losses, done.seconds + now - start)
-                checkpoint.save(folder / "checkpoint", run_id, networks, optimisers, state, keep=training.checkpoints)
+                checkpoint.save(
+                    folder / "checkpoint", run_id, networks, optimisers, state,
+                    keep=training.checkpoints, world_size=group.size,
+                )  # fmt: skip
                 write_losses(folder / "losses.csv", rows, config)
                 saved = time.monotonic()
         reporter.progress(n_done, steps)
@@ -106,13 +122,15 @@ def train(
             raise Interrupted(f"stopped at step {n_done} of {steps}")
         if n_done % batches.steps_per_epoch == 0:
             epochs_done = n_done // batches.steps_per_epoch
-            if epochs_done % training.sample_every == 0 or n_done == steps:
-                reporter.sample(epochs_done, networks.generator)
+            if group.is_first and (epochs_done % training.sample_every == 0 or n_done == steps):
+                reporter.sample(epochs_done, group.as_alone(networks.generator, config))
 
-    write_losses(folder / "losses.csv", rows, config)
+    if group.is_first:
+        write_losses(folder / "losses.csv", rows, config)
     sitting = time.monotonic() - start
     peak = peak_memory_bytes(engine.device)
-    return Trained(networks.generator, steps, done.seconds + sitting, peak, waited / max(sitting, waited, 1e-9))
+    generator = group.as_alone(networks.generator, config)
+    return Trained(generator, steps, done.seconds + sitting, peak, waited / max(sitting, waited, 1e-9))
 
 
 def learning_rate(training: TrainingConfig, epoch: int) -> float:
