@@ -42,7 +42,8 @@ def two_nodes(home: Path) -> Iterator[TwoNodes]:
         patch.setenv("P2PBENCH_HOME", str(home))
         from ray.cluster_utils import Cluster
 
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        quiet = {"include_dashboard": False, "no_monitor": True, "include_log_monitor": False}
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **quiet})
         nodes = TwoNodes(cluster, None)
         nodes.new_node()
     try:

@@ -159,7 +159,7 @@ class RayExecutor:
             self._looked = now
             most = max((self._threads_of(cell) for cell in waiting), default=1)
             self._limit = room(self._share, most)
-        limit = self.jobs if self.jobs and self._limit else self._limit
+        limit = min(self.jobs or self._limit, self._limit)
         needs = [self._threads_of(cell) for cell in itertools.islice(waiting, max(0, limit - len(self._busy())))]
         for place in [place for place in self._places if place.cell is None]:
             if place.threads in needs:
@@ -220,8 +220,7 @@ class RayExecutor:
             run=None if shared else self._send_run(run),
         )  # fmt: skip
         place.cell = cell
-        place.actor.begin.remote(order)
-        place.pending = place.actor.news.remote()
+        place.pending = place.actor.begin.remote(order)
         return True
 
     def _send(self, parcel: Parcel) -> Sent:
@@ -265,13 +264,12 @@ class RayExecutor:
                 said = ray.get(answer)
             except ray.exceptions.RayError as error:
                 yield from self._lose(place, str(error), waiting)
+                continue
+            if isinstance(said, About):
+                check_versions(said)
+                place.about, place.pending = said, None
             else:
-                yield from self._meet(place, said) if isinstance(said, About) else self._hear(place, said)
-
-    def _meet(self, place: _Place, about: About) -> Iterator[Event]:
-        check_versions(about)
-        place.about, place.pending = about, None
-        yield from ()
+                yield from self._hear(place, said)
 
     def _hear(self, place: _Place, news: News) -> Iterator[Event]:
         assert place.cell is not None
@@ -319,7 +317,7 @@ class RayExecutor:
     def _give_up(self, waiting: deque[Cell]) -> Iterator[Event]:
         """Let the cells fail that no node has had room for, for a while."""
         now = time.monotonic()
-        if self._places or not waiting or self._limit:
+        if self._limit or self._busy():
             self._roomy = now
         elif now - self._roomy > PATIENCE_SECONDS:
             while waiting:

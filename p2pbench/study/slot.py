@@ -26,6 +26,9 @@ from p2pbench.study.store import Store
 NEWS_SECONDS = 2.0
 """How long a slot waits for news before it says that there are none."""
 
+ENDING_SECONDS = 60.0
+"""How long a process is waited for that has the run here and whose slot is gone."""
+
 
 @dataclass(frozen=True)
 class About:
@@ -117,11 +120,13 @@ class Slot:
         self._data_at = {source: str(folder) for source, folder in found.items() if folder is not None}
         return About(socket.gethostname(), versions_here(), Path(probe).is_file(), self._data_at)
 
-    def begin(self, order: Order) -> None:
-        """Carry out a cell; :meth:`news` tells how it goes."""
-        self._asked_to_stop = self._told = False
-        self._executor = None
+    def begin(self, order: Order) -> News:
+        """Carry out a cell, and tell of it as :meth:`news` does from then on."""
+        self._executor, mirror, self._mirror = None, self._mirror, None
+        if mirror is not None:  # of the cell before, which lies in the driver's store
+            shutil.rmtree(mirror.folder, ignore_errors=True)
         threading.Thread(target=self._carry_out, args=(order,), daemon=True).start()
+        return self.news()
 
     def news(self) -> News:
         """What has happened since it was last asked; waits a little for something to happen."""
@@ -136,7 +141,7 @@ class Slot:
         return News(events, files, gone)
 
     def stop(self) -> None:
-        """Ask the cell to write a checkpoint and end."""
+        """Ask the cell to write a checkpoint and end. No other is begun after that."""
         self._asked_to_stop = True
         self._pass_on_stop()
 
@@ -174,12 +179,16 @@ class Slot:
         if order.data is not None:
             self._data_at[source] = str(place(order.data.key, order.data.received()))
         store = Store(Path(order.store)) if order.shared else Store(home() / "runs")
-        self._mirror = None
         if order.run is not None:
-            folder = store.run(str(order.cell.run_id)).path
-            shutil.rmtree(folder, ignore_errors=True)
-            unpack(folder, order.run.received())
-            self._mirror = _Mirror(folder, (str(store.root).encode(), order.store.encode()))
+            run = store.run(str(order.cell.run_id))
+            with run.lock(seconds=ENDING_SECONDS):  # one that was lost here may still be ending
+                for path in run.path.iterdir():
+                    if path.is_dir():
+                        shutil.rmtree(path)
+                    elif path.name != "lock":
+                        path.unlink()
+                unpack(run.path, order.run.received())
+            self._mirror = _Mirror(run.path, (str(store.root).encode(), order.store.encode()))
         return LocalExecutor(
             store, jobs=1, threads=order.threads, silence_seconds=order.silence_seconds,
             weights_dir=_placed(order.weights), data_at=self._data_at, code=_placed(order.code),

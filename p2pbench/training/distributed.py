@@ -176,6 +176,10 @@ class Group:
             if content is not None and not self.is_first:
                 (Path(scratch) / "step-00000000.safetensors").write_bytes(content)
                 done = checkpoint.load(Path(scratch), run_id, networks, optimisers, world_size=self.size)
+        if done is None:  # another processor may draw other last bits from the same seed
+            for network in (networks.generator, networks.discriminator):
+                for tensor in network.state_dict().values() if network is not None else ():
+                    dist.broadcast(tensor, src=0)
         return done
 
 
