@@ -45,9 +45,8 @@ def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, 
         del objective["discriminator_loss"], objective["generator_gradient"], objective["adversarial"]
     if not config.objective.has_l1:
         del objective["lambda_l1"]
-    networks = [config.generator, *([config.discriminator] if config.objective.has_discriminator else [])]
-    local = config.training.batch_norm == "local" and any(net.norm == "batch" for net in networks)
-    if processes > 1 and local:
+    norms = {config.generator.norm} | ({config.discriminator.norm} if config.objective.has_discriminator else set())
+    if processes > 1 and "batch" in norms and config.training.batch_norm == "local":
         whole["processes"] = processes
     return whole
 

@@ -49,4 +49,4 @@ def two_nodes(home: Path) -> Iterator[TwoNodes]:
     try:
         yield nodes
     finally:
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]

@@ -180,7 +180,7 @@ def start_worker(module: str, job: Mapping[str, Any], folder: Path | None = None
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
         # Ctrl-C reaches this process alone, which then asks the workers to stop.
         start_new_session=True, cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": str(job["threads"]), "PYTHONPATH": _python_path()},
+        env={**os.environ, "OMP_NUM_THREADS": str(job["threads"]), "PYTHONPATH": _python_path(folder)},
     )  # fmt: skip
     assert worker.stdin is not None
     try:
@@ -212,9 +212,9 @@ def _bury(worker: subprocess.Popen[str]) -> None:
             worker.stdin.close()
 
 
-def _python_path() -> str:
-    """The current folder first, so that a grid's ``module:function`` is found by the workers too."""
-    return os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
+def _python_path(folder: Path | None) -> str:
+    """The folder it works in first, so that a grid's ``module:function`` is found by the workers too."""
+    return os.pathsep.join(filter(None, [str(folder or Path.cwd()), os.environ.get("PYTHONPATH")]))
 
 
 def _hung(seconds: float | None) -> str:

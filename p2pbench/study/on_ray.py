@@ -216,7 +216,7 @@ class RayExecutor:
             cell, modes, str(self.store.root), shared, place.threads, self.silence_seconds,
             data=self._send(parcels.of_data(self._datasets[source][1])) if lacks else None,
             weights=self._send(weights) if weights.files else None,
-            code=self._send(parcels.of_code(own)) if own else None,
+            code=self._send(parcels.of_code(own)),
             run=None if shared else self._send_run(run),
         )  # fmt: skip
         place.cell = cell
@@ -279,6 +279,8 @@ class RayExecutor:
                 part.write_bytes(content)
         for name in news.gone:
             (run.path / name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the last one of its folder goes with it
+                (run.path / name).parent.rmdir()
         ended = any(kind in ENDS for kind, _ in news.events)
         if ended:
             place.lock.close()

@@ -71,8 +71,9 @@ class Order:
     """The pairs, where the node lacks them."""
     weights: Sent | None
     """The pretrained networks that the driver has."""
-    code: Sent | None
-    """Modules of the user's own."""
+    code: Sent
+    """Modules of the user's own, perhaps none: where the cell's process works, and not in a folder that happens to hold
+    another p2pbench."""
     run: Sent | None
     """What the store holds of the run, where the node cannot look."""
 
@@ -177,7 +178,7 @@ class Slot:
         """Place what the node lacks, and make ready what carries out the cell."""
         source = order.cell.config.data.source
         if order.data is not None:
-            self._data_at[source] = str(place(order.data.key, order.data.received()))
+            self._data_at[source] = str(_placed(order.data))
         store = Store(Path(order.store)) if order.shared else Store(home() / "runs")
         if order.run is not None:
             run = store.run(str(order.cell.run_id))
@@ -191,12 +192,13 @@ class Slot:
             self._mirror = _Mirror(run.path, (str(store.root).encode(), order.store.encode()))
         return LocalExecutor(
             store, jobs=1, threads=order.threads, silence_seconds=order.silence_seconds,
-            weights_dir=_placed(order.weights), data_at=self._data_at, code=_placed(order.code),
+            weights_dir=_placed(order.weights) if order.weights else None, data_at=self._data_at,
+            code=_placed(order.code),
         )  # fmt: skip
 
 
-def _placed(sent: Sent | None) -> Path | None:
-    return None if sent is None else place(sent.key, sent.received())
+def _placed(sent: Sent) -> Path:
+    return place(sent.key, sent.received())
 
 
 class _Mirror:
