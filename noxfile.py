@@ -9,6 +9,7 @@ nox -s faults        hundreds of kills, every write point, every fault: the tabl
 nox -s fuzz          thousands of bad grids, data sets, images, records and checkpoints
 nox -s load          a thousand tiny cells, a store of ten thousand records
 nox -s audit         known holes in what is installed (needs the network), ruff's security rules
+nox -s scale         what Ray costs beside local processes, and how well a plan predicts: half an hour
 """
 
 import shutil
@@ -27,7 +28,7 @@ def install(session: nox.Session, *groups: str) -> None:
     """Install p2pbench from this checkout, with the dependency groups of pyproject.toml."""
     needed = [package for group in groups for package in nox.project.dependency_groups(PROJECT, group)]
     session.env["PYTHONDONTWRITEBYTECODE"] = ""  # worker processes start twice as fast from compiled modules
-    session.install("-e", ".[tensorboard,onnx]" if "test" in groups else ".", *needed)
+    session.install("-e", ".[ray,tensorboard,onnx]" if "test" in groups else ".", *needed)
 
 
 @nox.session
@@ -110,3 +111,10 @@ def audit(session: nox.Session) -> None:
     install(session, "lint", "audit")
     session.run("ruff", "check", "--select", "S", "p2pbench")
     session.run("pip-audit", "--local", "--skip-editable", *session.posargs)
+
+
+@nox.session
+def scale(session: nox.Session) -> None:
+    """200 tiny cells under both executors, in turns; then a plan beside what it planned."""
+    install(session, "test")
+    session.run("python", "tests/benchmarks/executors.py", *session.posargs)

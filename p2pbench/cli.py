@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +18,7 @@ from typer.core import TyperGroup
 from p2pbench.cli_data import data_app
 from p2pbench.cli_runs import DEFAULT_RUNS, Runs, runs_app
 from p2pbench.console import Json, by, err, out
-from p2pbench.errors import ConfigError, Interrupted, P2PBenchError
+from p2pbench.errors import ConfigError, Interrupted, P2PBenchError, unknown
 
 # Without this pydantic looks through every installed package for plugins of its own before the first model.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -86,8 +88,9 @@ def ablate(
     sets: Sets = None,
     seeds: Annotated[str | None, typer.Option("--seeds", help="Instead of the protocol's, as in 0,1,2.")] = None,
     jobs: Annotated[
-        str, typer.Option("--jobs", metavar="N|auto", help="Cells at once, a process each; auto measures how many pay.")
-    ] = "1",
+        str | None,
+        typer.Option("--jobs", metavar="N|auto", help="Cells at once; 1, or with ray all there is room for."),
+    ] = None,
     runs: Runs = DEFAULT_RUNS,
     weights_dir: WeightsDir = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show the cells and what they would cost, and stop.")] = False,
@@ -95,6 +98,25 @@ def ablate(
     timeout: Annotated[
         float | None,
         typer.Option("--timeout", min=0, metavar="MINUTES", help="End a cell that made no progress for so long."),
+    ] = None,
+    executor: Annotated[
+        str, typer.Option("--executor", help="Where cells run: local, or ray, a cluster.", metavar="local|ray")
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option("--ray-address", help="Of a cluster; else RAY_ADDRESS, else this machine.", metavar="HOST:PORT"),
+    ] = None,
+    gpus_per_cell: Annotated[
+        float | None, typer.Option("--gpus-per-cell", min=0, help="With ray: 0.25 for four cells to a GPU.")
+    ] = None,
+    memory_per_cell: Annotated[
+        float | None, typer.Option("--memory-per-cell", min=0, help="With ray: of a node's memory.", metavar="GIB")
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option("--shard", help="Only every n-th cell, from the i-th: a job of many.", metavar="I/N")
+    ] = None,
+    gpus: Annotated[
+        int | None, typer.Option("--gpus", min=1, help="With --plan: the time on so many GPUs.", metavar="K")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -104,26 +126,46 @@ def ablate(
     from p2pbench.study.store import Store
 
     asked = _jobs(jobs)
+    if asked == AUTO and executor == "ray":
+        raise ConfigError("--jobs auto measures this machine; with --executor ray leave --jobs out, or give a number")
+    _check_executor(executor, ray_address, gpus_per_cell, memory_per_cell, gpus if plan else None)
+    if gpus is not None and not plan:
+        raise ConfigError("--gpus says what --plan is for; cells take GPUs with --executor ray --gpus-per-cell")
+    share = _shard(shard)
     study = build_study(grid, protocol, parse_set(sets or []), _seeds(seeds), plan=plan)
     store = Store(runs)
     if plan:
-        _show_plan(study, store, asked or 1, as_json)
+        at_once = asked or 1 if gpus is None else _cells_on(gpus, gpus_per_cell)
+        _show_plan(study, store, at_once, as_json)
         return
 
     from p2pbench.study.display import show
     from p2pbench.study.references import make_references
     from p2pbench.study.runner import outcomes_json, pending, prepare, run_study
 
-    prepare(study, store, weights_dir=weights_dir, console=err)
-    todo = {cell.run_id: cell for cell in pending(study, store, weights_dir)}
-    n_jobs = asked or _measured_jobs(
-        [cell.config for cell in todo.values() if not store.run(str(cell.run_id)).trained()]
-    )
-    with show(err, len(todo)) as watch:
-        outcomes, interrupted = run_study(
-            study, store, jobs=n_jobs, weights_dir=weights_dir, fail_fast=fail_fast, watch=watch,
-            silence_seconds=None if timeout is None else 60 * timeout,
-        )  # fmt: skip
+    silence = None if timeout is None else 60 * timeout
+    with contextlib.ExitStack() as stack:
+        on_ray = None
+        if executor == "ray":
+            from p2pbench.study.cluster import connected
+            from p2pbench.study.on_ray import RayExecutor
+
+            stack.enter_context(connected(ray_address))
+            on_ray = RayExecutor(
+                store, jobs=asked, weights_dir=weights_dir, gpus_per_cell=gpus_per_cell, memory_gib=memory_per_cell,
+                silence_seconds=silence,
+            )  # fmt: skip
+            on_ray.check(study.cells)
+        prepare(study, store, weights_dir=weights_dir, console=err)
+        todo = {cell.run_id: cell for cell in pending(study, store, weights_dir) if share.has(study, cell)}
+        if asked == AUTO:
+            untrained = [cell.config for cell in todo.values() if not store.run(str(cell.run_id)).trained()]
+            asked = _measured_jobs(untrained)
+        with show(err, len(todo)) as watch:
+            outcomes, interrupted = run_study(
+                study, store, jobs=asked or 1, weights_dir=weights_dir, fail_fast=fail_fast, watch=watch,
+                silence_seconds=silence, executor=on_ray, shard=share,
+            )  # fmt: skip
     result = outcomes_json(study, outcomes)
     made, reason = "not run", None
     if not interrupted and not (fail_fast and result["failed"]):
@@ -139,6 +181,7 @@ def ablate(
             f"{study.name}: {result['trained']} trained, {result['skipped']} finished before and skipped"
             + (f" ({result['scored']} of them scored anew)" if result["scored"] else "")
             + f", {result['failed']} failed"
+            + (f", {others} of other shards" if (others := _of_other_shards(outcomes, shard)) else "")
         )
     if reason is not None:
         err.print(f"[yellow]no reference rows:[/yellow] {escape(reason)}", soft_wrap=True)
@@ -157,10 +200,16 @@ def ablate(
         out.print(escape(f"next: p2pbench report --study {shlex.quote(study.name)}{root}"), soft_wrap=True)
 
 
-def _jobs(text: str) -> int | None:
-    """How many; None for ``auto``."""
-    if text == "auto":
+AUTO = -1
+"""What ``--jobs auto`` is until it is measured."""
+
+
+def _jobs(text: str | None) -> int | None:
+    """How many; None unless given."""
+    if text is None:
         return None
+    if text == "auto":
+        return AUTO
     if not text.isdecimal() or int(text) < 1:
         raise ConfigError(f"--jobs is {text!r}: give a whole number from 1, or auto")
     return int(text)
@@ -175,6 +224,49 @@ def _measured_jobs(configs: list[Any]) -> int:
     choice = choose_jobs(configs, say=lambda what: err.print(f"--jobs auto: {what}", highlight=False))
     err.print(f"--jobs {choice.jobs}: {escape(choice.why)}", highlight=False, soft_wrap=True)
     return choice.jobs
+
+
+def _of_other_shards(outcomes: list[Any], shard: str | None) -> int:
+    return sum(outcome.state == "not run" and outcome.reason is not None for outcome in outcomes) if shard else 0
+
+
+def _check_executor(
+    executor: str, address: str | None, gpus_per_cell: float | None, memory: float | None, planned: int | None
+) -> None:
+    if executor not in ("local", "ray"):
+        raise ConfigError(unknown("--executor", executor, ("local", "ray")))
+    given = {"--ray-address": address, "--memory-per-cell": memory}
+    if planned is None:  # else it says how many cells share a GPU of the plan's
+        given["--gpus-per-cell"] = gpus_per_cell
+    for option, value in given.items():
+        if value is not None and executor != "ray":
+            raise ConfigError(f"{option} is of the Ray executor; add --executor ray, or leave it out")
+
+
+def _shard(text: str | None) -> Any:
+    """The share of the study that ``I/N`` names."""
+    from p2pbench.study.runner import ALL, Shard
+
+    if text is None:
+        return ALL
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    number, of = (int(part) for part in match.groups()) if match else (0, 0)
+    if not 1 <= number <= of:
+        raise ConfigError(
+            f"--shard is {text!r}: give I/N with I from 1 to N, as in 3/8; in a job array each job its own"
+        )
+    return Shard(number, of)
+
+
+def _cells_on(gpus: int, gpus_per_cell: float | None) -> int:
+    """How many cells at once ``gpus`` GPUs have room for."""
+    share = 1.0 if gpus_per_cell is None else gpus_per_cell
+    if not share:
+        raise ConfigError("--gpus-per-cell is 0: --plan --gpus is for cells that take a share of a GPU")
+    cells = int(gpus // share) if share >= 1 else gpus * int(1 // share)
+    if not cells:
+        raise ConfigError(f"--gpus is {gpus} and --gpus-per-cell {share:g}: there is no room for a single cell")
+    return cells
 
 
 def _seeds(text: str | None) -> tuple[int, ...] | None:
@@ -222,7 +314,8 @@ def _show_plan(study: Any, store: Any, jobs: int, as_json: bool) -> None:
             table.add_row(key, escape(", ".join(values)), escape(", ".join(origins)))
     out.print(table)
     unknown = "unknown (no past record of such a step)"
-    out.print(f"\ntime    {unknown if cost.seconds is None else duration(cost.seconds)}")
+    at_once = f", {cost.at_once} cells at once" if cost.at_once > 1 else ""
+    out.print(f"\ntime    {unknown if cost.seconds is None else duration(cost.seconds) + at_once}")
     out.print(f"memory  {unknown if cost.memory_bytes is None else bytes_text(cost.memory_bytes)}")
     kept = "unknown" if cost.kept_bytes is None else bytes_text(cost.kept_bytes)
     working = "unknown" if cost.working_bytes is None else bytes_text(cost.working_bytes)
@@ -243,7 +336,6 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write tables, figures and a page from the records of finished studies."""
-    from p2pbench.errors import unknown
     from p2pbench.study.store import Store
 
     store = Store(runs)
@@ -298,10 +390,13 @@ def train(
     """Train and score one run."""
     from p2pbench.study.single import train_one
 
+    err.quiet = os.environ.get("LOCAL_RANK", "0") != "0"  # torchrun's other processes meet the same mistakes
     finished = train_one(
         config=config, protocol=protocol, assignments=sets or [], folder=folder, resume=resume, runs=runs,
         weights_dir=weights_dir, console=err,
     )  # fmt: skip
+    if finished is None:
+        return  # another process of this training says it
     if as_json:
         print(json.dumps({"run": str(finished.path), **finished.status(), "scores": finished.scores()}, indent=2))
         return

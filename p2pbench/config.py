@@ -282,6 +282,8 @@ class TrainingConfig(_Section):
     """How a step is run: ``eager``; ``compile``, by torch.compile (CPU or CUDA, needs a C++ compiler); ``graph``, the
     whole step as one CUDA graph; ``auto``, graph on CUDA and eager elsewhere. Their losses agree to rounding. Recorded.
     """
+    batch_norm: Literal["local", "synchronised"] = "local"
+    """Where several processes share each batch (torchrun): statistics of each one's share, or of all of it (CUDA)."""
     threads: Annotated[int, Field(ge=0)] = 0
     """CPU threads of a cell; 0 divides the cores among the jobs. Recorded, because the last bits depend on it."""
     log_every: PositiveInt = 50

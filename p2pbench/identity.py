@@ -13,8 +13,10 @@ RECIPE = 1
 """Counted up when the code changes what a configuration trains to, so that old runs are not taken for new ones."""
 
 
-def identity(config: RunConfig, data_key: str) -> dict[str, Any]:
+def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, Any]:
     """What decides a run's weights, as plain values: the settings that matter and the data by content.
+
+    Several ``processes`` that share each batch make the same training of it, unless batch norm sees a share alone.
 
     Left out: scoring, cadence, device, threads, paths; the discriminator where the objective has none; λ where it has
     no L1 term.
@@ -45,12 +47,15 @@ def identity(config: RunConfig, data_key: str) -> dict[str, Any]:
         del objective["discriminator_loss"], objective["generator_gradient"], objective["adversarial"]
     if not config.objective.has_l1:
         del objective["lambda_l1"]
+    norms = {config.generator.norm} | ({config.discriminator.norm} if config.objective.has_discriminator else set())
+    if processes > 1 and "batch" in norms and config.training.batch_norm == "local":
+        whole["processes"] = processes
     return whole
 
 
-def run_id(config: RunConfig, data_key: str) -> str:
+def run_id(config: RunConfig, data_key: str, processes: int = 1) -> str:
     """Twelve hexadecimal digits: the hash of :func:`identity`."""
-    text = json.dumps(identity(config, data_key), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(identity(config, data_key, processes), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
+from ray_cluster import TwoNodes, two_nodes
 from study_workplace import PROTOCOL, Workplace
 
 from p2pbench.config import RunConfig
@@ -129,3 +130,10 @@ def make_workplace(folder: Path, pairs: Path) -> Workplace:
         "factors: {objective: [l1, l1+cgan]}\n"
     )
     return Workplace(folder, dict(os.environ))
+
+
+@pytest.fixture(scope="session")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
+    """A Ray cluster of two nodes, whose home is none of a test's; it takes seconds to start, so all tests share it."""
+    with two_nodes(tmp_path_factory.mktemp("nodes")) as nodes:
+        yield nodes

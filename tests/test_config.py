@@ -170,6 +170,7 @@ INDIFFERENT = {
     "training.checkpoints": 3,
     "training.sample_every": 3,
     "training.keep_checkpoints": True,
+    "training.batch_norm": "synchronised",
     "training.threads": 3,
     "training.device": "cpu",
     "training.engine": "eager",

@@ -59,7 +59,7 @@ class _Moved(TorchDispatchMode):
     """Adds up the bytes of every operation's tensors; views move none."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.n_bytes = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -47,9 +47,12 @@ class Batches:
     An epoch has ``n // batch_size`` steps; the pairs left over are others in every epoch.
     """
 
-    def __init__(self, images: np.ndarray, config: RunConfig, device: torch.device) -> None:
-        """``images``: (N, H, W, C + C'), uint8 or uint16, as :func:`p2pbench.data.cache.decoded` gives them."""
-        self.config = config
+    def __init__(self, images: np.ndarray, config: RunConfig, device: torch.device, share: slice = slice(None)) -> None:
+        """Of every batch its ``share``, where several processes divide it.
+
+        ``images``: (N, H, W, C + C'), uint8 or uint16, as :func:`p2pbench.data.cache.decoded` gives them.
+        """
+        self.config, self.share = config, share
         height, width = config.data.crop_shape
         self.margin = (images.shape[1] - height, images.shape[2] - width)
         self.steps_per_epoch = len(images) // config.training.batch_size
@@ -67,7 +70,7 @@ class Batches:
         if epoch != self._epoch:
             self._epoch, self._plan = epoch, self._plan_on_device(epoch)
         size = self.config.training.batch_size
-        return self._plan[:, position * size : (position + 1) * size]
+        return self._plan[:, position * size : (position + 1) * size][:, self.share]
 
     def cut(self, places: Tensor) -> Batch:
         """The batch at ``places``: device code only, so that a CUDA graph can hold it."""

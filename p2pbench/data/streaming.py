@@ -22,17 +22,23 @@ LET_GO = 2**28
 
 
 def open_batches(
-    images: np.ndarray, config: RunConfig, device: torch.device, *, stream: bool | None = None
+    images: np.ndarray,
+    config: RunConfig,
+    device: torch.device,
+    *,
+    share: slice = slice(None),
+    stream: bool | None = None,
 ) -> Batches | StreamedBatches:
     """The batches of ``images``, (N, H, W, C + C'), uint8 or uint16: the same bits on the device or streamed to it.
 
     Args:
+        share: the positions of every batch that are wanted, where several processes divide it.
         stream: leave them in their file; where the device has too little room for them, unless given.
     """
     if stream is None:
         free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
         stream = images.nbytes > (MOST_OF_FREE * free if device.type == "cuda" else MOST_MAPPED)
-    return StreamedBatches(images, config, device) if stream else Batches(images, config, device)
+    return StreamedBatches(images, config, device, share) if stream else Batches(images, config, device, share)
 
 
 class StreamedBatches:
@@ -42,14 +48,16 @@ class StreamedBatches:
     work, and the thread, not the training, waits for it to end before it fills the buffer anew.
     """
 
-    def __init__(self, images: np.ndarray, config: RunConfig, device: torch.device) -> None:
-        """``images``: as those of :class:`Batches`."""
+    def __init__(self, images: np.ndarray, config: RunConfig, device: torch.device, share: slice = slice(None)) -> None:
+        """``images``, ``share``: as those of :class:`Batches`."""
         self.config, self.device, self.images = config, device, images
+        rows = range(config.training.batch_size)[share]
+        self._first = rows.start
         size, (height, width) = config.training.batch_size, config.data.crop_shape
         self.margin = (images.shape[1] - height, images.shape[2] - width)
         self.steps_per_epoch = len(images) // size
         on_cuda = device.type == "cuda"
-        like = torch.from_numpy(images[:1]).new_empty((size, height, width, images.shape[3]))
+        like = torch.from_numpy(images[:1]).new_empty((len(rows), height, width, images.shape[3]))
         self._buffers = [like.pin_memory() if on_cuda else like.clone() for _ in range(2)]
         self._copied = [torch.cuda.Event() for _ in range(2)] if on_cuda else []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
@@ -79,7 +87,7 @@ class StreamedBatches:
             self._copied[step % 2].synchronize()
         buffer = self._buffers[step % 2].numpy()
         _, height, width, _ = buffer.shape
-        start = position * len(buffer)
+        start = position * self.config.training.batch_size + self._first
         for row, place in enumerate(buffer, start=start):
             pair, top, left, mirror = (int(column[row]) for column in self._plan)
             cut = self.images[pair, top : top + height, left : left + width]

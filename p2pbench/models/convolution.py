@@ -8,6 +8,8 @@ lie. Where a map has more than half as many positions as the weights have rows, 
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import fold, unfold
@@ -25,20 +27,29 @@ def as_product(images: Tensor, weight: Tensor, positions: int) -> bool:
     return 2 * positions <= len(weight) and images.device.type == "cpu" and torch.is_grad_enabled()
 
 
+Pair = tuple[int, int]
+"""Of height and width."""
+
+
+def _shape_of(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[Pair, Pair, Pair]:
+    """Kernel, stride and padding; PyTorch's types allow for kinds of them that are not used here."""
+    return cast(Pair, layer.kernel_size), cast(Pair, layer.stride), cast(Pair, layer.padding)
+
+
 class Convolution(nn.Conv2d):
     """``nn.Conv2d``, zero-padded: maps (N, C, H, W) to (N, C', h, w). Weights and results are the same, to rounding."""
 
     def forward(self, images: Tensor) -> Tensor:
         n = len(images)
+        kernel, stride, padding = _shape_of(self)
         height, width = (
-            (size + 2 * p - k) // s + 1
-            for size, k, p, s in zip(images.shape[2:], self.kernel_size, self.padding, self.stride, strict=True)  # type: ignore[arg-type]
+            (size + 2 * p - k) // s + 1 for size, k, s, p in zip(images.shape[2:], kernel, stride, padding, strict=True)
         )
         if not as_product(images, self.weight, n * height * width):
             return super().forward(images)
-        columns = unfold(images, self.kernel_size, padding=self.padding, stride=self.stride)  # type: ignore[arg-type]
+        columns = unfold(images, kernel, padding=padding, stride=stride)
         columns = columns.transpose(0, 1).flatten(1)  # (C * kernel, N * h * w)
-        output = self.weight.flatten(1) @ columns
+        output: Tensor = self.weight.flatten(1) @ columns
         output = output.unflatten(1, (n, height, width)).transpose(0, 1)
         return output if self.bias is None else output + self.bias.to(output.dtype)[:, None, None]
 
@@ -52,16 +63,12 @@ class TransposedConvolution(nn.ConvTranspose2d):
             return super().forward(images, output_size)
         columns = images.transpose(0, 1).flatten(1).t() @ self.weight.flatten(1)  # (N * h * w, C' * kernel)
         columns = columns.unflatten(0, (n, height * width)).transpose(1, 2)
-        size = [
+        kernel, stride, padding = _shape_of(self)
+        size = tuple(
             (here - 1) * s - 2 * p + k + extra
-            for here, k, p, s, extra in zip(
-                (height, width),
-                self.kernel_size,
-                self.padding,
-                self.stride,
-                self.output_padding,
-                strict=True,  # type: ignore[arg-type]
+            for here, k, s, p, extra in zip(
+                (height, width), kernel, stride, padding, self.output_padding, strict=True
             )
-        ]
-        output = fold(columns, size, self.kernel_size, padding=self.padding, stride=self.stride)  # type: ignore[arg-type]
+        )  # fmt: skip
+        output: Tensor = fold(columns, size, kernel, padding=padding, stride=stride)
         return output if self.bias is None else output + self.bias.to(output.dtype)[:, None, None]

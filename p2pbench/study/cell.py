@@ -6,11 +6,13 @@ import contextlib
 import datetime
 import logging
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isfinite
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ from p2pbench.data.cache import Progress, decoded
 from p2pbench.data.dataset import DataSet, open_dataset
 from p2pbench.data.images import as_rgb8, as_scored
 from p2pbench.data.transforms import conditions_of, targets_of, visible
-from p2pbench.errors import ConfigError, NotFinite, WeightsError
+from p2pbench.errors import ConfigError, DataError, NotFinite, WeightsError
 from p2pbench.files import sha256_of, write_json, write_text
 from p2pbench.identity import run_id
 from p2pbench.memory import let_go
@@ -39,6 +41,7 @@ from p2pbench.study.profile import Profile
 from p2pbench.study.samples import N_REDRAWN, N_SHEET, N_UNTRAINED, REDRAWS, save_png, spread, write_sheet
 from p2pbench.study.store import LOCK_SECONDS, RunFolder
 from p2pbench.training.checkpoint import save_generator
+from p2pbench.training.distributed import ALONE, Group
 from p2pbench.training.engine import Engine, prepare
 from p2pbench.training.loop import Reporter, Trained, train
 from p2pbench.training.room import telling_what_fits
@@ -71,6 +74,8 @@ def run_cell(
     threads: int,
     weights_dir: Path | None,
     fetch: bool,
+    asked: float | None = None,
+    group: Group = ALONE,
 ) -> None:
     """Train, score and record the run of ``config`` in the folder ``run``.
 
@@ -82,10 +87,12 @@ def run_cell(
         wait: for another process that has the run, instead of raising :class:`RunBusy`.
         threads: CPU threads, unless the configuration or an earlier sitting of this run says otherwise.
         fetch: whether pretrained networks that are not here may be fetched.
+        group: of which this is the first process, where several share the training; the others :func:`take_part`.
+        asked: when the cell was asked for, on ``time.time``'s clock: what it took beside its training is recorded.
     """
     watcher.stage("data")
     dataset = open_dataset(config.data)
-    identity = run_id(config, dataset.key)
+    identity = run_id(config, dataset.key, group.size)
     with run.lock(seconds=-1 if wait else LOCK_SECONDS):
         _check_owner(run, identity)
         # Same threads, same bits: a run goes on with as many as it began with.
@@ -96,15 +103,17 @@ def run_cell(
         if to_score and run.trained() and not run.generator_is_whole():
             log.warning("%s is not what training left: trained again", run.generator_file)
             run.generator_file.unlink()
+        whole = not run.trained() and not run.checkpoint.is_dir()
+        group.tell(None if run.trained() else (identity, threads))
         if not run.trained():
             run.forget_scores()  # they were another generator's
             to_score = list(modes)
             run.set_status(
-                "running", run_id=identity, threads=threads, data_key=dataset.key, started=_now(),
+                "running", run_id=identity, threads=threads, processes=group.size, data_key=dataset.key, started=_now(),
                 machine=describe_machine(engine.device), versions=versions(),
             )  # fmt: skip
             run.write_config(config)
-            _train(config, dataset, identity, run, engine, watcher)
+            _train(config, dataset, identity, run, engine, watcher, group)
         watcher.stage("score")
         if to_score:
             run.set_status(str(run.status()["state"]), files={})  # no hash holds until all are written
@@ -112,9 +121,32 @@ def run_cell(
         for mode in to_score:
             scored = config.model_copy(update={"scoring": config.scoring.model_copy(update={"inference": mode})})
             _score(scored, dataset, RunFolder(run.path, mode), engine, weights_dir, fetch, watcher.progress)
-        run.set_status("finished", finished=_now(), files=run.record_hashes())
+        beside = {}
+        if whole and asked is not None:  # in one sitting: start of the process, data, scores
+            beside["seconds_beside_training"] = max(0.0, time.time() - asked - run.status()["training"]["seconds"])
+        run.set_status("finished", finished=_now(), files=run.record_hashes(), **beside)
         if not config.training.keep_checkpoints:
             shutil.rmtree(run.checkpoint, ignore_errors=True)
+
+
+def take_part(config: RunConfig, group: Group, stop: Callable[[], bool]) -> None:
+    """Train with the first process of ``group``, which writes, if it finds that there is something to train.
+
+    Raises:
+        DataError: the data here are not those of the first process.
+    """
+    dataset = open_dataset(config.data)
+    told = group.tell(None)
+    if told is None:
+        return
+    identity, threads = told
+    if run_id(config, dataset.key, group.size) != identity:
+        raise DataError(f"process {group.rank} of the training has other data, or another p2pbench, than the first")
+    engine = prepare(config.training, threads)
+    images = decoded(dataset, "train")
+    reporter = Reporter(lambda _done, _total: None, lambda _epochs, _generator: None, stop)
+    with TemporaryDirectory() as folder:
+        train(config, images, Path(folder), identity, engine, reporter, group)
 
 
 def _check_owner(run: RunFolder, identity: str) -> None:
@@ -148,7 +180,7 @@ def _repair(run: RunFolder, config: RunConfig) -> None:
 
 
 def _train(
-    config: RunConfig, dataset: DataSet, identity: str, run: RunFolder, engine: Engine, watcher: Watcher
+    config: RunConfig, dataset: DataSet, identity: str, run: RunFolder, engine: Engine, watcher: Watcher, group: Group
 ) -> None:
     images = decoded(dataset, "train", watcher.progress)
     test = decoded(dataset, "test")
@@ -181,7 +213,7 @@ def _train(
     )  # fmt: skip
     reporter = Reporter(watcher.progress, sample, watcher.stop, judge)
     with telling_what_fits(config, engine.device):
-        trained = train(config, images, run.path, identity, engine, reporter)
+        trained = train(config, images, run.path, identity, engine, reporter, group)
     log.info("trained %d steps in %.0f s", trained.steps, trained.seconds)
     log_to_tensorboard(run)
     save_generator(run.generator_file, trained.generator, {"run_id": identity})

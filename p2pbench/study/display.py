@@ -118,7 +118,7 @@ class _Bars:
         elif event.kind == "progress":
             self.progress.update(self.tasks[name], completed=event.about["done"], total=event.about["total"])
         else:
-            self.progress.remove_task(self.tasks.pop(name))
+            self.progress.remove_task(self.tasks.pop(name))  # one that is lost starts again
             if event.kind == "finished":
                 self.progress.advance(self.cells)
             self.progress.console.print(summary(event), markup=True, highlight=False)
@@ -143,6 +143,8 @@ class _Lines:
             done, total = event.about["done"], event.about["total"]
             if said := self.pace[name].due(done, total):
                 self._line(f"{label}: {done}/{total}, {said}")
+        elif event.kind == "lost":
+            self.console.print(summary(event), markup=True, highlight=False, soft_wrap=True)
         elif event.kind in ENDS:
             self.n_ended += 1
             line = f"({self.n_ended}/{self.n_todo}) {summary(event)}"
@@ -157,10 +159,11 @@ def name_of(event: Event) -> str:
 
 
 def summary(event: Event) -> str:
-    """One line on how a cell ended, with markup."""
+    """One line on how a cell ended, or was lost, with markup."""
     name = escape(name_of(event))
     if event.kind == "finished":
         return f"[green]done[/green]   {name}"
     reason = escape(str(event.about.get("reason") or ""))
-    word = "[red]failed[/red]" if event.kind == "failed" else "[yellow]stopped[/yellow]"
+    words = {"failed": "[red]failed[/red]", "lost": "[yellow]lost[/yellow]"}
+    word = words.get(event.kind, "[yellow]stopped[/yellow]")
     return f"{word} {name}: {reason}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from p2pbench.config import DISCRIMINATOR_STRIDES, RunConfig
 from p2pbench.study.plan import Study
@@ -21,7 +22,8 @@ class Estimate:
     """None stands for unknown."""
 
     seconds: float | None
-    """Training time of the cells that are not finished, one after another."""
+    """From the first start to the last end of the cells that are not finished, so many at once."""
+    at_once: int
     memory_bytes: int | None
     """Of the largest cell."""
     kept_bytes: int | None
@@ -32,6 +34,7 @@ class Estimate:
     def to_json(self) -> dict[str, Any]:
         return {
             "seconds": self.seconds,
+            "at_once": self.at_once,
             "memory_bytes": self.memory_bytes,
             "disk_bytes": self.kept_bytes,
             "disk_bytes_while_training": self.working_bytes,
@@ -41,17 +44,18 @@ class Estimate:
 def estimate(study: Study, store: Store, jobs: int) -> Estimate:
     """Sum up the cells of ``study`` that ``store`` does not hold finished."""
     past = _past_costs(store)
+    cells: list[float] = []
     todo = {c.run_id or f"{c.variant}/{c.seed}": c for c in study.cells
             if c.run_id is None or not store.run(c.run_id).trained()}  # fmt: skip
-    seconds: float | None = 0.0
     memory: int | None = 0
     kept: int | None = 0
     working: int | None = 0
     for cell in todo.values():
         config, steps = cell.config, cell.steps
         seen = past.get(cost_key(config))
-        seconds = seconds + seen[0] * steps if seen and steps and seconds is not None else None
-        memory = max(memory, seen[1]) if seen and memory is not None else None
+        if seen and steps:
+            cells.append(seen.seconds_per_step * steps + seen.seconds_beside_training)
+        memory = max(memory, seen.memory_bytes) if seen and memory is not None else None
         generator, discriminator = generator_parameters(config), discriminator_parameters(config)
         kept = kept + FLOAT_BYTES * generator if generator is not None and kept is not None else None
         both = None if generator is None or discriminator is None else generator + discriminator
@@ -60,11 +64,23 @@ def estimate(study: Study, store: Store, jobs: int) -> Estimate:
         working = max(working, checkpoints * both) if both is not None and working is not None else None
     jobs = min(jobs, max(1, len(todo)))
     return Estimate(
-        None if seconds is None else seconds / jobs,
+        makespan(cells, jobs) if len(cells) == len(todo) else None,
+        jobs,
         None if memory is None else memory * jobs,
         kept,
         None if working is None else working * jobs,
     )
+
+
+def makespan(seconds: Sequence[float], workers: int) -> float:
+    """When the last of tasks ends that are begun in their order, each by the worker that is free first.
+
+    Graham's list scheduling, as the executors do it: at most 2 - 1/workers of the best.
+    """
+    free_at = [0.0] * workers
+    for task in seconds:
+        heapq.heapreplace(free_at, free_at[0] + task)
+    return max(free_at)
 
 
 def generator_parameters(config: RunConfig) -> int | None:
@@ -131,20 +147,31 @@ def cost_key(config: RunConfig) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _past_costs(store: Store) -> dict[str, tuple[float, int]]:
-    """Seconds per step and peak memory of finished runs, by what decides them; the newest counts."""
-    found: dict[str, tuple[str, float, int]] = {}
+class _Cost(NamedTuple):
+    """What a run took; the later one sorts after the earlier."""
+
+    finished: str
+    seconds_per_step: float
+    memory_bytes: int
+    seconds_beside_training: float
+    """Starting, reading data, scoring; 0 where it was not recorded."""
+
+
+def _past_costs(store: Store) -> dict[str, _Cost]:
+    """What finished runs took, by what decides it; the newest counts."""
+    found: dict[str, _Cost] = {}
     for path in store.root.glob("cells/*/status.json"):
         status = RunFolder(path.parent).status()
         try:
             training = status["training"]
-            cost = (
+            cost = _Cost(
                 str(status.get("finished")),
                 float(training["seconds_per_step"]),
                 int(training["peak_memory_bytes"]),
+                float(status.get("seconds_beside_training", 0.0)),
             )
             key = str(training["cost_key"])
         except (KeyError, TypeError, ValueError):
             continue
         found[key] = max(found.get(key, cost), cost)
-    return {key: (seconds, memory) for key, (_, seconds, memory) in found.items()}
+    return found

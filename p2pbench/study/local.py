@@ -27,7 +27,7 @@ ENDS = ("finished", "failed", "interrupted")
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a cell: ``started``, ``stage``, ``progress``, or one of ``ENDS``."""
+    """Something that happened to a cell: ``started``, ``stage``, ``progress``, ``lost``, or one of ``ENDS``."""
 
     cell: Cell
     kind: str
@@ -41,11 +41,27 @@ class LocalExecutor:
     """
 
     def __init__(
-        self, store: Store, *, jobs: int, weights_dir: Path | None, silence_seconds: float | None = None
+        self,
+        store: Store,
+        *,
+        jobs: int,
+        weights_dir: Path | None,
+        silence_seconds: float | None = None,
+        threads: int | None = None,
+        data_at: Mapping[str, str] | None = None,
+        code: Path | None = None,
     ) -> None:
+        """The last three are for cells of another machine.
+
+        Args:
+            threads: of each cell, instead of its share of the cores here.
+            data_at: by ``data.source`` the folder where its pairs lie here.
+            code: the folder where modules of the user's own lie here.
+        """
         self.store = store
         self.jobs = jobs
-        self.threads = max(1, available_cores() // jobs)
+        self.threads = threads or max(1, available_cores() // jobs)
+        self.data_at, self.code = dict(data_at or {}), code
         self.weights_dir = weights_dir
         self.silence_seconds = silence_seconds
         self.stopping = False
@@ -93,10 +109,14 @@ class LocalExecutor:
         limit = self.silence_seconds
         return limit is not None and time.monotonic() - self._heard[str(cell.run_id)] > limit
 
+    @property
+    def at_work(self) -> bool:
+        return bool(self._workers)
+
     def stop(self) -> None:
         """Start no more cells, and ask the running ones to write a checkpoint and end."""
         self.stopping = True
-        for worker in self._workers.values():
+        for worker in list(self._workers.values()):
             worker.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
@@ -119,8 +139,10 @@ class LocalExecutor:
             "modes": modes,
             "threads": self.threads,
             "weights_dir": str(self.weights_dir) if self.weights_dir else None,
+            "data_at": self.data_at,
+            "asked": time.time(),
         }
-        worker = start_worker("p2pbench.study.worker", job)
+        worker = start_worker("p2pbench.study.worker", job, self.code)
         self._workers[cell.run_id] = worker
         self._heard[cell.run_id] = time.monotonic()
         threading.Thread(target=self._listen, args=(cell, worker), daemon=True).start()
@@ -144,20 +166,21 @@ class LocalExecutor:
                 self._events.put(Event(cell, "interrupted" if self.stopping else "failed", about))
 
 
-def start_worker(module: str, job: Mapping[str, Any]) -> subprocess.Popen[str]:
+def start_worker(module: str, job: Mapping[str, Any], folder: Path | None = None) -> subprocess.Popen[str]:
     """A process that does ``job`` and writes its events, a JSON line each, to its standard output.
 
     It ends when this process does, and does not hear of Ctrl-C.
 
     Args:
         job: plain values; ``threads`` is among them.
+        folder: where it works and looks for modules first, instead of the current one.
     """
     worker = subprocess.Popen(
         [sys.executable, "-m", module],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
         # Ctrl-C reaches this process alone, which then asks the workers to stop.
-        start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": str(job["threads"]), "PYTHONPATH": _python_path()},
+        start_new_session=True, cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": str(job["threads"]), "PYTHONPATH": _python_path(folder)},
     )  # fmt: skip
     assert worker.stdin is not None
     try:
@@ -189,9 +212,9 @@ def _bury(worker: subprocess.Popen[str]) -> None:
             worker.stdin.close()
 
 
-def _python_path() -> str:
-    """The current folder first, so that a grid's ``module:function`` is found by the workers too."""
-    return os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
+def _python_path(folder: Path | None) -> str:
+    """The folder it works in first, so that a grid's ``module:function`` is found by the workers too."""
+    return os.pathsep.join(filter(None, [str(folder or Path.cwd()), os.environ.get("PYTHONPATH")]))
 
 
 def _hung(seconds: float | None) -> str:

@@ -6,10 +6,10 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.markup import escape
@@ -28,6 +28,33 @@ from p2pbench.study.store import Store
 from p2pbench.study.worker import IMPATIENCE_SECONDS
 
 log = logging.getLogger(__name__)
+
+
+class Executor(Protocol):
+    """What carries out cells: on this machine, or on a cluster."""
+
+    stopping: bool
+    """Whether no more cells are started."""
+
+    def run(self, cells: list[Cell], modes: Mapping[str, list[str]]) -> Iterator[Event]: ...
+    def stop(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A share of a study, for a job of its own: the ``number``-th of ``of``, from 1."""
+
+    number: int
+    of: int
+
+    def has(self, study: Study, cell: Cell) -> bool:
+        """Every of-th training of the study is this shard's, whatever is finished: shards never overlap."""
+        names = list(dict.fromkeys(cell.run_id for cell in study.cells))
+        return names.index(cell.run_id) % self.of == self.number - 1
+
+
+ALL = Shard(1, 1)
 
 
 @dataclass(frozen=True)
@@ -70,11 +97,15 @@ def run_study(
     fail_fast: bool,
     watch: Callable[[Event], None],
     silence_seconds: float | None = None,
+    executor: Executor | None = None,
+    shard: Shard = ALL,
 ) -> tuple[list[Outcome], bool]:
     """Carry out the cells of ``study`` that ``store`` does not hold finished.
 
     Args:
         silence_seconds: a cell that makes no progress for so long is ended and has failed; None waits for ever.
+        executor: what carries out the cells, instead of ``jobs`` processes here.
+        shard: the cells to carry out.
     Returns:
         The outcome of every cell, in their order, and whether the user interrupted.
     """
@@ -83,10 +114,11 @@ def run_study(
     todo: dict[str, list[Cell]] = {}
     for cell in pending(study, store, weights_dir):
         # Two variants may stand for the same training, scored in two ways: it is done once.
-        todo.setdefault(str(cell.run_id), []).append(cell)
+        if shard.has(study, cell):
+            todo.setdefault(str(cell.run_id), []).append(cell)
     trained_before = {name for name in todo if store.run(name).trained()}
 
-    executor = LocalExecutor(store, jobs=jobs, weights_dir=weights_dir, silence_seconds=silence_seconds)
+    carry_out = executor or LocalExecutor(store, jobs=jobs, weights_dir=weights_dir, silence_seconds=silence_seconds)
     modes: dict[str, list[str]] = {
         name: list(dict.fromkeys(c.config.scoring.inference for c in cells)) for name, cells in todo.items()
     }
@@ -97,13 +129,13 @@ def run_study(
         now = time.monotonic()
         if interrupted_at is None:
             interrupted_at = now
-            executor.stop()
+            carry_out.stop()
         elif now - interrupted_at > IMPATIENCE_SECONDS:
-            executor.kill()
+            carry_out.kill()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        for event in executor.run([_with_all_scores(cells) for cells in todo.values()], modes):
+        for event in carry_out.run([_with_all_scores(cells) for cells in todo.values()], modes):
             name = str(event.cell.run_id)
             if event.kind != "progress":
                 about = event.about.get("stage", "") or event.about.get("reason") or ""
@@ -114,8 +146,8 @@ def run_study(
                 if event.about.get("died"):
                     _record_death(store, event)
             watch(event)
-            if event.kind == "failed" and fail_fast and not executor.stopping:
-                executor.stop()
+            if event.kind == "failed" and fail_fast and not carry_out.stopping:
+                carry_out.stop()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -123,6 +155,9 @@ def run_study(
     for cell in study.cells:
         name = str(cell.run_id)
         found = by_id.get(name)
+        if found is None and not shard.has(study, cell) and not _complete(cell, store, weights_dir):
+            outcomes.append(Outcome(cell, "not run", f"not of shard {shard.number}/{shard.of}"))
+            continue
         state = found.state if found else "not run" if name in todo else "skipped"
         outcomes.append(Outcome(cell, state, found.reason if found else None))
     return outcomes, interrupted_at is not None

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from p2pbench.scoring.segmentation import ClassReader, NoReader
+    from p2pbench.training.distributed import Group
 
 
 def train_one(
@@ -44,35 +45,57 @@ def train_one(
     runs: Path,
     weights_dir: Path | None,
     console: Console,
-) -> RunFolder:
+) -> RunFolder | None:
     """Train and score one run in this process, with a progress bar on ``console``; returns its folder.
+
+    Where torchrun started several processes they share the training; those that are not the first return None.
 
     Raises:
         ConfigError: settings that do not fit, or a folder that holds an unfinished run while ``resume`` is false.
         Interrupted: the user stopped it, after a checkpoint.
     """
     settings = _settings(config, protocol, assignments)
-    mode = settings.scoring.inference
     dataset = open_dataset(settings.data)
     steps_per_epoch(dataset, settings.training.batch_size)  # or there are too few pairs
     check_selection(dataset, settings.training.select)
-    run = RunFolder(folder, mode) if folder else Store(runs).run(run_id(settings, dataset.key), mode)
+
+    from p2pbench.training.distributed import joined
+    from p2pbench.training.engine import available_device
+
+    device = available_device(settings.training.device)
+    with joined(device) as group:
+        group.check(settings, device)
+        identity = run_id(settings, dataset.key, group.size)
+        run = RunFolder(folder, settings.scoring.inference) if folder else None
+        run = run or Store(runs).run(identity, settings.scoring.inference)
+        return _train_one(settings, identity, run, group, resume, weights_dir, console)
+
+
+def _train_one(
+    settings: RunConfig, identity: str, run: RunFolder, group: Group, resume: bool, weights_dir: Path | None,
+    console: Console,
+) -> RunFolder | None:  # fmt: skip
+    from p2pbench.study.cell import Watcher, run_cell, take_part
+    from p2pbench.study.worker import Stop, stopping_on_signals
+
+    stop = Stop()
+    if not group.is_first:
+        stop.enter("train")
+        with stopping_on_signals(stop):
+            take_part(settings, group, stop)
+        return None
     unfinished = run.checkpoint.is_dir() and any(run.checkpoint.iterdir()) and not run.finished()
     if unfinished and not resume:
         raise ConfigError(f"{run.path} holds an unfinished run; go on with --resume, or choose another --out")
     if resume and not unfinished and not run.trained():
         raise ConfigError(f"{run.path} holds no run to go on with; leave --resume out to begin one")
-
-    from p2pbench.study.cell import Watcher, run_cell
-    from p2pbench.study.worker import Stop, stopping_on_signals
-
-    stop = Stop()
     with counted(console, "train", "steps") as progress, stopping_on_signals(stop), logged_to(run.log_file):
         try:
             watcher = Watcher(stop.enter, progress, stop)
             run_cell(
                 settings, run, watcher,
-                modes=[mode], wait=False, threads=available_cores(), weights_dir=weights_dir, fetch=True,
+                modes=[run.inference], wait=False, threads=group.threads(), weights_dir=weights_dir, fetch=True,
+                group=group,
             )  # fmt: skip
         except RunBusy:
             raise  # it is another process's, its status too
@@ -81,7 +104,7 @@ def train_one(
             raise Interrupted(f"{error}; go on with --resume") from None
         except Exception as error:
             log.info("failed: %s", error)
-            if run.status().get("run_id") == run_id(settings, dataset.key):  # or it is another run's
+            if run.status().get("run_id") == identity:  # or it is another run's
                 with contextlib.suppress(P2PBenchError):
                     run.set_status("failed", str(error))
             raise

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from p2pbench.data import pairs
 from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import DataError, Interrupted, P2PBenchError
 from p2pbench.identity import run_id
@@ -135,12 +136,13 @@ def _carry_out(job: dict[str, Any], run: RunFolder, stop: Stop, send: Send) -> N
         stop.enter(name)
         send(event="stage", stage=name)
 
+    pairs.PLACED.update({source: Path(folder) for source, folder in job["data_at"].items()})
     config = from_mapping(job["config"], "the job")
     if run_id(config, open_dataset(config.data).key) != job["run_id"]:
         raise DataError("the data or the code of a network changed while the study ran; run it again")
     weights_dir = Path(job["weights_dir"]) if job["weights_dir"] else None
     run_cell(config, run, Watcher(stage, progress, stop), modes=job["modes"], wait=True, threads=job["threads"],
-        weights_dir=weights_dir, fetch=False,
+        weights_dir=weights_dir, fetch=False, asked=job["asked"],
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from p2pbench.errors import StorageError, WeightsError
+from p2pbench.errors import ConfigError, StorageError, WeightsError
 from p2pbench.files import atomic
 from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers
 
@@ -63,17 +63,22 @@ def state_of(networks: Networks, optimisers: Optimisers, progress: Progress) -> 
     return tensors
 
 
-def write(folder: Path, run_id: str, progress: Progress, tensors: Mapping[str, Tensor], *, keep: int) -> None:
+def write(
+    folder: Path, run_id: str, progress: Progress, tensors: Mapping[str, Tensor], *, keep: int, world_size: int = 1
+) -> None:
     """Write the checkpoint of this step to ``folder``; of those before, the last ``keep - 1`` stay.
 
     Args:
         tensors: what :func:`state_of` gave.
+        world_size: of how many processes the training is.
     Raises:
         StorageError: it cannot be written; those before stay.
     """
     about = {"schema": SCHEMA, "run_id": run_id, "step": progress.step, "seconds": progress.seconds}
     if progress.best is not None:
         about["best"] = {"epoch": progress.best.epoch, "value": progress.best.value}
+    if world_size > 1:
+        about["world_size"] = world_size
     path = folder / f"step-{progress.step:08d}.safetensors"
     on_host = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     about["crc32"] = _checksum(about, on_host)
@@ -83,10 +88,15 @@ def write(folder: Path, run_id: str, progress: Progress, tensors: Mapping[str, T
         other.unlink(missing_ok=True)  # among them later ones, which were damaged: this training went on before them
 
 
-def load(folder: Path, run_id: str, networks: Networks, optimisers: Optimisers) -> Progress | None:
+def load(
+    folder: Path, run_id: str, networks: Networks, optimisers: Optimisers, *, world_size: int = 1
+) -> Progress | None:
     """Restore the newest readable checkpoint in ``folder`` into the networks and optimisers; None if there is none.
 
+    Args:
+        world_size: of how many processes the training is.
     Raises:
+        ConfigError: it is a training of another number of processes.
         WeightsError: the checkpoints there belong to another run, or none of them can be read.
     """
     damaged = []
@@ -103,6 +113,13 @@ def load(folder: Path, run_id: str, networks: Networks, optimisers: Optimisers) 
             continue
         if about.get("schema") != SCHEMA or about.get("run_id") != run_id:
             raise WeightsError(f"{path} belongs to another run or version; use another --out, or remove it")
+        begun = about.get("world_size", 1)
+        if begun != world_size:
+            raise ConfigError(
+                f"{path} is of a training in {begun} process{'es' * (begun > 1)}, and this one is in {world_size}: "
+                "its noise and the order of its sums would differ; go on with as many (torchrun --nproc-per-node), or "
+                "begin anew with another --out"
+            )
         _restore(tensors, networks, optimisers)
         for why in damaged:
             log.warning("%s: going on from %s", why, path.name)

@@ -43,7 +43,7 @@ class Captured:
         self._places: Tensor | None = None
         self._batch: Batch | None = None
         if isinstance(batches, Batches):
-            self._places = torch.zeros(4, config.training.batch_size, dtype=torch.int64, device=device)
+            self._places = torch.zeros_like(batches.places(0))
         else:
             self._batch = Batch(*(image.clone(memory_format=torch.preserve_format) for image in batches[0]))
         before = State(networks, optimisers)
@@ -79,7 +79,7 @@ class Captured:
         stream.wait_stream(torch.cuda.current_stream(device))
         for optimiser in (self.optimisers.generator, self.optimisers.discriminator):
             if optimiser is not None:  # capturable, and not captured yet: on purpose
-                optimiser._warned_capturable_if_run_uncaptured = True  # type: ignore[attr-defined]
+                optimiser._warned_capturable_if_run_uncaptured = True
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
                 self._step()

@@ -21,6 +21,7 @@ from p2pbench.errors import Interrupted, TrainingError
 from p2pbench.files import write_text
 from p2pbench.models import build_discriminator, build_generator
 from p2pbench.training import checkpoint
+from p2pbench.training.distributed import ALONE, Group
 from p2pbench.training.engine import Engine, build_optimisers, peak_memory_bytes, place
 from p2pbench.training.running import runner
 from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers
@@ -56,7 +57,13 @@ class Trained:
 
 
 def train(
-    config: RunConfig, images: np.ndarray, folder: Path, run_id: str, engine: Engine, reporter: Reporter
+    config: RunConfig,
+    images: np.ndarray,
+    folder: Path,
+    run_id: str,
+    engine: Engine,
+    reporter: Reporter,
+    group: Group = ALONE,
 ) -> Trained:
     """Train the networks of ``config`` on ``images``, going on from the checkpoint in ``folder`` if there is one.
 
@@ -65,29 +72,34 @@ def train(
 
     Args:
         images: training pairs (N, H, W, C + C'), uint8 or uint16.
+        group: the processes that share the training; the first alone writes and is asked for samples.
     Raises:
         TrainingError: a loss is not finite; names the step. The last good checkpoint stays.
         Interrupted: ``reporter.stop`` said so; a checkpoint of this very step is written.
         StorageError: a checkpoint cannot be written; those before stay.
     """
-    with Writer(folder / "checkpoint", run_id, keep=config.training.checkpoints) as writer:
-        return _train(config, images, folder, run_id, engine, reporter, writer)
+    with Writer(folder / "checkpoint", run_id, config.training.checkpoints, group.size) as writer:
+        return _train(config, images, folder, run_id, engine, reporter, group, writer)
 
 
 def _train(
-    config: RunConfig, images: np.ndarray, folder: Path, run_id: str, engine: Engine, reporter: Reporter, writer: Writer
-) -> Trained:
+    config: RunConfig, images: np.ndarray, folder: Path, run_id: str, engine: Engine, reporter: Reporter, group: Group,
+    writer: Writer,
+) -> Trained:  # fmt: skip
     training = config.training
     networks = place(Networks(build_generator(config), build_discriminator(config)), engine)
+    networks = group.synchronise_norms(networks, config)
     optimisers = build_optimisers(networks, config, capturable=engine.kind == "graph")
-    batches = open_batches(images, config, engine.device)
+    group.attach(optimisers)
+    batches = open_batches(images, config, engine.device, share=group.share_of(training.batch_size))
     steps = training.epochs * batches.steps_per_epoch
     torch.manual_seed(training.seed)  # what dropout draws from while training
 
-    done = checkpoint.load(folder / "checkpoint", run_id, networks, optimisers)
+    done = group.resume(folder / "checkpoint", run_id, networks, optimisers)
     if done is None:
         done = checkpoint.Progress(step=0, rows=[], pending=torch.empty(0, len(LOSS_NAMES)), seconds=0.0)
-        reporter.sample(0, networks.generator)
+        if group.is_first:
+            reporter.sample(0, group.as_alone(networks.generator, config))
     rows, best, first = done.rows, done.best, done.step
     n_window = len(done.pending)  # steps since the last row of losses.csv
     window = torch.zeros(max(training.log_every, n_window + 1), len(LOSS_NAMES), device=engine.device)
@@ -102,26 +114,30 @@ def _train(
         asked = time.monotonic()
         run.feed(step)
         waited += time.monotonic() - asked
+        group.seed(training.seed, step)
         window[n_window] = run.run()
 
         n_done, n_window = step + 1, n_window + 1
         epochs_done, left_over = divmod(n_done, batches.steps_per_epoch)
         sampling = left_over == 0 and (epochs_done % training.sample_every == 0 or n_done == steps)
-        judging = left_over == 0 and reporter.judge is not None
-        stopping = n_done < steps and reporter.stop()
+        judging = left_over == 0 and training.select == "best-on-val"
+        stopping = n_done < steps and group.any(reporter.stop())
         complete = n_window >= training.log_every or n_done == steps
         if complete or stopping or sampling or judging:
-            losses = window[:n_window].cpu()  # the only place where the host waits for the device
+            losses = group.mean(window[:n_window]).cpu()  # the only place where the host waits for the device
             check_finite(losses, n_done)
-            if sampling:  # this and the next before a checkpoint that is taken for having done them
-                reporter.sample(epochs_done, networks.generator)
-            if judging:
-                best = better(best, epochs_done, networks.generator, reporter)
+            if (sampling or judging) and group.is_first:  # before a checkpoint that is taken for having done them
+                generator = group.as_alone(networks.generator, config)
+                if sampling:
+                    reporter.sample(epochs_done, generator)
+                if judging:
+                    best = better(best, epochs_done, generator, reporter)
             if complete:
                 rows.append([n_done, n_done / batches.steps_per_epoch, *losses.double().mean(0).tolist()])
                 losses, n_window = losses[:0], 0
             now = time.monotonic()
-            if stopping or (complete and n_done < steps and now - saved >= training.checkpoint_seconds):
+            due = stopping or (complete and n_done < steps and now - saved >= training.checkpoint_seconds)
+            if due and group.is_first:
                 state = checkpoint.Progress(n_done, rows, losses, done.seconds + now - start, best)
                 then = partial(write_losses, folder / "losses.csv", list(rows), config)
                 writer.save(networks, optimisers, state, then)
@@ -134,11 +150,13 @@ def _train(
     writer.wait()
     if best is not None:
         networks.generator.load_state_dict(best.generator)
-    write_losses(folder / "losses.csv", rows, config)
+    if group.is_first:
+        write_losses(folder / "losses.csv", rows, config)
     sitting = time.monotonic() - start
     peak = peak_memory_bytes(engine.device)
     wait_share = waited / max(sitting, waited, 1e-9)
-    return Trained(networks.generator, steps, done.seconds + sitting, peak, wait_share, run.kind, best)
+    generator = group.as_alone(networks.generator, config)
+    return Trained(generator, steps, done.seconds + sitting, peak, wait_share, run.kind, best)
 
 
 def better(best: checkpoint.Best | None, epoch: int, generator: nn.Module, reporter: Reporter) -> checkpoint.Best:

@@ -25,8 +25,8 @@ class Writer:
     time that a disk takes to write it, and is all that training waits for.
     """
 
-    def __init__(self, folder: Path, run_id: str, keep: int) -> None:
-        self._folder, self._run_id, self._keep = folder, run_id, keep
+    def __init__(self, folder: Path, run_id: str, keep: int, world_size: int = 1) -> None:
+        self._folder, self._run_id, self._keep, self._world_size = folder, run_id, keep, world_size
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._at_work: Future[None] | None = None
         self._copies: dict[str, Tensor] = {}
@@ -43,7 +43,7 @@ class Writer:
         copies = self._copied(checkpoint.state_of(networks, optimisers, progress))
 
         def write() -> None:
-            checkpoint.write(self._folder, self._run_id, progress, copies, keep=self._keep)
+            checkpoint.write(self._folder, self._run_id, progress, copies, keep=self._keep, world_size=self._world_size)
             then()
 
         self._at_work = self._thread.submit(write)

@@ -29,7 +29,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
     settings: dict[str, Any] = {"training.device": asked.device, "training.precision": "bf16"}
-    counts, seconds = (1, 2, 4, 5, 8, 16), 20.0
+    counts: tuple[int, ...] = (1, 2, 4, 5, 8, 16)
+    seconds = 20.0
     if asked.device == "cpu":
         settings |= {"data.load_size": 18, "data.crop_size": 16, "generator.ngf": 4, "discriminator.ndf": 4,
                      "discriminator.name": "patch16", "training.precision": "fp32"}  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -40,7 +42,12 @@ def test_a_product_gives_what_the_convolution_gives(
     images = torch.randn(n, made.in_channels, 3, 2, dtype=torch.double)  # type: ignore[call-overload]
     asked: list[bool] = []
     rule = convolution.as_product
-    monkeypatch.setattr(convolution, "as_product", lambda *a: asked.append(rule(*a)) or asked[-1])
+
+    def noted(*arguments: Any) -> bool:
+        asked.append(rule(*arguments))
+        return asked[-1]
+
+    monkeypatch.setattr(convolution, "as_product", noted)
     ours = passes(made, images)
     assert asked == [True]
     monkeypatch.setattr(convolution, "as_product", lambda *_: False)

@@ -1,0 +1,75 @@
+"""What both processes of a shared training do in tests: ``python -m training.two_processes FOLDER`` is the second."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from p2pbench import yaml12
+from p2pbench.config import RunConfig
+from p2pbench.errors import ConfigError, Interrupted
+from p2pbench.settings import from_mapping
+from p2pbench.study.single import train_one
+from p2pbench.training.distributed import Group, joined
+from p2pbench.training.engine import prepare
+from p2pbench.training.loop import Reporter, train
+
+STOP_AT = 7
+
+
+def images() -> np.ndarray:
+    """Ten pairs, (10, 18, 18, 6), uint8: B is A's negative."""
+    a = np.random.default_rng(1).integers(0, 256, (10, 6, 6, 3), dtype=np.uint8).repeat(3, 1).repeat(3, 2)
+    return np.concatenate([a, 255 - a], axis=3)
+
+
+def train_in(folder: Path, config: RunConfig, group: Group, stop_at: int | None = None) -> None:
+    """Train in ``folder``, which is the first process's own; the last process asks to stop."""
+    steps = 0
+
+    def progress(done: int, _total: int) -> None:
+        nonlocal steps
+        steps = done
+
+    def stop() -> bool:
+        return group.rank == group.size - 1 and stop_at is not None and steps + 1 >= stop_at
+
+    reporter = Reporter(progress, lambda _epochs, _generator: None, stop)
+    train(config, images(), folder / str(group.rank), "id", prepare(config.training, 1), reporter, group)
+
+
+def both(folder: Path, rank: int) -> None:
+    """The same in both processes: a run as ``p2pbench train`` has it, then trainings that are stopped and go on."""
+    configs = {path.stem: from_mapping(yaml12.read(path), path.name) for path in sorted(folder.glob("*.yaml"))}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank),
+                   "LOCAL_WORLD_SIZE": "2"}  # fmt: skip
+    first, second = (folder / "ports").read_text().split()
+    os.environ["MASTER_PORT"] = first
+    train_one(
+        config=folder / "command.yaml", protocol=None, assignments=[], folder=folder / "run", resume=False,
+        runs=folder / "runs", weights_dir=None, console=Console(quiet=True),
+    )  # fmt: skip
+    os.environ["MASTER_PORT"] = second
+    with joined("cpu") as group:
+        train_in(folder / "curve", configs["curve"], group)
+        for name in ("whole", "parts"):
+            try:
+                train_in(folder / name, configs["noisy"], group, STOP_AT if name == "parts" else None)
+            except Interrupted:
+                train_in(folder / name, configs["noisy"], group)
+        try:
+            group.check(from_mapping({"training": {"batch_size": 3}}, "test"), "cpu")
+        except ConfigError:
+            pass
+        else:
+            raise AssertionError("three pairs cannot be shared by two processes")
+
+
+if __name__ == "__main__":
+    torch.manual_seed(9)
+    both(Path(sys.argv[1]), 1)
