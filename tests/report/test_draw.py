@@ -68,7 +68,7 @@ def test_sheets_show_these_pictures_and_their_differences(store: Store, tmp_path
         shown = samples[top : top + side, left : left + side].reshape(16, 6, 16, 6, 3)[:, 2:4, :, 2:4].mean(axis=(1, 3))
         assert np.abs(shown - picture).mean() < 8  # a JPEG; another picture would be 85 away
     exact = LABEL + 1 * (side + GAP)  # of l1, whose outputs are the targets: black
-    assert (errors[top : top + side, exact : exact + side] < 25).all()
+    assert errors[top + 8 : top + side - 8, exact + 8 : exact + side - 8].mean() < 8  # at its border JPEG rings
     worse = exact + side + GAP
     assert errors[top : top + side, worse : worse + side].mean() > 20
     assert "redraws" in sheets
