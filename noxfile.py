@@ -44,7 +44,7 @@ def quickstart(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The tests, offline; those that need ../shared or a GPU skip where it is not."""
     install(session, "test")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-n", "auto", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session
@@ -72,6 +72,8 @@ def bench(session: nox.Session) -> None:
         arguments.remove("--short")
         session.env["P2PBENCH_SHORT_BENCH"] = "1"
     session.run("pytest", "tests/benchmarks", "--benchmark-only", "--override-ini=addopts=--strict-markers", *arguments)
+    if not short:
+        session.run("pytest", "tests/training/test_engine.py", "-k", "compiled", env={"P2PBENCH_COMPILE": "1"})
     session.run("p2pbench", "bench", "step", *(["--grid", "tests/benchmarks/small.yaml"] if short else []))
 
 

@@ -125,7 +125,7 @@ def _write(network: nn.Module, image: Tensor, multiple: int, path: Path, metadat
     # More than one of each, so that torch takes nothing to be 1 for ever.
     example = image[..., :multiple, :multiple].repeat(2, 1, 2, 3) if multiple else image.repeat(2, 1, 1, 1)
     try:
-        with _quiet():
+        with _quiet(), torch.no_grad():  # inference: the library's own convolutions
             program = torch.onnx.export(
                 network, (example,), dynamo=True, opset_version=OPSET, input_names=["condition"],
                 output_names=["image"], dynamic_shapes=(shapes,), verbose=False,

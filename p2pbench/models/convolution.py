@@ -24,7 +24,8 @@ def as_product(images: Tensor, weight: Tensor, positions: int) -> bool:
         weight: rows of channels of the smaller map, (C, C', kernel, kernel).
         positions: of the smaller map, over the whole batch.
     """
-    return 2 * positions <= len(weight) and images.device.type == "cpu" and torch.is_grad_enabled()
+    # The sizes last: an export must not take them for conditions.
+    return images.device.type == "cpu" and torch.is_grad_enabled() and 2 * positions <= len(weight)
 
 
 Pair = tuple[int, int]
@@ -40,7 +41,7 @@ class Convolution(nn.Conv2d):
     """``nn.Conv2d``, zero-padded: maps (N, C, H, W) to (N, C', h, w). Weights and results are the same, to rounding."""
 
     def forward(self, images: Tensor) -> Tensor:
-        n = len(images)
+        n = images.shape[0]
         kernel, stride, padding = _shape_of(self)
         height, width = (
             (size + 2 * p - k) // s + 1 for size, k, s, p in zip(images.shape[2:], kernel, stride, padding, strict=True)

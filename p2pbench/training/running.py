@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import Protocol
 
 import torch._functorch.config as functorch
@@ -93,6 +94,10 @@ def compile_networks(networks: Networks, config: RunConfig) -> None:
             "training.engine is compile and objective.adversarial wgan-gp: the gradient penalty differentiates D "
             "twice, which torch.compile does not support; use training.engine eager"
         )
+    # While it traces, torch looks at the gradient of D's input, and warns itself of it.
+    warnings.filterwarnings(
+        "ignore", message="The .grad attribute of a Tensor that is not a leaf", category=UserWarning
+    )
     # The stale gradient goes back through D twice, so that nothing its forward pass saved may be given away.
     functorch.donated_buffer = False
     for network in (networks.generator, networks.discriminator):

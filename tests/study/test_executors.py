@@ -20,7 +20,7 @@ from p2pbench.study.plan import Study, build_study
 from p2pbench.study.runner import Executor, run_study
 from p2pbench.study.store import Store
 
-RECORDS = ("config.yaml", "generator.safetensors", "losses.csv", "scores.json", "per_image.csv")
+RECORDS = ("config.yaml", "generator.safetensors", "losses.csv", "scores.json", "per_image.csv", "profile.json")
 KINDS = ("local", "ray", "ray without a shared store")
 STEPS = 120
 LONG = ("training.epochs=20", "training.checkpoint_seconds=0", "training.sample_every=200", "training.log_every=2")

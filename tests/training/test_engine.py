@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -128,6 +129,7 @@ def test_a_step_that_cannot_be_captured(
 
 @needs_compiler
 @pytest.mark.timeout(900)  # a C++ compiler at work
+@pytest.mark.skipif("P2PBENCH_COMPILE" not in os.environ, reason="a minute of g++: nox -s bench runs it")
 def test_compiled_losses_are_the_eager_ones_to_rounding(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -113,7 +113,7 @@ def test_checkpoints_on_the_way_change_nothing(tiny: Tiny, tmp_path: Path) -> No
 @pytest.mark.parametrize("stop", [3, 6, 7])
 def test_the_epoch_that_does_best_is_kept_and_survives_an_interruption(stop: int, tiny: Tiny, tmp_path: Path) -> None:
     """The generator after the second of four epochs; stopped before that, at its very end, and after it."""
-    config = tiny(training__epochs=4, data__mirror=False)
+    config = tiny(training__epochs=4, data__mirror=False, training__select="best-on-val")
     pairs = images(3)
     judged = {1: 0.4, 2: 0.2, 3: 0.2, 4: 0.3}
 
