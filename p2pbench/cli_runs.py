@@ -10,11 +10,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from p2pbench.cli_options import DEFAULT_RUNS, Runs
 from p2pbench.console import Json, err, out
 from p2pbench.errors import ConfigError, unknown
-
-DEFAULT_RUNS = Path("runs")
-Runs = Annotated[Path, typer.Option("--runs", help="Folder of all runs and studies.", envvar="P2PBENCH_RUNS")]
 
 runs_app = typer.Typer(no_args_is_help=True, help="What trainings left: list, show, prune, verify.")
 

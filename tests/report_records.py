@@ -12,10 +12,10 @@ from p2pbench.files import write_json
 from p2pbench.scoring.evaluate import Scores
 from p2pbench.scoring.metrics import Score
 from p2pbench.statistics import mean_interval
-from p2pbench.study.cell import record_scores
 from p2pbench.study.plan import Study, build_study
 from p2pbench.study.profile import Profile
 from p2pbench.study.samples import save_png
+from p2pbench.study.scored import record_scores
 from p2pbench.study.store import Store
 
 OBJECTIVES = ["l1", "gan", "cgan", "l1+gan", "l1+cgan"]

@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
+from p2pbench import yaml12
 from p2pbench.config import RunConfig
 from p2pbench.cores import available_cores
 from p2pbench.data.reading import wanted_by_role
 from p2pbench.errors import ConfigError, WeightsError
+from p2pbench.models import build_generator
 from p2pbench.models.onnx import OnnxGenerator
 from p2pbench.models.port import load_port, read_port
 from p2pbench.settings import Layer, flatten, from_mapping, resolve
-from p2pbench.study.cell import load_config, load_generator
 from p2pbench.study.store import RunFolder, Store, plain
 
 
@@ -87,3 +90,22 @@ def _load_onnx(name: str, path: Path) -> Model:
     config = from_mapping(generator.about["config"], str(path))
     scoring = config.scoring.model_copy(update={"inference": generator.about["inference"]})
     return Model(name, config.model_copy(update={"scoring": scoring}), generator, None, generator.about["bits"])
+
+
+def load_config(run: RunFolder) -> RunConfig:
+    """The configuration of a run. Raises :class:`ConfigError` if it is damaged."""
+    return from_mapping(yaml12.read(run.config_file), str(run.config_file))
+
+
+def load_generator(run: RunFolder) -> nn.Module:
+    """The trained generator of a run, on the CPU. Raises :class:`WeightsError` if it is missing or damaged."""
+    generator = build_generator(load_config(run))
+    try:
+        generator.load_state_dict(load_file(run.generator_file))
+    except FileNotFoundError:
+        raise WeightsError(f"{run.path} has no generator.safetensors: its training has not finished") from None
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise WeightsError(
+            f"{run.generator_file} does not fit the run's configuration: {str(error).splitlines()[0]}"
+        ) from None
+    return generator

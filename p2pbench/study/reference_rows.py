@@ -18,7 +18,7 @@ from p2pbench.errors import ConfigError, DataError
 from p2pbench.models import build_generator
 from p2pbench.scoring.evaluate import Scores, evaluate
 from p2pbench.scoring.references import SIDE, UNPAIRED, disjoint, look_up
-from p2pbench.study.cell import class_reader, score_generator
+from p2pbench.study.scored import class_reader, score_generator
 from p2pbench.training.engine import Engine
 
 if TYPE_CHECKING:

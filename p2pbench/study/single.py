@@ -144,8 +144,8 @@ def score_model(
 
     Nothing is written to the run: its record holds the test split's scores alone.
     """
-    from p2pbench.study.cell import score_generator
     from p2pbench.study.model import load_model
+    from p2pbench.study.scored import score_generator
     from p2pbench.training.engine import prepare
 
     loaded = load_model(model, runs, layers)

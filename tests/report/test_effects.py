@@ -17,8 +17,8 @@ from p2pbench.report.records import StudyRecord, read_study
 from p2pbench.scoring.evaluate import Scores
 from p2pbench.scoring.metrics import Score
 from p2pbench.statistics import crossed_interval, factorial_effects, holm, mean_interval, sign_flip_p
-from p2pbench.study.cell import record_scores
 from p2pbench.study.plan import build_study
+from p2pbench.study.scored import record_scores
 from p2pbench.study.store import Store
 
 GRID = """

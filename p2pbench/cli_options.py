@@ -1,0 +1,20 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_RUNS = Path("runs")
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of all runs and studies.", envvar="P2PBENCH_RUNS")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", help="A setting, key=value; may be repeated.", metavar="KEY=VALUE")
+]
+ProtocolName = Annotated[str | None, typer.Option("--protocol", help="What stays fixed: a shipped protocol or a file.")]
+WeightsDir = Annotated[
+    Path | None,
+    typer.Option("--weights-dir", help="Where pretrained nets are looked for first.", exists=True, file_okay=False),
+]
+MODEL_HELP = "A run's folder or id, an exported .onnx, or the PyTorch port's latest_net_G.pth."
