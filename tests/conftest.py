@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from hypothesis import settings
-from PIL import Image
 from ray_cluster import TwoNodes, two_nodes
-from study_workplace import PROTOCOL, Workplace
+from study_workplace import Workplace, make_workplace
+from tiny_runs import TINY, write_pairs
 
 from p2pbench.config import RunConfig
 from p2pbench.settings import Layer, resolve
@@ -26,19 +25,6 @@ settings.register_profile("default", deadline=None, max_examples=30, derandomize
 settings.register_profile("explore", deadline=None, max_examples=500)
 settings.register_profile("fuzz", deadline=None, max_examples=3000)
 settings.load_profile(os.environ.get("P2PBENCH_HYPOTHESIS", "default"))
-
-TINY: dict[str, Any] = {
-    "data.load_size": 18,
-    "data.crop_size": 16,
-    "generator.ngf": 4,
-    "discriminator.ndf": 4,
-    "discriminator.name": "patch16",
-    "training.epochs": 2,
-    "training.threads": 1,
-    "training.log_every": 2,
-    "scoring.metrics": ["l1", "psnr", "ssim"],
-}
-"""Settings under which a run takes a second: 16x16 images, four channels."""
 
 
 @pytest.fixture(autouse=True)
@@ -65,16 +51,6 @@ def tiny() -> Callable[..., RunConfig]:
 def pairs_folder(tmp_path: Path) -> Path:
     """Six training and three test pairs, side by side, 20x20: B is A's negative, so there is something to learn."""
     return write_pairs(tmp_path / "pairs", {"train": 6, "test": 3})
-
-
-def write_pairs(root: Path, splits: dict[str, int], size: int = 20) -> Path:
-    random = np.random.default_rng(0)
-    for split, count in splits.items():
-        (root / split).mkdir(parents=True)
-        for index in range(count):
-            a = random.integers(0, 256, (size // 4, size // 4, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
-            Image.fromarray(np.concatenate([a, 255 - a], axis=1)).save(root / split / f"{index:03d}.png")
-    return root
 
 
 @pytest.fixture
@@ -121,15 +97,6 @@ def loss_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 @pytest.fixture
 def workplace(tmp_path: Path, pairs_folder: Path) -> Workplace:
     return make_workplace(tmp_path, pairs_folder)
-
-
-def make_workplace(folder: Path, pairs: Path) -> Workplace:
-    (folder / "tiny.yaml").write_text(PROTOCOL.format(source=pairs))
-    (folder / "two.yaml").write_text(
-        "question: Does D matter?\nprotocol: tiny.yaml\nbaseline: {objective: l1+cgan}\n"
-        "factors: {objective: [l1, l1+cgan]}\n"
-    )
-    return Workplace(folder, dict(os.environ))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -40,3 +41,12 @@ class Workplace:
 
     def json(self, *arguments: str, code: int = 0) -> Any:
         return json.loads(self.run(*arguments, "--json", code=code).stdout)
+
+
+def make_workplace(folder: Path, pairs: Path) -> Workplace:
+    (folder / "tiny.yaml").write_text(PROTOCOL.format(source=pairs))
+    (folder / "two.yaml").write_text(
+        "question: Does D matter?\nprotocol: tiny.yaml\nbaseline: {objective: l1+cgan}\n"
+        "factors: {objective: [l1, l1+cgan]}\n"
+    )
+    return Workplace(folder, dict(os.environ))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import write_pairs
 from program import invoke
 from study_workplace import PROTOCOL
+from tiny_runs import write_pairs
 
 
 def train_run(folder: Path, name: str = "first", **settings: object) -> Path:

@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import os
 import subprocess
 
-from conftest import write_pairs
 from study_workplace import PROTOCOL, Workplace
+from tiny_runs import write_pairs
 
 CELLS_AT_ONCE = 2
 

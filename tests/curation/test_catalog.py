@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import write_pairs
+from tiny_runs import write_pairs
 from typer.testing import CliRunner
 
 from p2pbench.cli import app

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import write_pairs
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from tiny_runs import write_pairs
 from typer.testing import CliRunner
 
 from p2pbench.cli import app

@@ -24,8 +24,8 @@ from typing import Any, ClassVar
 import numpy as np
 import program
 import pytest
-from conftest import write_pairs
 from PIL import Image
+from tiny_runs import write_pairs
 from typer.testing import CliRunner
 
 from p2pbench.cli import app

@@ -19,8 +19,9 @@ import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from conftest import TINY, make_workplace, write_pairs
 from faults.kills import SLOW, Tally, kill_at_random, records, survived
+from study_workplace import make_workplace
+from tiny_runs import TINY, write_pairs
 
 from p2pbench.quantities import duration
 from p2pbench.settings import Layer, resolve

@@ -318,7 +318,7 @@ Trained = tuple[Networks, Optimisers, Path]
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Two checkpoints of one training, of its first step and its second."""
-    from conftest import TINY
+    from tiny_runs import TINY
 
     config = resolve([Layer("tiny", {**TINY, "generator.ngf": 2, "discriminator.ndf": 2})]).config
     folder = tmp_path_factory.mktemp("checkpoint")

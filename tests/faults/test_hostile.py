@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from conftest import write_pairs
 from PIL import Image
 from program import document, error_of, invoke
 from study_workplace import PROTOCOL
+from tiny_runs import write_pairs
 from trained_run import train_run
 
 from p2pbench.api import load

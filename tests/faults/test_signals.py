@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import write_pairs
 from program import invoke
 from study_workplace import PROTOCOL
+from tiny_runs import write_pairs
 
 from p2pbench.study.local import LocalExecutor
 from p2pbench.study.plan import build_study

@@ -16,8 +16,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from conftest import make_workplace, write_pairs
 from load.store_of import fill, write_grid
+from study_workplace import make_workplace
+from tiny_runs import write_pairs
 
 from p2pbench.quantities import bytes_text, duration
 from p2pbench.study.store import RunFolder, Store

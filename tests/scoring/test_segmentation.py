@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from program import document, error_of, invoke
+from tiny_runs import TINY
 
 from p2pbench.config import DataConfig, RunConfig, ScoringConfig
 from p2pbench.data.dataset import open_dataset

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import write_pairs
 from ray_cluster import TwoNodes
 from study_workplace import Workplace
+from tiny_runs import write_pairs
 
 from p2pbench.config import DataConfig
 from p2pbench.data.dataset import open_dataset

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import write_pairs
 from ray_cluster import TwoNodes
 from study_workplace import PROTOCOL
+from tiny_runs import write_pairs
 
 from p2pbench.home import home
 from p2pbench.settings import parse_set

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import write_pairs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tiny_runs import write_pairs
 
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.report.paper import TABLES

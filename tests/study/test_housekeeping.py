@@ -21,8 +21,8 @@ from p2pbench.study.store import RunFolder
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with one study of two finished cells and one that failed in a study of its own."""
-    from conftest import write_pairs
     from study_workplace import PROTOCOL
+    from tiny_runs import write_pairs
 
     folder = tmp_path_factory.mktemp("made")
     pairs = write_pairs(folder / "pairs", {"train": 6, "test": 3})

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import write_pairs
 from PIL import Image
 from program import document, invoke
 from study_workplace import PROTOCOL, Workplace
+from tiny_runs import write_pairs
 
 SCORES = "scoring: {metrics: [l1, psnr, ssim, swd, diversity]}"
 ROWS = ["real (training images)", "real (split half)", "condition", "mean image", "nearest neighbour", "untrained"]
