@@ -143,5 +143,5 @@ def _data_url(picture: np.ndarray) -> str:
     if few:
         image.save(stream, "PNG", optimize=True)
     else:
-        image.save(stream, "JPEG", quality=88, subsampling=0)
+        image.save(stream, "JPEG", quality=80)
     return f"data:image/{'png' if few else 'jpeg'};base64,{base64.b64encode(stream.getvalue()).decode()}"

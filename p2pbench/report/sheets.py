@@ -37,7 +37,7 @@ def write_sheets(study: StudyRecord, choice: Choice | None, folder: Path) -> dic
         if sheet is not None:
             written[name] = folder / f"{name}.jpg"
             with atomic(written[name]) as part:
-                sheet.save(part, "JPEG", quality=80, subsampling=0)
+                sheet.save(part, "JPEG", quality=70, subsampling=0)
     return written
 
 

@@ -209,7 +209,7 @@ def _of_reference(reference: Reference, metric: str) -> Summary:
     value, low, high = (score.get(key) for key in ("value", "low", "high"))
     method = score["settings"].get("interval") if low is not None else None
     n = reference.n if value is not None else 0
-    return Summary(value, low, high, method, None, None, None, 1, n, score.get("reason"))
+    return Summary(value, low, high, method, None, None, None, 0, n, score.get("reason"))
 
 
 def cell_text(summary: Summary) -> str:
