@@ -60,8 +60,9 @@ def ablate(
     from p2pbench.study.plan import build_study
     from p2pbench.study.store import Store
 
-    asked = _jobs(jobs)
-    if asked == AUTO and executor == "ray":
+    auto = jobs == "auto"
+    at_once = None if auto else _jobs(jobs)
+    if auto and executor == "ray":
         raise ConfigError("--jobs auto measures this machine; with --executor ray leave --jobs out, or give a number")
     _check_executor(executor, ray_address, gpus_per_cell, memory_per_cell, gpus if plan else None)
     if gpus is not None and not plan:
@@ -70,8 +71,7 @@ def ablate(
     study = build_study(grid, protocol, parse_set(sets or []), _seeds(seeds), plan=plan)
     store = Store(runs)
     if plan:
-        at_once = asked or 1 if gpus is None else _cells_on(gpus, gpus_per_cell)
-        _show_plan(study, store, at_once, as_json)
+        _show_plan(study, store, at_once or 1 if gpus is None else _cells_on(gpus, gpus_per_cell), as_json)
         return
 
     from p2pbench.study.display import show
@@ -87,18 +87,18 @@ def ablate(
 
             stack.enter_context(connected(ray_address))
             on_ray = RayExecutor(
-                store, jobs=asked, weights_dir=weights_dir, gpus_per_cell=gpus_per_cell, memory_gib=memory_per_cell,
+                store, jobs=at_once, weights_dir=weights_dir, gpus_per_cell=gpus_per_cell, memory_gib=memory_per_cell,
                 silence_seconds=silence,
             )  # fmt: skip
             on_ray.check(study.cells)
         prepare(study, store, weights_dir=weights_dir, console=err)
         todo = {cell.run_id: cell for cell in pending(study, store, weights_dir) if share.has(study, cell)}
-        if asked == AUTO:
+        if auto:
             untrained = [cell.config for cell in todo.values() if not store.run(str(cell.run_id)).trained()]
-            asked = _measured_jobs(untrained)
+            at_once = _measured_jobs(untrained)
         with show(err, len(todo)) as watch:
             outcomes, interrupted = run_study(
-                study, store, jobs=asked or 1, weights_dir=weights_dir, fail_fast=fail_fast, watch=watch,
+                study, store, jobs=at_once or 1, weights_dir=weights_dir, fail_fast=fail_fast, watch=watch,
                 silence_seconds=silence, executor=on_ray, shard=share,
             )  # fmt: skip
     result = outcomes_json(study, outcomes)
@@ -135,16 +135,10 @@ def ablate(
         out.print(escape(f"next: p2pbench report --study {shlex.quote(study.name)}{root}"), soft_wrap=True)
 
 
-AUTO = -1
-"""What ``--jobs auto`` is until it is measured."""
-
-
 def _jobs(text: str | None) -> int | None:
     """How many; None unless given."""
     if text is None:
         return None
-    if text == "auto":
-        return AUTO
     if not text.isdecimal() or int(text) < 1:
         raise ConfigError(f"--jobs is {text!r}: give a whole number from 1, or auto")
     return int(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -78,3 +79,12 @@ def test_jobs_are_a_number_or_auto(text: str) -> None:
     result = CliRunner().invoke(app, ["ablate", "--grid", "loss", "--jobs", text, "--plan"])
     assert result.exit_code == 2
     assert f"--jobs is '{text}': give a whole number from 1, or auto" in result.stderr.replace("\n", " ")
+
+
+def test_a_plan_counts_auto_as_one_at_a_time() -> None:
+    """Nothing is measured for it."""
+    result = CliRunner().invoke(app, ["ablate", "--grid", "loss", "--jobs", "auto", "--plan", "--json"])
+    assert result.exit_code == 0, result.output
+    alone = CliRunner().invoke(app, ["ablate", "--grid", "loss", "--plan", "--json"])
+    assert json.loads(result.stdout) == json.loads(alone.stdout)
+    assert json.loads(result.stdout)["estimate"]["at_once"] == 1
