@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -90,12 +91,30 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of the file's content, in hexadecimal; of a folder, of its files' names and content."""
+    """The SHA-256 of the file's content, in hexadecimal; of a folder, of its files' names and content.
+
+    A folder's files are read once a process, unless one of them changes.
+    """
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-        return hashlib.sha256("".join(f"{f.name} {sha256_of(f)}\n" for f in files).encode()).hexdigest()
+        states = "".join(f"{file.name} {_state(file)}\n" for file in _files(path))
+        return _of_folder(path, hashlib.sha256(states.encode()).hexdigest())
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@functools.lru_cache(maxsize=4096)
+def _of_folder(folder: Path, _state: str) -> str:
+    return hashlib.sha256("".join(f"{f.name} {sha256_of(f)}\n" for f in _files(folder)).encode()).hexdigest()
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+
+
+def _state(file: Path) -> tuple[int, ...]:
+    """What changes when a file does. A copy can bring its own size and time of change; ``st_ctime`` cannot be set."""
+    stat = file.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
 
 def _current_umask() -> int:

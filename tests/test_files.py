@@ -50,6 +50,23 @@ def test_hashes_are_sha256(tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
+def test_the_hash_of_a_folder_changes_with_its_files(tmp_path: Path) -> None:
+    """They are read once a process, but what is changed, if only to as many bytes, renamed or gone is seen."""
+    for name, content in (("a", b"1"), ("b", b"2")):
+        (tmp_path / name).write_bytes(content)
+    seen = [sha256_of(tmp_path)]
+    assert sha256_of(tmp_path) == seen[0]
+    (tmp_path / "a").write_bytes(b"3")
+    seen.append(sha256_of(tmp_path))
+    (tmp_path / "a").rename(tmp_path / "c")
+    seen.append(sha256_of(tmp_path))
+    (tmp_path / "b").unlink()
+    seen.append(sha256_of(tmp_path))
+    (tmp_path / "b").write_bytes(b"2")
+    assert len(set(seen)) == 4
+    assert sha256_of(tmp_path) == seen[2]
+
+
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "folder"
     with pytest.raises(ZeroDivisionError), atomic_folder(folder) as new:
