@@ -280,7 +280,7 @@ def demo(
 
 
 def _show_scores(scores: dict[str, dict[str, Any]]) -> None:
-    from p2pbench.quantities import decimals
+    from p2pbench.quantities import value_and_interval
     from p2pbench.scoring.metrics import METRICS
 
     table = Table("score", "value", "95 % interval", "n", "better", box=None, pad_edge=False)
@@ -291,11 +291,8 @@ def _show_scores(scores: dict[str, dict[str, Any]]) -> None:
             table.add_row(label, "not measured", "", str(found["n"]), found["better"])
             reasons.append(f"{label}: {found['reason']}")
             continue
-        interval, digits = "", 4
-        if found["low"] is not None:
-            digits = decimals(found["high"] - found["low"])
-            interval = f"[{found['low']:.{digits}f}, {found['high']:.{digits}f}]"
-        table.add_row(label, f"{found['value']:.{digits}f}", escape(interval), str(found["n"]), found["better"])
+        value, interval = value_and_interval(found["value"], found["low"], found["high"])
+        table.add_row(label, value, escape(interval), str(found["n"]), found["better"])
         reasons += [f"{label}: {note}" for note in found["notes"]]
     out.print(table)
     for reason in dict.fromkeys(reasons):

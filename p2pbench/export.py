@@ -76,7 +76,7 @@ def export(model: Model, out: Path, tolerance: float = TOLERANCE) -> Exported:
     if isinstance(model.generator, OnnxGenerator):
         raise ConfigError(f"{model.name} is an ONNX file already; export the run that it came from")
     runtime()
-    config, multiple = model.config, 2 ** (model.config.depth or 0) if model.config.depth else 0
+    config, multiple = model.config, 2**model.config.depth if model.config.depth else 0
     images = _checked_images(config)
     with inference(model.generator.cpu(), MODE) as (network, _), atomic(out) as part:
         _write(network, images[:1], multiple, part, {METADATA: json.dumps(_about(model, multiple), ensure_ascii=False)})

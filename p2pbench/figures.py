@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,9 @@ import seaborn as sns
 from PIL import Image
 
 from p2pbench.files import atomic
+
+MARKERS = "osD^vPX*<>"
+"""Told apart by their shapes where colours are not."""
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,15 +45,16 @@ def write_all(
             figure = draw()
             if figure is None:
                 continue
-            path = folder / f"{name}.png"
+            path, drawn = folder / f"{name}.png", io.BytesIO()
+            # Without the software's version: the same data give the same bytes.
+            figure.savefig(drawn, format="png", bbox_inches="tight", metadata={"Software": None})
             with atomic(path) as part:
-                # Without the software's version: the same data give the same bytes.
-                figure.savefig(part, format="png", bbox_inches="tight", metadata={"Software": None})
-            if drawings:
-                with Image.open(path) as picture:
-                    few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-                with atomic(path) as part:
+                if drawings:
+                    few = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
                     few.save(part, format="PNG", optimize=True)
+                else:
+                    part.write_bytes(drawn.getvalue())
+            if drawings:
                 with atomic(path.with_suffix(".svg")) as part:
                     about = {"Date": None, "Creator": None}
                     figure.savefig(part, format="svg", bbox_inches="tight", metadata=about)

@@ -20,5 +20,9 @@ def render(template: Path, **values: Any) -> str:
 
 def data_url(path: Path) -> str:
     """The picture at ``path`` as an address that needs no file beside the page."""
-    kind = {".svg": "svg+xml", ".jpg": "jpeg"}.get(path.suffix, "png")
-    return f"data:image/{kind};base64," + base64.b64encode(path.read_bytes()).decode()
+    return address(path.read_bytes(), {".svg": "svg+xml", ".jpg": "jpeg"}.get(path.suffix, "png"))
+
+
+def address(content: bytes, kind: str) -> str:
+    """Likewise of a picture's bytes; ``kind`` is of the MIME type ``image/KIND``."""
+    return f"data:image/{kind};base64," + base64.b64encode(content).decode()

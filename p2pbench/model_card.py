@@ -10,7 +10,7 @@ from p2pbench.config import RunConfig, is_reference, size_text
 from p2pbench.curation.catalog import PAPER_SETS
 from p2pbench.data import drawn
 from p2pbench.errors import DataError
-from p2pbench.quantities import decimals, duration
+from p2pbench.quantities import duration, value_and_interval
 from p2pbench.scoring.metrics import METRICS
 from p2pbench.study.model import Model
 from p2pbench.study.store import RunFolder
@@ -153,11 +153,8 @@ def _scores(model: Model) -> list[str]:
         if found["value"] is None:
             lines.append(f"| {label} | not measured | | {found['n']} |")
             continue
-        interval, digits = "", 4
-        if found["low"] is not None:
-            digits = decimals(found["high"] - found["low"])
-            interval = f"[{found['low']:.{digits}f}, {found['high']:.{digits}f}]"
-        lines.append(f"| {label} | {found['value']:.{digits}f} | {interval} | {found['n']} |")
+        value, interval = value_and_interval(found["value"], found["low"], found["high"])
+        lines.append(f"| {label} | {value} | {interval} | {found['n']} |")
     return lines
 
 

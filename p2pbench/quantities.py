@@ -12,6 +12,15 @@ def decimals(width: float) -> int:
     return max(0, min(6, 1 - math.floor(math.log10(width))))
 
 
+def value_and_interval(value: float, low: float | None, high: float | None) -> tuple[str, str]:
+    """A score as people read it, and ``[low, high]``, both with the decimals that the interval leaves meaning; four,
+    and no text, without one."""
+    if low is None or high is None:
+        return f"{value:.4f}", ""
+    digits = decimals(high - low)
+    return f"{value:.{digits}f}", f"[{low:.{digits}f}, {high:.{digits}f}]"
+
+
 def duration(seconds: float) -> str:
     """``42 s``, ``5.3 min``, ``7.1 h``."""
     if seconds < 60:

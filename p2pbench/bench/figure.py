@@ -10,14 +10,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from p2pbench.figures import write_all
+from p2pbench.config import size_text
+from p2pbench.figures import MARKERS, write_all
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 STYLE: dict[str, Any] = {"axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 160, "font.size": 9}
-MARKERS = "osD^vPX*<>"
 
 
 def write_figure(document: dict[str, Any], path: Path) -> Path:
@@ -92,8 +92,7 @@ def _kind(row: dict[str, Any]) -> str:
 
 
 def _setting(row: dict[str, Any]) -> str:
-    size = row["size"]
-    side = "x".join(map(str, size)) if isinstance(size, list | tuple) else f"{size}"
+    side = size_text(row["size"])
     return f"{side}, batch {row['batch_size']}" if row["batch_size"] else side
 
 

@@ -95,18 +95,12 @@ def _one(name: str, resolved: list[Resolved], console: Console) -> dict[str, Any
             from p2pbench.bench.workloads import bench_step
 
             return bench_step(resolved, progress=progress)
-        if name == "data":
-            from p2pbench.bench.data import bench_data
+        from p2pbench.bench.data import bench_data
+        from p2pbench.bench.score import bench_score
+        from p2pbench.bench.translate import bench_translate
 
-            documents = [bench_data(one, progress=progress) for one in resolved]
-        elif name == "translate":
-            from p2pbench.bench.translate import bench_translate
-
-            documents = [bench_translate(one, progress=progress) for one in resolved]
-        else:
-            from p2pbench.bench.score import bench_score
-
-            documents = [bench_score(one, progress=progress) for one in resolved]
+        bench = {"data": bench_data, "score": bench_score, "translate": bench_translate}[name]
+        documents = [bench(one, progress=progress) for one in resolved]
     return {**documents[0], "rows": [row for found in documents for row in found["rows"]]}
 
 

@@ -16,7 +16,7 @@ from p2pbench.config import RunConfig
 from p2pbench.cores import available_cores
 from p2pbench.data.batches import Batches
 from p2pbench.models import build_discriminator, build_generator
-from p2pbench.settings import Layer, Resolved, resolve
+from p2pbench.settings import Layer, Resolved, flatten, resolve
 from p2pbench.training.engine import available_device, available_engine, build_optimisers, place, prepare
 from p2pbench.training.room import telling_what_fits
 from p2pbench.training.running import runner
@@ -104,10 +104,7 @@ def _on_purpose(resolved: Resolved, key: str) -> bool:
 
 
 def _with(config: RunConfig, **changes: Any) -> RunConfig:
-    settings = {
-        f"{section}.{key}": value for section, values in config.model_dump().items() for key, value in values.items()
-    }
-    return resolve([Layer("bench", {**settings, **changes})]).config
+    return resolve([Layer("bench", {**flatten(config.model_dump(), "bench"), **changes})]).config
 
 
 def _precision(contestant: Contestant) -> str:

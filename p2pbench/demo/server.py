@@ -6,23 +6,19 @@ import errno
 import ipaddress
 import logging
 import socket
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from PIL import Image
 from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import create_server
 
-from p2pbench.cores import available_cores
 from p2pbench.demo.app import LOOPBACK, create_app, name_models
 from p2pbench.demo.queue import QUEUE
 from p2pbench.demo.upload import MAX_BYTES
 from p2pbench.errors import ConfigError
-from p2pbench.study.model import Model
-from p2pbench.training.engine import prepare
+from p2pbench.study.model import Model, place
 
 THREADS = QUEUE + 5
 """One a place in the queue, and four for whoever is sent away or asks for something quick."""
@@ -57,12 +53,10 @@ class Server:
         """Raises :class:`ConfigError` for an address that cannot be listened on."""
         self.loopback = _is_loopback(host)
         for model in models:
-            training = model.config.training
-            model.generator.to(prepare(training, training.threads or available_cores()).device)
+            place(model)
         app = create_app(models, hosts=LOOPBACK if self.loopback else None)
         self.names = [one.name for one in name_models(models)]
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a full queue is what 503 is for
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
         listening = _listen(host, port)
         # The limit on bodies is the application's, whose answer is JSON.
         self._server: Any = create_server(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import Summary, best, gain, holds_over_trainings, lead, summarise
+from p2pbench.report.summaries import Summary, best, holds_over_trainings, lead, summarise, worth
 from p2pbench.report.tables import cell_text
 from p2pbench.statistics.intervals import LEAST_SEEDS
 
@@ -51,8 +49,9 @@ def _compared(study: StudyRecord, metric: str) -> dict[str, Summary]:
 def _direction(study: StudyRecord, metric: str, summary: Summary) -> str:
     """Which of the two is better in the mean that the table shows."""
     better = study.metric(metric).better
-    ours, theirs = (gain(np.array(s.value), better) for s in (summary, summarise(study, study.baseline, metric)))
-    return "better" if ours > theirs else "worse"
+    theirs = summarise(study, study.baseline, metric)
+    assert summary.value is not None and theirs.value is not None  # they were compared
+    return "better" if worth(summary.value, better) > worth(theirs.value, better) else "worse"
 
 
 def _other_scores(study: StudyRecord, metric: str, compared: dict[str, Summary]) -> str:

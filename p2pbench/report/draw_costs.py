@@ -9,10 +9,11 @@ import numpy as np
 import seaborn as sns
 from matplotlib.lines import Line2D
 
-from p2pbench.report.drawing import COLUMN, MARKERS, drawn, legend_below, palette
+from p2pbench.figures import MARKERS
+from p2pbench.report.drawing import COLUMN, drawn, legend_below, palette
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import gain, lead, summarise
-from p2pbench.report.tables import costs, images_per_second, machines
+from p2pbench.report.summaries import lead, summarise, worth
+from p2pbench.report.tables import costs, images_per_second, machines, named_machines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +73,7 @@ def _scatter(axis: Axes, study: StudyRecord, metric: str, found: dict[str, float
     better = study.metric(metric).better
     summaries = {variant: summarise(study, variant, metric) for variant in found}
     values = {variant: s.value for variant, s in summaries.items() if s.value is not None}
-    front = pareto_front({v: (found[v], float(gain(np.array(value), better))) for v, value in values.items()})
+    front = pareto_front({v: (found[v], worth(value, better)) for v, value in values.items()})
     axis.plot([found[v] for v in front], [values[v] for v in front], color=".5", lw=0.8, ls="--", zorder=1)
     for position, (variant, colour) in enumerate(palette(study).items()):
         if variant not in values:
@@ -111,7 +112,8 @@ def draw_throughput(study: StudyRecord) -> Figure | None:
     axis.grid(axis="y", visible=False)
     figure.tight_layout()
     if len(known) > 1:
-        named = [f"{chr(ord('A') + k)}: {machine or 'not recorded'}"[:70] for k, machine in enumerate(known)]
-        handles = [Line2D([], [], color=colours[k], lw=4, label=name) for k, name in enumerate(named)]
+        handles = [
+            Line2D([], [], color=colours[k], lw=4, label=name[:70]) for k, name in enumerate(named_machines(study))
+        ]
         legend_below(figure, handles, columns=1)
     return figure

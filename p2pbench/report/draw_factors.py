@@ -9,7 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from p2pbench.report.drawing import COLUMN, MARKERS, MOST_DRAWN
+from p2pbench.figures import MARKERS
+from p2pbench.report.drawing import COLUMN, MOST_DRAWN
 from p2pbench.report.effects import factors_of
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import by_seed_and_image, lead, measured

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from p2pbench.report.drawing import MARKERS, drawn, palette, per_image, rows_of_panels
+from p2pbench.figures import MARKERS
+from p2pbench.report.drawing import drawn, palette, per_image, rows_of_panels
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import by_seed_and_image, measured, summarise
-from p2pbench.statistics import crossed_interval
+from p2pbench.report.summaries import over_trainings, summarise
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,13 +89,8 @@ def draw_differences(study: StudyRecord) -> Figure | None:
 
 def _interval(study: StudyRecord, variant: str, metric: str) -> tuple[float | None, float | None]:
     """Of the difference to the baseline: over trainings and images where the seeds allow it, else over images."""
-    ours, theirs = (measured(study, v, metric) for v in (variant, study.baseline))
-    both = by_seed_and_image([*ours, *theirs], metric)
-    if both is not None and [cell.seed for cell in ours] == [cell.seed for cell in theirs]:
-        values = both.to_numpy()
-        crossed = crossed_interval(values[: len(ours)] - values[len(ours) :])
-        if crossed.low is not None:
-            return crossed.low, crossed.high
+    if (found := over_trainings(study, variant, metric)) is not None:
+        return found
     comparison = summarise(study, variant, metric).comparison
     return (None, None) if comparison is None else (comparison.difference.low, comparison.difference.high)
 

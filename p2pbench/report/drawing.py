@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import seaborn as sns
 
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import gain, lead, summarise
+from p2pbench.report.summaries import by_seed_and_image, lead, measured, summarise, worth
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +20,6 @@ COLUMN = 3.5
 """Inches: one column of a paper in two."""
 MOST_DRAWN = 12
 """Variants in a figure; the tables have all."""
-MARKERS = "osD^vPX*<>"
 STYLE: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -41,17 +41,13 @@ def drawn(study: StudyRecord) -> list[str]:
     """The variants that figures show, in the grid's order: all, or the baseline and those best by the leading score."""
     if len(study.variants) <= MOST_DRAWN:
         return study.variants
-    import numpy as np
-
     metric = lead(study)
 
-    def worth(variant: str) -> float:
+    def place(variant: str) -> float:
         value = None if metric is None else summarise(study, variant, metric).value
-        if metric is None or value is None:
-            return -np.inf
-        return float(gain(np.array(value), study.metric(metric).better))
+        return -math.inf if metric is None or value is None else worth(value, study.metric(metric).better)
 
-    chosen = {study.baseline, *sorted(study.variants, key=worth, reverse=True)[: MOST_DRAWN - 1]}
+    chosen = {study.baseline, *sorted(study.variants, key=place, reverse=True)[: MOST_DRAWN - 1]}
     return [variant for variant in study.variants if variant in chosen]
 
 
@@ -87,8 +83,6 @@ def legend_below(figure: Figure, handles: list[Any], columns: int = 3) -> None:
 
 def per_image(study: StudyRecord, variant: str, metric: str) -> np.ndarray | None:
     """The score of each test image, the mean over the seeds, (n,); None where there is none."""
-    from p2pbench.report.summaries import by_seed_and_image, measured
-
     matrix = by_seed_and_image(measured(study, variant, metric), metric)
     return None if matrix is None else matrix.mean(axis=0).to_numpy()
 

@@ -7,7 +7,7 @@ import numpy as np
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.references import FLOOR, floor_of, reference_notes
 from p2pbench.report.summaries import alike, best, measured, summarise
-from p2pbench.report.tables import machines
+from p2pbench.report.tables import machines, named_machines
 
 
 def notes(study: StudyRecord) -> list[str]:
@@ -48,7 +48,7 @@ def notes(study: StudyRecord) -> list[str]:
         "wall time of a run; images/s: in training; memory: the peak of a run."
     )
     if len(known := machines(study)) > 1:
-        named = "; ".join(f"{chr(ord('A') + k)}: {machine or 'not recorded'}" for k, machine in enumerate(known))
+        named = "; ".join(named_machines(study))
         found.append(f"Trained on {len(known)} machines, whose times stand side by side: {named}.")
     found += [note for metric in study.metrics if (note := _over_set(study, metric))]
     for metric in study.metrics:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from p2pbench import html
 from p2pbench.report.drawing import drawn
 from p2pbench.report.records import CellRecord, StudyRecord
 from p2pbench.report.summaries import gain, lead
@@ -135,7 +135,7 @@ def viewer(study: StudyRecord, choice: Choice | None) -> dict[str, Any] | None:
 
 
 def _data_url(picture: np.ndarray) -> str:
-    """As PNG where there are few colours, as in label maps, else as JPEG with colours at full resolution."""
+    """As PNG where there are few colours, as in label maps, else as JPEG."""
     image = Image.fromarray(picture)
     image.thumbnail((VIEWED_SIDE, VIEWED_SIDE))
     few = image.getcolors(256) is not None
@@ -144,4 +144,4 @@ def _data_url(picture: np.ndarray) -> str:
         image.save(stream, "PNG", optimize=True)
     else:
         image.save(stream, "JPEG", quality=80)
-    return f"data:image/{'png' if few else 'jpeg'};base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return html.address(stream.getvalue(), "png" if few else "jpeg")

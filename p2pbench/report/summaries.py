@@ -193,8 +193,8 @@ def _best(study: StudyRecord, metric: str) -> str | None:
     rows = iter(gain(stacked.to_numpy(), study.metric(metric).better))
     gains = {v: np.stack([next(rows) for _ in found]) for v, found in cells.items()}  # (seeds, images)
     top = max(gains, key=lambda v: float(gains[v].mean()))
-    values = {v: summarise(study, v, metric).value for v in gains}
-    if top != max(gains, key=lambda v: float(gain(np.array(values[v]), study.metric(metric).better))):
+    values = {v: value for v in gains if (value := summarise(study, v, metric).value) is not None}
+    if top != max(values, key=lambda v: worth(values[v], study.metric(metric).better)):
         return None  # nearest to 1 image by image, but not in the mean that the table shows
     others = [v for v in gains if v != top]
     differences = np.stack([gains[top].mean(axis=0) - gains[v].mean(axis=0) for v in others])
@@ -215,8 +215,20 @@ def gain(values: np.ndarray, better: str) -> np.ndarray:
     return np.asarray(-np.abs(values - 1))
 
 
+def worth(value: float, better: str) -> float:
+    """As :func:`gain`, of one value."""
+    return float(gain(np.array(value), better))
+
+
 def holds_over_trainings(study: StudyRecord, variant: str, metric: str) -> bool | None:
     """Whether the difference to the baseline excludes zero over trainings and images; None below three seeds."""
+    found = over_trainings(study, variant, metric)
+    return None if found is None else found[0] > 0 or found[1] < 0
+
+
+def over_trainings(study: StudyRecord, variant: str, metric: str) -> tuple[float, float] | None:
+    """The interval over trainings and images of the difference to the baseline; None below three seeds, or where the
+    two have other seeds or images."""
     ours, theirs = (measured(study, v, metric) for v in (variant, study.baseline))
     if [cell.seed for cell in ours] != [cell.seed for cell in theirs]:
         return None
@@ -225,4 +237,4 @@ def holds_over_trainings(study: StudyRecord, variant: str, metric: str) -> bool 
         return None
     values = both.to_numpy()
     found = crossed_interval(values[: len(ours)] - values[len(ours) :])
-    return None if found.low is None or found.high is None else found.low > 0 or found.high < 0
+    return None if found.low is None or found.high is None else (found.low, found.high)

@@ -147,6 +147,16 @@ def machines(study: StudyRecord) -> list[str]:
     return list(dict.fromkeys(cell.machine for cell in study.cells if cell.state == "finished"))
 
 
+def letter(position: int) -> str:
+    """What a machine is called in tables, by its position among :func:`machines`."""
+    return chr(ord("A") + position)
+
+
+def named_machines(study: StudyRecord) -> list[str]:
+    """Each machine with its letter."""
+    return [f"{letter(k)}: {machine or 'not recorded'}" for k, machine in enumerate(machines(study))]
+
+
 def _states(study: StudyRecord, variant: str) -> str:
     cells = [cell for cell in study.cells if cell.variant == variant]
     bad = [f"seed {cell.seed} {cell.state}" for cell in cells if cell.state != "finished"]
@@ -177,7 +187,7 @@ def printed_cost(study: StudyRecord, variant: str) -> dict[str, str]:
     found, known = costs(study, variant), machines(study)
 
     def each(texts: list[str | None]) -> str:
-        letters = [chr(ord("A") + known.index(cost.machine)) for cost in found]
+        letters = [letter(known.index(cost.machine)) for cost in found]
         named = [f"{letter}: {t}" if len(known) > 1 else t for letter, t in zip(letters, texts, strict=True) if t]
         return ", ".join(named)
 

@@ -8,6 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
+LUMA = np.array([0.299, 0.587, 0.114])
+"""Rec. 601's weights of red, green and blue."""
+
 BATCH_PIXELS = 2**21
 """Of one batch: 32 images of 256x256, fewer of larger ones, what bounds the memory of a pass."""
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from p2pbench.errors import WeightsError
 from p2pbench.scoring import backbones, weights
+from p2pbench.scoring.images import LUMA
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,7 +67,7 @@ def sharpness(fakes: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """
 
     def energy(image: np.ndarray) -> float:
-        luma = image @ np.array([0.299, 0.587, 0.114])
+        luma = image @ LUMA
         return float((np.diff(luma, axis=0) ** 2).mean() + (np.diff(luma, axis=1) ** 2).mean())
 
     with np.errstate(divide="ignore", invalid="ignore"):

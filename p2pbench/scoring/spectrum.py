@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-LUMA = np.array([0.299, 0.587, 0.114])
+from p2pbench.scoring.images import LUMA
 
 
 class Spectra:

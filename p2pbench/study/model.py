@@ -20,6 +20,7 @@ from p2pbench.models.onnx import OnnxGenerator
 from p2pbench.models.port import load_port, read_port
 from p2pbench.settings import Layer, flatten, from_mapping, resolve
 from p2pbench.study.store import RunFolder, Store, plain
+from p2pbench.training.engine import prepare
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,16 @@ class Model:
     def has_noise(self) -> bool:
         """Whether its outputs differ from one seed to another in the mode ``paper``."""
         return any(isinstance(module, nn.Dropout | nn.Dropout2d) for module in self.generator.modules())
+
+
+def place(model: Model) -> None:
+    """Put the generator on the device that its configuration runs on, and set this process up for it.
+
+    Raises:
+        ConfigError: a device that is not here.
+    """
+    training = model.config.training
+    model.generator.to(prepare(training, training.threads or available_cores()).device)
 
 
 def load_model(name: str, runs: Path, layers: Sequence[Layer] = ()) -> Model:

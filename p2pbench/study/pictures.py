@@ -10,16 +10,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from p2pbench.cores import available_cores
 from p2pbench.data.images import look
 from p2pbench.data.pairs import images_by_name
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.files import sha256_of, write_json
-from p2pbench.study.model import Model
+from p2pbench.study.model import Model, place
 from p2pbench.study.pipeline import as_taken, translate_files
 from p2pbench.study.samples import save_png, spread
 from p2pbench.tiling import translate_picture
-from p2pbench.training.engine import prepare
 
 RECORD = "translated.json"
 """In the folder of the outputs: what made them, so that the same command skips what is done."""
@@ -118,8 +116,7 @@ def translate_pictures(
     for picture in pictures.values():
         if picture.parent.resolve() == out.resolve():
             raise ConfigError(f"--out {out}: {picture} is in it and could be overwritten; choose another folder")
-    engine = prepare(model.config.training, model.config.training.threads or available_cores())
-    model.generator.to(engine.device)
+    place(model)
     files = _done_before(model, out, pictures, again=again)
     skipped = len(files)
     todo = {name: picture for name, picture in pictures.items() if name not in files}

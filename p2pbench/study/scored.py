@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import nn
 
 from p2pbench.config import RunConfig
 from p2pbench.data.cache import Progress, decoded
-from p2pbench.data.dataset import DataSet
+from p2pbench.data.dataset import DataSet, as_tested
 from p2pbench.data.images import as_rgb8, as_scored
 from p2pbench.data.transforms import conditions_of, targets_of, visible
 from p2pbench.errors import ConfigError, NotFinite
@@ -100,8 +99,7 @@ def score_generator(
     if split not in dataset.names:
         raise ConfigError(f"{config.data.source} has no split {split!r}; it has {', '.join(dataset.names)}")
     # Training pairs too as test pairs are: not larger, to be cropped.
-    uncropped = replace(dataset, config=config.data.model_copy(update={"jitter": False}))
-    pairs, n = decoded(uncropped, split), len(dataset.names[split])
+    pairs, n = decoded(as_tested(dataset), split), len(dataset.names[split])
     shape = (n, *as_scored(targets_of(pairs[:1], config.data)).shape[1:])
 
     def rows(start: int, stop: int) -> np.ndarray:

@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,17 @@ reused = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, He
 """Examples share a folder, and leave it as they found it."""
 slow = settings(reused, max_examples=settings().max_examples // 3)
 """For what takes ten times as long as the others."""
+
+
+@contextmanager
+def instead(path: Path, content: bytes) -> Iterator[None]:
+    """``path`` holds ``content`` while the block runs."""
+    whole = path.read_bytes()
+    try:
+        path.write_bytes(content)
+        yield
+    finally:
+        path.write_bytes(whole)
 
 
 @st.composite
@@ -286,8 +298,7 @@ def test_records_of_any_content_are_read_or_told(name: str, store: Store, data: 
         content = data.draw(changed(whole))
     else:
         content = json.dumps(data.draw(replaced(json.loads(whole)))).encode()
-    try:
-        path.write_bytes(content)
+    with instead(path, content):
         facts = all_runs(store)
         find_waste(facts, failed=True, unused=True, older_days=None)
         for found in facts:
@@ -305,8 +316,6 @@ def test_records_of_any_content_are_read_or_told(name: str, store: Store, data: 
             assert str(path) in message
         else:
             assert all(store.run(cell["run_id"]).path.parent == store.root / "cells" for cell in about["cells"])
-    finally:
-        path.write_bytes(whole)
 
 
 # --- checkpoints and caches -----------------------------------------------------------------------------------------
@@ -340,13 +349,10 @@ def test_a_checkpoint_cut_at_any_byte_is_never_believed(trained: Trained, data: 
     networks, optimisers, folder = trained
     newest = folder / "step-00000002.safetensors"
     whole = newest.read_bytes()
-    try:
-        newest.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
+    with instead(newest, whole[: data.draw(st.integers(0, len(whole) - 1))]):
         done = checkpoint.load(folder, "id", networks, optimisers)
         assert done is not None
         assert done.step == 1  # the older one serves
-    finally:
-        newest.write_bytes(whole)
 
 
 @reused
@@ -359,15 +365,12 @@ def test_a_checkpoint_changed_anywhere_is_not_believed_either(trained: Trained, 
     content = data.draw(changed(whole))
     checkpoint.load(folder, "id", networks, optimisers)
     weights = [parameter.detach().clone() for parameter in networks.generator.parameters()]
-    try:
-        newest.write_bytes(content)
+    with instead(newest, content):
         done = checkpoint.load(folder, "id", networks, optimisers)
         assert done is not None
         if done.step == 2:  # white space in its header
             assert (done.rows, done.seconds) == ([], 0.0)
             assert all(map(torch.equal, weights, networks.generator.parameters()))
-    finally:
-        newest.write_bytes(whole)
 
 
 @slow
