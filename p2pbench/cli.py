@@ -155,7 +155,9 @@ def score(
     model: Annotated[str | None, typer.Option("--model", help=MODEL_HELP)] = None,
     fake: Annotated[Path | None, typer.Option("--fake", help="A folder of images to score.")] = None,
     target: Annotated[Path | None, typer.Option("--target", help="The folder of their targets, same names.")] = None,
-    metrics: Annotated[str | None, typer.Option("--metrics", help="As in l1,ssim,lpips; all unless given.")] = None,
+    metrics: Annotated[
+        str | None, typer.Option("--metrics", help="As in l1,ssim,lpips; all that can be had unless given.")
+    ] = None,
     split: Annotated[
         str | None, typer.Option("--split", help="Of a model: the split it is scored on, test unless given.")
     ] = None,
@@ -284,19 +286,20 @@ def _show_scores(scores: dict[str, dict[str, Any]]) -> None:
     from p2pbench.scoring.metrics import METRICS
 
     table = Table("score", "value", "95 % interval", "n", "better", box=None, pad_edge=False)
-    reasons = []
+    reasons: dict[str, list[str]] = {}
     for name, found in scores.items():
         label = METRICS[name].label if name in METRICS else name
         if found["value"] is None:
             table.add_row(label, "not measured", "", str(found["n"]), found["better"])
-            reasons.append(f"{label}: {found['reason']}")
+            reasons.setdefault(found["reason"], []).append(label)
             continue
         value, interval = value_and_interval(found["value"], found["low"], found["high"])
         table.add_row(label, value, escape(interval), str(found["n"]), found["better"])
-        reasons += [f"{label}: {note}" for note in found["notes"]]
+        for note in found["notes"]:
+            reasons.setdefault(note, []).append(label)
     out.print(table)
-    for reason in dict.fromkeys(reasons):
-        out.print(escape(reason), style="dim", soft_wrap=True)
+    for reason, labels in reasons.items():
+        out.print(escape(f"{', '.join(labels)}: {reason}"), style="dim", soft_wrap=True)
 
 
 @app.command()

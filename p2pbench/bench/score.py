@@ -24,7 +24,7 @@ from p2pbench.scoring.metrics import METRICS
 from p2pbench.scoring.paired import SSIM_SETTINGS
 from p2pbench.settings import Resolved
 
-MOST_IMAGES = 8
+MOST_IMAGES = 32
 """Of the test split: a step scores them all."""
 BARE, BARE_CHANNELS_LAST, OURS = "bare", "bare, channels last", "one pass"
 NETWORKS = ("alex", "squeeze", "vgg")
@@ -39,7 +39,7 @@ def bench_score(
     round_seconds: float = 0.6,
     progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
-    """The documented JSON of ``bench score``, for the first 8 test pairs of ``data.source``, at ``data.crop_size``.
+    """The documented JSON of ``bench score``, for the first 32 test pairs of ``data.source``, at ``data.crop_size``.
 
     Engines: ``bare`` is what scoring cannot do without: each network that is on this machine (AlexNet, SqueezeNet, VGG)
     runs once over either side, as torchvision gives it, on random input that lies ready, and scikit-image's SSIM is

@@ -6,11 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from p2pbench.cores import available_cores
+
 BINS = ((0, 100), (-110, 110), (-110, 110))
 """The least and the most bin of L, a and b: bins of one unit, whole numbers in their middle, so that a grey has an a of
 0, but for what is rounded. The paper does not say its own."""
 
 SETTINGS = {"space": "CIE L*a*b*, D65", "bin": 1}
+
+STRIP = 2**14
+"""Pixels at once: few enough that what is calculated of them stays in a core's cache."""
 
 CODED = np.arange(256) / 255
 LINEAR = np.where(CODED > 0.04045, ((CODED + 0.055) / 1.055) ** 2.4, CODED / 12.92)
@@ -31,7 +36,7 @@ class Overlaps:
 
     def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
         """Take in a batch; both (B, H, W, 3), uint8."""
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(available_cores()) as pool:
             ours, theirs = (np.stack(list(pool.map(_shares, images))) for images in (fakes, targets))
         self.per_image.extend(_shared(ours, theirs))
         self._ours += ours.sum(axis=0)
@@ -46,10 +51,13 @@ class Overlaps:
         return self._ours / len(self.per_image), self._theirs / len(self.per_image)
 
 
-def lab(image: np.ndarray) -> np.ndarray:
-    """sRGB (H, W, 3), uint8, to L*a*b* (3, H * W), float64: scikit-image's, in a third of its time."""
-    relative = TO_XYZ @ LINEAR[image.reshape(-1, 3).T]
-    x, y, z = np.where(relative > 0.008856, np.cbrt(relative), 7.787 * relative + 16 / 116)
+def lab(pixels: np.ndarray) -> np.ndarray:
+    """sRGB (M, 3), uint8, to L*a*b* (3, M), float64: scikit-image's, in a fifth of its time."""
+    relative = TO_XYZ @ LINEAR.take(pixels).T
+    dark = relative <= 0.008856
+    line = 7.787 * relative[dark] + 16 / 116
+    x, y, z = curve = np.cbrt(relative, out=relative)
+    curve[dark] = line
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
@@ -60,8 +68,10 @@ def _shared(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
 
 def _shares(image: np.ndarray) -> np.ndarray:
     """Shares of the pixels in each bin of L, a and b, (3, bins), of an image (H, W, 3), uint8."""
-    shares = np.zeros((3, BINS[1][1] - BINS[1][0] + 1))
-    for row, channel, (low, high) in zip(shares, lab(image), BINS, strict=True):
-        counts = np.bincount(np.floor(channel + (0.5 - low)).astype(np.intp), minlength=high - low + 1)
-        row[: len(counts)] = counts / len(channel)
-    return shares
+    pixels = image.reshape(-1, 3)
+    counts = np.zeros((3, BINS[1][1] - BINS[1][0] + 1))
+    for start in range(0, len(pixels), STRIP):
+        for row, channel, (low, high) in zip(counts, lab(pixels[start : start + STRIP]), BINS, strict=True):
+            bins = (channel + (0.5 - low)).astype(np.intp)
+            row[: high - low + 1] += np.bincount(bins, minlength=high - low + 1)
+    return counts / len(pixels)

@@ -57,6 +57,10 @@ class Scores:
         return pd.DataFrame({"image": self.names, **self.per_image}).replace([np.inf, -np.inf], np.nan)
 
 
+def unseen(_done: int, _total: int) -> None:
+    """A counter that nobody looks at."""
+
+
 NO_LABELS = segmentation.NoReader("needs the label maps of the images: score a model, or name their data set")
 
 
@@ -73,6 +77,7 @@ def evaluate(
     redraw: Callable[[int], Images] | None = None,
     classes: segmentation.ClassReader | segmentation.NoReader = NO_LABELS,
     watchers: Sequence[Callable[[np.ndarray, np.ndarray], None]] = (),
+    progress: Callable[[int, int], None] = unseen,
 ) -> Scores:
     """Score ``fakes`` against ``targets`` in one pass over both, batch by batch.
 
@@ -89,10 +94,11 @@ def evaluate(
         redraw: the fakes as they would be with the k-th other noise; None where no model is at hand.
         classes: what reads classes from these images, for the FCN-scores; or why nothing can.
         watchers: are called with each batch of fakes and targets too, in order; none is where an image is not finite.
+        progress: called with (images scored, in all).
     """
     if fakes.shape != targets.shape or fakes.dtype != np.uint8 or targets.dtype != np.uint8:
         raise ValueError(f"scores are made of uint8 images of one shape, got {fakes.shape} and {targets.shape}")
-    n, common = len(fakes), dict(settings or {})
+    n, common, done = len(fakes), dict(settings or {}), 0
     asked = _Asked(fakes.shape, weights_dir, fetch, device, redraw)
     one_by_one = asked.of_images(metrics)
     of_sets = asked.of_sets(metrics, one_by_one)
@@ -111,6 +117,8 @@ def evaluate(
         for ours, theirs in batches(fakes, targets):
             for add in adders:
                 add(ours, theirs)
+            done += len(ours)
+            progress(done, n)
     except NotFinite as error:
         return Scores(n, {name: _unmeasured(name, n, str(error), common) for name in metrics}, list(names))
     per_image = {}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from p2pbench.cores import available_cores
 from p2pbench.errors import WeightsError
 from p2pbench.scoring import backbones, weights
 from p2pbench.scoring.images import LUMA
@@ -55,7 +56,7 @@ def ssim(fakes: np.ndarray, targets: np.ndarray) -> np.ndarray:
     def of_pair(fake: np.ndarray, target: np.ndarray) -> float:
         return float(structural_similarity(fake, target, **SSIM_SETTINGS))
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         return np.array(list(pool.map(of_pair, fakes, targets)))
 
 
@@ -130,9 +131,9 @@ class Lpips:
                     self._backbone(backbones.on_device(images[start : start + size], self._device))
                     for images in (fakes, targets)
                 )
+                means.append(backbones.mean_over_space(ours).cpu().numpy())
                 distances = [_distance(*layer) for layer in zip(ours, theirs, self._heads, strict=True)]
                 values.append(torch.stack(distances).sum(dim=0).double().cpu().numpy())
-                means.append(backbones.mean_over_space(ours).cpu().numpy())
         return np.concatenate(values), np.concatenate(means)
 
 
@@ -155,9 +156,13 @@ HEADS = {
 
 
 def _distance(ours: Tensor, theirs: Tensor, head: Tensor) -> Tensor:
-    """Weighted squared difference of unit vectors, averaged over space: (B, C, h, w) twice and (C,) to (B,)."""
+    """Weighted squared difference of unit vectors, averaged over space: (B, C, h, w) twice and (C,) to (B,).
+
+    It uses up both: what large layers give is not copied.
+    """
     import torch
 
-    ours, theirs = (maps / (torch.linalg.vector_norm(maps, dim=1, keepdim=True) + 1e-10) for maps in (ours, theirs))
+    for maps in (ours, theirs):
+        maps.div_(torch.linalg.vector_norm(maps, dim=1, keepdim=True) + 1e-10)
     squares = ours.sub_(theirs).square_()
     return torch.matmul(squares.permute(0, 2, 3, 1).flatten(1, 2), head).mean(dim=1)

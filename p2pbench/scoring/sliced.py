@@ -7,11 +7,10 @@ numbers are keyed by the level and the image's content, so neither the order of 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from scipy.ndimage import correlate1d
 
 from p2pbench.cores import available_cores
 
@@ -23,12 +22,11 @@ PATCHES = 128
 DIRECTIONS = 512
 """Karras et al. average 4 times 128."""
 
-MOST_DESCRIPTORS = 2**17
-"""Of one set and level: all 128 patches of 1024 images, fewer of each where there are more. What bounds the memory."""
+MOST_DESCRIPTORS = 2**16
+"""Of one set and level: all 128 patches of 512 images, fewer of each where there are more. What bounds the memory."""
 
-BLOCK = 16
+BLOCK = 128
 """Directions at once: what bounds the memory of the projections."""
-BINOMIAL = np.array([1, 4, 6, 4, 1], dtype=np.float32) / 16
 KEY_OF_DIRECTIONS = 2018
 
 
@@ -57,7 +55,7 @@ class Sliced:
                 kept[level][row] = found
 
         rows = range(self._filled, self._filled + len(fakes))
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(available_cores()) as pool:
             for kept, images in ((self._ours, fakes), (self._theirs, targets)):
                 for _ in pool.map(lambda row, image, kept=kept: fill(row, image, kept), rows, images):
                     pass
@@ -91,16 +89,19 @@ def _distance(ours: np.ndarray, theirs: np.ndarray, level: int) -> float:
     directions = _random(KEY_OF_DIRECTIONS, level).standard_normal((DIRECTIONS, ours.shape[1]), dtype=np.float32)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
 
-    def gap(start: int) -> float:
-        block = directions[start : start + BLOCK]
-        along = [block @ descriptors.T for descriptors in (ours, theirs)]
-        for values in along:
-            values.sort(axis=1)
-        along[0] -= along[1]
-        return float(np.abs(along[0]).mean(axis=1, dtype=np.float64).sum())
+    def gaps(along_ours: np.ndarray, along_theirs: np.ndarray) -> float:
+        along_ours.sort(axis=1)
+        along_theirs.sort(axis=1)
+        along_ours -= along_theirs
+        return float(np.abs(along_ours, out=along_ours).mean(axis=1, dtype=np.float64).sum())
 
-    with ThreadPoolExecutor(min(8, available_cores())) as pool:  # a block of projections for each is in memory
-        return sum(pool.map(gap, range(0, DIRECTIONS, BLOCK))) / DIRECTIONS
+    cores, total = available_cores(), 0.0
+    with ThreadPoolExecutor(cores) as pool:  # for the sorting: a product has threads of its own
+        for start in range(0, DIRECTIONS, BLOCK):
+            block = directions[start : start + BLOCK]
+            shares = (np.array_split(block @ descriptors.T, cores) for descriptors in (ours, theirs))
+            total += sum(pool.map(gaps, *shares))
+    return total / DIRECTIONS
 
 
 def _normalised(patches: np.ndarray) -> np.ndarray:
@@ -144,15 +145,47 @@ def _laplacian(image: np.ndarray, sizes: list[tuple[int, int]]) -> Iterator[np.n
 
 
 def _halved(planes: np.ndarray) -> np.ndarray:
-    columns = np.ascontiguousarray(correlate1d(planes, BINOMIAL, axis=2, mode="mirror")[:, :, ::2])
-    return np.ascontiguousarray(correlate1d(columns, BINOMIAL, axis=1, mode="mirror")[:, ::2])
+    """Smoothed by the binomial filter (1, 4, 6, 4, 1) / 16 along both axes, every other sample kept: (C, h, w)."""
+    return _both_ways(_halved_down, planes, (-(-planes.shape[1] // 2), -(-planes.shape[2] // 2)))
 
 
 def _doubled(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    spread = np.zeros((len(planes), *size), dtype=np.float32)
-    spread[:, ::2, ::2] = planes
-    columns = correlate1d(spread, 2 * BINOMIAL, axis=2, mode="mirror")
-    return np.asarray(correlate1d(columns, 2 * BINOMIAL, axis=1, mode="mirror"))
+    """Zeros put between the samples, and smoothed by twice that filter along both axes: (C, *size)."""
+    return _both_ways(_doubled_down, planes, size)
+
+
+def _both_ways(
+    filtered: Callable[[np.ndarray, int], np.ndarray], planes: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """``filtered`` down the columns of ``planes``, (C, h, w), then along the rows, laid out as columns for it: whole
+    rows are added either way."""
+    down = filtered(planes, size[0])
+    along = filtered(np.ascontiguousarray(down.swapaxes(1, 2)), size[1])
+    return np.ascontiguousarray(along.swapaxes(1, 2))
+
+
+# Borders are mirrored about the outermost sample. Samples that are dropped, or zero, are not calculated with.
+
+
+def _halved_down(planes: np.ndarray, height: int) -> np.ndarray:
+    mirrored = np.concatenate([planes[:, 2:0:-1], planes, planes[:, -2:-4:-1]], axis=1)
+    even, odd = mirrored[:, ::2], mirrored[:, 1::2]
+    smooth: np.ndarray = 4 * (odd[:, :height] + odd[:, 1 : height + 1])
+    smooth += 6 * even[:, 1 : height + 1]
+    smooth += even[:, :height]
+    smooth += even[:, 2 : height + 2]
+    smooth /= 16
+    return smooth
+
+
+def _doubled_down(planes: np.ndarray, height: int) -> np.ndarray:
+    below = planes[:, -1:] if height % 2 == 0 else planes[:, -2:-1]  # an even height ends on a zero
+    before = np.concatenate([planes[:, 1:2], planes[:, :-1]], axis=1)
+    after = np.concatenate([planes[:, 1:], below], axis=1)
+    doubled = np.empty((len(planes), height, planes.shape[2]), dtype=np.float32)
+    doubled[:, ::2] = (before + 6 * planes + after) / 8
+    doubled[:, 1::2] = ((planes + after) / 2)[:, : height // 2]
+    return doubled
 
 
 def _random(key: int, level: int) -> np.random.Generator:

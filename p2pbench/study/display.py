@@ -64,21 +64,41 @@ def show(console: Console, n_todo: int) -> Iterator[Watch]:
         yield _Lines(console, n_todo)
 
 
+Count = Callable[[int, int], None]
+"""Called with (done, in all)."""
+
+
 @contextmanager
-def counted(console: Console, description: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A single bar, or plain lines at each tenth; yields what to call with (done, in all)."""
+def counted(console: Console, description: str, unit: str) -> Iterator[Count]:
+    """A single bar, or plain lines at each tenth."""
+    with stages(console) as stage:
+        yield stage(description, unit)
+
+
+@contextmanager
+def stages(console: Console) -> Iterator[Callable[[str, str], Count]]:
+    """A bar for each stage that begins to count, or plain lines at each of its tenths; yields what makes a stage's
+    counter from its description and unit."""
     if console.is_terminal:
         with progress_bar(console) as progress:
-            task = progress.add_task(description, total=None, visible=False)
-            yield lambda done, total: progress.update(task, completed=done, total=total, visible=True)
+
+            def bar(description: str, unit: str) -> Count:  # noqa: ARG001
+                task = progress.add_task(description, total=None, visible=False)
+                return lambda done, total: progress.update(task, completed=done, total=total, visible=True)
+
+            yield bar
         return
-    pace = _Pace()
 
-    def line(done: int, total: int) -> None:
-        if said := pace.due(done, total):
-            console.print(f"{description}: {done}/{total} {unit}, {said}", markup=False, highlight=False)
+    def lines(description: str, unit: str) -> Count:
+        pace = _Pace()
 
-    yield line
+        def line(done: int, total: int) -> None:
+            if said := pace.due(done, total):
+                console.print(f"{description}: {done}/{total} {unit}, {said}", markup=False, highlight=False)
+
+        return line
+
+    yield lines
 
 
 class _Pace:
@@ -86,14 +106,15 @@ class _Pace:
 
     def __init__(self) -> None:
         self.start = self.last = time.monotonic()
-        self.first = self.tenth = self.total = 0
+        self.first = self.done = self.tenth = self.total = 0
 
     def due(self, done: int, total: int) -> str | None:
         """Rate and time left where a line is due now."""
         now = time.monotonic()
-        if total != self.total:  # another stage
+        if total != self.total or done < self.done:  # counted anew
             self.start = self.last = now
             self.first, self.tenth, self.total = done - 1, 0, total
+        self.done = done
         if 10 * done // total == self.tenth or now - self.last < LINE_SECONDS:
             return None
         self.tenth, self.last = 10 * done // total, now

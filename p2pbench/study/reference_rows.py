@@ -159,9 +159,8 @@ class _Outputs:
         except (ConfigError, DataError) as error:
             return Row(name, about, self.n, None, str(error))
         scores = score_generator(
-            self.config, generator, self.dataset, self.metrics, self.engine, self.weights_dir,
-            lambda _done, _total: None, fetch=False,
-        )  # fmt: skip
+            self.config, generator, self.dataset, self.metrics, self.engine, self.weights_dir, fetch=False
+        )
         return Row(name, about, self.n, scores)
 
     def _row(self, name: str, about: str, outputs: np.ndarray, sources: Sequence[str] = ()) -> Row:

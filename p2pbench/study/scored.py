@@ -19,7 +19,7 @@ from p2pbench.data.transforms import conditions_of, targets_of, visible
 from p2pbench.errors import ConfigError, NotFinite
 from p2pbench.files import write_json, write_text
 from p2pbench.memory import let_go
-from p2pbench.scoring.evaluate import NO_LABELS, Scores, evaluate
+from p2pbench.scoring.evaluate import NO_LABELS, Scores, evaluate, unseen
 from p2pbench.scoring.images import Made
 from p2pbench.scoring.metrics import FCN_SCORES
 from p2pbench.scoring.segmentation import ClassReader, NoReader, find_reader
@@ -51,7 +51,7 @@ def score_run(
     generator = load_generator(run).to(engine.device)
     scores = score_generator(
         config, generator, dataset, wanted, engine, weights_dir, progress,
-        fetch=fetch, watchers=[] if profile is None else [profile.add],
+        learned=progress, fetch=fetch, watchers=[] if profile is None else [profile.add],
     )  # fmt: skip
     if profile is not None:
         _profile(config, generator, dataset, run, profile)
@@ -81,8 +81,9 @@ def score_generator(
     metrics: Sequence[str],
     engine: Engine,
     weights_dir: Path | None,
-    progress: Progress,
+    progress: Progress = unseen,
     *,
+    learned: Progress = unseen,
     fetch: bool = True,
     split: str = "test",
     watchers: Sequence[Callable[[np.ndarray, np.ndarray], None]] = (),
@@ -90,7 +91,8 @@ def score_generator(
     """The scores of ``generator`` on a split, at ``crop_size``; translated, and read, batch by batch.
 
     Args:
-        progress: of training the segmentation network, where FCN-scores need one that is not there yet.
+        progress: of the images.
+        learned: of training the segmentation network, where FCN-scores need one that is not there yet.
         watchers: see :func:`evaluate`.
 
     Raises:
@@ -120,19 +122,19 @@ def score_generator(
         draw(0), targets, dataset.names[split], metrics,
         weights_dir=weights_dir, fetch=fetch, device=str(engine.device),
         settings=inference_settings(config, split), redraw=lambda k: draw(k + 1),
-        classes=class_reader(config, dataset, metrics, engine, progress, split), watchers=watchers,
+        classes=class_reader(config, dataset, metrics, engine, learned, split), watchers=watchers, progress=progress,
     )  # fmt: skip
 
 
 def class_reader(
-    config: RunConfig, dataset: DataSet, metrics: Sequence[str], engine: Engine, progress: Progress, split: str = "test"
+    config: RunConfig, dataset: DataSet, metrics: Sequence[str], engine: Engine, learned: Progress, split: str = "test"
 ) -> ClassReader | NoReader:
     """What reads classes from outputs, where any of ``metrics`` is an FCN-score; or why nothing can."""
     if not set(FCN_SCORES) & set(metrics):
         return NO_LABELS
     if split != "test":
         return NoReader("is taken of the test split alone, where it stands beside what the real photos score")
-    return find_reader(dataset, config.scoring.palette, engine.device, progress)
+    return find_reader(dataset, config.scoring.palette, engine.device, learned)
 
 
 def _outputs(config: RunConfig, generator: nn.Module, pairs: np.ndarray, keys: Sequence[int]) -> np.ndarray:

@@ -24,7 +24,7 @@ from p2pbench.logs import logged_to
 from p2pbench.scoring.images import Made
 from p2pbench.scoring.metrics import FCN_SCORES, METRICS
 from p2pbench.settings import Layer, flatten, parse_set, resolve
-from p2pbench.study.display import counted
+from p2pbench.study.display import Count, stages
 from p2pbench.study.grid import DEFAULT_PROTOCOL, read_protocol
 from p2pbench.study.store import RunFolder, Store
 
@@ -89,9 +89,14 @@ def _train_one(
         raise ConfigError(f"{run.path} holds an unfinished run; go on with --resume, or choose another --out")
     if resume and not unfinished and not run.trained():
         raise ConfigError(f"{run.path} holds no run to go on with; leave --resume out to begin one")
-    with counted(console, "train", "steps") as progress, stopping_on_signals(stop), logged_to(run.log_file):
+    with stages(console) as stage, stopping_on_signals(stop), logged_to(run.log_file):
+        counts = {"data": stage("decode", "pairs"), "train": stage("train", "steps"), "score": stage("score", "done")}
+
+        def progress(done: int, total: int) -> None:
+            counts[stop.stage](done, total)
+
+        watcher = Watcher(stop.enter, progress, stop)
         try:
-            watcher = Watcher(stop.enter, progress, stop)
             run_cell(
                 settings, run, watcher,
                 modes=[run.inference], wait=False, threads=group.threads(), weights_dir=weights_dir, fetch=True,
@@ -161,8 +166,11 @@ def score_model(
             f"{run.path} was trained as {trained_as}, which would be {now} today: its data, or the code of its "
             "networks, have changed since"
         )
-    with counted(console, "segmentation network", "steps") as progress:
-        scores = score_generator(config, generator, dataset, names, engine, weights_dir, progress, split=split)
+    with stages(console) as stage:
+        scores = score_generator(
+            config, generator, dataset, names, engine, weights_dir, stage("scoring", "images"),
+            learned=stage("segmentation network", "steps"), split=split,
+        )  # fmt: skip
     return scores.to_json()
 
 
@@ -189,8 +197,7 @@ def score_folders(
             f"--set {key}: images in folders have no settings but data.source, the data set that they are of, and "
             "scoring.palette, the colours of its label maps"
         )
-    names = _metrics(metrics) if metrics else ["l1", "psnr", "ssim", "lpips", "fid", "kid"]
-    names += [name for name in FCN_SCORES if settings and not metrics]
+    names = _metrics(metrics) if metrics else _of_folders(weights_dir, with_classes=bool(settings))
     ours, theirs = (images_by_name(folder) for folder in (fake, target))
     for folder, found in ((fake, ours), (target, theirs)):
         if not found:
@@ -207,12 +214,15 @@ def score_folders(
     shape = _one_shape([*fakes, *targets])
     theirs_read = _read(targets, shape)
     classes: ClassReader | NoReader = NO_LABELS
-    if set(FCN_SCORES) & set(names):
-        classes = _find_reader(theirs_read, of_images, settings, console)
-    return evaluate(
-        _read(fakes, shape), theirs_read, of_images, names,
-        weights_dir=weights_dir, settings={"size": list(shape[:2])}, classes=classes,
-    ).to_json()  # fmt: skip
+    with stages(console) as stage:
+        if set(FCN_SCORES) & set(names):
+            classes = _find_reader(theirs_read, of_images, settings, stage("segmentation network", "steps"))
+        scores = evaluate(
+            _read(fakes, shape), theirs_read, of_images, names,
+            weights_dir=weights_dir, settings={"size": list(shape[:2])}, classes=classes,
+            progress=stage("scoring", "images"),
+        )  # fmt: skip
+    return scores.to_json()
 
 
 def _one_shape(files: Sequence[Path]) -> tuple[int, int, int]:
@@ -244,7 +254,7 @@ def _read(files: Sequence[Path], shape: tuple[int, int, int]) -> Made:
 
 
 def _find_reader(
-    targets: Made, names: Sequence[str], settings: Mapping[str, Any], console: Console
+    targets: Made, names: Sequence[str], settings: Mapping[str, Any], learned: Count
 ) -> ClassReader | NoReader:
     import torch
 
@@ -254,9 +264,20 @@ def _find_reader(
     config = resolve([Layer("--set", settings)]).config
     source = config.data.source if "data.source" in settings else None
     torch.set_num_threads(available_cores())
-    with counted(console, "segmentation network", "steps") as progress:
-        device = torch.device(available_device("auto"))
-        return find_reader_of_images(targets, names, source, config.scoring.palette, device, progress)
+    device = torch.device(available_device("auto"))
+    return find_reader_of_images(targets, names, source, config.scoring.palette, device, learned)
+
+
+def _of_folders(weights_dir: Path | None, *, with_classes: bool) -> list[str]:
+    """All scores that need no model and no network but those on this machine; LPIPS and FID even so, which everybody
+    expects: their networks are fetched, or the reason is given."""
+    from p2pbench.scoring.weights import usable
+
+    left_out = {"diversity", *(() if with_classes else FCN_SCORES)}
+    return [
+        name for name, metric in METRICS.items()
+        if name not in left_out and (metric.net in (None, "alex", "inception") or usable(metric.net, weights_dir))
+    ]  # fmt: skip
 
 
 def _metrics(names: Sequence[str]) -> list[str]:

@@ -42,18 +42,18 @@ class Stop:
 
     def __init__(self) -> None:
         self.asked_at: float | None = None
-        self.training = False
+        self.stage = "data"
 
     def handle(self, *_: object) -> None:
         now = time.monotonic()
         again = self.asked_at is not None and now - self.asked_at > IMPATIENCE_SECONDS
-        if again or not self.training:
+        if again or self.stage != "train":
             raise Interrupted("stopped")
         self.asked_at = self.asked_at or now
 
     def enter(self, stage: str) -> None:
         """Take note of what is done now."""
-        self.training = stage == "train"
+        self.stage = stage
 
     def __call__(self) -> bool:
         return self.asked_at is not None

@@ -43,6 +43,9 @@ def train_step(
     """
     objective = config.objective
     generator, discriminator = networks.generator, networks.discriminator
+    for optimiser in (optimisers.generator, optimisers.discriminator):
+        if optimiser is not None:  # first, so that activations lie where the last step's gradients lay
+            optimiser.zero_grad(set_to_none=True)
     with _precision(condition, config):
         fake = generator(condition)
     _zero_biases(generator, config)  # Lua: after G's forward pass
@@ -67,14 +70,12 @@ def train_step(
             # (plain Adam), or mix old activations with new weights without a word (fused Adam).
             g_loss = generator_loss(logits_fake, image, target, objective)
             (gradient,) = torch.autograd.grad(g_loss.total, image, retain_graph=True)
-        optimisers.discriminator.zero_grad(set_to_none=True)
         torch.autograd.backward(d_loss, inputs=list(discriminator.parameters()))
         optimisers.discriminator.step()
         if objective.generator_gradient == "fresh":
             g_loss = generator_loss(_judge(discriminator, condition, image, config), image, target, objective)
             (gradient,) = torch.autograd.grad(g_loss.total, image)
 
-    optimisers.generator.zero_grad(set_to_none=True)
     fake.backward(gradient.to(fake.dtype))
     optimisers.generator.step()
     return torch.stack([d_loss, *g_loss]).detach()

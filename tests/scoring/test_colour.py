@@ -29,7 +29,7 @@ def test_lab_is_scikit_images() -> None:
     random = np.random.default_rng(0)
     image = np.concatenate([random.integers(0, 256, (40, 16, 3)), random.integers(0, 20, (8, 16, 3))]).astype(np.uint8)
     expected = rgb2lab(image).reshape(-1, 3).T
-    np.testing.assert_allclose(lab(image), expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(lab(image.reshape(-1, 3)), expected, rtol=0, atol=1e-9)
     for channel, (low, high) in enumerate(BINS):
         assert low - 0.5 < expected[channel].min() <= expected[channel].max() < high + 0.5
 
