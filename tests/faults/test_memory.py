@@ -1,0 +1,73 @@
+"""A cell that needs more memory than there is: the kernel kills its process, and nothing else is lost.
+
+In a memory cgroup of its own; needs root, or skips.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from study_workplace import Workplace
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="cgroups are Linux's")
+
+LIMIT_BYTES = 1200 * 2**20
+"""Enough for a process with torch and a small network in it."""
+
+TWO_SIZES = """
+question: What does width buy?
+protocol: tiny.yaml
+baseline: {generator.ngf: "4"}
+factors: {generator.ngf: [4, 512]}
+"""
+"""The wide one has 800 million parameters."""
+
+ROOTS = {"/sys/fs/cgroup/memory": "memory.limit_in_bytes", "/sys/fs/cgroup": "memory.max"}
+"""Of cgroups v1 and v2, and the file that takes the limit."""
+
+
+@pytest.fixture
+def group() -> Iterator[Path]:
+    """A cgroup whose processes share ``LIMIT_BYTES``."""
+    for root, limit in ROOTS.items():
+        path = Path(root, f"p2pbench-test-{os.getpid()}")
+        try:
+            path.mkdir()
+        except OSError:
+            continue
+        try:
+            (path / limit).write_text(str(LIMIT_BYTES))
+        except OSError:
+            path.rmdir()
+            continue
+        yield path
+        for _ in range(100):  # until the last process is gone
+            try:
+                return path.rmdir()
+            except OSError:
+                time.sleep(0.1)
+    pytest.skip("this user may not limit memory")
+
+
+def test_a_cell_that_does_not_fit_fails_alone_and_says_so(workplace: Workplace, group: Path) -> None:
+    (workplace.folder / "sizes.yaml").write_text(TWO_SIZES)
+    command = ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(group)]
+    command += workplace.command("ablate", "--grid", "sizes.yaml", "--jobs", "2")
+
+    done = subprocess.run(
+        command, cwd=workplace.folder, env=workplace.environment, capture_output=True, text=True, check=False, timeout=240
+    )
+
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert "SIGKILL" in done.stderr
+    assert "out of memory" in done.stderr
+    states = [row["state"] for row in workplace.json("runs", "list")["runs"]]
+    assert sorted(states) == ["failed", "finished"]
+    workplace.run("runs", "verify")
