@@ -48,7 +48,6 @@ def train_step(
             optimiser.zero_grad(set_to_none=True)
     with _precision(condition, config):
         fake = generator(condition)
-    _zero_biases(generator, config)  # Lua: after G's forward pass
 
     # The losses see the fake as a leaf: G's update needs their gradient with respect to the image alone.
     image = fake.detach().float().requires_grad_()
@@ -77,6 +76,8 @@ def train_step(
             (gradient,) = torch.autograd.grad(g_loss.total, image)
 
     fake.backward(gradient.to(fake.dtype))
+    # Lua does so once G has run forward; a compiled backward pass may still read them.
+    _zero_biases(generator, config)
     optimisers.generator.step()
     return torch.stack([d_loss, *g_loss]).detach()
 
