@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from p2pbench.counting import Count
 
 
 class Megabytes:
     """A progress bar as pooch wants one, which passes on (megabytes done, megabytes in all)."""
 
-    def __init__(self, progress: Callable[[int, int], None]) -> None:
+    def __init__(self, progress: Count) -> None:
         self.progress = progress
         self.done = self.total = 0
 

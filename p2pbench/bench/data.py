@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from p2pbench.bench.machine import describe_machine, versions
 from p2pbench.bench.measure import Contestant, Step, figures, race
 from p2pbench.config import RunConfig
 from p2pbench.cores import available_cores
+from p2pbench.counting import Count
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, open_dataset, steps_per_epoch
 from p2pbench.data.pairs import Pair, find_folder
@@ -31,9 +31,7 @@ from p2pbench.settings import Resolved
 DEFAULT_SOURCE = "drawn:500"
 
 
-def bench_data(
-    resolved: Resolved, *, rounds: int = 20, round_seconds: float = 0.6, progress: Callable[[int, int], None]
-) -> dict[str, Any]:
+def bench_data(resolved: Resolved, *, rounds: int = 20, round_seconds: float = 0.6, progress: Count) -> dict[str, Any]:
     """The documented JSON of ``bench data``, for the training pairs of ``data.source``; ``drawn:500`` unless given.
 
     Engines: ``plain`` is Pillow alone on all cores, which opens, decodes and resizes, and stores nothing; ``build`` is

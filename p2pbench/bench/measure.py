@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from p2pbench.counting import Count, uncounted
 from p2pbench.errors import P2PBenchError
 
 Step = Callable[[], float | None]
@@ -81,7 +82,7 @@ def race(
     *,
     rounds: int,
     round_seconds: float,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Count = uncounted,
 ) -> dict[str, Timing]:
     """Time ``contestants`` in turns.
 

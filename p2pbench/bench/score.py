@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from p2pbench.bench.machine import describe_machine, versions
 from p2pbench.bench.measure import Contestant, Step, figures, race
 from p2pbench.config import RunConfig
 from p2pbench.cores import available_cores
+from p2pbench.counting import Count
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
 from p2pbench.data.images import as_scored
@@ -37,7 +37,7 @@ def bench_score(
     weights_dir: Path | None = None,
     rounds: int = 20,
     round_seconds: float = 0.6,
-    progress: Callable[[int, int], None],
+    progress: Count,
 ) -> dict[str, Any]:
     """The documented JSON of ``bench score``, for the first 32 test pairs of ``data.source``, at ``data.crop_size``.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from p2pbench.bench.machine import describe_machine, versions
 from p2pbench.bench.measure import Contestant, Step, figures, race
 from p2pbench.config import RunConfig
 from p2pbench.cores import available_cores
+from p2pbench.counting import Count
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
 from p2pbench.data.images import write_like
@@ -35,7 +35,7 @@ BARE, OURS = "bare", "files"
 
 
 def bench_translate(
-    resolved: Resolved, *, rounds: int = 20, round_seconds: float = 0.6, progress: Callable[[int, int], None]
+    resolved: Resolved, *, rounds: int = 20, round_seconds: float = 0.6, progress: Count
 ) -> dict[str, Any]:
     """The documented JSON of ``bench translate``: test conditions of ``data.source`` at ``data.crop_size``.
 

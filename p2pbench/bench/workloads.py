@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from p2pbench.bench.measure import Contestant, Step, figures, race
 from p2pbench.bench.plain import build_plain, random_pairs
 from p2pbench.config import RunConfig
 from p2pbench.cores import available_cores
+from p2pbench.counting import Count
 from p2pbench.data.batches import Batches
 from p2pbench.models import build_discriminator, build_generator
 from p2pbench.settings import Layer, Resolved, flatten, resolve
@@ -30,7 +31,7 @@ def bench_step(
     *,
     rounds: int = 20,
     round_seconds: float = 0.5,
-    progress: Callable[[int, int], None],
+    progress: Count,
 ) -> dict[str, Any]:
     """The documented JSON of ``bench step``: our step beside the plain loop, for each of ``variants`` in its turn.
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from p2pbench.config import DataConfig
+from p2pbench.counting import Count, uncounted
 from p2pbench.curation import outliers
 from p2pbench.curation.duplicates import duplicates
 from p2pbench.curation.fingerprint import Fingerprint, Images, take
@@ -33,9 +34,6 @@ from p2pbench.home import home
 
 VERSION = 1
 """Counted up when a set may be judged otherwise than before, so that no old verdict is taken for a new one."""
-
-Progress = Callable[[int, int], None]
-"""Called with (pairs done, pairs in all)."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class _Subject:
     items: Callable[[], list[_Item]]
 
 
-def check(source: str, progress: Progress | None = None) -> dict[str, Any]:
+def check(source: str, progress: Count = uncounted) -> dict[str, Any]:
     """Everything that is wrong with the data set ``source``: a built-in, one kept at home, or a folder.
 
     Returns:
@@ -95,7 +93,7 @@ def check(source: str, progress: Progress | None = None) -> dict[str, Any]:
     }
 
 
-def _judge(subject: _Subject, progress: Progress | None) -> Iterator[Problem]:
+def _judge(subject: _Subject, progress: Count) -> Iterator[Problem]:
     prints: list[Fingerprint] = []
     items = subject.items()
     with ThreadPoolExecutor() as pool:  # Pillow, numpy and scipy work outside the interpreter's lock
@@ -104,8 +102,7 @@ def _judge(subject: _Subject, progress: Progress | None) -> Iterator[Problem]:
                 yield from problems
                 if fingerprint is not None:
                     prints.append(fingerprint)
-            if progress is not None:
-                progress(min(start + 64, len(items)), len(items))
+            progress(min(start + 64, len(items)), len(items))
     if not prints:
         return
     for rule in (duplicates, outliers.unlike_most, outliers.blank, outliers.swapped, outliers.ill_fitting):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from PIL import Image
 
+from p2pbench.counting import Count
 from p2pbench.data.images import opened
 from p2pbench.errors import DataError
 
@@ -19,7 +19,7 @@ BY_HAND = (
 )
 
 
-def combine(source: Path, folder: Path, progress: Callable[[int, int], None]) -> None:
+def combine(source: Path, folder: Path, progress: Count) -> None:
     """Write ``folder/train`` and ``folder/val``: PNG files, the photo on the left and its coloured labels on the right.
 
     Both are 256x256, squeezed from 2048x1024 as the paper did: the photo bicubic with anti-aliasing, the labels to the

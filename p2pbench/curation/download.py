@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from p2pbench.counting import Count
 from p2pbench.curation import cityscapes
 from p2pbench.curation.catalog import PAPER_SETS
 from p2pbench.downloads import Megabytes
@@ -70,7 +70,7 @@ def download(name: str, url: str | None, work: Path, console: Console) -> tuple[
     )
 
 
-def _retrieve(address: str, path: Path, progress: Callable[[int, int], None]) -> Path:
+def _retrieve(address: str, path: Path, progress: Count) -> Path:
     import pooch
 
     pooch.get_logger().setLevel("ERROR")

@@ -23,6 +23,7 @@ import pandas as pd
 from PIL import Image
 
 from p2pbench.config import DataConfig
+from p2pbench.counting import Count, uncounted
 from p2pbench.curation import measures
 from p2pbench.curation.drift import drift_of
 from p2pbench.curation.palette import N_CELLS, Palette, count_colours, find_palette, flat_pixels
@@ -33,8 +34,6 @@ from p2pbench.data.resize import resize
 
 Key = tuple[str, str]
 """Split and name of a pair."""
-Progress = Callable[[int, int], None]
-"""Called with (pairs read, pairs to read in all): those of the sample are read twice."""
 
 SIDES = ("A", "B")
 MEASURES = {
@@ -159,8 +158,11 @@ class Exploration:
     sides: dict[str, Side]
 
 
-def explore(source: Source, progress: Progress | None = None) -> Exploration:
+def explore(source: Source, progress: Count = uncounted) -> Exploration:
     """Look through all pairs of ``source``.
+
+    Args:
+        progress: of the pairs that are read; those of the sample are read twice.
 
     Raises:
         DataError: an image cannot be read; names it.
@@ -169,8 +171,7 @@ def explore(source: Source, progress: Progress | None = None) -> Exploration:
     n = len(source.keys)
 
     def done(before: int, now: int) -> None:
-        if progress is not None:
-            progress(before + now, n + len(sample))
+        progress(before + now, n + len(sample))
 
     totals = {side: _Totals(tuple(source.names)) for side in SIDES}
     rows = _each(source, set(source.keys), partial(_measure, totals), partial(done, 0))

@@ -19,10 +19,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from p2pbench.bench.machine import versions
+from p2pbench.counting import Count, uncounted
 from p2pbench.curation.conditions import make_condition
 from p2pbench.curation.recipe import Recipe
 from p2pbench.curation.splits import name_of, parse_shares, split_of
-from p2pbench.data.cache import Progress
 from p2pbench.data.images import read_image
 from p2pbench.data.pairs import SPLITS, SUFFIXES, Pair, read_pair
 from p2pbench.errors import ConfigError, DataError
@@ -43,7 +43,7 @@ class Job(NamedTuple):
 
 
 def prepare(
-    source: str, out: Path, recipe: Recipe, mates: str | None = None, progress: Progress | None = None
+    source: str, out: Path, recipe: Recipe, mates: str | None = None, progress: Count = uncounted
 ) -> dict[str, Any]:
     """Make the pairs of the folder ``source`` (combined with ``mates``, the folder of B) in the folder ``out``.
 
@@ -237,7 +237,7 @@ def _hash(job: Job) -> str:
         raise DataError(f"{error.filename} cannot be read: {error.strerror}") from None
 
 
-def _each(jobs: list[Job], work: Callable[[Job], str], progress: Progress | None) -> str:
+def _each(jobs: list[Job], work: Callable[[Job], str], progress: Count) -> str:
     """Do ``work``, which hashes a pair's sources, on each pair; returns a hash of all with their names and splits.
 
     Raises:
@@ -257,8 +257,7 @@ def _each(jobs: list[Job], work: Callable[[Job], str], progress: Progress | None
                 errors.append(str(found))
             else:
                 digest.update(f"{job.split}/{job.pair.name} {found}\n".encode())
-            if progress is not None:
-                progress(done, len(jobs))
+            progress(done, len(jobs))
     if len(errors) == 1:
         raise DataError(f"{errors[0]}; nothing was written")
     if errors:
@@ -271,9 +270,7 @@ def _each(jobs: list[Job], work: Callable[[Job], str], progress: Progress | None
 # ---- what is there already
 
 
-def _check_same(
-    out: Path, record: dict[str, Any], jobs: list[Job], recipe: Recipe, progress: Progress | None
-) -> dict[str, Any]:
+def _check_same(out: Path, record: dict[str, Any], jobs: list[Job], recipe: Recipe, progress: Count) -> dict[str, Any]:
     """The record in ``out``. Raises :class:`ConfigError` unless it is of the same preparation, and whole."""
     try:
         there = json.loads((out / RECORD).read_text(encoding="utf-8"))

@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import IO
 
+from p2pbench.counting import Count, uncounted
 from p2pbench.errors import DataError, StorageError
 from p2pbench.quantities import bytes_text
 
@@ -34,8 +35,6 @@ SMALL = 256 * 2**20
 MAX_HEADER = 2**20
 """Bytes that are read at once; a header that claims to be longer is no header."""
 
-Progress = Callable[[int, int], None]
-"""Called with (files done, files in all)."""
 
 _UNREADABLE = (
     tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile,
@@ -66,7 +65,7 @@ class Member:
         return self.kind == "file" and not junk
 
 
-def unpack(archive: Path, folder: Path, progress: Progress | None = None) -> None:
+def unpack(archive: Path, folder: Path, progress: Count = uncounted) -> None:
     """Write the files of ``archive`` (tar, tar.gz or zip, told apart by content) below ``folder``, which is empty.
 
     Raises:
@@ -88,8 +87,7 @@ def unpack(archive: Path, folder: Path, progress: Progress | None = None) -> Non
                 if member.wanted:
                     _write(archive, member, folder.joinpath(*member.parts))
                     done += 1
-                    if progress is not None:
-                        progress(done, files)
+                    progress(done, files)
     except _UNREADABLE as error:
         raise DataError(
             f"{archive.name} is damaged or no tar, tar.gz or zip archive: {error or type(error).__name__}"

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from typing import Self
 
 from p2pbench.cores import available_cores
+from p2pbench.counting import Count
 from p2pbench.data.decoding import Place
 from p2pbench.data.reading import Reader
 from p2pbench.errors import DataError
@@ -35,7 +36,7 @@ MOST_PROCESSES = 32
 """Each takes 40 MB and more."""
 
 
-def build(place: Place, readers: Iterator[Reader], n_pairs: int, progress: Callable[[int, int], None]) -> None:
+def build(place: Place, readers: Iterator[Reader], n_pairs: int, progress: Count) -> None:
     """Decode the ``n_pairs`` of ``readers`` into ``place``. Holds few of them in memory at a time.
 
     Raises:
@@ -70,7 +71,7 @@ def _chunks(readers: Iterator[Reader], n_pairs: int) -> Iterator[Chunk]:
         yield first, list(itertools.islice(readers, length))
 
 
-def _report(pending: deque[tuple[int, Future[None]]], n_pairs: int, progress: Callable[[int, int], None]) -> None:
+def _report(pending: deque[tuple[int, Future[None]]], n_pairs: int, progress: Count) -> None:
     done, future = pending.popleft()
     future.result()
     progress(done, n_pairs)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 
+from p2pbench.counting import Count, uncounted
 from p2pbench.data import building
 from p2pbench.data.dataset import DataSet, open_dataset
 from p2pbench.data.decoding import Place
@@ -28,8 +28,6 @@ try:
 except ImportError:  # Windows: a mapped file cannot be removed there anyway
     flock = None  # type: ignore[assignment]
 
-Progress = Callable[[int, int], None]
-"""Called with (pairs done, pairs in all)."""
 DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
 
 
@@ -38,7 +36,7 @@ def folder() -> Path:
     return home() / "decoded"
 
 
-def decoded(dataset: DataSet, split: str, progress: Progress | None = None) -> np.ndarray:
+def decoded(dataset: DataSet, split: str, progress: Count = uncounted) -> np.ndarray:
     """The pairs of ``split``, (N, H, W, C + C'), uint8 or uint16: the condition's channels, then the target's.
 
     They are as large as ``load_size`` for training with jitter, which crops at random, and as ``crop_size`` for
@@ -67,7 +65,7 @@ def decoded(dataset: DataSet, split: str, progress: Progress | None = None) -> n
         with lock:
             array = _load(path, shape)  # another process may have made it meanwhile
             if array is None:
-                _build(path, shape, dataset, split, progress or (lambda _done, _total: None))
+                _build(path, shape, dataset, split, progress)
                 array = _load(path, shape)
     assert array is not None
     _take_note(path, shape, dataset, split)
@@ -92,7 +90,7 @@ def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
         return None
 
 
-def _build(path: Path, shape: tuple[int, ...], dataset: DataSet, split: str, progress: Progress) -> None:
+def _build(path: Path, shape: tuple[int, ...], dataset: DataSet, split: str, progress: Count) -> None:
     for left_behind in path.parent.glob(f".{path.name}.*.part"):
         left_behind.unlink(missing_ok=True)  # by a process that was killed; this one holds the lock
     config = dataset.config

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from p2pbench.config import is_reference
+from p2pbench.counting import Count, uncounted
 from p2pbench.errors import NotFinite, WeightsError
 from p2pbench.scoring import own, paired, segmentation, weights
 from p2pbench.scoring.distribution import LEAST_IMAGES, FeatureSets, PatchSets, Sets
@@ -57,10 +58,6 @@ class Scores:
         return pd.DataFrame({"image": self.names, **self.per_image}).replace([np.inf, -np.inf], np.nan)
 
 
-def unseen(_done: int, _total: int) -> None:
-    """A counter that nobody looks at."""
-
-
 NO_LABELS = segmentation.NoReader("needs the label maps of the images: score a model, or name their data set")
 
 
@@ -77,7 +74,7 @@ def evaluate(
     redraw: Callable[[int], Images] | None = None,
     classes: segmentation.ClassReader | segmentation.NoReader = NO_LABELS,
     watchers: Sequence[Callable[[np.ndarray, np.ndarray], None]] = (),
-    progress: Callable[[int, int], None] = unseen,
+    progress: Count = uncounted,
 ) -> Scores:
     """Score ``fakes`` against ``targets`` in one pass over both, batch by batch.
 

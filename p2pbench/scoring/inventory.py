@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from p2pbench.counting import Count
 from p2pbench.errors import ConfigError, P2PBenchError, WeightsError, unknown
 from p2pbench.scoring import weights
 from p2pbench.scoring.metrics import METRICS
@@ -64,7 +65,7 @@ def is_missing(name: str, weights_dir: Path | None) -> bool:
     return weights.locate(name, weights_dir) is None
 
 
-def fetch(name: str, weights_dir: Path | None, progress: Callable[[int, int], None]) -> dict[str, Any]:
+def fetch(name: str, weights_dir: Path | None, progress: Count) -> dict[str, Any]:
     """Have the network ``name`` on this machine: ``name``, ``state`` (``there``, ``fetched`` or ``failed``), ``path``
     and ``reason`` (why it failed)."""
     before = weights.locate(name, weights_dir)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from p2pbench.config import DataConfig
+from p2pbench.counting import Count, uncounted
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, open_dataset
 from p2pbench.data.reading import readers
@@ -206,7 +207,7 @@ def _score(name: str, confusions: np.ndarray, settings: dict[str, Any], reader: 
 
 
 def find_reader(
-    dataset: DataSet, named: str | None, device: torch.device, progress: Callable[[int, int], None] | None = None
+    dataset: DataSet, named: str | None, device: torch.device, progress: Count = uncounted
 ) -> ClassReader | NoReader:
     """What reads classes from outputs for ``dataset``, in its direction; or why nothing can.
 
@@ -259,7 +260,7 @@ def find_reader_of_images(
     source: str | None,
     named: str | None,
     device: torch.device,
-    progress: Callable[[int, int], None],
+    progress: Count,
 ) -> ClassReader | NoReader:
     """What reads classes from images of which nothing is known but their ``targets``, (N, H, W, 3), uint8, and names.
 

@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from p2pbench.counting import Count, uncounted
 from p2pbench.data.batches import plan_epoch
 from p2pbench.data.transforms import to_network
 from p2pbench.errors import StorageError
@@ -47,9 +47,6 @@ LEARNING_RATE = 4e-3
 """At its highest: it rises for a tenth of the steps and falls to nothing (one cycle, Smith and Topin 2018)."""
 
 WEIGHT_DECAY = 1e-4
-
-Progress = Callable[[int, int], None]
-"""Called with (steps done, steps in all)."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ class Segmenter:
         return _classes_of(self.network, images, self.device)
 
 
-def obtain(photographs: Photographs, device: torch.device, progress: Progress | None = None) -> Segmenter:
+def obtain(photographs: Photographs, device: torch.device, progress: Count = uncounted) -> Segmenter:
     """The segmenter of ``photographs``: kept from before, else trained now, by one process while others wait.
 
     Raises:
@@ -98,7 +95,7 @@ def obtain(photographs: Photographs, device: torch.device, progress: Progress | 
     with lock:
         found = _load(path, photographs, device)
         if found is None:
-            _keep(path, photographs, device, progress or (lambda _done, _total: None))
+            _keep(path, photographs, device, progress)
             found = _load(path, photographs, device)
     assert found is not None
     return found
@@ -116,7 +113,7 @@ def build(n_classes: int, shape: tuple[int, int]) -> nn.Module:
         return nn.Sequential(body, nn.Conv2d(WIDTH, n_classes, 1))
 
 
-def train(photographs: Photographs, device: torch.device, progress: Progress) -> nn.Module:
+def train(photographs: Photographs, device: torch.device, progress: Count) -> nn.Module:
     """A network trained for ``STEPS`` steps by cross-entropy on the training split, half of it mirrored."""
     images, labels = photographs.train
     n_classes = len(photographs.palette.classes)
@@ -160,7 +157,7 @@ def _key(photographs: Photographs) -> str:
     return hashlib.sha256(repr(recipe).encode()).hexdigest()[:24]
 
 
-def _keep(path: Path, photographs: Photographs, device: torch.device, progress: Progress) -> None:
+def _keep(path: Path, photographs: Photographs, device: torch.device, progress: Count) -> None:
     palette, start = photographs.palette, time.monotonic()
     log.info("training the segmentation network of the %s palette on %d pairs", palette.name, len(photographs.train[0]))
     network = train(photographs, device, progress)

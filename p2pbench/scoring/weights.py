@@ -12,12 +12,12 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from p2pbench.counting import Count
 from p2pbench.downloads import Megabytes
 from p2pbench.errors import StorageError, WeightsError
 from p2pbench.files import sha256_of
@@ -25,10 +25,6 @@ from p2pbench.home import home
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-Progress = Callable[[int, int], None]
-"""Called with (megabytes done, megabytes in all)."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +137,7 @@ def verify(path: Path, name: str) -> str:
     return found
 
 
-def obtain(name: str, weights_dir: Path | None = None, *, fetch: bool = True, progress: Progress | None = None) -> Path:
+def obtain(name: str, weights_dir: Path | None = None, *, fetch: bool = True, progress: Count | None = None) -> Path:
     """A verified file of network ``name``, fetched if it is on no folder of the search path.
 
     Args:
@@ -168,7 +164,7 @@ def _by_hand(name: str) -> str:
     return f"put {next(iter(net.files))} ({net.megabytes} MB, {net.url}) into a folder and name it with --weights-dir"
 
 
-def _fetch(name: str, progress: Progress | None) -> Path:
+def _fetch(name: str, progress: Count | None) -> Path:
     import pooch
     import requests
     from filelock import FileLock

@@ -19,6 +19,7 @@ from torch import nn
 
 from p2pbench.bench.machine import describe_machine, versions
 from p2pbench.config import RunConfig
+from p2pbench.counting import Count, uncounted
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, open_dataset
 from p2pbench.data.images import as_rgb8
@@ -50,7 +51,7 @@ class Watcher:
 
     stage: Callable[[str], None]
     """Called with what is done now: ``data``, ``train`` or ``score``."""
-    progress: Callable[[int, int], None]
+    progress: Count
     """Called with (done, in all) of the stage, in pairs or steps."""
     stop: Callable[[], bool]
 
@@ -135,7 +136,7 @@ def take_part(config: RunConfig, group: Group, stop: Callable[[], bool]) -> None
         raise DataError(f"process {group.rank} of the training has other data, or another p2pbench, than the first")
     engine = prepare(config.training, threads)
     images = decoded(dataset, "train")
-    reporter = Reporter(lambda _done, _total: None, lambda _epochs, _generator: None, stop)
+    reporter = Reporter(uncounted, lambda _epochs, _generator: None, stop)
     with TemporaryDirectory() as folder:
         train(config, images, Path(folder), identity, engine, reporter, group)
 

@@ -21,6 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from p2pbench.counting import Count
 from p2pbench.quantities import duration
 from p2pbench.study.local import ENDS, Event
 
@@ -62,10 +63,6 @@ def show(console: Console, n_todo: int) -> Iterator[Watch]:
             yield _Bars(progress, n_todo)
     else:
         yield _Lines(console, n_todo)
-
-
-Count = Callable[[int, int], None]
-"""Called with (done, in all)."""
 
 
 @contextmanager

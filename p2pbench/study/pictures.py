@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from p2pbench.counting import Count
 from p2pbench.data.images import look
 from p2pbench.data.pairs import images_by_name
 from p2pbench.errors import ConfigError, DataError
@@ -96,7 +97,7 @@ def translate_pictures(
     model: Model,
     inputs: Sequence[Path],
     out: Path,
-    progress: Callable[[int, int], None],
+    progress: Count,
     *,
     again: bool = False,
     compare: Path | None = None,

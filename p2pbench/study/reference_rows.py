@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from p2pbench.config import RunConfig
+from p2pbench.counting import Count, uncounted
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, as_tested
 from p2pbench.data.images import as_scored
@@ -61,7 +62,7 @@ def measure_rows(
     metrics: Sequence[str],
     engine: Engine,
     weights_dir: Path | None,
-    progress: Callable[[int, int], None],
+    progress: Count,
 ) -> list[Row]:
     """Every reference row; one that cannot be made has its reason. Real images have none without a score of sets.
 
@@ -94,7 +95,7 @@ class _Outputs:
         self.n = len(test)
         self.conditions = visible(conditions_of(test, config.data), config.data)
         self.targets = as_scored(targets_of(test, config.data))
-        self.classes = class_reader(config, dataset, metrics, engine, lambda _done, _total: None)
+        self.classes = class_reader(config, dataset, metrics, engine, uncounted)
         self.memory = look_up(self._training_blocks(), self.conditions)
 
     def _training_blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:

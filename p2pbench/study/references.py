@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from rich.console import Console
 
 from p2pbench.config import RunConfig, is_reference
 from p2pbench.cores import available_cores
+from p2pbench.counting import Count
 from p2pbench.data.dataset import DataSet, as_tested, open_dataset
 from p2pbench.errors import DataError, Interrupted, P2PBenchError, StorageError
 from p2pbench.files import write_json, write_text
@@ -117,7 +118,7 @@ def _decode(dataset: DataSet, console: Console) -> None:
             decoded(as_tested(dataset), split, progress)
 
 
-def _in_a_process(job: dict[str, Any], progress: Callable[[int, int], None]) -> str | None:
+def _in_a_process(job: dict[str, Any], progress: Count) -> str | None:
     """Have ``job`` done; returns why it failed, if it did. However this ends, the process ends too."""
     with stopping_on_signals(Stop()), start_worker("p2pbench.study.references", job) as process:
         assert process.stdout is not None

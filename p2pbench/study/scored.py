@@ -12,14 +12,15 @@ import numpy as np
 from torch import nn
 
 from p2pbench.config import RunConfig
-from p2pbench.data.cache import Progress, decoded
+from p2pbench.counting import Count, uncounted
+from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, as_tested
 from p2pbench.data.images import as_rgb8, as_scored
 from p2pbench.data.transforms import conditions_of, targets_of, visible
 from p2pbench.errors import ConfigError, NotFinite
 from p2pbench.files import write_json, write_text
 from p2pbench.memory import let_go
-from p2pbench.scoring.evaluate import NO_LABELS, Scores, evaluate, unseen
+from p2pbench.scoring.evaluate import NO_LABELS, Scores, evaluate
 from p2pbench.scoring.images import Made
 from p2pbench.scoring.metrics import FCN_SCORES
 from p2pbench.scoring.segmentation import ClassReader, NoReader, find_reader
@@ -40,7 +41,7 @@ def score_run(
     engine: Engine,
     weights_dir: Path | None,
     fetch: bool,
-    progress: Progress,
+    progress: Count,
 ) -> None:
     """Measure the scores that the run lacks, and add them to those it has; record what reports show of its outputs."""
     wanted = run.missing_scores(config, weights_dir)
@@ -81,9 +82,9 @@ def score_generator(
     metrics: Sequence[str],
     engine: Engine,
     weights_dir: Path | None,
-    progress: Progress = unseen,
+    progress: Count = uncounted,
     *,
-    learned: Progress = unseen,
+    learned: Count = uncounted,
     fetch: bool = True,
     split: str = "test",
     watchers: Sequence[Callable[[np.ndarray, np.ndarray], None]] = (),
@@ -127,7 +128,7 @@ def score_generator(
 
 
 def class_reader(
-    config: RunConfig, dataset: DataSet, metrics: Sequence[str], engine: Engine, learned: Progress, split: str = "test"
+    config: RunConfig, dataset: DataSet, metrics: Sequence[str], engine: Engine, learned: Count, split: str = "test"
 ) -> ClassReader | NoReader:
     """What reads classes from outputs, where any of ``metrics`` is an FCN-score; or why nothing can."""
     if not set(FCN_SCORES) & set(metrics):

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from p2pbench.config import RunConfig, TrainingConfig
+from p2pbench.counting import Count
 from p2pbench.data.streaming import open_batches
 from p2pbench.errors import Interrupted, TrainingError
 from p2pbench.files import write_text
@@ -32,7 +33,7 @@ from p2pbench.training.writing import Writer
 class Reporter:
     """Whom the loop tells how it goes, and whom it asks whether to stop."""
 
-    progress: Callable[[int, int], None]
+    progress: Count
     """Called after each step with (steps done, steps in all)."""
     sample: Callable[[int, nn.Module], None]
     """Called with (epochs done, generator) before training, every ``sample_every`` epochs, and at the end."""
