@@ -16,11 +16,11 @@ from PIL import Image
 
 from p2pbench.files import atomic
 
-MARKERS = "osD^vPX*<>"
-"""Told apart by their shapes where colours are not."""
-
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+MARKERS = "osD^vPX*<>"
+"""Told apart by their shapes where colours are not."""
 
 
 def write_all(

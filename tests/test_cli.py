@@ -130,6 +130,22 @@ def test_a_folder_made_elsewhere_is_scored(tmp_path: Path) -> None:
     assert "identical to their targets" in text
 
 
+def test_folders_get_every_score_that_needs_no_model_and_no_network_elsewhere(tmp_path: Path) -> None:
+    """But LPIPS and those of Inception, which say why they are lacking; once for all that lack the same."""
+    fake, target = (
+        write_images(tmp_path / "fake", "abcd", (40, 40)),
+        write_images(tmp_path / "target", "abcd", (40, 40), 1),
+    )
+    arguments = ("score", "--fake", fake, "--target", target, "--weights-dir", tmp_path)
+    found = document(*arguments)["scores"]
+    measured = {"l1", "psnr", "ssim", "sharpness", "hist-l", "hist-a", "hist-b", "swd"}
+    lacking = {"lpips", "fd-alexnet", "fid", "kid", "precision", "recall"}
+    assert {name for name, score in found.items() if score["state"] == "measured"} == measured
+    assert found.keys() == measured | lacking
+    text = " ".join(invoke(*arguments).stdout.split())
+    assert "FID, KID, precision (Inception), recall (Inception): the weights of Inception v3" in text
+
+
 @pytest.mark.parametrize(
     ("names", "size", "message"),
     [("ab", (24, 20), "lacks"), ("abc", (20, 24), "24x20"), ("", (1, 1), "no images")],

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
-from p2pbench.cores import available_cores
+from p2pbench.cores import on_all_cores
 
 BINS = ((0, 100), (-110, 110), (-110, 110))
 """The least and the most bin of L, a and b: bins of one unit, whole numbers in their middle, so that a grey has an a of
@@ -36,8 +34,7 @@ class Overlaps:
 
     def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
         """Take in a batch; both (B, H, W, 3), uint8."""
-        with ThreadPoolExecutor(available_cores()) as pool:
-            ours, theirs = (np.stack(list(pool.map(_shares, images))) for images in (fakes, targets))
+        ours, theirs = (np.stack(on_all_cores(_shares, images)) for images in (fakes, targets))
         self.per_image.extend(_shared(ours, theirs))
         self._ours += ours.sum(axis=0)
         self._theirs += theirs.sum(axis=0)

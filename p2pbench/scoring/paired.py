@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from p2pbench.cores import available_cores
+from p2pbench.cores import on_all_cores
 from p2pbench.errors import WeightsError
 from p2pbench.scoring import backbones, weights
 from p2pbench.scoring.images import LUMA
@@ -56,8 +55,7 @@ def ssim(fakes: np.ndarray, targets: np.ndarray) -> np.ndarray:
     def of_pair(fake: np.ndarray, target: np.ndarray) -> float:
         return float(structural_similarity(fake, target, **SSIM_SETTINGS))
 
-    with ThreadPoolExecutor(available_cores()) as pool:
-        return np.array(list(pool.map(of_pair, fakes, targets)))
+    return np.array(on_all_cores(of_pair, fakes, targets))
 
 
 def sharpness(fakes: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
-from p2pbench.cores import available_cores
+from p2pbench.cores import available_cores, on_all_cores
 
 LEAST_SIDE = 16
 """Of the coarsest level, in pixels."""
@@ -50,15 +50,13 @@ class Sliced:
     def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
         """Take in a batch; both (B, H, W, 3), uint8."""
 
-        def fill(row: int, image: np.ndarray, kept: list[np.ndarray]) -> None:
+        def fill(kept: list[np.ndarray], row: int, image: np.ndarray) -> None:
             for level, found in enumerate(_patches(image, self.sizes, self.patches)):
                 kept[level][row] = found
 
         rows = range(self._filled, self._filled + len(fakes))
-        with ThreadPoolExecutor(available_cores()) as pool:
-            for kept, images in ((self._ours, fakes), (self._theirs, targets)):
-                for _ in pool.map(lambda row, image, kept=kept: fill(row, image, kept), rows, images):
-                    pass
+        for kept, images in ((self._ours, fakes), (self._theirs, targets)):
+            on_all_cores(partial(fill, kept), rows, images)
         self._filled += len(fakes)
 
     def distances(self) -> dict[str, float]:
@@ -95,12 +93,11 @@ def _distance(ours: np.ndarray, theirs: np.ndarray, level: int) -> float:
         along_ours -= along_theirs
         return float(np.abs(along_ours, out=along_ours).mean(axis=1, dtype=np.float64).sum())
 
-    cores, total = available_cores(), 0.0
-    with ThreadPoolExecutor(cores) as pool:  # for the sorting: a product has threads of its own
-        for start in range(0, DIRECTIONS, BLOCK):
-            block = directions[start : start + BLOCK]
-            shares = (np.array_split(block @ descriptors.T, cores) for descriptors in (ours, theirs))
-            total += sum(pool.map(gaps, *shares))
+    total = 0.0
+    for start in range(0, DIRECTIONS, BLOCK):
+        block = directions[start : start + BLOCK]  # a product has threads of its own; the sorting has not
+        shares = (np.array_split(block @ descriptors.T, available_cores()) for descriptors in (ours, theirs))
+        total += sum(on_all_cores(gaps, *shares))
     return total / DIRECTIONS
 
 

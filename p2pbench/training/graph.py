@@ -113,9 +113,7 @@ class State:
                 tensor.copy_(self._kept[name])
             else:
                 tensor.zero_()  # a moment or a step counter that was made since: they begin at 0
-        for optimiser in (self.optimisers.generator, self.optimisers.discriminator):
-            if optimiser is not None:
-                optimiser.zero_grad(set_to_none=True)
+        self.optimisers.zero_grad()
         torch.set_rng_state(self._random)
         if self._cuda is not None:
             torch.cuda.set_rng_state(self._cuda, self.device)

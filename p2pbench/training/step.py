@@ -30,6 +30,12 @@ class Optimisers:
     generator: torch.optim.Optimizer
     discriminator: torch.optim.Optimizer | None
 
+    def zero_grad(self) -> None:
+        """Let go of all gradients."""
+        for optimiser in (self.generator, self.discriminator):
+            if optimiser is not None:
+                optimiser.zero_grad(set_to_none=True)
+
 
 def train_step(
     networks: Networks, optimisers: Optimisers, condition: Tensor, target: Tensor, config: RunConfig
@@ -43,9 +49,7 @@ def train_step(
     """
     objective = config.objective
     generator, discriminator = networks.generator, networks.discriminator
-    for optimiser in (optimisers.generator, optimisers.discriminator):
-        if optimiser is not None:  # first, so that activations lie where the last step's gradients lay
-            optimiser.zero_grad(set_to_none=True)
+    optimisers.zero_grad()  # first, so that activations lie where the last step's gradients lay
     with _precision(condition, config):
         fake = generator(condition)
 
@@ -76,8 +80,7 @@ def train_step(
             (gradient,) = torch.autograd.grad(g_loss.total, image)
 
     fake.backward(gradient.to(fake.dtype))
-    # Lua does so once G has run forward; a compiled backward pass may still read them.
-    _zero_biases(generator, config)
+    _zero_biases(generator, config)  # Lua: after G's forward pass. A compiled backward pass may read them, too
     optimisers.generator.step()
     return torch.stack([d_loss, *g_loss]).detach()
 

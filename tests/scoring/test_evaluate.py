@@ -39,6 +39,12 @@ def test_a_score_says_all_that_is_documented() -> None:
     assert np.mean([float(row.split(",")[1]) for row in rows[1:]]) == pytest.approx(document["scores"]["l1"]["value"])
 
 
+def test_the_images_of_each_batch_are_counted() -> None:
+    counts: list[tuple[int, int]] = []
+    evaluate(images(70), images(70, 1), list(map(str, range(70))), ["l1"], progress=lambda *count: counts.append(count))
+    assert counts == [(32, 70), (64, 70), (70, 70)]
+
+
 def test_without_weights_the_rest_goes_on_and_says_why() -> None:
     found = evaluate(images(4), images(4, 1), list("abcd"), list(METRICS), fetch=False, redraw=lambda k: images(4, k))
     assert list(found.scores) == list(METRICS)

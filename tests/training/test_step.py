@@ -12,6 +12,7 @@ from torch.nn.functional import l1_loss
 
 from p2pbench.config import RunConfig
 from p2pbench.models import build_discriminator, build_generator
+from p2pbench.models.layers import convolution_biases
 from p2pbench.training.engine import build_optimisers
 from p2pbench.training.step import LOSS_NAMES, Networks, train_step
 
@@ -22,6 +23,34 @@ def setting(config: RunConfig) -> tuple[Networks, torch.Tensor, torch.Tensor]:
     random = torch.Generator().manual_seed(3)
     x, y = (torch.rand(2, 3, 16, 16, generator=random) * 2 - 1 for _ in range(2))
     return Networks(build_generator(config), build_discriminator(config)), x, y
+
+
+class KeepsItsBias(torch.nn.Module):
+    """A network whose backward pass reads its bias, as a compiled one may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = torch.nn.Conv2d(3, 3, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        assert self.convolution.bias is not None
+        assert all(parameter.grad is None for parameter in self.parameters())  # activations find their memory free
+        return torch.tanh(self.convolution(images) * self.convolution.bias[:, None, None])
+
+
+def test_biases_are_zeroed_once_the_backward_pass_has_read_them(tiny: Tiny) -> None:
+    config = tiny(training__preset="paper", objective__name="l1")
+    assert config.training.bias_rule == "zeroed"
+    networks = Networks(KeepsItsBias(), None)
+    (bias,) = convolution_biases(networks.generator)
+    optimisers = build_optimisers(networks, config)
+    _, x, y = setting(config)
+    for _ in range(2):
+        with torch.no_grad():
+            bias.fill_(1.0)
+        train_step(networks, optimisers, x, y, config)
+        assert bias.abs().max() <= 2.1e-4  # from 0, one update of Adam
+        assert (bias != 0).all()
 
 
 def reference_update(
