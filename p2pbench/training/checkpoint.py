@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from p2pbench.errors import ConfigError, StorageError, WeightsError
+from p2pbench.errors import ConfigError, WeightsError
 from p2pbench.files import atomic
+from p2pbench.training import tensorfile
 from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers
 
 log = logging.getLogger(__name__)
@@ -80,9 +80,10 @@ def write(
     if world_size > 1:
         about["world_size"] = world_size
     path = folder / f"step-{progress.step:08d}.safetensors"
-    on_host = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    on_host = _on_host(tensors)
     about["crc32"] = _checksum(about, on_host)
-    _write(path, on_host, {"p2pbench": json.dumps(about)})
+    with atomic(path) as part:
+        tensorfile.write(part, on_host, {"p2pbench": json.dumps(about)})
     before = sorted((other for other in folder.glob("step-*.safetensors") if other < path), reverse=True)
     for other in set(folder.glob("step-*.safetensors")) - {path, *before[: keep - 1]}:
         other.unlink(missing_ok=True)  # among them later ones, which were damaged: this training went on before them
@@ -152,7 +153,8 @@ def _best(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Best | Non
 
 def save_generator(path: Path, generator: nn.Module, metadata: dict[str, str]) -> None:
     """Write the generator's weights alone, float32, as safetensors."""
-    _write(path, generator.state_dict(), metadata)
+    with atomic(path) as part:
+        tensorfile.write(part, _on_host(generator.state_dict()), metadata)
 
 
 def _named(networks: Networks) -> list[tuple[str, nn.Module]]:
@@ -210,10 +212,6 @@ def _laid_out_as(parameter: Tensor, stored: Tensor) -> Tensor:
     return torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(stored).detach()
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write ``tensors`` whole or not at all, as copies on the CPU and contiguous: safetensors refuses channels-last."""
-    with atomic(path) as part:
-        try:
-            save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, part, metadata=metadata)
-        except SafetensorError as error:  # a full disk, mostly
-            raise StorageError(f"{path} cannot be written: {error}; nothing was left half-done") from None
+def _on_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU and contiguous, which channels-last weights are not; copies where they have to be."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
