@@ -157,7 +157,8 @@ def runs_verify(
     """Hash weights and records again and compare with what each run left. Exit code 3 where something differs."""
     from p2pbench.study.display import counted
     from p2pbench.study.housekeeping import verify
-    from p2pbench.study.store import RunFolder, Store
+    from p2pbench.study.run_folder import RunFolder
+    from p2pbench.study.store import Store
 
     if run:
         folders = [Store(runs).find_run(name) for name in run]

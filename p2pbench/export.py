@@ -27,8 +27,8 @@ from p2pbench.model_card import model_card
 from p2pbench.models.layers import pad_to_multiple
 from p2pbench.models.onnx import METADATA, OnnxGenerator, runtime
 from p2pbench.study.model import Model
+from p2pbench.study.records import plain
 from p2pbench.study.samples import spread
-from p2pbench.study.store import plain
 from p2pbench.translation import inference
 
 OPSET = 18

@@ -13,7 +13,7 @@ from p2pbench.errors import DataError
 from p2pbench.quantities import duration, value_and_interval
 from p2pbench.scoring.metrics import METRICS
 from p2pbench.study.model import Model
-from p2pbench.study.store import RunFolder
+from p2pbench.study.run_folder import RunFolder
 
 WAYS = {
     "paper": "dropout on, each image normalised by its own statistics, as the paper tests",

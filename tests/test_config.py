@@ -14,7 +14,7 @@ from p2pbench.errors import ConfigError
 from p2pbench.identity import identity, run_id
 from p2pbench.models import DISCRIMINATORS, GENERATORS
 from p2pbench.settings import Layer, flatten, from_mapping, parse_set, resolve
-from p2pbench.study.store import plain
+from p2pbench.study.records import plain
 
 
 def config_of(**settings: object) -> RunConfig:

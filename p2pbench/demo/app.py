@@ -143,7 +143,7 @@ def create_app(
 
 def name_models(models: Sequence[Model]) -> list[Shown]:
     """The models under the last part of their names, numbered where these are the same, labelled by how they differ."""
-    from p2pbench.study.store import plain
+    from p2pbench.study.records import plain
 
     trees = [plain(model.config) for model in models]
     keys = ["generator.name", "objective.name", "data.crop_size"]

@@ -11,7 +11,8 @@ import pandas as pd
 
 from p2pbench.report.references import Reference, read_references
 from p2pbench.scoring.metrics import METRICS, Metric
-from p2pbench.study.store import RunFolder, Store
+from p2pbench.study.run_folder import RunFolder
+from p2pbench.study.store import Store
 
 
 @dataclass(frozen=True)

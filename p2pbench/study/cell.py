@@ -29,9 +29,9 @@ from p2pbench.files import sha256_of
 from p2pbench.identity import run_id
 from p2pbench.models.describe import describe
 from p2pbench.study.estimate import cost_key
+from p2pbench.study.run_folder import LOCK_SECONDS, RunFolder
 from p2pbench.study.samples import N_SHEET, N_UNTRAINED, save_png, spread, write_sheet
 from p2pbench.study.scored import score_run
-from p2pbench.study.store import LOCK_SECONDS, RunFolder
 from p2pbench.training.checkpoint import save_generator
 from p2pbench.training.distributed import ALONE, Group
 from p2pbench.training.engine import Engine, prepare

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from p2pbench.config import DISCRIMINATOR_STRIDES, RunConfig
 from p2pbench.study.plan import Study
-from p2pbench.study.store import RunFolder, Store
+from p2pbench.study.run_folder import RunFolder
+from p2pbench.study.store import Store
 
 FLOAT_BYTES = 4
 

@@ -17,7 +17,8 @@ from p2pbench import yaml12
 from p2pbench.errors import ConfigError, RunBusy, StorageError
 from p2pbench.files import sha256_of
 from p2pbench.settings import from_mapping
-from p2pbench.study.store import RunFolder, Store
+from p2pbench.study.run_folder import RunFolder
+from p2pbench.study.store import Store
 
 VANISHED = "its process ended without a word; the same command goes on from its last checkpoint"
 

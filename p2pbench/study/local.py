@@ -19,7 +19,8 @@ from typing import Any
 from p2pbench.cores import available_cores
 from p2pbench.quantities import duration
 from p2pbench.study.plan import Cell
-from p2pbench.study.store import Store, plain
+from p2pbench.study.records import plain
+from p2pbench.study.store import Store
 
 ENDS = ("finished", "failed", "interrupted")
 """The kinds of a cell's last event."""

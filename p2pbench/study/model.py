@@ -19,7 +19,9 @@ from p2pbench.models import build_generator
 from p2pbench.models.onnx import OnnxGenerator
 from p2pbench.models.port import load_port, read_port
 from p2pbench.settings import Layer, flatten, from_mapping, resolve
-from p2pbench.study.store import RunFolder, Store, plain
+from p2pbench.study.records import plain
+from p2pbench.study.run_folder import RunFolder
+from p2pbench.study.store import Store
 from p2pbench.training.engine import prepare
 
 

@@ -23,8 +23,9 @@ from p2pbench.study.cluster import check_room, room, share_of, threads_per_cell
 from p2pbench.study.local import ENDS, Event
 from p2pbench.study.parcels import Parcel
 from p2pbench.study.plan import Cell
+from p2pbench.study.run_folder import RunFolder
 from p2pbench.study.slot import About, News, Order, Sent, Slot, versions_here
-from p2pbench.study.store import RunFolder, Store
+from p2pbench.study.store import Store
 
 MOST_LOSSES = 3
 """So often a cell is begun again that was lost with its node; then the fault may be its own."""

@@ -10,8 +10,9 @@ import numpy as np
 from p2pbench.data.images import as_rgb8
 from p2pbench.scoring.colour import BINS, Overlaps
 from p2pbench.scoring.spectrum import Spectra
+from p2pbench.study.records import SCHEMA_VERSION
+from p2pbench.study.run_folder import RunFolder
 from p2pbench.study.samples import N_KEPT, save_png, spread
-from p2pbench.study.store import SCHEMA_VERSION, RunFolder
 
 DIGITS = 6
 """Significant digits of what is recorded here: for drawing."""

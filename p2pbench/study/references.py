@@ -32,7 +32,8 @@ from p2pbench.scoring.weights import usable
 from p2pbench.settings import from_mapping
 from p2pbench.study.display import counted
 from p2pbench.study.local import ENDS, obituary, start_worker
-from p2pbench.study.store import SCHEMA_VERSION, Store
+from p2pbench.study.records import SCHEMA_VERSION
+from p2pbench.study.store import Store
 from p2pbench.study.worker import Send, Stop, reason_of, receive_job, redirect, stopping_on_signals
 
 RECIPE = 1

@@ -26,8 +26,8 @@ from p2pbench.scoring.metrics import FCN_SCORES
 from p2pbench.scoring.segmentation import ClassReader, NoReader, find_reader
 from p2pbench.study.model import load_generator
 from p2pbench.study.profile import Profile
+from p2pbench.study.run_folder import RunFolder
 from p2pbench.study.samples import N_REDRAWN, REDRAWS, save_png, spread
-from p2pbench.study.store import RunFolder
 from p2pbench.training.engine import Engine
 from p2pbench.translation import translate
 

@@ -26,7 +26,8 @@ from p2pbench.scoring.metrics import FCN_SCORES, METRICS
 from p2pbench.settings import Layer, flatten, parse_set, resolve
 from p2pbench.study.display import Count, stages
 from p2pbench.study.grid import DEFAULT_PROTOCOL, read_protocol
-from p2pbench.study.store import RunFolder, Store
+from p2pbench.study.run_folder import RunFolder
+from p2pbench.study.store import Store
 
 log = logging.getLogger(__name__)
 

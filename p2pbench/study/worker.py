@@ -25,7 +25,7 @@ from p2pbench.data import pairs
 from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import DataError, Interrupted, P2PBenchError
 from p2pbench.identity import run_id
-from p2pbench.study.store import RunFolder
+from p2pbench.study.run_folder import RunFolder
 
 IMPATIENCE_SECONDS = 2.0
 """A second signal within this time is the first one again: schedulers send one to every process of a job."""

@@ -25,7 +25,7 @@ from tiny_runs import TINY, write_pairs
 
 from p2pbench.quantities import duration
 from p2pbench.settings import Layer, resolve
-from p2pbench.study.store import RunFolder
+from p2pbench.study.run_folder import RunFolder
 
 HERE = Path(__file__).parent
 

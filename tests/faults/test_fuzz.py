@@ -38,7 +38,8 @@ from p2pbench.models import build_discriminator, build_generator
 from p2pbench.settings import Layer, resolve
 from p2pbench.study.housekeeping import all_runs, find_waste, verify
 from p2pbench.study.plan import build_study
-from p2pbench.study.store import RunFolder, Store
+from p2pbench.study.run_folder import RunFolder
+from p2pbench.study.store import Store
 from p2pbench.training import checkpoint
 from p2pbench.training.engine import build_optimisers, place, prepare
 from p2pbench.training.step import Networks, Optimisers, train_step

@@ -11,7 +11,7 @@ from faults.kills import SLOW, kill_at_random, records, survived
 from study_workplace import Workplace
 
 from p2pbench.config import RunConfig
-from p2pbench.study.store import RunFolder
+from p2pbench.study.run_folder import RunFolder
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks, and finds workers in /proc")
 

@@ -22,7 +22,7 @@ from p2pbench.config import RunConfig
 from p2pbench.settings import from_mapping
 from p2pbench.study.cell import Watcher, run_cell
 from p2pbench.study.housekeeping import verify
-from p2pbench.study.store import RunFolder
+from p2pbench.study.run_folder import RunFolder
 
 KILLED = 77
 OPERATIONS: tuple[tuple[Any, str], ...] = (

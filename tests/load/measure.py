@@ -21,7 +21,8 @@ from study_workplace import make_workplace
 from tiny_runs import write_pairs
 
 from p2pbench.quantities import bytes_text, duration
-from p2pbench.study.store import RunFolder, Store
+from p2pbench.study.run_folder import RunFolder
+from p2pbench.study.store import Store
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 from p2pbench.study.plan import build_study
-from p2pbench.study.store import RunFolder, Store
+from p2pbench.study.run_folder import RunFolder
+from p2pbench.study.store import Store
 
 GRID = """
 question: Does the store hold it?

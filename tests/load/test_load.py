@@ -17,7 +17,8 @@ from trained_run import train_run
 from p2pbench.study.housekeeping import all_runs
 from p2pbench.study.local import LocalExecutor
 from p2pbench.study.plan import build_study
-from p2pbench.study.store import RunFolder, Store
+from p2pbench.study.run_folder import RunFolder
+from p2pbench.study.store import Store
 
 
 @pytest.fixture

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from study_workplace import Workplace
 
+from p2pbench.errors import RunBusy
+from p2pbench.study.run_folder import RunFolder
+
 GRID = ("--grid", "two.yaml", "--jobs", "2")
 ONE_BY_ONE = ("--grid", "two.yaml")
 
@@ -352,11 +355,7 @@ def test_a_worker_that_is_killed_is_a_failed_cell_with_its_reason(workplace: Wor
     assert workplace.json("ablate", *GRID, *LONG)["trained"] == 1
 
 
-def test_two_processes_are_kept_out_of_one_run(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    from p2pbench.errors import StorageError
-    from p2pbench.study import store
-
-    monkeypatch.setattr(store, "LOCK_SECONDS", 0.1)
-    run = store.RunFolder(workplace.folder / "run")
-    with run.lock(), pytest.raises(StorageError, match="in use by another"), run.lock():
+def test_two_processes_are_kept_out_of_one_run(workplace: Workplace) -> None:
+    run = RunFolder(workplace.folder / "run")
+    with run.lock(), pytest.raises(RunBusy, match="in use by another"), run.lock(seconds=0.1):
         pass

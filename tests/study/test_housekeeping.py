@@ -15,7 +15,7 @@ from program import document, error_of, invoke
 from study_workplace import Workplace
 
 from p2pbench.study.housekeeping import verify
-from p2pbench.study.store import RunFolder
+from p2pbench.study.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from p2pbench.config import RunConfig
 from p2pbench.data.streaming import open_batches
 from p2pbench.errors import ConfigError
 from p2pbench.identity import run_id
-from p2pbench.study.store import RunFolder
+from p2pbench.study.run_folder import RunFolder
 from p2pbench.training.distributed import ALONE, Group, joined
 
 Tiny = Callable[..., RunConfig]
