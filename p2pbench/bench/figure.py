@@ -42,7 +42,7 @@ def draw(document: dict[str, Any]) -> Figure:
 
 
 def draw_ratios(axis: Axes, rows: list[dict[str, Any]]) -> None:
-    """A bar a row with the quartiles over repeats; each group begins with its plain loop."""
+    """A bar a row with the quartiles over repeats; each group begins with what it is compared with."""
     colours = _colours(rows)
     places: list[float] = []
     labels: list[str] = []
@@ -61,7 +61,7 @@ def draw_ratios(axis: Axes, rows: list[dict[str, Any]]) -> None:
     axis.set_yticks(places, labels, fontsize=8)
     axis.invert_yaxis()
     axis.axvline(1, color=".4", lw=0.8)
-    axis.set_xlabel("times the plain loop's images/s (quartiles over repeats)")
+    axis.set_xlabel(f"times the images/s of “{rows[0]['engine']}” (quartiles over repeats)")
     axis.set_xlim(0, 1.15 * max(row["ratio_to_plain"] for row in rows))
     axis.grid(axis="y", visible=False)
 
