@@ -8,8 +8,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-HEADINGS = ("engine", "precision", "images/s", "quartiles", "x plain", "peak MiB", "% of peak")
-
 
 def show(document: dict[str, Any], out: Console) -> None:
     """Print ``document``: a table a group, then profiles and verdicts where it has them."""
@@ -25,8 +23,13 @@ def show(document: dict[str, Any], out: Console) -> None:
         out.print(verdict_table(document["comparison"]))
 
 
+def headings_of(rows: list[dict[str, Any]]) -> list[str]:
+    """The first of ``rows`` is what the others are compared with."""
+    return ["engine", "precision", "images/s", "quartiles", f"x {rows[0]['engine']}", "peak MiB", "% of peak"]
+
+
 def cells_of(row: dict[str, Any]) -> list[str]:
-    """What a row says, under ``HEADINGS``; the share of the matrix product's speed where it was measured."""
+    """What a row says, under :func:`headings_of`; the share of the matrix product's speed where it was measured."""
     low, high = row["images_per_second_quartiles"]
     share = row.get("share_of_product")
     of = f" of {row['batch_size']}" if row["workload"] == "data" and row["batch_size"] else ""
@@ -51,8 +54,9 @@ def groups(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def table_of(rows: list[dict[str, Any]]) -> Table:
-    table = Table(*HEADINGS[:2], box=None, pad_edge=False)
-    for heading in HEADINGS[2:]:
+    names = headings_of(rows)
+    table = Table(*names[:2], box=None, pad_edge=False)
+    for heading in names[2:]:
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(*cells_of(row))
@@ -88,7 +92,8 @@ def markdown(document: dict[str, Any]) -> str:
         peaks = ", ".join(f"{n} {v / 1e9:.0f} GFLOP/s" for n, v in limits["product_flops_per_second"].items())
         lines += [f"Ceilings: matrix product {peaks}; copy {limits['copy_bytes_per_second'] / 1e9:.1f} GB/s.", ""]
     for title, rows in groups(document["rows"]).items():
-        lines += [f"## {title}", "", f"| {' | '.join(HEADINGS)} |", "|---|---" + "|---:" * (len(HEADINGS) - 2) + "|"]
+        names = headings_of(rows)
+        lines += [f"## {title}", "", f"| {' | '.join(names)} |", "|---|---" + "|---:" * (len(names) - 2) + "|"]
         lines += [f"| {' | '.join(cells_of(row))} |" for row in rows]
         lines.append("")
     for name, operations in document.get("profiles", {}).items():
