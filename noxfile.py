@@ -2,17 +2,18 @@
 
 nox -s quickstart    the main job: the loss ablation and its report, on built-in photographs
 nox -s tests         the tests
-nox -s lint types    ruff, mypy
+nox -s lint types    ruff with its security rules, mypy
 nox -s bench         speed, in turns with a plain loop (with -- --short: only that it runs)
 nox -s gpu           CUDA tests, benchmarks and a short study, with the Python that is there
 nox -s faults        hundreds of kills, every write point, every fault: the table in the README; half an hour or more
 nox -s fuzz          thousands of bad grids, data sets, images, records and checkpoints
 nox -s load          a thousand tiny cells, a store of ten thousand records
-nox -s audit         known holes in what is installed (needs the network), ruff's security rules
+nox -s audit         known holes in what is installed (needs the network)
 nox -s scale         what Ray costs beside local processes, and how well a plan predicts: half an hour
 """
 
 import shutil
+from pathlib import Path
 
 import nox
 
@@ -20,6 +21,15 @@ nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "uv|virtualenv"  # uv where it is there: minutes become seconds
 nox.options.sessions = ["tests"]
 nox.options.reuse_venv = "yes"
+
+LIST_INSTALLED = """
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+lines = {f"{d.name}=={d.version.split('+')[0]}\\n" for d in distributions() if d.name != "p2pbench"}
+Path(sys.argv[1]).write_text("".join(sorted(lines)))
+"""
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -49,7 +59,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Formatting and ruff's rules."""
+    """Formatting and ruff's rules, those of security among them."""
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
@@ -109,10 +119,12 @@ def load(session: nox.Session) -> None:
 
 @nox.session
 def audit(session: nox.Session) -> None:
-    """Look up what is installed in the advisory database (over the network), and apply ruff's security rules."""
-    install(session, "lint", "audit")
-    session.run("ruff", "check", "--select", "S", "p2pbench")
-    session.run("pip-audit", "--local", "--skip-editable", *session.posargs)
+    """Look up all that is installed in the advisory database, over the network; one not found there fails it."""
+    install(session, "test", "audit")
+    installed = Path(session.create_tmp()) / "installed.txt"
+    session.run("python", "-c", LIST_INSTALLED, str(installed))
+    session.run("pip-audit", "--strict", "--no-deps", "--disable-pip", "--requirement", str(installed),
+                *session.posargs)  # fmt: skip
 
 
 @nox.session
