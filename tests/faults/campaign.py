@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from faults.kills import SLOW, Tally, kill_at_random, records, survived
+from faults.kills import Tally, kill_at_random, survived
 from study_workplace import make_workplace
 from tiny_runs import TINY, write_pairs
 
@@ -34,8 +34,7 @@ def kill(folder: Path, kills: int, seed: int) -> Tally:
     """Kill a study of two cells until it has had enough."""
     workplace = make_workplace(folder, write_pairs(folder / "pairs", {"train": 6, "test": 3}))
     workplace.environment["P2PBENCH_HOME"] = str(folder / "home")
-    workplace.run("ablate", "--grid", "two.yaml", *SLOW, "--jobs", "2", "--runs", "whole")
-    return kill_at_random(workplace, "two.yaml", records(folder / "whole"), kills, seed)
+    return kill_at_random(workplace, "two.yaml", kills, seed)
 
 
 def end_at_writes(folder: Path, every: int) -> int:
@@ -78,11 +77,13 @@ def main() -> None:
         points = end_at_writes(folders[1], asked.every)
         print(f"{points} write points, {duration(time.monotonic() - start)}", file=sys.stderr)
         passed, skipped, bad = tests(folders[2])
-    by_victim = ", ".join(f"{victim} {n}" for victim, n in killed.kills.items())
+    by_victim, by_moment = (
+        ", ".join(f"{name} {n}" for name, n in counts.items()) for counts in (killed.kills, killed.moments)
+    )
     cells = 2 * killed.studies + points
     inputs = ", ".join(f"{kind} {n:,}" for kind, n in sorted(bad.items()))
     print("| tried | times | lost, corrupt or other |\n| --- | --- | --- |")
-    print(f"| kills with SIGKILL survived ({by_victim}) | {sum(killed.kills.values())} | 0 |")
+    print(f"| kills with SIGKILL survived ({by_victim}; {by_moment}) | {sum(killed.kills.values())} | 0 |")
     print(f"| runs ended at a write of theirs | {points} | 0 |")
     print(f"| other faults, by {passed} tests{f' ({skipped} skipped)' if skipped else ''} | {passed} | 0 |")
     print(f"| bad inputs ({inputs}) | {sum(bad.values()):,} | 0 believed |")

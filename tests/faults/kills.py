@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,12 +29,12 @@ RECORDS = ("generator.safetensors", "losses.csv", "scores.json", "per_image.csv"
 
 @dataclass
 class Tally:
-    """What happened to one store."""
+    """What happened to one store after another."""
 
     kills: dict[str, int] = field(default_factory=lambda: {"parent": 0, "worker": 0, "both": 0})
+    moments: Counter[str] = field(default_factory=Counter)
+    """What the first unfinished cell was at; where a file was being written, ``writing`` counts beside it."""
     studies: int = 0
-    checkpoints_seen: int = 0
-    """Kills after which a checkpoint was there to go on from."""
 
 
 def records(store: Path) -> dict[str, bytes]:
@@ -40,36 +42,40 @@ def records(store: Path) -> dict[str, bytes]:
     return {f"{run.name}/{name}": (run / name).read_bytes() for run in (store / "cells").iterdir() for name in RECORDS}
 
 
-def kill_at_random(workplace: Workplace, grid: str, whole: dict[str, bytes], kills: int, seed: int) -> Tally:
+def kill_at_random(workplace: Workplace, grid: str, kills: int, seed: int) -> Tally:
     """Kill studies of ``grid`` ``kills`` times in all, a new store whenever one is finished; then let the last finish.
+
+    Each moment between the program's start and the end of a study that is not killed is as likely.
 
     Raises:
         AssertionError: a record was corrupt after a kill, a worker outlived its parent, a cell was lost, or the end
-            result is another than ``whole``'s.
+            result is another than that of a study that was not killed.
     """
+    command = ["ablate", "--grid", grid, "--jobs", "2", *SLOW, "--runs"]
+    start = time.monotonic()
+    workplace.run(*command, "whole")
+    seconds, whole = time.monotonic() - start, records(workplace.folder / "whole")
     chance = random.Random(seed)
     tally = Tally()
-    done = 0
-    while done < kills:
-        store = workplace.folder / f"killed-{tally.studies}"
-        command = workplace.command("ablate", "--grid", grid, "--jobs", "2", *SLOW, "--runs", str(store))
-        finished = False
-        while not finished and done < kills:
-            start = time.monotonic()
-            parent = subprocess.Popen(command, cwd=workplace.folder, env=workplace.environment,
+    while sum(tally.kills.values()) < kills:
+        store = workplace.folder / "killed"
+        shutil.rmtree(store, ignore_errors=True)
+        program = workplace.command(*command, str(store))
+        while sum(tally.kills.values()) < kills:
+            parts = set(store.rglob("*.part"))
+            parent = subprocess.Popen(program, cwd=workplace.folder, env=workplace.environment,
                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-            _wait_until_a_cell_trains(store, parent)
-            time.sleep(chance.uniform(0, 1.5 * max(0.5, (time.monotonic() - start) / 4)))
-            victim = chance.choice(["parent", "worker", "both"])
-            finished = not _kill(parent, victim)
-            if finished:
-                break
-            done += 1
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                parent.wait(chance.uniform(0, seconds))
+            victim = chance.choice(list(tally.kills))
+            if not _kill(parent, victim):
+                break  # it was finished before
             tally.kills[victim] += 1
-            tally.checkpoints_seen += bool(list(store.glob("cells/*/checkpoint/step-*.safetensors")))
+            tally.moments[_moment(store)] += 1
+            tally.moments["writing"] += bool(set(store.rglob("*.part")) - parts)
             problems = [p for run in (store / "cells").glob("*") for p in verify(RunFolder(run))]
             assert not problems, problems
-        last = subprocess.run(command, cwd=workplace.folder, env=workplace.environment, capture_output=True, text=True,
+        last = subprocess.run(program, cwd=workplace.folder, env=workplace.environment, capture_output=True, text=True,
                               check=False)  # fmt: skip
         assert last.returncode == 0, last.stderr
         assert records(store) == whole, "the study ended otherwise than one that was not killed"
@@ -87,13 +93,14 @@ def survived(config: Path, folder: Path, start: int, stop: int, step: int) -> in
     return int(done.stdout.splitlines()[-1])
 
 
-def _wait_until_a_cell_trains(store: Path, parent: subprocess.Popen[bytes]) -> None:
-    """Until a worker has written something: before that there is nothing to lose."""
-    before = {path: path.stat().st_mtime for path in store.glob("cells/*/log.txt")}
-    while parent.poll() is None:
-        if any(path.stat().st_mtime != before.get(path) for path in store.glob("cells/*/log.txt")):
-            return
-        time.sleep(0.01)
+def _moment(store: Path) -> str:
+    """What the first cell is at that is not finished."""
+    for run in map(RunFolder, sorted((store / "cells").glob("*"))):
+        if not run.finished():
+            if run.trained():
+                return "scoring"
+            return "training" if list(run.checkpoint.glob("step-*.safetensors")) else "starting"
+    return "starting"
 
 
 def _kill(parent: subprocess.Popen[bytes], victim: str) -> bool:
