@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
@@ -17,7 +17,7 @@ from p2pbench.cli_data import data_app
 from p2pbench.cli_options import DEFAULT_RUNS, MODEL_HELP, ProtocolName, Runs, Sets, WeightsDir
 from p2pbench.cli_runs import runs_app
 from p2pbench.cli_weights import weights_app
-from p2pbench.console import Json, by, err, out
+from p2pbench.console import Json, by, err, escape, out
 from p2pbench.errors import ConfigError, Interrupted, P2PBenchError, unknown
 
 # Without this pydantic looks through every installed package for plugins of its own before the first model.
@@ -416,7 +416,8 @@ def doctor(weights_dir: WeightsDir = None, as_json: Json = False) -> None:
 
 
 def main() -> None:
-    """The console script ``p2pbench``."""
+    """The console script ``p2pbench``. SIGTERM, as schedulers send it, ends it as Ctrl+C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app(prog_name="p2pbench")
 
 

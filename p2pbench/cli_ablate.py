@@ -9,11 +9,10 @@ import shlex
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from p2pbench.cli_options import DEFAULT_RUNS, ProtocolName, Runs, Sets, WeightsDir
-from p2pbench.console import Json, by, err, out
+from p2pbench.cli_options import DEFAULT_RUNS, ProtocolName, Runs, Sets, WeightsDir, finite
+from p2pbench.console import Json, by, err, escape, out
 from p2pbench.errors import ConfigError, Interrupted, unknown
 
 
@@ -32,7 +31,14 @@ def ablate(
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first cell that fails.")] = False,
     timeout: Annotated[
         float | None,
-        typer.Option("--timeout", min=0, metavar="MINUTES", help="End a cell that made no progress for so long."),
+        typer.Option(
+            "--timeout",
+            callback=finite,
+            min=0,
+            max=525_600,
+            metavar="MINUTES",
+            help="End a cell that made no progress for so long.",
+        ),
     ] = None,
     executor: Annotated[
         str, typer.Option("--executor", help="Where cells run: local, or ray, a cluster.", metavar="local|ray")
@@ -42,10 +48,12 @@ def ablate(
         typer.Option("--ray-address", help="Of a cluster; else RAY_ADDRESS, else this machine.", metavar="HOST:PORT"),
     ] = None,
     gpus_per_cell: Annotated[
-        float | None, typer.Option("--gpus-per-cell", min=0, help="With ray: 0.25 for four cells to a GPU.")
+        float | None,
+        typer.Option("--gpus-per-cell", callback=finite, min=0, help="With ray: 0.25 for four cells to a GPU."),
     ] = None,
     memory_per_cell: Annotated[
-        float | None, typer.Option("--memory-per-cell", min=0, help="With ray: of a node's memory.", metavar="GIB")
+        float | None,
+        typer.Option("--memory-per-cell", callback=finite, min=0, help="With ray: of a node's memory.", metavar="GIB"),
     ] = None,
     shard: Annotated[
         str | None, typer.Option("--shard", help="Only every n-th cell, from the i-th: a job of many.", metavar="I/N")

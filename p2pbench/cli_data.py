@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from p2pbench.console import Json, by, err, out
+from p2pbench.cli_options import finite
+from p2pbench.console import Json, by, err, escape, out
 
 data_app = typer.Typer(no_args_is_help=True, help="Find, check and prepare pairs.")
 cache_app = typer.Typer(no_args_is_help=True, help="The decoded pairs that are kept, so that training starts at once.")
@@ -91,12 +91,14 @@ def data_prepare(
             "--condition", help="Made from each photo: gray (unless given), edges, hed, blur, mask, downscale."
         ),
     ] = None,
-    sigma: Annotated[float | None, typer.Option("--sigma", help="Of edges: smoothing in pixels, 1.5.")] = None,
+    sigma: Annotated[
+        float | None, typer.Option("--sigma", callback=finite, help="Of edges: smoothing in pixels, 1.5.")
+    ] = None,
     hed_weights: Annotated[
         Path | None,
         typer.Option("--hed-weights", help="Of hed: its network's file, network-bsds500.pytorch.", metavar="FILE"),
     ] = None,
-    radius: Annotated[float | None, typer.Option("--radius", help="Of blur: in pixels, 4.")] = None,
+    radius: Annotated[float | None, typer.Option("--radius", callback=finite, help="Of blur: in pixels, 4.")] = None,
     hole: Annotated[str | None, typer.Option("--hole", help="Of mask: box (unless given) or strokes.")] = None,
     fill: Annotated[str | None, typer.Option("--fill", help="Of mask: the hole's colour, gray.")] = None,
     factor: Annotated[int | None, typer.Option("--factor", help="Of downscale: how much, 4.")] = None,
@@ -244,7 +246,8 @@ def cache_list(as_json: Json = False) -> None:
 def cache_clear(
     source: Annotated[str | None, typer.Option("--source", help="Those of this data set alone.")] = None,
     older: Annotated[
-        float | None, typer.Option("--older", min=0, help="Those not used for so many days.", metavar="DAYS")
+        float | None,
+        typer.Option("--older", callback=finite, min=0, help="Those not used for so many days.", metavar="DAYS"),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -17,4 +18,13 @@ WeightsDir = Annotated[
     Path | None,
     typer.Option("--weights-dir", help="Where pretrained nets are looked for first.", exists=True, file_okay=False),
 ]
+
+
+def finite(value: float | None) -> float | None:
+    """Refuses what is infinite or no number, which click's ranges let pass."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number")
+    return value
+
+
 MODEL_HELP = "A run's folder or id, an exported .onnx, or the PyTorch port's latest_net_G.pth."

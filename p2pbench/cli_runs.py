@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from p2pbench.cli_options import DEFAULT_RUNS, Runs
-from p2pbench.console import Json, err, out
+from p2pbench.cli_options import DEFAULT_RUNS, Runs, finite
+from p2pbench.console import Json, err, escape, out
 from p2pbench.errors import ConfigError, unknown
 
 runs_app = typer.Typer(no_args_is_help=True, help="What trainings left: list, show, prune, verify.")
 
-COLOURS = {"finished": "green", "failed": "red", "damaged": "red", "interrupted": "yellow", "running": "cyan"}
+COLOURS = {
+    "finished": "green", "failed": "red", "damaged": "red", "unreadable": "red", "interrupted": "yellow",
+    "running": "cyan",
+}  # fmt: skip
 
 
 def _store(runs: Path) -> Any:
@@ -37,11 +39,14 @@ def runs_list(
 ) -> None:
     """List the runs, the one changed last first: state, size, study, and why where one did not finish."""
     from p2pbench.quantities import bytes_text
-    from p2pbench.study.housekeeping import all_runs
+    from p2pbench.study.housekeeping import all_runs, unreadable_studies
 
     if state is not None and state not in COLOURS:
         raise ConfigError(unknown("state", state, COLOURS))
-    found = [facts for facts in all_runs(_store(runs)) if state in (None, facts.state)]
+    store = _store(runs)
+    found = [facts for facts in all_runs(store) if state in (None, facts.state)]
+    for why in unreadable_studies(store):
+        err.print(f"[yellow]not known whose runs are:[/yellow] {escape(why)}", soft_wrap=True)
     total = sum(facts.bytes for facts in found)
     if as_json:
         print(json.dumps({"runs": [facts.to_json() for facts in found], "bytes": total}, indent=2))
@@ -121,7 +126,8 @@ def runs_prune(
     failed: Annotated[bool, typer.Option("--failed", help="Also runs that failed or cannot be read.")] = False,
     unused: Annotated[bool, typer.Option("--unused", help="Also runs that are in no study.")] = False,
     older: Annotated[
-        float | None, typer.Option("--older", min=0, help="Only where nothing changed for so long.", metavar="DAYS")
+        float | None,
+        typer.Option("--older", callback=finite, min=0, help="Only where nothing changed for so long.", metavar="DAYS"),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove; without it what would go is only shown.")] = False,
     runs: Runs = DEFAULT_RUNS,
@@ -132,9 +138,12 @@ def runs_prune(
     Nothing of a run that a process is working on.
     """
     from p2pbench.quantities import bytes_text
-    from p2pbench.study.housekeeping import all_runs, find_waste, remove
+    from p2pbench.study.housekeeping import all_runs, find_waste, remove, unreadable_studies
 
-    waste = find_waste(all_runs(_store(runs)), failed=failed, unused=unused, older_days=older)
+    store = _store(runs)
+    if unused and (unread := unreadable_studies(store)):
+        raise ConfigError(f"--unused: which runs are in no study is not known: {'; '.join(unread)}")
+    waste = find_waste(all_runs(store), failed=failed, unused=unused, older_days=older)
     gone = [item for item in waste if not yes or remove(item)]
     total = sum(item.bytes for item in gone)
     if as_json:
@@ -156,14 +165,12 @@ def runs_verify(
 ) -> None:
     """Hash weights and records again and compare with what each run left. Exit code 3 where something differs."""
     from p2pbench.study.display import counted
-    from p2pbench.study.housekeeping import verify
-    from p2pbench.study.run_folder import RunFolder
+    from p2pbench.study.housekeeping import unreadable_studies, verify
     from p2pbench.study.store import Store
 
-    if run:
-        folders = [Store(runs).find_run(name) for name in run]
-    else:
-        folders = [RunFolder(path) for path in sorted((_store(runs).root / "cells").glob("*")) if path.is_dir()]
+    store = Store(runs) if run else _store(runs)
+    folders = [store.find_run(name) for name in run] if run else store.runs()
+    studies = [] if run else unreadable_studies(store)
     problems = []
     with counted(err, "verifying", "runs") as progress:
         for done, folder in enumerate(folders, 1):
@@ -171,13 +178,16 @@ def runs_verify(
             progress(done, len(folders))
     bad = len({problem.run_id for problem in problems})
     if as_json:
-        document = {"runs": len(folders), "whole": len(folders) - bad, "problems": [p.to_json() for p in problems]}
+        document = {
+            "runs": len(folders), "whole": len(folders) - bad, "problems": [p.to_json() for p in problems],
+            "studies": studies,
+        }  # fmt: skip
         print(json.dumps(document, indent=2))
     else:
         for problem in problems:
             out.print(escape(f"{problem.run_id}/{problem.file}: {problem.detail}"), soft_wrap=True)
-        if problems:
-            out.print("run ablate again: it makes anew what it finds missing or changed", style="dim")
+        for why in studies:
+            out.print(escape(why), soft_wrap=True)
         out.print(f"{len(folders)} runs, {len(folders) - bad} of them whole")
-    if problems:
+    if problems or studies:
         raise typer.Exit(3)

@@ -6,10 +6,9 @@ import json
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from p2pbench.cli_options import WeightsDir
-from p2pbench.console import Json, err, out
+from p2pbench.console import Json, err, escape, out
 
 weights_app = typer.Typer(no_args_is_help=True, help="The pretrained networks that scores need: list, fetch, verify.")
 

@@ -14,6 +14,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from p2pbench.errors import unknown
 from p2pbench.scoring.metrics import METRICS
 
+MOST_THREADS = 1024
+"""Of a cell; more than any machine has cores for."""
+
 GENERATOR_NAMES = ("unet", "encoder_decoder", "resnet6", "resnet9")
 DISCRIMINATOR_STRIDES = {"pixel": 0, "patch16": 1, "patch34": 2, "patch70": 3, "image286": 5}
 """Named discriminators and the number of their stride-2 layers (pix2pix §6.1.2)."""
@@ -66,7 +69,7 @@ def _ranges(value: object) -> tuple[tuple[float, float] | None, tuple[float, flo
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -262,7 +265,7 @@ class ObjectiveConfig(_Section):
 class TrainingConfig(_Section):
     preset: Literal["paper", "pytorch"] = "paper"
     """Whose training it is: the authors' Lua release, or the PyTorch port."""
-    epochs: PositiveInt = 200
+    epochs: Annotated[int, Field(gt=0, le=10**9)] = 200
     batch_size: PositiveInt = 1
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-4
@@ -284,7 +287,7 @@ class TrainingConfig(_Section):
     """
     batch_norm: Literal["local", "synchronised"] = "local"
     """Where several processes share each batch (torchrun): statistics of each one's share, or of all of it (CUDA)."""
-    threads: Annotated[int, Field(ge=0)] = 0
+    threads: Annotated[int, Field(ge=0, le=MOST_THREADS)] = 0
     """CPU threads of a cell; 0 divides the cores among the jobs. Recorded, because the last bits depend on it."""
     log_every: PositiveInt = 50
     """Steps between two readings of the losses from the device; a row of losses.csv is their mean."""

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rich.markup import escape
-
-from p2pbench.console import err
+from p2pbench.console import err, escape
 
 FORMAT = "%(asctime)s %(message)s"
 

@@ -12,6 +12,10 @@ MOST_VALUES = 1_000_000
 """That a file may hold with its aliases written out: a few lines of them can stand for more than any memory holds."""
 
 
+MOST_CHARACTERS = 64 << 20
+"""In a file; a study of a thousand cells, as older versions wrote it, has a twentieth of that."""
+
+
 def parse(text: str, name: str) -> Any:
     """The plain value in ``text``. YAML 1.2: ``2e-4`` is a number, ``on`` a word.
 
@@ -52,9 +56,12 @@ def _expanded(value: Any, known: dict[int, int]) -> int:
 def read(path: Path) -> Any:
     """The plain value in the file at ``path``. Raises :class:`ConfigError` as :func:`parse` does."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as stream:
+            text = stream.read(MOST_CHARACTERS + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
+    if len(text) > MOST_CHARACTERS:
+        raise ConfigError(f"{path}: holds more than {MOST_CHARACTERS:,} characters, which no settings do")
     return parse(text, str(path))
 
 

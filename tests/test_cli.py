@@ -13,6 +13,9 @@ from PIL import Image
 from program import document, error_of, invoke
 from study_workplace import Workplace
 
+from p2pbench.files import sha256_of
+from p2pbench.study.run_folder import RunFolder
+
 TINY = (
     "--set", "data.load_size=18", "--set", "data.crop_size=16", "--set", "generator.ngf=4",
     "--set", "discriminator.name=patch16", "--set", "discriminator.ndf=4", "--set", "training.epochs=2",
@@ -161,6 +164,9 @@ def test_a_generator_of_nan_is_not_scored_and_says_why(pairs_folder: Path) -> No
     invoke("train", *TINY, "--set", f"data.source={pairs_folder}", "--out", "run")
     weights = Path("run") / "generator.safetensors"
     save_file({name: tensor * float("nan") for name, tensor in load_file(weights).items()}, weights)
+    assert "is not what training left" in error_of("score", "--model", "run", code=3)
+    run = RunFolder(Path("run"))
+    run.set_status("finished", training={**run.status()["training"], "generator_sha256": sha256_of(weights)})
     found = document("score", "--model", "run", "--metrics", "l1,swd")
     for score in found["scores"].values():
         assert (score["value"], score["state"]) == (None, "not measured")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+
+from p2pbench.console import escape
 
 
 def show(document: dict[str, Any], out: Console) -> None:

@@ -207,7 +207,7 @@ def _state(survey: dict[str, list[pairs.Pair]], problems: Sequence[Problem]) -> 
     digest = hashlib.sha256(f"{VERSION}:{list(survey)}:{problems}".encode())
     for path in (path for members in survey.values() for pair in members for path in pair.files):
         stat = path.stat()
-        digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+        digest.update(os.fsencode(path) + f"\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
     return digest.hexdigest()
 
 

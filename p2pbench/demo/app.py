@@ -11,6 +11,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import flask
 import numpy as np
@@ -30,7 +31,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
+LOOPBACK = ["127.0.0.1", "localhost", "::1"]
 """The names a browser on this machine may call the server by; any other one is a page that was led here."""
 
 
@@ -68,7 +69,7 @@ def create_app(
     """
     app = flask.Flask(__name__)
     app.request_class = _Request
-    app.config.update(MAX_CONTENT_LENGTH=MAX_BYTES, TRUSTED_HOSTS=None if hosts is None else list(hosts))
+    app.config.update(MAX_CONTENT_LENGTH=MAX_BYTES)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     shown = {one.name: one for one in name_models(models)}
     examples = find_examples(models)
@@ -123,6 +124,12 @@ def create_app(
             "Cross-Origin-Resource-Policy": "same-origin",
         }  # fmt: skip
         return response
+
+    @app.before_request
+    def called_by_its_own_name() -> None:
+        # Flask's TRUSTED_HOSTS would do, but takes no IPv6 address.
+        if hosts is not None and urlsplit(f"//{flask.request.host}").hostname not in hosts:
+            raise SecurityError("another name")
 
     @app.errorhandler(Refused)
     def refused(error: Refused) -> tuple[dict[str, str], int, dict[str, str]]:

@@ -24,7 +24,7 @@ from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, open_dataset
 from p2pbench.data.images import as_rgb8
 from p2pbench.data.transforms import conditions_of, targets_of, visible
-from p2pbench.errors import ConfigError, DataError, NotFinite
+from p2pbench.errors import ConfigError, DataError, NotFinite, StorageError
 from p2pbench.files import sha256_of
 from p2pbench.identity import run_id
 from p2pbench.models.describe import describe
@@ -87,6 +87,7 @@ def run_cell(
     identity = run_id(config, dataset.key, group.size)
     with run.lock(seconds=-1 if wait else LOCK_SECONDS):
         _check_owner(run, identity)
+        _check_links(run)
         # Same threads, same bits: a run goes on with as many as it began with.
         threads = config.training.threads or run.recorded_threads() or threads
         engine = prepare(config.training, threads)
@@ -94,7 +95,7 @@ def run_cell(
         to_score = [m for m in modes if _is_lacking(RunFolder(run.path, m), config, weights_dir)]
         if to_score and run.trained() and not run.generator_is_whole():
             log.warning("%s is not what training left: trained again", run.generator_file)
-            run.generator_file.unlink()
+            run.forget(run.generator_file)
         whole = not run.trained() and not run.checkpoint.is_dir()
         group.tell(None if run.trained() else (identity, threads))
         if not run.trained():
@@ -150,6 +151,13 @@ def _check_owner(run: RunFolder, identity: str) -> None:
         )
 
 
+def _check_links(run: RunFolder) -> None:
+    """A link in a run's folder, which may be a stranger's, would have its files written elsewhere."""
+    for path in run.path.iterdir():
+        if path.is_symlink():
+            raise StorageError(f"{path} is a link, and a run's files lie in its own folder: remove it")
+
+
 def _is_lacking(run: RunFolder, config: RunConfig, weights_dir: Path | None) -> bool:
     return bool(run.missing_scores(config, weights_dir)) or not run.profiled()
 
@@ -166,7 +174,7 @@ def _repair(run: RunFolder, config: RunConfig) -> None:
     if any(name.startswith(("scores", "per_image", "profile", "samples")) for name in damaged):
         run.forget_scores()
     if "losses.csv" in damaged:
-        run.losses_file.unlink(missing_ok=True)
+        run.forget(run.losses_file)
     if "config.yaml" in damaged:
         run.write_config(config)
 

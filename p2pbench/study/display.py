@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,6 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from p2pbench.console import escape
 from p2pbench.counting import Count
 from p2pbench.quantities import duration
 from p2pbench.study.local import ENDS, Event

@@ -128,8 +128,8 @@ def read_grid(name: str) -> Grid:
     grid = Grid(
         name=path.stem,
         file=path,
-        question=str(content.get("question", path.stem)),
-        paper=content.get("paper"),
+        question=" ".join(str(content.get("question", path.stem)).split()),
+        paper=_text("paper", content, path),
         baseline=_choice("baseline", content.get("baseline", {}), levels, path),
         factors=levels,
         include=[_included(entry, levels, path) for entry in _list("include", content, path)],
@@ -179,6 +179,13 @@ def _list(key: str, content: Mapping[str, Any], path: Path) -> list[Any]:
     return entries
 
 
+def _text(key: str, content: dict[str, Any], path: Path) -> str | None:
+    value = content.get(key)
+    if not isinstance(value, str | None):
+        raise ConfigError(f"{path}: {key} is {value!r}; it is a name")
+    return value
+
+
 def _level(factor: str, value: Any, path: Path) -> Level:
     """One level of ``factor`` as the settings it stands for."""
     where = f"{path}: factor {factor!r}"
@@ -202,8 +209,8 @@ def _level(factor: str, value: Any, path: Path) -> Level:
         )
     settings = dict(value)
     label = settings.pop("label", None)
-    if not isinstance(label, str) or not label:
-        raise ConfigError(f"{where}: a level needs a label: in words; got {label!r} in {value!r}")
+    if not isinstance(label, str) or not label or not label.isprintable():
+        raise ConfigError(f"{where}: a level needs a label: in words, on one line; got {label!r} in {value!r}")
     flat = flatten(settings, where)
     if "training.seed" in flat:
         raise ConfigError(f"{where}: level {label!r} sets training.seed; seeds are given as seeds: [0, 1, 2]")

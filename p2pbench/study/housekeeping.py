@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from p2pbench import yaml12
 from p2pbench.errors import ConfigError, RunBusy, StorageError
 from p2pbench.files import sha256_of
-from p2pbench.settings import from_mapping
 from p2pbench.study.run_folder import RunFolder
 from p2pbench.study.store import Store
 
 VANISHED = "its process ended without a word; the same command goes on from its last checkpoint"
+NOT_BEGUN = "it is only starting, or its process ended before it began; the same command begins it"
+LAST_MOMENT = datetime.datetime(9999, 12, 31, tzinfo=datetime.UTC).timestamp()
+"""What a calendar holds; file systems hold more."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class RunFacts:
 
     run: RunFolder
     state: str
-    """A state of the record (``STATES``), or ``damaged`` where there is no record that can be believed."""
+    """A state of the record (``STATES``); ``damaged`` where there is none that can be believed, ``unreadable`` where
+    this user may not look."""
     reason: str | None
     status: dict[str, Any]
     bytes: int
@@ -43,7 +45,8 @@ class RunFacts:
         return self.run.path.name
 
     def to_json(self) -> dict[str, Any]:
-        changed = datetime.datetime.fromtimestamp(self.changed, datetime.UTC).isoformat(timespec="seconds")
+        moment = datetime.datetime.fromtimestamp(min(self.changed, LAST_MOMENT), datetime.UTC)
+        changed = moment.isoformat(timespec="seconds")
         about = {"run_id": self.run_id, "state": self.state, "reason": self.reason, "studies": self.part_of}
         return {**about, "bytes": self.bytes, "changed": changed, "folder": str(self.run.path)}
 
@@ -51,8 +54,7 @@ class RunFacts:
 def all_runs(store: Store) -> list[RunFacts]:
     """Every run in ``store``, the one changed last first."""
     studies = _studies_by_run(store)
-    folders = [path for path in (store.root / "cells").glob("*") if path.is_dir()]
-    return sorted((look_at(RunFolder(path), studies) for path in folders), key=lambda facts: -facts.changed)
+    return sorted((look_at(run, studies) for run in store.runs()), key=lambda facts: -facts.changed)
 
 
 def look_at(run: RunFolder, studies: dict[str, list[str]]) -> RunFacts:
@@ -65,14 +67,33 @@ def look_at(run: RunFolder, studies: dict[str, list[str]]) -> RunFacts:
             continue
         if path.is_file():
             size, changed = size + found.st_size, max(changed, found.st_mtime)
+    state, reason, status = _state_of(run)
+    return RunFacts(run, state, reason, status, size, changed, studies.get(run.path.name, []))
+
+
+def _state_of(run: RunFolder) -> tuple[str, str | None, dict[str, Any]]:
+    """What state it is in, why, and its record."""
+    if (why := run.why_unreadable()) is not None:
+        return "unreadable", f"{why}; ask whose it is", {}
     status = run.status()
     begun = run.status_file.exists()
-    state, reason = str(status.get("state", "damaged" if begun else "running")), status.get("reason")
+    state = str(status.get("state", "damaged" if begun else "running"))
     if state == "damaged":
-        reason = f"{run.status_file.name} is damaged; run ablate again to renew it"
-    elif state == "running" and not run.is_held():
-        state, reason = "interrupted", VANISHED
-    return RunFacts(run, state, reason, status, size, changed, studies.get(run.path.name, []))
+        return state, f"{run.status_file.name} is damaged; run ablate again to renew it", status
+    if state == "running" and not run.is_held():
+        return "interrupted", VANISHED if begun else NOT_BEGUN, status
+    return state, status.get("reason"), status
+
+
+def unreadable_studies(store: Store) -> list[str]:
+    """Why studies cannot be read, a line each: which runs are theirs is not known."""
+    found = []
+    for study in store.studies():
+        try:
+            store.read_study(study)
+        except ConfigError as error:
+            found.append(str(error))
+    return found
 
 
 def studies_of(store: Store, run_id: str) -> dict[str, list[str]]:
@@ -85,7 +106,7 @@ def _studies_by_run(store: Store) -> dict[str, list[str]]:
     for study in store.studies():
         try:
             cells = store.read_study(study)["cells"]
-        except ConfigError:  # damaged: ablate renews it
+        except ConfigError:  # damaged, which :func:`unreadable_studies` tells
             continue
         for cell in cells:
             found.setdefault(str(cell["run_id"]), []).append(f"{study}: {cell['variant']} seed {cell['seed']}")
@@ -113,6 +134,9 @@ def verify(run: RunFolder) -> Iterator[Problem]:
     def problem(path: Path, detail: str) -> Problem:
         return Problem(run.path.name, path.relative_to(run.path).as_posix(), detail)
 
+    if (why := run.why_unreadable()) is not None:
+        yield problem(run.path, why)
+        return
     if run.is_held():
         return
     status = run.status()
@@ -124,21 +148,31 @@ def verify(run: RunFolder) -> Iterator[Problem]:
         yield problem(run.status_file, f"is the record of another run, {owner}")
     try:
         if run.config_file.exists() or status.get("state") == "finished":
-            from_mapping(yaml12.read(run.config_file), str(run.config_file))
+            run.config()
     except ConfigError as error:
         yield problem(run.config_file, f"cannot be read: {error}")
     for path in sorted(run.checkpoint.glob("step-*.safetensors")):
         if why := _unreadable(path):
-            yield problem(path, f"cannot be read: {why}")
+            yield problem(path, f"{why}; remove it")
     if status.get("state") == "finished":
-        for name, recorded in {**_generator_hash(status), **status.get("files", {})}.items():
-            path = run.path / name
-            if not path.exists():
-                yield problem(path, "missing")
-            elif sha256_of(path) != recorded:
-                yield problem(path, "is not what the run left: it was changed or is damaged")
+        for name, recorded in status.get("files", {}).items():
+            if detail := _differs(run.path / name, recorded):
+                yield problem(run.path / name, f"{detail}; run ablate again to make it anew")
+        for name, recorded in _generator_hash(status).items():
+            if detail := _differs(run.path / name, recorded):
+                yield problem(run.path / name, f"{detail}; remove it and run ablate again, which trains it anew")
         if not run.scores():
             yield problem(run.scores_file, "holds no scores that can be read")
+
+
+def _differs(path: Path, recorded: str) -> str | None:
+    """How the file, or the folder of pictures, differs from what was recorded."""
+    try:
+        if not (path.is_file() or path.is_dir()):
+            return "is missing"
+        return None if sha256_of(path) == recorded else "is not what the run left: it was changed or is damaged"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
 
 
 def _generator_hash(status: dict[str, Any]) -> dict[str, str]:
@@ -148,13 +182,13 @@ def _generator_hash(status: dict[str, Any]) -> dict[str, str]:
 
 
 def _unreadable(path: Path) -> str | None:
-    """Why the safetensors file at ``path`` is not whole; its header says how long it must be."""
-    from safetensors import SafetensorError, safe_open
+    """Why the checkpoint at ``path`` would not be gone on from."""
+    from p2pbench.errors import WeightsError
+    from p2pbench.training import checkpoint  # imports torch, where there is a checkpoint to read
 
     try:
-        with safe_open(path, framework="np") as stored:
-            stored.keys()
-    except (SafetensorError, OSError) as error:
+        checkpoint.read(path)
+    except WeightsError as error:
         return str(error)
     return None
 
@@ -183,7 +217,8 @@ def find_waste(runs: list[RunFacts], *, failed: bool, unused: bool, older_days: 
     before = time.time() - 86400 * (older_days or 0)
     found = []
     for facts in runs:
-        if (older_days is not None and facts.changed > before) or facts.run.is_held():
+        recent = older_days is not None and facts.changed > before
+        if recent or facts.state == "unreadable" or facts.run.is_held():
             continue
         whole = None
         if failed and facts.state in ("failed", "damaged"):
@@ -208,7 +243,7 @@ def _parts(facts: RunFacts) -> list[Waste]:
 
 def _keeps_checkpoints(run: RunFolder) -> bool:
     try:
-        return from_mapping(yaml12.read(run.config_file), str(run.config_file)).training.keep_checkpoints
+        return run.config().training.keep_checkpoints
     except ConfigError:
         return True  # whatever it is, it stays
 
@@ -225,7 +260,7 @@ def remove(waste: Waste) -> bool:
     """
     try:
         with waste.run.lock(seconds=0):
-            if waste.path.is_dir():
+            if waste.path.is_dir() and not waste.path.is_symlink():
                 shutil.rmtree(waste.path)
             else:
                 waste.path.unlink(missing_ok=True)

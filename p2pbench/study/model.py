@@ -10,7 +10,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from p2pbench import yaml12
 from p2pbench.config import RunConfig
 from p2pbench.cores import available_cores
 from p2pbench.data.reading import wanted_by_role
@@ -107,12 +106,17 @@ def _load_onnx(name: str, path: Path) -> Model:
 
 def load_config(run: RunFolder) -> RunConfig:
     """The configuration of a run. Raises :class:`ConfigError` if it is damaged."""
-    return from_mapping(yaml12.read(run.config_file), str(run.config_file))
+    return run.config()
 
 
 def load_generator(run: RunFolder) -> nn.Module:
     """The trained generator of a run, on the CPU. Raises :class:`WeightsError` if it is missing or damaged."""
     generator = build_generator(load_config(run))
+    if run.trained() and not run.generator_is_whole():
+        raise WeightsError(
+            f"{run.generator_file} is not what training left, by its hash in {run.status_file.name}: remove it, and "
+            "ablate, or train --resume, trains it anew"
+        )
     try:
         generator.load_state_dict(load_file(run.generator_file))
     except FileNotFoundError:

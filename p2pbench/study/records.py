@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,49 @@ TEST_SAMPLES = "samples/test"
 """Pictures of test pairs, which have one hash together."""
 
 
+def of_mode(stem: str, suffix: str, mode: str) -> str:
+    """The name of a record that each inference mode has its own of."""
+    return f"{stem}{'' if mode == 'paper' else f'-{mode}'}{suffix}"
+
+
+OF_MODES = tuple(
+    of_mode(stem, suffix, mode)
+    for stem, suffix in (("scores", ".json"), ("per_image", ".csv"), ("profile", ".json"))
+    for mode in INFERENCE_MODES
+)
+"""The records that scoring makes, of all inference modes."""
+HASHED = {"config.yaml", "losses.csv", TEST_SAMPLES, *OF_MODES}
+"""What a finished run records the hashes of, beside its generator's."""
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """A record of this version; empty where there is none."""
+    """A record of this version; empty where there is none that can be believed."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        if not path.is_file():  # a named pipe would be waited for
+            return {}
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text, parse_int=_int, parse_float=_float, parse_constant=_float)
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
         return {}
     return content
+
+
+def _int(digits: str) -> int:
+    """No record holds more than a machine counts; what is larger would be no finite float."""
+    value = int(digits)
+    if abs(value) >= 2**64:
+        raise ValueError(f"{digits} is too large")
+    return value
+
+
+def _float(text: str) -> float:
+    """JSON has no NaN and no infinity, but Python's reader takes them, and makes 1e999 one."""
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"{text} is not finite")
+    return value
 
 
 def plain(config: RunConfig) -> dict[str, Any]:
@@ -53,7 +88,7 @@ def status_is_whole(status: Any) -> bool:
         and status.get("state") in STATES
         and all(isinstance(status[key], kind) for key, kind in kinds.items() if key in status)
         and all(_is_number(status.get("training", {}).get(key, 0)) for key in TRAINING_KEYS)
-        and all(Path(name).name == name or name == TEST_SAMPLES for name in status.get("files", {}))
+        and status.get("files", {}).keys() <= HASHED
     )
 
 
@@ -79,6 +114,8 @@ def study_is_whole(content: Any) -> bool:
         and content.keys() >= STUDY_KEYS
         and isinstance(content["cells"], list)
         and isinstance(content["protocol"], dict)
+        and all(isinstance(content[key], str) for key in ("name", "question", "baseline", "command"))
+        and isinstance(content["paper"], str | None)
         and all(map(_is_cell, content["cells"]))
     )
 
@@ -95,6 +132,8 @@ def _is_cell(cell: Any) -> bool:
         and isinstance(cell["config"], dict)
         and all(isinstance(section, dict) for section in cell["config"].values())
         and cell["config"].get("scoring", {}).get("inference") in INFERENCE_MODES
+        and isinstance(cell.get("levels", {}), dict)
+        and all(isinstance(level, str) for level in cell.get("levels", {}).values())
     )
 
 

@@ -12,15 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from p2pbench import yaml12
-from p2pbench.config import RunConfig, is_reference
-from p2pbench.errors import RunBusy, StorageError
+from p2pbench.config import MOST_THREADS, RunConfig, is_reference
+from p2pbench.errors import ConfigError, RunBusy, StorageError
 from p2pbench.files import sha256_of, write_json, write_text
 from p2pbench.reference import code_hash
 from p2pbench.scoring.metrics import FCN_SCORES, METRICS
+from p2pbench.settings import from_mapping
 from p2pbench.study.records import (
+    HASHED,
+    OF_MODES,
     SCHEMA_VERSION,
     STATES,
     TEST_SAMPLES,
+    of_mode,
     plain,
     read_json,
     scores_are_whole,
@@ -39,10 +43,6 @@ class RunFolder:
     """One training is scored under several inference modes; each keeps files of its own."""
 
     @property
-    def _mode(self) -> str:
-        return "" if self.inference == "paper" else f"-{self.inference}"
-
-    @property
     def config_file(self) -> Path:
         return self.path / "config.yaml"
 
@@ -56,15 +56,15 @@ class RunFolder:
 
     @property
     def scores_file(self) -> Path:
-        return self.path / f"scores{self._mode}.json"
+        return self.path / of_mode("scores", ".json", self.inference)
 
     @property
     def per_image_file(self) -> Path:
-        return self.path / f"per_image{self._mode}.csv"
+        return self.path / of_mode("per_image", ".csv", self.inference)
 
     @property
     def profile_file(self) -> Path:
-        return self.path / f"profile{self._mode}.json"
+        return self.path / of_mode("profile", ".json", self.inference)
 
     @property
     def generator_file(self) -> Path:
@@ -76,8 +76,8 @@ class RunFolder:
 
     def sample_file(self, name: str, position: str | int) -> Path:
         """Where the picture ``name`` (condition, target, untrained, output, draw1, ...) of a test pair lies."""
-        mode = self._mode if name.startswith(("output", "draw")) else ""
-        return self.test_samples / f"{position:0>5}-{name}{mode}.png"
+        mode = self.inference if name.startswith(("output", "draw")) else "paper"
+        return self.test_samples / of_mode(f"{position:0>5}-{name}", ".png", mode)
 
     @property
     def test_samples(self) -> Path:
@@ -128,6 +128,33 @@ class RunFolder:
         except StorageError:  # a colleague's store, read-only here: what the record says must do
             return bool(self.status().get("state") == "running")
 
+    def may_be_written(self) -> bool:
+        """Whether it is a run's folder or empty: what a user keeps in any other is not to be written over."""
+        if self.status() or (self.status_file.is_file() and self.config_file.is_file()):
+            return True
+        try:
+            names = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
+        except OSError as error:
+            raise StorageError(f"{self.path} cannot be read: {error.strerror or error}") from None
+        return all(name in ("lock", "log.txt") or name.endswith(".part") for name in names)  # it had only begun
+
+    def why_unreadable(self) -> str | None:
+        """Why this user may not read it, as where it is a colleague's; None where it can be read."""
+        try:
+            for path in (self.status_file, self.config_file):
+                if path.is_file():
+                    path.open("rb").close()
+            next(self.path.iterdir(), None)
+        except OSError as error:
+            return f"{error.filename or self.path} cannot be read: {error.strerror or error}"
+        return None
+
+    def config(self) -> RunConfig:
+        """What ``config.yaml`` says. Raises :class:`ConfigError` where it is missing or damaged."""
+        if not self.config_file.is_file():
+            raise ConfigError(f"{self.config_file}: there is no such file")
+        return from_mapping(yaml12.read(self.config_file), str(self.config_file))
+
     def status(self) -> dict[str, Any]:
         """What ``status.json`` says; empty where there is none that can be believed."""
         status = read_json(self.status_file)
@@ -170,25 +197,31 @@ class RunFolder:
 
     def forget_scores(self) -> None:
         """Remove the scores, and what was recorded with them, of every inference mode."""
-        for pattern in ("scores*.json", "per_image*.csv", "profile*.json"):
-            for path in self.path.glob(pattern):
-                path.unlink()
+        for name in OF_MODES:
+            self.forget(self.path / name)
+
+    def forget(self, path: Path) -> None:
+        """Remove a file of the run. Raises :class:`StorageError` where it cannot be."""
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:  # it is a folder, say
+            raise StorageError(
+                f"{path} cannot be removed: {error.strerror or error}; move it away, then run this again"
+            ) from None
 
     def record_hashes(self) -> dict[str, str]:
         """The SHA-256 of every record of the run, by its name: what ``runs verify`` compares with.
 
         The pictures of test pairs have one together.
         """
-        records = [
-            self.config_file,
-            self.losses_file,
-            *self.path.glob("scores*.json"),
-            *self.path.glob("per_image*.csv"),
-            *self.path.glob("profile*.json"),
-        ]
-        found = {path.name: sha256_of(path) for path in sorted(records) if path.is_file()}
-        if self.test_samples.is_dir():
-            found[TEST_SAMPLES] = sha256_of(self.test_samples)
+        found = {}
+        for name in sorted(HASHED):
+            path = self.path / name
+            try:
+                if path.is_dir() if name == TEST_SAMPLES else path.is_file():
+                    found[name] = sha256_of(path)
+            except OSError as error:
+                found[name] = f"cannot be read: {error.strerror or error}"
         return found
 
     def damaged_records(self) -> list[str]:
@@ -200,7 +233,7 @@ class RunFolder:
     def recorded_threads(self) -> int:
         """The threads this run began with; 0 where that is not recorded."""
         threads = self.status().get("threads")
-        return threads if isinstance(threads, int) else 0
+        return threads if type(threads) is int and 1 <= threads <= MOST_THREADS else 0
 
     def missing_scores(self, config: RunConfig, weights_dir: Path | None = None) -> list[str]:
         """The scores that ``config`` asks for, that this run lacks, and that could be measured now."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.markup import escape
 
 from p2pbench.config import RunConfig
+from p2pbench.console import escape
 from p2pbench.cores import available_cores
 from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import P2PBenchError, WeightsError
@@ -118,7 +118,7 @@ def run_study(
         # Two variants may stand for the same training, scored in two ways: it is done once.
         if shard.has(study, cell):
             todo.setdefault(str(cell.run_id), []).append(cell)
-    trained_before = {name for name in todo if store.run(name).trained()}
+    trained: set[str] = set()
 
     carry_out = executor or LocalExecutor(store, jobs=jobs, weights_dir=weights_dir, silence_seconds=silence_seconds)
     modes: dict[str, list[str]] = {
@@ -142,8 +142,10 @@ def run_study(
             if event.kind != "progress":
                 about = event.about.get("stage", "") or event.about.get("reason") or ""
                 log.info("%s, log %s: %s %s", event.cell.variant, store.run(name).log_file, event.kind, about)
+            if event.about.get("stage") == "train":
+                trained.add(name)
             if event.kind in ENDS:
-                state = {"finished": "scored" if name in trained_before else "trained"}.get(event.kind, event.kind)
+                state = {"finished": "trained" if name in trained else "scored"}.get(event.kind, event.kind)
                 by_id[name] = Outcome(event.cell, state, event.about.get("reason"))
                 if event.about.get("died"):
                     _record_death(store, event)

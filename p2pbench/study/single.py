@@ -85,6 +85,10 @@ def _train_one(
         with stopping_on_signals(stop):
             take_part(settings, group, stop)
         return None
+    if not run.may_be_written():
+        raise ConfigError(
+            f"{run.path} holds files that are no run of p2pbench; choose another --out, or an empty folder"
+        )
     unfinished = run.checkpoint.is_dir() and any(run.checkpoint.iterdir()) and not run.finished()
     if unfinished and not resume:
         raise ConfigError(f"{run.path} holds an unfinished run; go on with --resume, or choose another --out")

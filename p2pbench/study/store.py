@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pbench import yaml12
-from p2pbench.errors import ConfigError
+from p2pbench.errors import ConfigError, StorageError
 from p2pbench.files import write_json
 from p2pbench.settings import from_mapping
 from p2pbench.study.plan import Study
@@ -87,25 +87,54 @@ class Store:
             return []
 
     def studies(self) -> list[str]:
-        return sorted(path.parent.name for path in (self.root / "studies").glob("*/study.yaml"))
+        """The names of all studies. Raises :class:`StorageError` where this user may not look."""
+        return [folder.name for folder in _folders(self.root / "studies") if _may_hold(folder / "study.yaml")]
+
+    def runs(self) -> list[RunFolder]:
+        """All runs, by their ids. Raises :class:`StorageError` where this user may not look."""
+        return [RunFolder(folder) for folder in _folders(self.root / "cells")]
 
     def read_study(self, name: str) -> dict[str, Any]:
         """What ``write_study`` recorded. Raises :class:`ConfigError` if it cannot be read or is another version's."""
         path = self.study_file(name)
-        content = read_json(path) or yaml12.read(path)  # as YAML by an older version
+        content = read_json(path)
+        if not content and path.is_file():
+            content = yaml12.read(path)  # by an older version
         if not study_is_whole(content):
             raise ConfigError(f"{path} is not a study of this version of p2pbench; run ablate again to renew it")
         study: dict[str, Any] = content
         return study
 
     def find_run(self, run: str) -> RunFolder:
-        """A run by its folder, or by its id or the beginning of it. Raises :class:`ConfigError`."""
+        """A run by its folder, or by its id or the beginning of it.
+
+        Raises:
+            ConfigError: there is none, or more than one.
+            StorageError: this user may not look.
+        """
         folder = RunFolder(Path(run).expanduser())
-        if folder.config_file.is_file():
-            return folder
-        ids = [path.parent.name for path in (self.root / "cells").glob("*/config.yaml")]
+        try:
+            if folder.config_file.is_file():
+                return folder
+        except OSError as error:
+            raise StorageError(f"{folder.path} cannot be read: {error.strerror or error}") from None
+        ids = [run.path.name for run in self.runs()]
         matching = [name for name in ids if name.startswith(run)] if re.fullmatch(r"[0-9a-f]{4,12}", run) else []
         if len(matching) != 1:
             many = f" ({len(matching)} ids begin so)" if matching else ""
             raise ConfigError(f"run {run!r} is neither a run folder nor the id of a run under {self.root}{many}")
         return self.run(matching[0])
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.exists() else []
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be read: {error.strerror or error}") from None
+
+
+def _may_hold(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # its folder is closed to this user
+        return True

@@ -86,15 +86,19 @@ def write(
         tensorfile.write(part, on_host, {"p2pbench": json.dumps(about)})
     before = sorted((other for other in folder.glob("step-*.safetensors") if other < path), reverse=True)
     for other in set(folder.glob("step-*.safetensors")) - {path, *before[: keep - 1]}:
-        other.unlink(missing_ok=True)  # among them later ones, which were damaged: this training went on before them
+        if other.is_file():
+            other.unlink(
+                missing_ok=True
+            )  # among them later ones, which were damaged: this training went on before them
 
 
 def load(
-    folder: Path, run_id: str, networks: Networks, optimisers: Optimisers, *, world_size: int = 1
+    folder: Path, run_id: str, networks: Networks, optimisers: Optimisers, *, steps: int, world_size: int = 1
 ) -> Progress | None:
     """Restore the newest readable checkpoint in ``folder`` into the networks and optimisers; None if there is none.
 
     Args:
+        steps: that the training has in all.
         world_size: of how many processes the training is.
     Raises:
         ConfigError: it is a training of another number of processes.
@@ -103,14 +107,9 @@ def load(
     damaged = []
     for path in sorted(folder.glob("step-*.safetensors"), reverse=True):
         try:
-            with safe_open(path, framework="pt") as stored:
-                about = json.loads((stored.metadata() or {})["p2pbench"])
-                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-            # One of an older version has none.
-            if about.pop("crc32", None) not in (None, _checksum(about, tensors)):
-                raise ValueError("its content has changed since it was written")
-        except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-            damaged.append(f"{path} cannot be read ({error})")
+            about, tensors = read(path)
+        except WeightsError as error:
+            damaged.append(str(error))
             continue
         if about.get("schema") != SCHEMA or about.get("run_id") != run_id:
             raise WeightsError(f"{path} belongs to another run or version; use another --out, or remove it")
@@ -121,16 +120,39 @@ def load(
                 "its noise and the order of its sums would differ; go on with as many (torchrun --nproc-per-node), or "
                 "begin anew with another --out"
             )
-        _restore(tensors, networks, optimisers)
+        try:
+            progress = _restore(about, tensors, networks, optimisers, steps)
+        except (KeyError, ValueError, TypeError, IndexError, RuntimeError, AttributeError) as error:
+            damaged.append(f"{path} cannot be gone on from ({_gist(error)})")
+            continue
         for why in damaged:
             log.warning("%s: going on from %s", why, path.name)
-        return Progress(
-            int(about["step"]), tensors["losses.rows"].tolist(), tensors["losses.pending"], float(about["seconds"]),
-            _best(about, tensors),
-        )  # fmt: skip
+        return progress
     if damaged:
         raise WeightsError(f"{'; '.join(damaged)}; remove {folder} to train from the beginning")
     return None
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What the checkpoint at ``path`` says of itself, and its tensors.
+
+    Raises:
+        WeightsError: it cannot be read, or its content is not what was written.
+    """
+    try:
+        with safe_open(path, framework="pt") as stored:
+            about = json.loads((stored.metadata() or {})["p2pbench"])
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        if about.pop("crc32") != _checksum(about, tensors):
+            raise ValueError("its content has changed since it was written")
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise WeightsError(f"{path} cannot be read ({_gist(error)})") from None
+    return about, tensors
+
+
+def _gist(error: Exception) -> str:
+    text = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+    return text.splitlines()[0] if text else type(error).__name__
 
 
 def _checksum(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> int:
@@ -185,7 +207,16 @@ def _random_state(networks: Networks) -> dict[str, Tensor]:
     return states
 
 
-def _restore(tensors: dict[str, Tensor], networks: Networks, optimisers: Optimisers) -> None:
+def _restore(
+    about: dict[str, Any], tensors: dict[str, Tensor], networks: Networks, optimisers: Optimisers, steps: int
+) -> Progress:
+    """Any error is the checkpoint's; what it has changed by then, the next one to be restored changes too."""
+    progress = Progress(
+        int(about["step"]), tensors["losses.rows"].tolist(), tensors["losses.pending"], float(about["seconds"]),
+        _best(about, tensors),
+    )  # fmt: skip
+    if not 0 <= progress.step <= steps:
+        raise ValueError(f"it is of step {progress.step} of {steps}")
     for name, network in _named(networks):
         prefix = f"network.{name}."
         network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
@@ -203,6 +234,7 @@ def _restore(tensors: dict[str, Tensor], networks: Networks, optimisers: Optimis
     torch.set_rng_state(tensors["random.cpu"])
     if "random.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random.cuda"], next(networks.generator.parameters()).device)
+    return progress
 
 
 def _laid_out_as(parameter: Tensor, stored: Tensor) -> Tensor:

@@ -150,7 +150,7 @@ class Group:
         return said[0]
 
     def resume(
-        self, folder: Path, run_id: str, networks: Networks, optimisers: Optimisers
+        self, folder: Path, run_id: str, networks: Networks, optimisers: Optimisers, steps: int
     ) -> checkpoint.Progress | None:
         """As :func:`p2pbench.training.checkpoint.load`: the first process reads; all go on from its very state.
 
@@ -158,11 +158,11 @@ class Group:
             ConfigError: the checkpoint is of another number of processes.
         """
         if self.size == 1:
-            return checkpoint.load(folder, run_id, networks, optimisers)
+            return checkpoint.load(folder, run_id, networks, optimisers, steps=steps)
         done, problem = None, None
         if self.is_first:
             try:
-                done = checkpoint.load(folder, run_id, networks, optimisers, world_size=self.size)
+                done = checkpoint.load(folder, run_id, networks, optimisers, steps=steps, world_size=self.size)
             except P2PBenchError as error:
                 problem = error
         if problem := self.tell(problem):
@@ -176,7 +176,7 @@ class Group:
             content = self.tell(content)
             if content is not None and not self.is_first:
                 (Path(scratch) / "step-00000000.safetensors").write_bytes(content)
-                done = checkpoint.load(Path(scratch), run_id, networks, optimisers, world_size=self.size)
+                done = checkpoint.load(Path(scratch), run_id, networks, optimisers, steps=steps, world_size=self.size)
         if done is None:  # another processor may draw other last bits from the same seed
             for network in (networks.generator, networks.discriminator):
                 for tensor in network.state_dict().values() if network is not None else ():

@@ -96,7 +96,7 @@ def _train(
     steps = training.epochs * batches.steps_per_epoch
     torch.manual_seed(training.seed)  # what dropout draws from while training
 
-    done = group.resume(folder / "checkpoint", run_id, networks, optimisers)
+    done = group.resume(folder / "checkpoint", run_id, networks, optimisers, steps)
     if done is None:
         done = checkpoint.Progress(step=0, rows=[], pending=torch.empty(0, len(LOSS_NAMES)), seconds=0.0)
         if group.is_first:

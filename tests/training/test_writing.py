@@ -72,7 +72,7 @@ def test_a_checkpoint_holds_its_own_step_whatever_training_does_meanwhile(
     first, second = sorted(tmp_path.iterdir())
     assert called == [[first]]  # what is to follow a checkpoint does
     for path, wanted in ((second, later), (first, then)):
-        restored = checkpoint.load(tmp_path, "id", networks, optimisers)
+        restored = checkpoint.load(tmp_path, "id", networks, optimisers, steps=9)
         assert restored is not None
         assert f"{restored.step:08d}" in path.name
         assert torch.equal(weights(networks), wanted)
