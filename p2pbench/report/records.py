@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -132,8 +133,10 @@ def _read_cell(store: Store, cell: Mapping[str, Any]) -> CellRecord:
     )  # fmt: skip
 
 
-def _read_csv(path: Any, **options: Any) -> pd.DataFrame:
+def _read_csv(path: Path, **options: Any) -> pd.DataFrame:
     try:
+        if not path.is_file():  # a named pipe would be waited for
+            return pd.DataFrame()
         frame: pd.DataFrame = pd.read_csv(path, **options)
         return frame
     except (OSError, ValueError):  # pandas' own errors are ValueErrors

@@ -153,7 +153,7 @@ def _done_before(model: Model, out: Path, pictures: Mapping[str, Path], *, again
     }  # fmt: skip
     try:
         before = json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         before = None
     if before != json.loads(json.dumps(how)):
         write_json(record, how)

@@ -159,6 +159,8 @@ def test_pages_of_other_sites_are_kept_out(client: flask.testing.FlaskClient) ->
     assert page.headers["X-Content-Type-Options"] == "nosniff"
     assert "http://" not in page.text.replace("http://www.w3.org", "")
     assert "https://" not in page.text
+    for name in ("localhost:5000", "127.0.0.1", "[::1]:5000"):
+        assert client.get("/healthz", headers={"Host": name}).status_code == 200
     led_here: Any = client.get("/healthz", headers={"Host": "evil.example"})
     assert led_here.status_code == 400
     assert "another name" in led_here.json["error"]

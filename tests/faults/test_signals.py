@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -73,3 +75,24 @@ def test_a_cell_that_makes_no_progress_is_ended_with_its_reason(
     assert events[-1].kind == "failed"
     assert "made no progress for 1" in events[-1].about["reason"]
     assert "--timeout" in events[-1].about["reason"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("command", ["ablate --grid loss", "report", "describe"])
+def test_a_signal_at_any_moment_ends_the_program_in_a_word(number: int, command: str, tmp_path: Path) -> None:
+    """Also while it is only being read, from when Python itself has begun; or it was done before."""
+    environment = {**os.environ, "P2PBENCH_HOME": str(tmp_path / "home"), "PYTHONUNBUFFERED": "1"}
+    for after in (0.15, 0.3, 0.6, 1.2):
+        program = subprocess.Popen(
+            [sys.executable, "-c", f"print(); import sys; sys.argv[1:] = {command.split()}; "
+             "from p2pbench.__main__ import main; main()"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment,
+        )  # fmt: skip
+        assert program.stdout is not None
+        program.stdout.readline()
+        time.sleep(after)
+        program.send_signal(number)
+        _, errors = program.communicate(timeout=60)
+        assert "Traceback" not in errors, errors
+        if program.returncode not in (0, 2):  # there is nothing to report
+            assert program.returncode in (130, -signal.SIGTERM), errors

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from program import document, error_of, invoke
@@ -84,7 +85,7 @@ def test_a_run_whose_process_vanished_is_not_called_running(runs: Path) -> None:
 
 
 def test_whole_runs_are_verified_and_changed_ones_are_found(runs: Path) -> None:
-    assert document("runs", "verify", "--runs", runs) == {"runs": 3, "whole": 3, "problems": []}
+    assert document("runs", "verify", "--runs", runs) == {"runs": 3, "whole": 3, "problems": [], "studies": []}
     run = finished(runs)
     weights = bytearray(run.generator_file.read_bytes())
     weights[-1] ^= 1
@@ -168,3 +169,29 @@ def test_mistakes_are_one_line(tmp_path: Path, runs: Path) -> None:
         "runs", "list", "--state", "finish", "--runs", runs, code=2
     )
     assert "neither a run folder nor the id" in error_of("runs", "show", "nope", "--runs", runs, code=2)
+
+
+def test_a_checkpoint_with_a_turned_bit_is_found(runs: Path) -> None:
+    """As resuming would find it."""
+    from p2pbench.training import checkpoint
+
+    run = finished(runs)
+    run.set_status("interrupted")
+    progress = checkpoint.Progress(3, [], torch.zeros(0, 4), 0.0)
+    checkpoint.write(run.checkpoint, run.path.name, progress, {"x": torch.rand(100)}, keep=1)
+    assert list(verify(run)) == []
+    (path,) = run.checkpoint.iterdir()
+    content = bytearray(path.read_bytes())
+    content[-10] ^= 1
+    path.write_bytes(content)
+    (problem,) = verify(run)
+    assert problem.file == "checkpoint/step-00000003.safetensors"
+    assert "its content has changed since it was written" in problem.detail
+
+
+def test_a_cell_that_is_only_starting_is_not_said_to_have_vanished(runs: Path) -> None:
+    folder = runs / "cells" / "0123456789ab"
+    folder.mkdir()
+    (folder / "log.txt").touch()
+    reason = cells(runs)["0123456789ab"]["reason"]
+    assert "it is only starting" in reason

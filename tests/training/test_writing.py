@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,9 +13,9 @@ import torch
 from torch import Tensor
 
 from p2pbench.config import RunConfig
-from p2pbench.errors import StorageError, TrainingError
+from p2pbench.errors import StorageError, TrainingError, WeightsError
 from p2pbench.models import build_discriminator, build_generator
-from p2pbench.training import checkpoint
+from p2pbench.training import checkpoint, tensorfile
 from p2pbench.training.engine import build_optimisers, place, prepare
 from p2pbench.training.step import Networks, Optimisers, train_step
 from p2pbench.training.writing import Writer
@@ -104,3 +105,35 @@ def test_what_goes_wrong_is_raised_by_the_next_call(
     with pytest.raises(TrainingError, match="diverged"):
         fail(TrainingError("diverged"))
     assert "cannot be written" in caplog.text
+
+
+@pytest.mark.parametrize("wrong", ["step", "missing", "shape", "no checksum"])
+def test_a_checkpoint_that_holds_another_state_gives_way_to_the_one_before(
+    made: Made, tmp_path: Path, caplog: pytest.LogCaptureFixture, wrong: str
+) -> None:
+    """Whole to its last bit, but not what this training wrote."""
+    _, networks, optimisers = made
+    take_a_step(made)
+    state = checkpoint.state_of(networks, optimisers, progress(1))
+    checkpoint.write(tmp_path, "id", progress(1), state, keep=2)
+    wanted = weights(networks)
+    take_a_step(made)
+    state = checkpoint.state_of(networks, optimisers, progress(2))
+    if wrong == "missing":
+        del state["random.cpu"]
+    if wrong == "shape":
+        state |= {name: tensor[:1] for name, tensor in state.items() if tensor.ndim}
+    checkpoint.write(tmp_path, "id", progress(99 if wrong == "step" else 2), state, keep=2)
+    newest = max(tmp_path.iterdir())
+    if wrong == "no checksum":
+        tensors = {name: tensor.contiguous() for name, tensor in state.items()}
+        about = {"schema": "1", "run_id": "id", "step": 2, "seconds": 0.0}
+        tensorfile.write(newest, tensors, {"p2pbench": json.dumps(about)})
+    restored = checkpoint.load(tmp_path, "id", networks, optimisers, steps=9)
+    assert restored is not None
+    assert restored.step == 1
+    assert torch.equal(weights(networks), wanted)
+    assert newest.name in caplog.text
+    min(tmp_path.iterdir()).unlink()
+    with pytest.raises(WeightsError, match="to train from the beginning"):
+        checkpoint.load(tmp_path, "id", networks, optimisers, steps=9)
