@@ -566,3 +566,14 @@ def test_near_duplicates_are_those_of_the_double_loop(seeds: list[int]) -> None:
 def print_of(seed: int) -> fingerprint.Fingerprint:
     image = photo(seed)
     return fingerprint.take("train", "", "RGB+RGB", (grey(image), image), lambda: (grey(image), image), joined=False)
+
+
+def test_a_name_in_another_encoding_is_read_as_it_is(tmp_path: Path) -> None:
+    pairs = write_pairs(tmp_path / "pairs", {"train": 2, "test": 2})
+    try:
+        (pairs / "test" / "000.png").rename(pairs / "test" / os.fsdecode(b"\xff\xfe.png"))
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    for arguments in ([], ["--json"]):
+        done = CliRunner().invoke(app, ["data", "check", str(pairs), *arguments])
+        assert isinstance(done.exception, SystemExit | None), done.exception

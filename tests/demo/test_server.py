@@ -63,7 +63,12 @@ def test_it_serves_and_survives_what_is_too_large(tmp_path: Path) -> None:
 def test_models_that_are_not_there_or_broken_are_named(tmp_path: Path) -> None:
     assert "neither a run folder nor the id" in error_of("demo", "--model", "nothing", code=2)
     run = train_run(tmp_path)
-    (run / "generator.safetensors").write_bytes(b"broken")
+    weights, settings = run / "generator.safetensors", run / "config.yaml"
+    whole = weights.read_bytes()
+    weights.write_bytes(b"broken")
+    assert "is not what training left" in error_of("demo", "--model", run, code=3)
+    weights.write_bytes(whole)
+    settings.write_text(settings.read_text().replace("ngf: ", "ngf: 1"))
     assert "does not fit the run's configuration" in error_of("demo", "--model", run, code=3)
     (run / "generator.safetensors").unlink()
     assert "its training has not finished" in error_of("demo", "--model", run, code=3)
