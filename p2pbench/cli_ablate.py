@@ -221,6 +221,7 @@ def _seeds(text: str | None) -> tuple[int, ...] | None:
 def _show_plan(study: Any, store: Any, jobs: int, as_json: bool) -> None:
     from p2pbench.quantities import bytes_text, duration
     from p2pbench.study.estimate import estimate
+    from p2pbench.study.grid import text_of
 
     cost = estimate(study, store, jobs)
     cells = []
@@ -245,7 +246,7 @@ def _show_plan(study: Any, store: Any, jobs: int, as_json: bool) -> None:
     table = Table("setting", "value", "from", box=None, pad_edge=False)
     for key in study.cells[0].origin:
         section, name = key.split(".")
-        values = list(dict.fromkeys(str(getattr(getattr(c.config, section), name)) for c in study.cells))
+        values = list(dict.fromkeys(text_of(getattr(getattr(c.config, section), name)) for c in study.cells))
         origins = list(dict.fromkeys(c.origin[key].split(":")[0] for c in study.cells))
         if origins != ["default"]:
             table.add_row(key, escape(", ".join(values)), escape(", ".join(origins)))

@@ -80,6 +80,7 @@ def kill_at_random(workplace: Workplace, grid: str, kills: int, seed: int) -> Ta
         assert last.returncode == 0, last.stderr
         assert records(store) == whole, "the study ended otherwise than one that was not killed"
         tally.studies += 1
+        print(f"{sum(tally.kills.values())} kills, {tally.studies} studies finished", file=sys.stderr, flush=True)
     return tally
 
 
