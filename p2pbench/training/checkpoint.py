@@ -86,10 +86,8 @@ def write(
         tensorfile.write(part, on_host, {"p2pbench": json.dumps(about)})
     before = sorted((other for other in folder.glob("step-*.safetensors") if other < path), reverse=True)
     for other in set(folder.glob("step-*.safetensors")) - {path, *before[: keep - 1]}:
-        if other.is_file():
-            other.unlink(
-                missing_ok=True
-            )  # among them later ones, which were damaged: this training went on before them
+        if other.is_file():  # among them later ones, which were damaged: this training went on before them
+            other.unlink(missing_ok=True)
 
 
 def load(
@@ -122,6 +120,8 @@ def load(
             )
         try:
             progress = _restore(about, tensors, networks, optimisers, steps)
+        except torch.OutOfMemoryError:
+            raise  # it is not the checkpoint's fault
         except (KeyError, ValueError, TypeError, IndexError, RuntimeError, AttributeError) as error:
             damaged.append(f"{path} cannot be gone on from ({_gist(error)})")
             continue
