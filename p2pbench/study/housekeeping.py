@@ -157,7 +157,9 @@ def verify(run: RunFolder) -> Iterator[Problem]:
     if status.get("state") == "finished":
         for name, recorded in status.get("files", {}).items():
             if detail := _differs(run.path / name, recorded):
-                yield problem(run.path / name, f"{detail}; run ablate again to make it anew")
+                # Losses come of training alone.
+                then = "which goes on without it" if name == "losses.csv" else "which makes it anew"
+                yield problem(run.path / name, f"{detail}; run ablate again, {then}")
         for name, recorded in _generator_hash(status).items():
             if detail := _differs(run.path / name, recorded):
                 yield problem(run.path / name, f"{detail}; remove it and run ablate again, which trains it anew")

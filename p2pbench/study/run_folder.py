@@ -145,6 +145,8 @@ class RunFolder:
                 if path.is_file():
                     path.open("rb").close()
             next(self.path.iterdir(), None)
+        except FileNotFoundError:
+            pass  # there is nothing to read
         except OSError as error:
             return f"{error.filename or self.path} cannot be read: {error.strerror or error}"
         return None

@@ -92,9 +92,9 @@ def test_whole_runs_are_verified_and_changed_ones_are_found(runs: Path) -> None:
     run.generator_file.write_bytes(weights)
     run.losses_file.unlink()
     result = invoke("runs", "verify", "--runs", runs, "--json", code=3)
-    found = {(p["file"], p["detail"]) for p in json.loads(result.stdout)["problems"]}
-    assert ("losses.csv", "missing") in found
-    assert ("generator.safetensors", "is not what the run left: it was changed or is damaged") in found
+    found = {p["file"]: p["detail"] for p in json.loads(result.stdout)["problems"]}
+    assert found["losses.csv"] == "is missing; run ablate again, which goes on without it"
+    assert found["generator.safetensors"].startswith("is not what the run left: it was changed or is damaged; remove")
     assert "2 of them whole" in invoke("runs", "verify", "--runs", runs, code=3).stdout
     assert "1 of them whole" in invoke("runs", "verify", _other(runs, run), "--runs", runs).stdout
 
