@@ -11,11 +11,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from p2pbench.errors import StorageError
+
+NO_ARRAY = (
+    OSError, ValueError, EOFError, SyntaxError, TypeError, KeyError, OverflowError, RecursionError, MemoryError,
+    TokenError,
+)  # fmt: skip
+"""What numpy raises for a damaged ``.npy``, whose header it reads as Python; MemoryError for one that nests deeply."""
 
 
 @contextmanager

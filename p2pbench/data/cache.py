@@ -20,7 +20,7 @@ from p2pbench.data.dataset import DataSet, open_dataset
 from p2pbench.data.decoding import Place
 from p2pbench.data.reading import readers
 from p2pbench.errors import DataError, StorageError
-from p2pbench.files import atomic, write_json
+from p2pbench.files import NO_ARRAY, atomic, write_json
 from p2pbench.home import home
 
 try:
@@ -86,7 +86,7 @@ def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
                 return None
             # Copy-on-write, not read-only: torch wraps it without a copy or a warning, and the file stays as it is.
             return np.memmap(stream, header[2], "c", stream.tell(), shape)
-    except (OSError, ValueError, EOFError):
+    except NO_ARRAY:
         return None
 
 

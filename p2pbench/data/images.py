@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image, ImageColor, UnidentifiedImageError
 
 from p2pbench.errors import DataError, UnsupportedImage
-from p2pbench.files import atomic
+from p2pbench.files import NO_ARRAY, atomic
 
 MAX_PIXELS = 89_478_485
 """Of one image: 9,459 squared, a quarter of a GiB as RGB, where Pillow begins to warn. A small file may claim to
@@ -155,8 +155,10 @@ def read_array(path: Path, background: str | None) -> np.ndarray:
         UnsupportedImage, DataError: as :func:`read_image`.
     """
     if path.suffix.lower() == ".npy":
-        with _readable(path):
+        try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)  # maps, and so claims no more than the file holds
+        except NO_ARRAY as error:
+            raise DataError(f"{path} cannot be read as an image: {error}") from None
         if not isinstance(array, np.ndarray):
             array.close()
             raise UnsupportedImage(f"{path} is an .npz archive: save one array with numpy.save")

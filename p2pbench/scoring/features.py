@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from p2pbench.errors import StorageError, WeightsError
-from p2pbench.files import atomic
+from p2pbench.files import NO_ARRAY, atomic
 from p2pbench.home import home
 from p2pbench.scoring import backbones, weights
 from p2pbench.scoring.images import Images, batches
@@ -123,7 +123,7 @@ class Extractor:
 def _load(path: Path, n: int) -> np.ndarray | None:
     try:
         features: np.ndarray = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except NO_ARRAY:
         return None  # absent or damaged: made again
     whole = features.ndim == 2 and len(features) == n and features.dtype == np.float32
     return features if whole and np.isfinite(features).all() else None

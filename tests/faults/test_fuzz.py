@@ -133,6 +133,23 @@ PLACES = st.sampled_from(
 KINDS = st.sampled_from(["file", "empty", "folder", "link", "loop", "outside"])
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (9, 14, 3), \0",  # found by nox -s fuzz: numpy tokenizes it
+        b"[" * 5000,
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999, 3)}",
+        b"{'descr': {}, 'fortran_order': False, 'shape': (1, 1)}",
+        b"{'descr': '|O', 'fortran_order': False, 'shape': (1, 1)}",
+    ],
+)
+def test_an_array_of_any_header_is_refused_by_name(header: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    path.write_bytes(b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header + bytes(64))
+    with pytest.raises(DataError, match=r"x\.npy"):
+        read_array(path, None)
+
+
 @given(st.lists(st.tuples(PLACES, NAMES, KINDS), max_size=12))
 def test_any_tree_of_files_is_pairs_or_one_line(tree: list[tuple[str, str, str]]) -> None:
     tried["trees of pairs"] += 1
