@@ -33,7 +33,6 @@ def ablate(
         float | None,
         typer.Option(
             "--timeout",
-            callback=finite,
             min=0,
             max=525_600,
             metavar="MINUTES",

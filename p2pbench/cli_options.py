@@ -21,7 +21,7 @@ WeightsDir = Annotated[
 
 
 def finite(value: float | None) -> float | None:
-    """Refuses what is infinite or no number, which click's ranges let pass."""
+    """Refuses what is infinite or no number, which a range without an end lets pass."""
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value} is not a finite number")
     return value

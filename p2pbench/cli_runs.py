@@ -39,13 +39,14 @@ def runs_list(
 ) -> None:
     """List the runs, the one changed last first: state, size, study, and why where one did not finish."""
     from p2pbench.quantities import bytes_text
-    from p2pbench.study.housekeeping import all_runs, unreadable_studies
+    from p2pbench.study.housekeeping import all_runs, read_studies
 
     if state is not None and state not in COLOURS:
         raise ConfigError(unknown("state", state, COLOURS))
     store = _store(runs)
-    found = [facts for facts in all_runs(store) if state in (None, facts.state)]
-    for why in unreadable_studies(store):
+    studies = read_studies(store)
+    found = [facts for facts in all_runs(store, studies) if state in (None, facts.state)]
+    for why in studies.unread:
         err.print(f"[yellow]not known whose runs are:[/yellow] {escape(why)}", soft_wrap=True)
     total = sum(facts.bytes for facts in found)
     if as_json:
@@ -80,12 +81,12 @@ def runs_show(
 ) -> None:
     """Show one run: state, settings, training, scores, files, and the end of its log."""
     from p2pbench.quantities import bytes_text, duration
-    from p2pbench.study.housekeeping import look_at, studies_of
+    from p2pbench.study.housekeeping import look_at, read_studies
     from p2pbench.study.store import Store
 
     store = Store(runs)
     folder = store.find_run(run)
-    facts = look_at(folder, studies_of(store, folder.path.name))
+    facts = look_at(folder, read_studies(store))
     if as_json:
         print(json.dumps({**facts.to_json(), "status": facts.status, "scores": folder.scores()}, indent=2))
         return
@@ -138,12 +139,13 @@ def runs_prune(
     Nothing of a run that a process is working on.
     """
     from p2pbench.quantities import bytes_text
-    from p2pbench.study.housekeeping import all_runs, find_waste, remove, unreadable_studies
+    from p2pbench.study.housekeeping import all_runs, find_waste, read_studies, remove
 
     store = _store(runs)
-    if unused and (unread := unreadable_studies(store)):
-        raise ConfigError(f"--unused: which runs are in no study is not known: {'; '.join(unread)}")
-    waste = find_waste(all_runs(store), failed=failed, unused=unused, older_days=older)
+    studies = read_studies(store)
+    if unused and studies.unread:
+        raise ConfigError(f"--unused: which runs are in no study is not known: {'; '.join(studies.unread)}")
+    waste = find_waste(all_runs(store, studies), failed=failed, unused=unused, older_days=older)
     gone = [item for item in waste if not yes or remove(item)]
     total = sum(item.bytes for item in gone)
     if as_json:
@@ -165,12 +167,12 @@ def runs_verify(
 ) -> None:
     """Hash weights and records again and compare with what each run left. Exit code 3 where something differs."""
     from p2pbench.study.display import counted
-    from p2pbench.study.housekeeping import unreadable_studies, verify
+    from p2pbench.study.housekeeping import read_studies, verify
     from p2pbench.study.store import Store
 
     store = Store(runs) if run else _store(runs)
     folders = [store.find_run(name) for name in run] if run else store.runs()
-    studies = [] if run else unreadable_studies(store)
+    unread = [] if run else read_studies(store).unread
     problems = []
     with counted(err, "verifying", "runs") as progress:
         for done, folder in enumerate(folders, 1):
@@ -180,14 +182,14 @@ def runs_verify(
     if as_json:
         document = {
             "runs": len(folders), "whole": len(folders) - bad, "problems": [p.to_json() for p in problems],
-            "studies": studies,
+            "studies": unread,
         }  # fmt: skip
         print(json.dumps(document, indent=2))
     else:
         for problem in problems:
             out.print(escape(f"{problem.run_id}/{problem.file}: {problem.detail}"), soft_wrap=True)
-        for why in studies:
+        for why in unread:
             out.print(escape(why), soft_wrap=True)
         out.print(f"{len(folders)} runs, {len(folders) - bad} of them whole")
-    if problems or studies:
+    if problems or unread:
         raise typer.Exit(3)

@@ -234,7 +234,7 @@ class ObjectiveConfig(_Section):
     adversarial: Literal["bce", "lsgan", "hinge", "wgan-gp"] = "bce"
     """The loss on D's logits: the paper's cross-entropy (non-saturating for G), least squares (Mao et al. 2017),
     hinge (Lim and Ye 2017), or Wasserstein with gradient penalty (Gulrajani et al. 2017)."""
-    lambda_l1: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 100.0
+    lambda_l1: Annotated[float, Field(ge=0)] = 100.0
     """λ of Eq. 4, the weight of the L1 term."""
     discriminator_loss: Literal["sum", "mean"] = "sum"
     """D's two halves summed (Lua) or averaged (port). Under Adam only the effect of eps differs."""
@@ -268,7 +268,7 @@ class TrainingConfig(_Section):
     epochs: Annotated[int, Field(gt=0, le=10**9)] = 200
     batch_size: PositiveInt = 1
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-4
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     schedule: Literal["constant", "linear-decay"] = "constant"

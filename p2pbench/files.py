@@ -83,6 +83,18 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         ) from error
 
 
+def entries(folder: Path) -> list[Path]:
+    """What lies in ``folder``, by name; nothing where there is none.
+
+    Raises:
+        StorageError: this user may not look.
+    """
+    try:
+        return sorted(folder.iterdir()) if folder.exists() else []
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be read: {error.strerror or error}") from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path``, whole or not at all.
 

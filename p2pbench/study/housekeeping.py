@@ -38,7 +38,7 @@ class RunFacts:
     changed: float
     """When anything in it was last written, in seconds since 1970."""
     part_of: list[str]
-    """``STUDY: VARIANT seed SEED`` of every study that has it."""
+    """As ``Studies.of_run`` has it."""
 
     @property
     def run_id(self) -> str:
@@ -51,14 +51,23 @@ class RunFacts:
         return {**about, "bytes": self.bytes, "changed": changed, "folder": str(self.run.path)}
 
 
-def all_runs(store: Store) -> list[RunFacts]:
+@dataclass(frozen=True)
+class Studies:
+    """Which runs the studies of a store have."""
+
+    of_run: dict[str, list[str]]
+    """By run id, ``STUDY: VARIANT seed SEED`` of every study that has it."""
+    unread: list[str]
+    """Why studies cannot be read, a line each: which runs are theirs is not known."""
+
+
+def all_runs(store: Store, studies: Studies) -> list[RunFacts]:
     """Every run in ``store``, the one changed last first."""
-    studies = _studies_by_run(store)
     return sorted((look_at(run, studies) for run in store.runs()), key=lambda facts: -facts.changed)
 
 
-def look_at(run: RunFolder, studies: dict[str, list[str]]) -> RunFacts:
-    """The facts of ``run``; ``studies`` are those of each run id."""
+def look_at(run: RunFolder, studies: Studies) -> RunFacts:
+    """The facts of ``run``."""
     size, changed = 0, 0.0
     for path in run.path.rglob("*"):
         try:
@@ -68,7 +77,7 @@ def look_at(run: RunFolder, studies: dict[str, list[str]]) -> RunFacts:
         if path.is_file():
             size, changed = size + found.st_size, max(changed, found.st_mtime)
     state, reason, status = _state_of(run)
-    return RunFacts(run, state, reason, status, size, changed, studies.get(run.path.name, []))
+    return RunFacts(run, state, reason, status, size, changed, studies.of_run.get(run.path.name, []))
 
 
 def _state_of(run: RunFolder) -> tuple[str, str | None, dict[str, Any]]:
@@ -85,31 +94,17 @@ def _state_of(run: RunFolder) -> tuple[str, str | None, dict[str, Any]]:
     return state, status.get("reason"), status
 
 
-def unreadable_studies(store: Store) -> list[str]:
-    """Why studies cannot be read, a line each: which runs are theirs is not known."""
-    found = []
-    for study in store.studies():
-        try:
-            store.read_study(study)
-        except ConfigError as error:
-            found.append(str(error))
-    return found
-
-
-def studies_of(store: Store, run_id: str) -> dict[str, list[str]]:
-    """What :func:`look_at` wants to know of one run."""
-    return {run_id: _studies_by_run(store).get(run_id, [])}
-
-
-def _studies_by_run(store: Store) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def read_studies(store: Store) -> Studies:
+    """Every study in ``store``, each read once."""
+    found = Studies({}, [])
     for study in store.studies():
         try:
             cells = store.read_study(study)["cells"]
-        except ConfigError:  # damaged, which :func:`unreadable_studies` tells
+        except ConfigError as error:  # damaged: ablate renews it
+            found.unread.append(str(error))
             continue
         for cell in cells:
-            found.setdefault(str(cell["run_id"]), []).append(f"{study}: {cell['variant']} seed {cell['seed']}")
+            found.of_run.setdefault(str(cell["run_id"]), []).append(f"{study}: {cell['variant']} seed {cell['seed']}")
     return found
 
 

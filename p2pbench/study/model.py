@@ -83,7 +83,8 @@ def load_model(name: str, runs: Path, layers: Sequence[Layer] = ()) -> Model:
         if path.suffix == ".onnx":
             return _load_onnx(name, path)
         run = Store(runs).find_run(name)
-        config = from_mapping({**flatten(plain(load_config(run)), name), **settings}, f"run {name}")
+        config = from_mapping({**flatten(plain(run.config()), name), **settings}, f"run {name}")
+        _check_whole(run)
         return Model(name, config, load_generator(run), run, run.status().get("bits"))
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file")
@@ -104,19 +105,17 @@ def _load_onnx(name: str, path: Path) -> Model:
     return Model(name, config.model_copy(update={"scoring": scoring}), generator, None, generator.about["bits"])
 
 
-def load_config(run: RunFolder) -> RunConfig:
-    """The configuration of a run. Raises :class:`ConfigError` if it is damaged."""
-    return run.config()
-
-
-def load_generator(run: RunFolder) -> nn.Module:
-    """The trained generator of a run, on the CPU. Raises :class:`WeightsError` if it is missing or damaged."""
-    generator = build_generator(load_config(run))
+def _check_whole(run: RunFolder) -> None:
     if run.trained() and not run.generator_is_whole():
         raise WeightsError(
             f"{run.generator_file} is not what training left, by its hash in {run.status_file.name}: remove it, and "
             "ablate, or train --resume, trains it anew"
         )
+
+
+def load_generator(run: RunFolder) -> nn.Module:
+    """The trained generator of a run, on the CPU. Raises :class:`WeightsError` if it is missing or damaged."""
+    generator = build_generator(run.config())
     try:
         generator.load_state_dict(load_file(run.generator_file))
     except FileNotFoundError:

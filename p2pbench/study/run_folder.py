@@ -14,7 +14,7 @@ from typing import Any
 from p2pbench import yaml12
 from p2pbench.config import MOST_THREADS, RunConfig, is_reference
 from p2pbench.errors import ConfigError, RunBusy, StorageError
-from p2pbench.files import sha256_of, write_json, write_text
+from p2pbench.files import entries, sha256_of, write_json, write_text
 from p2pbench.reference import code_hash
 from p2pbench.scoring.metrics import FCN_SCORES, METRICS
 from p2pbench.settings import from_mapping
@@ -132,11 +132,8 @@ class RunFolder:
         """Whether it is a run's folder or empty: what a user keeps in any other is not to be written over."""
         if self.status() or (self.status_file.is_file() and self.config_file.is_file()):
             return True
-        try:
-            names = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
-        except OSError as error:
-            raise StorageError(f"{self.path} cannot be read: {error.strerror or error}") from None
-        return all(name in ("lock", "log.txt") or name.endswith(".part") for name in names)  # it had only begun
+        # One that had only begun has no more than these.
+        return all(path.name in ("lock", "log.txt") or path.suffix == ".part" for path in entries(self.path))
 
     def why_unreadable(self) -> str | None:
         """Why this user may not read it, as where it is a colleague's; None where it can be read."""

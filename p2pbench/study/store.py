@@ -17,7 +17,7 @@ from typing import Any
 
 from p2pbench import yaml12
 from p2pbench.errors import ConfigError, StorageError
-from p2pbench.files import write_json
+from p2pbench.files import entries, write_json
 from p2pbench.settings import from_mapping
 from p2pbench.study.plan import Study
 from p2pbench.study.records import SCHEMA_VERSION, plain, read_json, references_are_whole, study_is_whole
@@ -88,11 +88,11 @@ class Store:
 
     def studies(self) -> list[str]:
         """The names of all studies. Raises :class:`StorageError` where this user may not look."""
-        return [folder.name for folder in _folders(self.root / "studies") if _may_hold(folder / "study.yaml")]
+        return [path.name for path in entries(self.root / "studies") if _may_hold(path / "study.yaml")]
 
     def runs(self) -> list[RunFolder]:
         """All runs, by their ids. Raises :class:`StorageError` where this user may not look."""
-        return [RunFolder(folder) for folder in _folders(self.root / "cells")]
+        return [RunFolder(path) for path in entries(self.root / "cells") if path.is_dir()]
 
     def read_study(self, name: str) -> dict[str, Any]:
         """What ``write_study`` recorded. Raises :class:`ConfigError` if it cannot be read or is another version's."""
@@ -124,13 +124,6 @@ class Store:
             many = f" ({len(matching)} ids begin so)" if matching else ""
             raise ConfigError(f"run {run!r} is neither a run folder nor the id of a run under {self.root}{many}")
         return self.run(matching[0])
-
-
-def _folders(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.exists() else []
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be read: {error.strerror or error}") from None
 
 
 def _may_hold(path: Path) -> bool:

@@ -51,7 +51,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
                     written, filled = written + BLOCK, 0
         if filled:
             _write_all(descriptor, block[: -(-filled // mmap.PAGESIZE) * mmap.PAGESIZE])
-        os.truncate(path, written + filled)  # off comes what filled the last page up
+        os.ftruncate(descriptor, written + filled)  # off comes what filled the last page up
     finally:
         os.close(descriptor)
 

@@ -36,7 +36,7 @@ from p2pbench.data.pairs import find_pairs
 from p2pbench.errors import DataError, P2PBenchError
 from p2pbench.models import build_discriminator, build_generator
 from p2pbench.settings import Layer, resolve
-from p2pbench.study.housekeeping import all_runs, find_waste, verify
+from p2pbench.study.housekeeping import all_runs, find_waste, read_studies, verify
 from p2pbench.study.plan import build_study
 from p2pbench.study.run_folder import RunFolder
 from p2pbench.study.store import Store
@@ -317,7 +317,7 @@ def test_records_of_any_content_are_read_or_told(name: str, store: Store, data: 
     else:
         content = json.dumps(data.draw(replaced(json.loads(whole)))).encode()
     with instead(path, content):
-        facts = all_runs(store)
+        facts = all_runs(store, read_studies(store))
         find_waste(facts, failed=True, unused=True, older_days=None)
         for found in facts:
             list(verify(found.run))

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from program import document, error_of, invoke
-from study_workplace import PROTOCOL
+from study_workplace import make_workplace
 from tiny_runs import write_pairs
 
 from p2pbench.errors import P2PBenchError, StorageError
 from p2pbench.report.records import read_study
-from p2pbench.study.housekeeping import all_runs, find_waste, verify
+from p2pbench.study.housekeeping import all_runs, find_waste, read_studies, verify
 from p2pbench.study.run_folder import RunFolder
 from p2pbench.study.store import Store
 
@@ -30,8 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished study of two cells, and the grid it came from."""
     folder = tmp_path_factory.mktemp("made")
     pairs = write_pairs(folder / "pairs", {"train": 4, "test": 3})
-    (folder / "tiny.yaml").write_text(PROTOCOL.format(source=pairs))
-    (folder / "two.yaml").write_text("protocol: tiny.yaml\nfactors: {objective: [l1, l1+cgan]}\n")
+    make_workplace(folder, pairs)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("P2PBENCH_HOME", str(folder / "home"))
@@ -131,7 +130,7 @@ def test_a_hash_of_a_file_elsewhere_is_not_looked_up(runs: Path) -> None:
 
 
 def test_moments_beyond_the_calendar_are_listed(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (facts, _) = all_runs(Store(runs))
+    (facts, _) = all_runs(Store(runs), read_studies(Store(runs)))
     object.__setattr__(facts, "changed", 1e12)  # as a file system with 64 bits for it may say; not every one does
     assert facts.to_json()["changed"].startswith("9999-12-31")
 
@@ -147,7 +146,7 @@ def test_a_colleagues_closed_folders_are_told(runs: Path, monkeypatch: pytest.Mo
         return open_before(path, *arguments, **options)
 
     monkeypatch.setattr(Path, "open", closed)
-    facts = {one.run_id: one for one in all_runs(Store(runs))}[run.path.name]
+    facts = {one.run_id: one for one in all_runs(Store(runs), read_studies(Store(runs)))}[run.path.name]
     assert facts.state == "unreadable"
     assert f"{run.status_file} cannot be read: Permission denied" in str(facts.reason)
     assert [problem.detail for problem in verify(run)] == [f"{run.status_file} cannot be read: Permission denied"]
@@ -163,7 +162,7 @@ def test_a_colleagues_closed_folders_are_told(runs: Path, monkeypatch: pytest.Mo
     with monkeypatch.context() as patch:
         patch.setattr(Path, "iterdir", unlisted)
         with pytest.raises(StorageError, match="cannot be read: Permission denied"):
-            all_runs(Store(runs))
+            all_runs(Store(runs), read_studies(Store(runs)))
 
 
 def test_threads_that_no_machine_has_are_not_taken_up(runs: Path) -> None:

@@ -101,10 +101,10 @@ def main() -> None:
         looks = watch(parent, folder / "runs")
         assert parent.returncode == 0
         check_flat(looks, asked.jobs)
-        n = looks[-1].finished
+        cells = looks[-1].finished
         first, last = (bytes_text(look.resident_bytes) for look in (looks[1], looks[-1]))
-        print(f"{n} cells in {duration(time.monotonic() - start)}; the parent took {first} at the first, {last} at the "
-              f"last, and had {max(look.open_files for look in looks)} open files at most", flush=True)  # fmt: skip
+        print(f"{cells} cells in {duration(time.monotonic() - start)}; the parent took {first} at the first, {last} at "
+              f"the last, and had {max(look.open_files for look in looks)} open files at most", flush=True)  # fmt: skip
 
         like = RunFolder(next((folder / "runs" / "cells").iterdir()))
         write_grid(folder / "records.yaml", max(1, asked.records // 10))
@@ -115,7 +115,7 @@ def main() -> None:
             f"rerun that skips {n}": ["ablate", *more],
             "runs list": ["runs", "list", "--runs", "many"],
             "runs verify": ["runs", "verify", "--runs", "many"],
-            f"report on {len(looks)} cells": ["report", "--study", "cells"],
+            f"report on {cells} cells": ["report", "--study", "cells"],
         }
         for title, arguments in commands.items():
             seconds, peak = timed(workplace.command(*arguments), folder, workplace.environment)

@@ -14,7 +14,7 @@ from load.store_of import fill, write_grid
 from program import document
 from trained_run import train_run
 
-from p2pbench.study.housekeeping import all_runs
+from p2pbench.study.housekeeping import all_runs, read_studies
 from p2pbench.study.local import LocalExecutor
 from p2pbench.study.plan import build_study
 from p2pbench.study.run_folder import RunFolder
@@ -41,7 +41,7 @@ def test_a_store_of_many_records_is_planned_skipped_listed_and_read(store: Store
     found = document(*study)
     assert (found["trained"], found["skipped"], found["failed"]) == (0, 40, 0)
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert len(all_runs(store)) == 40
+    assert len(all_runs(store, read_studies(store))) == 40
     assert document("runs", "verify")["problems"] == []
     # A study that is written in an older version's YAML is read, and grows by a seed all the same.
     from p2pbench import yaml12

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from program import document, error_of, invoke
-from study_workplace import Workplace
+from study_workplace import make_workplace
+from tiny_runs import write_pairs
 
 from p2pbench.study.housekeeping import verify
 from p2pbench.study.run_folder import RunFolder
@@ -22,16 +22,10 @@ from p2pbench.study.run_folder import RunFolder
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with one study of two finished cells and one that failed in a study of its own."""
-    from study_workplace import PROTOCOL
-    from tiny_runs import write_pairs
-
     folder = tmp_path_factory.mktemp("made")
-    pairs = write_pairs(folder / "pairs", {"train": 6, "test": 3})
-    (folder / "tiny.yaml").write_text(PROTOCOL.format(source=pairs))
-    (folder / "two.yaml").write_text("protocol: tiny.yaml\nfactors: {objective: [l1, l1+cgan]}\n")
+    workplace = make_workplace(folder, write_pairs(folder / "pairs", {"train": 6, "test": 3}))
+    workplace.environment["P2PBENCH_HOME"] = str(folder / "home")
     (folder / "bad.yaml").write_text("protocol: tiny.yaml\nfactors: {training.learning_rate: [1.0e+30]}\n")
-    environment = {**os.environ, "P2PBENCH_HOME": str(folder / "home")}
-    workplace = Workplace(folder, environment)
     workplace.run("ablate", "--grid", "two.yaml", "--jobs", "2")
     workplace.run("ablate", "--grid", "bad.yaml", code=4)
     return folder / "runs"
