@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -416,8 +415,7 @@ def doctor(weights_dir: WeightsDir = None, as_json: Json = False) -> None:
 
 
 def main() -> None:
-    """The console script ``p2pbench``. SIGTERM, as schedulers send it, ends it as Ctrl+C does."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """All commands; the console script ``p2pbench`` calls it with signals in hand."""
     app(prog_name="p2pbench")
 
 

@@ -89,12 +89,12 @@ def _train_one(
         raise ConfigError(
             f"{run.path} holds files that are no run of p2pbench; choose another --out, or an empty folder"
         )
-    unfinished = run.checkpoint.is_dir() and any(run.checkpoint.iterdir()) and not run.finished()
+    unfinished = _has_checkpoint(run) and not run.finished()
     if unfinished and not resume:
         raise ConfigError(f"{run.path} holds an unfinished run; go on with --resume, or choose another --out")
     if resume and not unfinished and not run.trained():
         raise ConfigError(f"{run.path} holds no run to go on with; leave --resume out to begin one")
-    with stages(console) as stage, stopping_on_signals(stop), logged_to(run.log_file):
+    with stages(console) as stage, logged_to(run.log_file):
         counts = {"data": stage("decode", "pairs"), "train": stage("train", "steps"), "score": stage("score", "done")}
 
         def progress(done: int, total: int) -> None:
@@ -102,16 +102,18 @@ def _train_one(
 
         watcher = Watcher(stop.enter, progress, stop)
         try:
-            run_cell(
-                settings, run, watcher,
-                modes=[run.inference], wait=False, threads=group.threads(), weights_dir=weights_dir, fetch=True,
-                group=group,
-            )  # fmt: skip
+            with stopping_on_signals(stop):
+                run_cell(
+                    settings, run, watcher,
+                    modes=[run.inference], wait=False, threads=group.threads(), weights_dir=weights_dir, fetch=True,
+                    group=group,
+                )  # fmt: skip
         except RunBusy:
             raise  # it is another process's, its status too
         except Interrupted as error:
             run.set_status("interrupted", str(error))
-            raise Interrupted(f"{error}; go on with --resume") from None
+            begun = _has_checkpoint(run) or run.trained()
+            raise Interrupted(f"{error}; {'go on with --resume' if begun else 'nothing was trained'}") from None
         except Exception as error:
             log.info("failed: %s", error)
             if run.status().get("run_id") == identity:  # or it is another run's
@@ -119,6 +121,10 @@ def _train_one(
                     run.set_status("failed", str(error))
             raise
     return run
+
+
+def _has_checkpoint(run: RunFolder) -> bool:
+    return run.checkpoint.is_dir() and any(run.checkpoint.iterdir())
 
 
 def _settings(config: Path | None, protocol: str | None, assignments: list[str]) -> RunConfig:

@@ -38,7 +38,10 @@ Send = Callable[..., None]
 
 
 class Stop:
-    """Whether the user wants the cell to stop; before and after training that is an exception at once."""
+    """Whether the user wants the cell to stop; before and after training that is a KeyboardInterrupt at once.
+
+    Libraries may swallow that, above all while they are imported: no stage is entered after it.
+    """
 
     def __init__(self) -> None:
         self.asked_at: float | None = None
@@ -47,12 +50,18 @@ class Stop:
     def handle(self, *_: object) -> None:
         now = time.monotonic()
         again = self.asked_at is not None and now - self.asked_at > IMPATIENCE_SECONDS
-        if again or self.stage != "train":
-            raise Interrupted("stopped")
         self.asked_at = self.asked_at or now
+        if again or self.stage != "train":
+            raise KeyboardInterrupt
 
     def enter(self, stage: str) -> None:
-        """Take note of what is done now."""
+        """Take note of what is done now.
+
+        Raises:
+            Interrupted: something else is wanted.
+        """
+        if self():
+            raise Interrupted("stopped")
         self.stage = stage
 
     def __call__(self) -> bool:
@@ -61,12 +70,18 @@ class Stop:
 
 @contextmanager
 def stopping_on_signals(stop: Stop) -> Iterator[None]:
-    """SIGINT and SIGTERM ask ``stop`` while the block runs."""
+    """SIGINT and SIGTERM ask ``stop`` while the block runs.
+
+    Raises:
+        Interrupted: the block was left for one of them.
+    """
     before = {number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)}
     if hasattr(signal, "pthread_sigmask"):  # a worker is started with them blocked
         signal.pthread_sigmask(signal.SIG_UNBLOCK, before)
     try:
         yield
+    except KeyboardInterrupt:
+        raise Interrupted("stopped") from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from program import invoke
-from study_workplace import PROTOCOL
+from study_workplace import PROTOCOL, make_workplace
 from tiny_runs import write_pairs
 
 from p2pbench.study.local import LocalExecutor
@@ -95,4 +95,39 @@ def test_a_signal_at_any_moment_ends_the_program_in_a_word(number: int, command:
         _, errors = program.communicate(timeout=60)
         assert "Traceback" not in errors, errors
         if program.returncode not in (0, 2):  # there is nothing to report
-            assert program.returncode in (130, -signal.SIGTERM), errors
+            # Outside the program itself, before it and after it, a signal does what it does to any Python.
+            assert program.returncode in (130, -number), errors
+
+
+SWALLOWS = """
+import contextlib, os, signal, sys, time
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name != "{module}" or "{process}" not in sys.orig_argv:
+            return None
+        sys.meta_path.remove(self)
+        with contextlib.suppress(BaseException):
+            os.kill(os.{told}(), signal.{signal})
+            time.sleep(10)
+        return None
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(("process", "module", "told"), [
+    ("p2pbench", "p2pbench.study.runner", "getpid"), ("p2pbench.study.worker", "p2pbench.study.cell", "getppid"),
+])  # fmt: skip
+def test_a_signal_that_an_import_swallows_is_not_lost(
+    name: str, process: str, module: str, told: str, tmp_path: Path
+) -> None:
+    place = make_workplace(tmp_path, write_pairs(tmp_path / "pairs", {"train": 4, "test": 4}))
+    (tmp_path / "sitecustomize.py").write_text(SWALLOWS.format(process=process, module=module, told=told, signal=name))
+    place.environment["PYTHONPATH"] = str(tmp_path)
+    done = place.run("ablate", "--grid", "two.yaml", code=130)
+    assert ("interrupted" if process == "p2pbench" else "stopped; the same command goes on") in done.stderr
+    assert not list(tmp_path.glob("runs/cells/*/generator.safetensors"))
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("runs/cells/*/status.json")]
+    assert [(r["state"], r["reason"]) for r in records] == [("interrupted", "stopped")] * (process != "p2pbench")
