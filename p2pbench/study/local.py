@@ -127,9 +127,10 @@ class LocalExecutor:
 
     def _start(self, cell: Cell, modes: list[str]) -> None:
         assert cell.run_id is not None
-        # Signals wait until the worker can be told of them, and can tell what to do with them.
-        with signals_blocked():
+        with signals_blocked():  # the worker begins so, and lets them in when it can tell what to do with them
             self._spawn(cell, modes)
+        if self.stopping:  # asked for meanwhile: where there are other threads, blocked signals are acted on too
+            self._workers[cell.run_id].send_signal(signal.SIGINT)
 
     def _spawn(self, cell: Cell, modes: list[str]) -> None:
         assert cell.run_id is not None
@@ -194,7 +195,7 @@ def start_worker(module: str, job: Mapping[str, Any], folder: Path | None = None
 
 @contextmanager
 def signals_blocked() -> Iterator[None]:
-    """SIGINT and SIGTERM wait until the block ends; processes started in it inherit that, and unblock them."""
+    """For this thread SIGINT and SIGTERM wait until the block ends; processes started in it inherit that."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

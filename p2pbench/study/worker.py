@@ -76,9 +76,9 @@ def stopping_on_signals(stop: Stop) -> Iterator[None]:
         Interrupted: the block was left for one of them.
     """
     before = {number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    if hasattr(signal, "pthread_sigmask"):  # a worker is started with them blocked
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, before)
     try:
+        if hasattr(signal, "pthread_sigmask"):  # a worker is started with them blocked
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, before)
         yield
     except KeyboardInterrupt:
         raise Interrupted("stopped") from None

@@ -10,13 +10,15 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from program import invoke
 from study_workplace import PROTOCOL, make_workplace
 from tiny_runs import write_pairs
 
-from p2pbench.study.local import LocalExecutor
+from p2pbench.study import local
+from p2pbench.study.local import LocalExecutor, start_worker
 from p2pbench.study.plan import build_study
 from p2pbench.study.store import Store
 
@@ -75,6 +77,23 @@ def test_a_cell_that_makes_no_progress_is_ended_with_its_reason(
     assert events[-1].kind == "failed"
     assert "made no progress for 1" in events[-1].about["reason"]
     assert "--timeout" in events[-1].about["reason"]
+
+
+def test_a_worker_that_is_being_started_hears_of_the_end_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may take the signal, and the main one act on it, before the worker is known."""
+    make_workplace(tmp_path, write_pairs(tmp_path / "pairs", {"train": 2, "test": 2}))
+    monkeypatch.chdir(tmp_path)
+    study = build_study("two.yaml", None, {}, [0])
+    executor = LocalExecutor(Store(tmp_path / "runs"), jobs=1, weights_dir=None)
+
+    def start_and_stop(*asked: Any) -> Any:
+        worker = start_worker(*asked)
+        executor.stop()
+        return worker
+
+    monkeypatch.setattr(local, "start_worker", start_and_stop)
+    events = list(executor.run(study.cells, {str(cell.run_id): ["paper"] for cell in study.cells}))
+    assert [(event.kind, event.about) for event in events] == [("started", {}), ("interrupted", {"reason": "stopped"})]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
