@@ -417,7 +417,3 @@ def doctor(weights_dir: WeightsDir = None, as_json: Json = False) -> None:
 def main() -> None:
     """All commands; the console script ``p2pbench`` calls it with signals in hand."""
     app(prog_name="p2pbench")
-
-
-if __name__ == "__main__":
-    main()

@@ -113,7 +113,7 @@ def ablate(
     if not interrupted and not (fail_fast and result["failed"]):
         try:
             made, reason = make_references(store, study.name, weights_dir=weights_dir, console=err)
-        except Interrupted:
+        except KeyboardInterrupt:
             interrupted = True
     result["references"] = {"state": made, "reason": reason}
     if as_json:

@@ -23,7 +23,7 @@ from p2pbench.config import RunConfig, is_reference
 from p2pbench.cores import available_cores
 from p2pbench.counting import Count
 from p2pbench.data.dataset import DataSet, as_tested, open_dataset
-from p2pbench.errors import DataError, Interrupted, P2PBenchError, StorageError
+from p2pbench.errors import DataError, P2PBenchError, StorageError
 from p2pbench.files import write_json, write_text
 from p2pbench.identity import run_id
 from p2pbench.reference import code_hash
@@ -48,7 +48,7 @@ def make_references(store: Store, name: str, *, weights_dir: Path | None, consol
     Returns:
         ``made``, ``kept`` or ``failed``, and why they failed, which is recorded too.
     Raises:
-        Interrupted: the user stopped it.
+        KeyboardInterrupt: the user stopped it.
     """
     study = store.read_study(name)
     first = min((c for c in study["cells"] if c["variant"] == study["baseline"]), key=lambda c: int(c["seed"]))
@@ -69,8 +69,6 @@ def make_references(store: Store, name: str, *, weights_dir: Path | None, consol
         }  # fmt: skip
         with counted(console, "references", "rows") as progress:
             reason = _in_a_process(job, progress)
-    except Interrupted:
-        raise
     except P2PBenchError as error:
         reason = str(error)
     if reason is None:

@@ -94,7 +94,7 @@ def _train_one(
         raise ConfigError(f"{run.path} holds an unfinished run; go on with --resume, or choose another --out")
     if resume and not unfinished and not run.trained():
         raise ConfigError(f"{run.path} holds no run to go on with; leave --resume out to begin one")
-    with stages(console) as stage, logged_to(run.log_file):
+    with stages(console) as stage, stopping_on_signals(stop), logged_to(run.log_file):
         counts = {"data": stage("decode", "pairs"), "train": stage("train", "steps"), "score": stage("score", "done")}
 
         def progress(done: int, total: int) -> None:
@@ -102,15 +102,14 @@ def _train_one(
 
         watcher = Watcher(stop.enter, progress, stop)
         try:
-            with stopping_on_signals(stop):
-                run_cell(
-                    settings, run, watcher,
-                    modes=[run.inference], wait=False, threads=group.threads(), weights_dir=weights_dir, fetch=True,
-                    group=group,
-                )  # fmt: skip
+            run_cell(
+                settings, run, watcher,
+                modes=[run.inference], wait=False, threads=group.threads(), weights_dir=weights_dir, fetch=True,
+                group=group,
+            )  # fmt: skip
         except RunBusy:
             raise  # it is another process's, its status too
-        except Interrupted as error:
+        except (Interrupted, KeyboardInterrupt) as error:
             run.set_status("interrupted", str(error))
             begun = _has_checkpoint(run) or run.trained()
             raise Interrupted(f"{error}; {'go on with --resume' if begun else 'nothing was trained'}") from None

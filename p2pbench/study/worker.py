@@ -49,10 +49,13 @@ class Stop:
 
     def handle(self, *_: object) -> None:
         now = time.monotonic()
-        again = self.asked_at is not None and now - self.asked_at > IMPATIENCE_SECONDS
-        self.asked_at = self.asked_at or now
-        if again or self.stage != "train":
-            raise KeyboardInterrupt
+        if self.asked_at is None:
+            self.asked_at = now
+            at_once = self.stage != "train"
+        else:
+            at_once = now - self.asked_at > IMPATIENCE_SECONDS
+        if at_once:
+            raise KeyboardInterrupt("stopped")
 
     def enter(self, stage: str) -> None:
         """Take note of what is done now.
@@ -70,18 +73,10 @@ class Stop:
 
 @contextmanager
 def stopping_on_signals(stop: Stop) -> Iterator[None]:
-    """SIGINT and SIGTERM ask ``stop`` while the block runs.
-
-    Raises:
-        Interrupted: the block was left for one of them.
-    """
+    """SIGINT and SIGTERM ask ``stop`` while the block runs."""
     before = {number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        if hasattr(signal, "pthread_sigmask"):  # a worker is started with them blocked
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, before)
         yield
-    except KeyboardInterrupt:
-        raise Interrupted("stopped") from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -95,18 +90,20 @@ def main() -> int:
     send = redirect(run.log_file)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stop = Stop()
-    try:
-        with stopping_on_signals(stop):
+    with stopping_on_signals(stop):
+        try:
+            if hasattr(signal, "pthread_sigmask"):  # it was started with them blocked
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
             _carry_out(job, run, stop, send)
-    except Interrupted as error:
-        _record(run, "interrupted", str(error))
-        send(event="interrupted", reason=str(error))
-        return Interrupted.exit_code
-    except Exception as error:  # the other cells go on
-        reason = reason_of(error, run.log_file)
-        _record(run, "failed", reason)
-        send(event="failed", reason=reason)
-        return 1
+        except (Interrupted, KeyboardInterrupt) as error:
+            _record(run, "interrupted", str(error))
+            send(event="interrupted", reason=str(error))
+            return Interrupted.exit_code
+        except Exception as error:  # the other cells go on
+            reason = reason_of(error, run.log_file)
+            _record(run, "failed", reason)
+            send(event="failed", reason=reason)
+            return 1
     send(event="finished")
     return 0
 

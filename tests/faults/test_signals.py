@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,10 +18,13 @@ from program import invoke
 from study_workplace import PROTOCOL, make_workplace
 from tiny_runs import write_pairs
 
+from p2pbench.errors import Interrupted
 from p2pbench.study import local
 from p2pbench.study.local import LocalExecutor, start_worker
 from p2pbench.study.plan import build_study
+from p2pbench.study.run_folder import RunFolder
 from p2pbench.study.store import Store
+from p2pbench.study.worker import IMPATIENCE_SECONDS, Stop
 
 SETTINGS = ("training.epochs=60", "training.log_every=1", "training.checkpoint_seconds=0", "training.sample_every=100",
             "scoring.metrics=[l1]")  # fmt: skip
@@ -57,6 +61,41 @@ def test_a_training_that_is_told_to_end_leaves_a_checkpoint_and_goes_on(number: 
     log = (run / "log.txt").read_text()
     assert log.count("training ") == 2
     assert "trained 120 steps" in log
+
+
+def test_a_second_signal_at_once_is_the_first_again_also_while_the_end_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(
+        PROTOCOL.format(source=write_pairs(tmp_path / "pairs", {"train": 2, "test": 2}))
+    )
+    set_status = RunFolder.set_status
+
+    def told_again(run: RunFolder, state: str, *about: Any, **more: Any) -> None:
+        if state == "interrupted":
+            os.kill(os.getpid(), signal.SIGINT)
+        set_status(run, state, *about, **more)
+
+    monkeypatch.setattr(RunFolder, "set_status", told_again)
+    monkeypatch.setattr("p2pbench.study.cell.prepare", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    result = invoke("train", "--protocol", tmp_path / "tiny.yaml", "--out", tmp_path / "run", code=130)
+    assert "stopped; nothing was trained" in result.stderr
+    assert json.loads((tmp_path / "run/status.json").read_text())["state"] == "interrupted"
+
+
+@pytest.mark.parametrize("stage", ["data", "train", "score"])
+def test_who_insists_is_heard_after_a_moment(stage: str) -> None:
+    stop = Stop()
+    stop.enter(stage)
+    with contextlib.nullcontext() if stage == "train" else pytest.raises(KeyboardInterrupt):
+        stop.handle()
+    stop.handle()
+    assert stop.asked_at is not None
+    stop.asked_at -= 2 * IMPATIENCE_SECONDS
+    with pytest.raises(KeyboardInterrupt):
+        stop.handle()
+    with pytest.raises(Interrupted):
+        stop.enter("score")
 
 
 def test_a_cell_that_makes_no_progress_is_ended_with_its_reason(
