@@ -29,7 +29,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     try:
-        from p2pbench.cli import main as program
+        from p2pbench.cli.app import main as program
 
         program()
     except KeyboardInterrupt:

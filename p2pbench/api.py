@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from p2pbench.config.resolve import Layer
 from p2pbench.data.images import read_array
 from p2pbench.errors import ConfigError, P2PBenchError
+from p2pbench.inference.folders import output_of
 from p2pbench.report.records import StudyRecord, read_study
+from p2pbench.runs.model import Model, load_model, place
+from p2pbench.runs.store import Store
 from p2pbench.scoring.evaluate import Scores, evaluate
-from p2pbench.settings import Layer
 from p2pbench.study import runner
-from p2pbench.study.model import Model, load_model, place
-from p2pbench.study.pictures import output_of
 from p2pbench.study.plan import build_study
-from p2pbench.study.store import Store
 
 
 def load(model: str | Path, *, runs: str | Path = "runs", settings: Mapping[str, Any] | None = None) -> Model:

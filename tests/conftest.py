@@ -13,8 +13,8 @@ from ray_cluster import TwoNodes, two_nodes
 from study_workplace import Workplace, make_workplace
 from tiny_runs import TINY, write_pairs
 
-from p2pbench.config import RunConfig
-from p2pbench.settings import Layer, resolve
+from p2pbench.config.resolve import Layer, resolve
+from p2pbench.config.schema import RunConfig
 
 if TYPE_CHECKING:
     from p2pbench.report.page import Report
@@ -84,7 +84,7 @@ def loss_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     from report_records import loss_study
 
     from p2pbench.report.page import write_report
-    from p2pbench.study.store import Store
+    from p2pbench.runs.store import Store
 
     folder = tmp_path_factory.mktemp("report")
     store = Store(folder / "runs")

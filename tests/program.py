@@ -11,7 +11,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from p2pbench.cli import app
+from p2pbench.cli.app import app
 
 
 def invoke(*arguments: str | Path, code: int = 0) -> Any:

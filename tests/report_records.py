@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from p2pbench.files import write_json
+from p2pbench.config.metrics import Score
+from p2pbench.runs.profile import Profile
+from p2pbench.runs.samples import save_png
+from p2pbench.runs.score_run import record_scores
+from p2pbench.runs.store import Store
 from p2pbench.scoring.evaluate import Scores
-from p2pbench.scoring.metrics import Score
 from p2pbench.statistics import mean_interval
 from p2pbench.study.plan import Study, build_study
-from p2pbench.study.profile import Profile
-from p2pbench.study.samples import save_png
-from p2pbench.study.scored import record_scores
-from p2pbench.study.store import Store
+from p2pbench.system.files import write_json
 
 OBJECTIVES = ["l1", "gan", "cgan", "l1+gan", "l1+cgan"]
 ASKED = {"scoring.metrics": ["l1", "lpips", "fid"]}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from p2pbench import errors, quantities
+from p2pbench import errors
+from p2pbench.system import quantities
 
 
 def test_exit_codes_are_the_documented_ones() -> None:

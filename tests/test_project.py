@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from p2pbench.cli import app
+from p2pbench.cli.app import app
 from p2pbench.study.grid import shipped
 
 ROOT = Path(__file__).parents[1]

@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from p2pbench.bench.machine import describe_machine, versions
 from p2pbench.bench.measure import Contestant, Step, figures, race
-from p2pbench.config import RunConfig
-from p2pbench.cores import available_cores
-from p2pbench.counting import Count
+from p2pbench.config.resolve import Resolved
+from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, open_dataset, steps_per_epoch
 from p2pbench.data.pairs import Pair, find_folder
 from p2pbench.data.reading import readers
 from p2pbench.data.resize import FILTERS
 from p2pbench.errors import StorageError
-from p2pbench.home import home
-from p2pbench.settings import Resolved
+from p2pbench.system.cache_dir import home
+from p2pbench.system.cores import available_cores
+from p2pbench.system.counting import Count
+from p2pbench.system.hardware import describe_machine, versions
 
 DEFAULT_SOURCE = "drawn:500"
 

@@ -10,8 +10,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from p2pbench.config import size_text
-from p2pbench.figures import MARKERS, write_all
+from p2pbench.config.schema import size_text
+from p2pbench.report.figures.style import MARKERS, write_all
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

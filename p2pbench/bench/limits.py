@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from p2pbench.bench.measure import Contestant, Step, Timing
-from p2pbench.config import RunConfig
+from p2pbench.config.schema import RunConfig
 from p2pbench.models import build_discriminator, build_generator
 from p2pbench.training.step import Networks, Optimisers, train_step
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from p2pbench.counting import Count, uncounted
 from p2pbench.errors import P2PBenchError
+from p2pbench.system.counting import Count, uncounted
 
 Step = Callable[[], float | None]
 """One step of a workload; work on a GPU may still be under way when it returns, and is waited for at the end of a turn.

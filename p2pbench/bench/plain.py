@@ -13,10 +13,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
 from torch.utils.data import DataLoader, Dataset
 
 from p2pbench.bench.measure import Step
-from p2pbench.config import RunConfig
-from p2pbench.cores import available_cores
+from p2pbench.config.schema import RunConfig
 from p2pbench.models import build_discriminator, build_generator
-from p2pbench.objective import discriminator_input
+from p2pbench.system.cores import available_cores
+from p2pbench.training.losses import discriminator_input
 
 N_PAIRS = 16
 """Pairs that are trained on, or as many as a batch has."""

@@ -8,7 +8,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from p2pbench.bench.workloads import build_ours
-from p2pbench.config import RunConfig
+from p2pbench.config.schema import RunConfig
 
 N_STEPS = 5
 

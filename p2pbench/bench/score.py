@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from p2pbench.bench.machine import describe_machine, versions
 from p2pbench.bench.measure import Contestant, Step, figures, race
-from p2pbench.config import RunConfig
-from p2pbench.cores import available_cores
-from p2pbench.counting import Count
+from p2pbench.config.metrics import METRICS
+from p2pbench.config.resolve import Resolved
+from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
 from p2pbench.data.images import as_scored
@@ -20,9 +19,10 @@ from p2pbench.data.transforms import targets_of
 from p2pbench.errors import ConfigError
 from p2pbench.scoring import backbones, weights
 from p2pbench.scoring.evaluate import evaluate
-from p2pbench.scoring.metrics import METRICS
 from p2pbench.scoring.paired import SSIM_SETTINGS
-from p2pbench.settings import Resolved
+from p2pbench.system.cores import available_cores
+from p2pbench.system.counting import Count
+from p2pbench.system.hardware import describe_machine, versions
 
 MOST_IMAGES = 32
 """Of the test split: a step scores them all."""

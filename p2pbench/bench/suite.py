@@ -9,10 +9,10 @@ from typing import Any
 from rich.console import Console
 
 from p2pbench.bench import compare
+from p2pbench.config.resolve import Layer, Resolved, parse_set, resolve
 from p2pbench.errors import ConfigError
-from p2pbench.settings import Layer, Resolved, parse_set, resolve
-from p2pbench.study.display import counted
 from p2pbench.study.grid import read_grid, read_protocol
+from p2pbench.system.progress import counted
 
 
 def measure(
@@ -82,7 +82,7 @@ def write(document: dict[str, Any], path: Path) -> list[Path]:
     """Write ``document`` to ``path``, its tables and its figure beside it; returns the three files."""
     from p2pbench.bench.figure import write_figure
     from p2pbench.bench.tables import markdown
-    from p2pbench.files import write_json, write_text
+    from p2pbench.system.files import write_json, write_text
 
     write_json(path, document)
     write_text(path.with_suffix(".md"), markdown(document))
@@ -107,8 +107,8 @@ def _one(name: str, resolved: list[Resolved], console: Console) -> dict[str, Any
 def _machine(resolved: Resolved) -> dict[str, Any]:
     import torch
 
-    from p2pbench.bench.machine import describe_machine
-    from p2pbench.cores import available_cores
+    from p2pbench.system.cores import available_cores
+    from p2pbench.system.hardware import describe_machine
     from p2pbench.training.engine import available_device
 
     training = resolved.config.training
@@ -118,7 +118,7 @@ def _machine(resolved: Resolved) -> dict[str, Any]:
 
 def _profiles(resolved: list[Resolved], console: Console) -> dict[str, Any]:
     from p2pbench.bench.profiling import profile_step
-    from p2pbench.config import size_text
+    from p2pbench.config.schema import size_text
 
     found = {}
     with counted(console, "profiling", "steps") as progress:

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from p2pbench.console import escape
+from p2pbench.system.console import escape
 
 
 def show(document: dict[str, Any], out: Console) -> None:

@@ -10,24 +10,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from p2pbench.bench.machine import describe_machine, versions
 from p2pbench.bench.measure import Contestant, Step, figures, race
-from p2pbench.config import RunConfig
-from p2pbench.cores import available_cores
-from p2pbench.counting import Count
+from p2pbench.config.resolve import Resolved
+from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
 from p2pbench.data.images import write_like
 from p2pbench.data.reading import wanted_by_role
 from p2pbench.data.transforms import conditions_of
 from p2pbench.errors import StorageError
-from p2pbench.home import home
+from p2pbench.inference.generator import inference, noise
+from p2pbench.inference.pipeline import batch_size, translate_files
 from p2pbench.models import build_generator
-from p2pbench.settings import Resolved
-from p2pbench.study.model import Model
-from p2pbench.study.pipeline import batch_size, translate_files
+from p2pbench.runs.model import Model
+from p2pbench.system.cache_dir import home
+from p2pbench.system.cores import available_cores
+from p2pbench.system.counting import Count
+from p2pbench.system.hardware import describe_machine, versions
 from p2pbench.training.engine import prepare
-from p2pbench.translation import inference, noise
 
 N_PICTURES = 48
 """Of the test split, over again where it has fewer: a step translates them all, in three batches at 256x256."""

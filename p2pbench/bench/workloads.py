@@ -9,17 +9,17 @@ from typing import Any
 import torch
 
 from p2pbench.bench.limits import ceilings, limits_of, share, work_of
-from p2pbench.bench.machine import describe_machine, versions
 from p2pbench.bench.measure import Contestant, Step, figures, race
 from p2pbench.bench.plain import build_plain, random_pairs
-from p2pbench.config import RunConfig
-from p2pbench.cores import available_cores
-from p2pbench.counting import Count
+from p2pbench.config.resolve import Layer, Resolved, flatten, resolve
+from p2pbench.config.schema import RunConfig
 from p2pbench.data.batches import Batches
 from p2pbench.models import build_discriminator, build_generator
-from p2pbench.settings import Layer, Resolved, flatten, resolve
+from p2pbench.system.cores import available_cores
+from p2pbench.system.counting import Count
+from p2pbench.system.hardware import describe_machine, versions
 from p2pbench.training.engine import available_device, available_engine, build_optimisers, place, prepare
-from p2pbench.training.room import telling_what_fits
+from p2pbench.training.memory import telling_what_fits
 from p2pbench.training.running import runner
 from p2pbench.training.step import Networks
 

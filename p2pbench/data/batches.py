@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from p2pbench.config import DataConfig, RunConfig
+from p2pbench.config.schema import DataConfig, RunConfig
 from p2pbench.data.transforms import seen
 
 

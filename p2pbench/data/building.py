@@ -14,12 +14,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Self
 
-from p2pbench.cores import available_cores
-from p2pbench.counting import Count
 from p2pbench.data.decoding import Place
 from p2pbench.data.reading import Reader
 from p2pbench.errors import DataError
-from p2pbench.memory import keep_freed_memory
+from p2pbench.system.cores import available_cores
+from p2pbench.system.counting import Count
+from p2pbench.system.memory import keep_freed_memory
 
 Chunk = tuple[int, list[Reader]]
 """The index of the first pair, and what reads it and those after it."""

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from p2pbench.counting import Count, uncounted
 from p2pbench.data import building
 from p2pbench.data.dataset import DataSet, open_dataset
 from p2pbench.data.decoding import Place
 from p2pbench.data.reading import readers
 from p2pbench.errors import DataError, StorageError
-from p2pbench.files import NO_ARRAY, atomic, write_json
-from p2pbench.home import home
+from p2pbench.system.cache_dir import home
+from p2pbench.system.counting import Count, uncounted
+from p2pbench.system.files import NO_ARRAY, atomic, write_json
 
 try:
     from fcntl import LOCK_SH, flock

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from p2pbench.data.pairs import Pair
 from p2pbench.errors import StorageError
-from p2pbench.files import sha256_of, write_text
-from p2pbench.home import home
+from p2pbench.system.cache_dir import home
+from p2pbench.system.files import sha256_of, write_text
 
 RACY_NS = 2_000_000_000
 """A file changed less than two seconds ago may change again under the same time stamp; FAT has the coarsest."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from p2pbench.config import DataConfig
-from p2pbench.data import builtin, drawn, pairs
+from p2pbench.config.schema import DataConfig
+from p2pbench.data import pairs, photos
 from p2pbench.data.content import content_key
+from p2pbench.data.facades import drawn
 from p2pbench.errors import ConfigError
 
 
@@ -36,7 +37,7 @@ def open_dataset(config: DataConfig) -> DataSet:
         DataError: there is no such source, no pairs in it, or an image without its mate.
     """
     if config.source == "photos":
-        return DataSet(config, builtin.photos_key(config.condition), builtin.photos_names(), None)
+        return DataSet(config, photos.photos_key(config.condition), photos.photos_names(), None)
     if asked := drawn.parse(config.source):
         return DataSet(config, drawn.drawn_key(asked), drawn.drawn_names(asked), None)
     root = pairs.find_folder(config.source)

@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image, ImageColor, UnidentifiedImageError
 
 from p2pbench.errors import DataError, UnsupportedImage
-from p2pbench.files import NO_ARRAY, atomic
+from p2pbench.system.files import NO_ARRAY, atomic
 
 MAX_PIXELS = 89_478_485
 """Of one image: 9,459 squared, a quarter of a GiB as RGB, where Pillow begins to warn. A small file may claim to

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from p2pbench.errors import DataError
-from p2pbench.home import home
+from p2pbench.system.cache_dir import home
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +55,7 @@ class Fault:
 
 
 def find_folder(source: str) -> Path:
-    """The folder that ``source`` names: a path, or a data set kept under :func:`p2pbench.home.home`.
+    """The folder that ``source`` names: a path, or a data set kept under :func:`p2pbench.system.cache_dir.home`.
 
     Raises:
         DataError: there is none.

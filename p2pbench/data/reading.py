@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from p2pbench.config import DataConfig
-from p2pbench.data import builtin, drawn, pairs
+from p2pbench.config.schema import DataConfig
+from p2pbench.data import pairs, photos
 from p2pbench.data.dataset import DataSet
+from p2pbench.data.facades import drawn
 from p2pbench.data.images import Wanted, drawn_as_wanted
 
 Images = tuple[np.ndarray, np.ndarray]
@@ -59,7 +60,7 @@ def _built_in(dataset: DataSet, split: str) -> Iterator[Reader]:
     if asked := drawn.parse(dataset.config.source):
         yield from (partial(drawn.draw, asked, split, index) for index in range(len(dataset.names[split])))
     else:
-        for images in builtin.photos_pairs(split, dataset.config.condition):
+        for images in photos.photos_pairs(split, dataset.config.condition):
             yield partial(_same, images)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from p2pbench.config import DataConfig
+from p2pbench.config.schema import DataConfig
 from p2pbench.data.lab import lab_to_rgb, rgb_to_lab
 
 AB_RANGE = 110.0

@@ -23,9 +23,9 @@ from p2pbench.demo.examples import Example, find_examples, palette_of
 from p2pbench.demo.queue import QUEUE, Queue
 from p2pbench.demo.upload import MAX_BYTES, MAX_PIXELS, Refused, decode, encode
 from p2pbench.errors import DataError, unknown
+from p2pbench.inference.folders import output_of
+from p2pbench.runs.model import Model
 from p2pbench.scoring.paired import l1, psnr, ssim
-from p2pbench.study.model import Model
-from p2pbench.study.pictures import output_of
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -150,7 +150,7 @@ def create_app(
 
 def name_models(models: Sequence[Model]) -> list[Shown]:
     """The models under the last part of their names, numbered where these are the same, labelled by how they differ."""
-    from p2pbench.study.records import plain
+    from p2pbench.runs.records import plain
 
     trees = [plain(model.config) for model in models]
     keys = ["generator.name", "objective.name", "data.crop_size"]

@@ -8,16 +8,16 @@ from itertools import islice
 
 import numpy as np
 
-from p2pbench.curation.palette import count_colours, find_palette, flat_pixels
 from p2pbench.data.dataset import open_dataset
-from p2pbench.data.drawing import CLASSES
+from p2pbench.data.facades import CLASSES
 from p2pbench.data.images import as_rgb8
+from p2pbench.data.palette import count_colours, find_palette, flat_pixels
 from p2pbench.data.reading import readers
 from p2pbench.data.resize import resize
 from p2pbench.data.transforms import visible
 from p2pbench.errors import P2PBenchError
-from p2pbench.study.model import Model
-from p2pbench.study.samples import spread
+from p2pbench.runs.model import Model
+from p2pbench.runs.samples import spread
 
 N_EXAMPLES = 8
 MOST_SWATCHES = 16

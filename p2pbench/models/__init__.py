@@ -8,13 +8,13 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from p2pbench.config import DISCRIMINATOR_STRIDES, RunConfig, is_reference
+from p2pbench.config.plugins import running
+from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig, is_reference
 from p2pbench.errors import ConfigError
 from p2pbench.models.layers import bias_before_norm, constrain, initialise
 from p2pbench.models.patchgan import build_patchgan
 from p2pbench.models.resnet import build_resnet
 from p2pbench.models.unet import UNet
-from p2pbench.reference import running
 
 __all__ = ["DISCRIMINATORS", "GENERATORS", "build_discriminator", "build_generator"]
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.utils.flop_counter import FlopCounterMode
 
-from p2pbench.config import DISCRIMINATOR_STRIDES, RunConfig, is_reference
+from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig, is_reference
 from p2pbench.models import build_discriminator, build_generator, judged_channels
 from p2pbench.models.patchgan import receptive_field
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from p2pbench.config import RunConfig
+from p2pbench.config.schema import RunConfig
 from p2pbench.errors import WeightsError
 from p2pbench.models import build_generator
 from p2pbench.scoring.weights import load_tensors

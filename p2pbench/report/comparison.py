@@ -10,13 +10,13 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from p2pbench import html
-from p2pbench.files import write_text
+from p2pbench.report import html
 from p2pbench.report.answer import two_sentences
 from p2pbench.report.page import TEMPLATES, Report
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import summarise
 from p2pbench.report.tables import cell_text, printed_cost
+from p2pbench.system.files import write_text
 
 Levels = tuple[tuple[str, str], ...]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.references import FLOOR, floor_of, reference_notes
+from p2pbench.report.reference_rows import FLOOR, floor_of, reference_notes
 from p2pbench.report.summaries import alike, best, measured, summarise
 from p2pbench.report.tables import machines, named_machines
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from p2pbench import html
-from p2pbench.files import write_text
+from p2pbench.report import html
 from p2pbench.report.answer import by_score, two_sentences
 from p2pbench.report.effects import (  # fmt: skip
     effects_markdown,
@@ -25,7 +24,8 @@ from p2pbench.report.paper import TABLES
 from p2pbench.report.records import StudyRecord, read_study
 from p2pbench.report.samples import Choice, choose, viewer
 from p2pbench.report.tables import long, printed, printed_references, published, wide
-from p2pbench.study.store import Store
+from p2pbench.runs.store import Store
+from p2pbench.system.files import write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_LISTED = 200
@@ -49,8 +49,8 @@ def write_report(store: Store, name: str, out: Path) -> Report:
         ConfigError: there is no such study, or its file cannot be read.
         StorageError: the report cannot be written.
     """
-    from p2pbench.report.figures import write_figures
-    from p2pbench.report.sheets import write_sheets
+    from p2pbench.report.figures.all import write_figures
+    from p2pbench.report.figures.sheets import write_sheets
 
     study = read_study(store, name)
     folder = out / name
@@ -78,7 +78,7 @@ def render(
     study: StudyRecord, figures: dict[str, Path], sheets: dict[str, Path], choice: Choice | None, effects: pd.DataFrame
 ) -> str:
     """The page as one HTML text that needs nothing beside it."""
-    from p2pbench.report.figures import CAPTIONS
+    from p2pbench.report.figures.all import CAPTIONS
 
     paper = published(study)
     unfinished = [cell for cell in study.cells if cell.state != "finished"]

@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from p2pbench.report.references import Reference, read_references
-from p2pbench.scoring.metrics import METRICS, Metric
-from p2pbench.study.run_folder import RunFolder
-from p2pbench.study.store import Store
+from p2pbench.config.metrics import METRICS, Metric
+from p2pbench.report.reference_rows import Reference, read_references
+from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.store import Store
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class CellRecord:
     losses: pd.DataFrame
     config: dict[str, Any]
     profile: dict[str, Any]
-    """What its outputs look like (:mod:`p2pbench.study.profile`); empty where there is none."""
+    """What its outputs look like (:mod:`p2pbench.runs.profile`); empty where there is none."""
 
     @property
     def training(self) -> dict[str, Any]:

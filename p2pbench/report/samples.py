@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from p2pbench import html
-from p2pbench.report.drawing import drawn
+from p2pbench.report import html
+from p2pbench.report.figures.drawing import drawn
 from p2pbench.report.records import CellRecord, StudyRecord
 from p2pbench.report.summaries import gain, lead
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from p2pbench.quantities import bytes_text, decimals, duration
 from p2pbench.report.paper import TABLES
 from p2pbench.report.records import CellRecord, StudyRecord
-from p2pbench.report.references import Reference
+from p2pbench.report.reference_rows import Reference
 from p2pbench.report.summaries import Summary, best, summarise
+from p2pbench.system.quantities import bytes_text, decimals, duration
 
 
 def wide(study: StudyRecord) -> pd.DataFrame:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from p2pbench.config.metrics import METRICS, Score
 from p2pbench.errors import WeightsError
 from p2pbench.scoring.features import Extractor
 from p2pbench.scoring.frechet import frechet_distance
 from p2pbench.scoring.images import Images
-from p2pbench.scoring.metrics import METRICS, Score
 from p2pbench.scoring.sliced import Sliced
 
 if TYPE_CHECKING:

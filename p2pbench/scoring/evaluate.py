@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from p2pbench.config import is_reference
-from p2pbench.counting import Count, uncounted
+from p2pbench.config.metrics import FCN_SCORES, METRICS, Metric, Score
+from p2pbench.config.schema import is_reference
 from p2pbench.errors import NotFinite, WeightsError
 from p2pbench.scoring import own, paired, segmentation, weights
 from p2pbench.scoring.distribution import LEAST_IMAGES, FeatureSets, PatchSets, Sets
@@ -26,8 +26,8 @@ from p2pbench.scoring.measures import (
     Perceptual,
     Simple,
 )
-from p2pbench.scoring.metrics import FCN_SCORES, METRICS, Metric, Score
 from p2pbench.statistics import image_interval
+from p2pbench.system.counting import Count, uncounted
 
 if TYPE_CHECKING:
     import pandas as pd

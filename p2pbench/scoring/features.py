@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from p2pbench.errors import StorageError, WeightsError
-from p2pbench.files import NO_ARRAY, atomic
-from p2pbench.home import home
 from p2pbench.scoring import backbones, weights
 from p2pbench.scoring.images import Images, batches
+from p2pbench.system.cache_dir import home
+from p2pbench.system.files import NO_ARRAY, atomic
 
 if TYPE_CHECKING:
     from torch import Tensor

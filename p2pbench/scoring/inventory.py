@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from p2pbench.counting import Count
+from p2pbench.config.metrics import METRICS
 from p2pbench.errors import ConfigError, P2PBenchError, WeightsError, unknown
 from p2pbench.scoring import weights
-from p2pbench.scoring.metrics import METRICS
+from p2pbench.system.counting import Count
 
 
 def inventory(weights_dir: Path | None) -> dict[str, Any]:

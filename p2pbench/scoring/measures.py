@@ -8,11 +8,11 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from p2pbench.config.metrics import Metric
+from p2pbench.config.plugins import code_hash
 from p2pbench.errors import ConfigError
-from p2pbench.reference import code_hash
 from p2pbench.scoring import colour, own, paired
 from p2pbench.scoring.images import Images
-from p2pbench.scoring.metrics import Metric
 
 N_DRAWS = 4
 """Outputs with other noise that diversity is taken over: six pairs."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from p2pbench.reference import running
-from p2pbench.scoring.metrics import ARROWS, Metric
+from p2pbench.config.metrics import ARROWS, Metric
+from p2pbench.config.plugins import running
 
 
 def measure(reference: str, fakes: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, Metric]:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from p2pbench.data import drawn
-from p2pbench.data.drawing import CLASSES
+from p2pbench.data.facades import CLASSES, drawn
 
 RGB = tuple[int, int, int]
 

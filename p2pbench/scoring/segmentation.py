@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from p2pbench.config import DataConfig
-from p2pbench.counting import Count, uncounted
+from p2pbench.config.metrics import METRICS, Score
+from p2pbench.config.schema import DataConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, open_dataset
 from p2pbench.data.reading import readers
 from p2pbench.errors import DataError
 from p2pbench.scoring.images import Images
-from p2pbench.scoring.metrics import METRICS, Score
 from p2pbench.scoring.palettes import PALETTES, Palette, name_of
 from p2pbench.statistics import bca_of_means, image_interval
+from p2pbench.system.counting import Count, uncounted
 
 if TYPE_CHECKING:
     import torch

@@ -23,15 +23,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from p2pbench.counting import Count, uncounted
 from p2pbench.data.batches import plan_epoch
 from p2pbench.data.transforms import to_network
 from p2pbench.errors import StorageError
-from p2pbench.files import atomic, sha256_of, write_json
-from p2pbench.home import home
 from p2pbench.models.unet import UNet
 from p2pbench.scoring.palettes import Palette
 from p2pbench.scoring.segmentation import confusion_matrices
+from p2pbench.system.cache_dir import home
+from p2pbench.system.counting import Count, uncounted
+from p2pbench.system.files import atomic, sha256_of, write_json
 
 log = logging.getLogger(__name__)
 

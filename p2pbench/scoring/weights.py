@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from p2pbench.counting import Count
-from p2pbench.downloads import Megabytes
 from p2pbench.errors import StorageError, WeightsError
-from p2pbench.files import sha256_of
-from p2pbench.home import home
+from p2pbench.system.cache_dir import home
+from p2pbench.system.counting import Count
+from p2pbench.system.downloads import Megabytes
+from p2pbench.system.files import sha256_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from p2pbench.config import DISCRIMINATOR_STRIDES, RunConfig
+from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig
+from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.store import Store
 from p2pbench.study.plan import Study
-from p2pbench.study.run_folder import RunFolder
-from p2pbench.study.store import Store
 
 FLOAT_BYTES = 4
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from p2pbench import yaml12
-from p2pbench.config import (
+from p2pbench.config import yaml12
+from p2pbench.config.resolve import flatten
+from p2pbench.config.schema import (
     DISCRIMINATOR_STRIDES,
     GENERATOR_NAMES,
     OBJECTIVE_NAMES,
@@ -18,7 +19,6 @@ from p2pbench.config import (
     is_reference,
 )
 from p2pbench.errors import ConfigError, unknown
-from p2pbench.settings import flatten
 
 COMPONENTS: dict[str, Iterable[str]] = {
     "generator": GENERATOR_NAMES,

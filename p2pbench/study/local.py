@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from p2pbench.cores import available_cores
-from p2pbench.quantities import duration
+from p2pbench.runs.records import plain
+from p2pbench.runs.store import Store
 from p2pbench.study.plan import Cell
-from p2pbench.study.records import plain
-from p2pbench.study.store import Store
+from p2pbench.system.cores import available_cores
+from p2pbench.system.quantities import duration
 
 ENDS = ("finished", "failed", "interrupted")
 """The kinds of a cell's last event."""

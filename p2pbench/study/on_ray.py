@@ -12,20 +12,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from p2pbench.config import is_reference
-from p2pbench.cores import available_cores
+from p2pbench.config.metrics import METRICS
+from p2pbench.config.schema import is_reference
 from p2pbench.data.dataset import DataSet, open_dataset
 from p2pbench.errors import ConfigError, RunBusy
-from p2pbench.files import atomic
-from p2pbench.scoring.metrics import METRICS
+from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.store import Store
 from p2pbench.study import parcels
 from p2pbench.study.cluster import check_room, room, share_of, threads_per_cell
 from p2pbench.study.local import ENDS, Event
 from p2pbench.study.parcels import Parcel
 from p2pbench.study.plan import Cell
-from p2pbench.study.run_folder import RunFolder
 from p2pbench.study.slot import About, News, Order, Sent, Slot, versions_here
-from p2pbench.study.store import Store
+from p2pbench.system.cores import available_cores
+from p2pbench.system.files import atomic
 
 MOST_LOSSES = 3
 """So often a cell is begun again that was lost with its node; then the fault may be its own."""

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from p2pbench.config.plugins import locate
 from p2pbench.data.content import content_key
 from p2pbench.data.dataset import DataSet
 from p2pbench.data.pairs import find_folder, find_pairs
 from p2pbench.errors import DataError, StorageError
-from p2pbench.files import atomic_folder
-from p2pbench.home import home
-from p2pbench.reference import locate
 from p2pbench.scoring import weights
+from p2pbench.system.cache_dir import home
+from p2pbench.system.files import atomic_folder
 
 PIECE_BYTES = 2**25
 

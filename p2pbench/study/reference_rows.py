@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from p2pbench.config import RunConfig
-from p2pbench.counting import Count, uncounted
+from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, as_tested
 from p2pbench.data.images import as_scored
 from p2pbench.data.transforms import conditions_of, targets_of, visible
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.models import build_generator
+from p2pbench.runs.score_run import class_reader, score_generator
 from p2pbench.scoring.evaluate import Scores, evaluate
-from p2pbench.scoring.references import SIDE, UNPAIRED, disjoint, look_up
-from p2pbench.study.scored import class_reader, score_generator
+from p2pbench.scoring.reference_rows import SIDE, UNPAIRED, disjoint, look_up
+from p2pbench.system.counting import Count, uncounted
 from p2pbench.training.engine import Engine
 
 if TYPE_CHECKING:

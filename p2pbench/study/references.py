@@ -19,22 +19,22 @@ from typing import Any
 from filelock import FileLock
 from rich.console import Console
 
-from p2pbench.config import RunConfig, is_reference
-from p2pbench.cores import available_cores
-from p2pbench.counting import Count
+from p2pbench.config.metrics import METRICS
+from p2pbench.config.plugins import code_hash
+from p2pbench.config.resolve import from_mapping
+from p2pbench.config.run_id import run_id
+from p2pbench.config.schema import RunConfig, is_reference
 from p2pbench.data.dataset import DataSet, as_tested, open_dataset
 from p2pbench.errors import DataError, P2PBenchError, StorageError
-from p2pbench.files import write_json, write_text
-from p2pbench.identity import run_id
-from p2pbench.reference import code_hash
-from p2pbench.scoring.metrics import METRICS
+from p2pbench.runs.records import SCHEMA_VERSION
+from p2pbench.runs.store import Store
 from p2pbench.scoring.weights import usable
-from p2pbench.settings import from_mapping
-from p2pbench.study.display import counted
 from p2pbench.study.local import ENDS, obituary, start_worker
-from p2pbench.study.records import SCHEMA_VERSION
-from p2pbench.study.store import Store
 from p2pbench.study.worker import Send, Stop, reason_of, receive_job, redirect, stopping_on_signals
+from p2pbench.system.cores import available_cores
+from p2pbench.system.counting import Count
+from p2pbench.system.files import write_json, write_text
+from p2pbench.system.progress import counted
 
 RECIPE = 1
 """Counted up when the same data and settings give other rows."""
@@ -152,8 +152,8 @@ def main() -> int:
 def _carry_out(job: dict[str, Any], store: Store, send: Send) -> None:
     import pandas as pd
 
-    from p2pbench.bench.machine import versions
     from p2pbench.study.reference_rows import measure_rows  # torch is imported here
+    from p2pbench.system.hardware import versions
     from p2pbench.training.engine import prepare
 
     weights_dir = Path(job["weights_dir"]) if job["weights_dir"] else None

@@ -13,19 +13,19 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from p2pbench.config import RunConfig
-from p2pbench.console import escape
-from p2pbench.cores import available_cores
+from p2pbench.config.metrics import FCN_SCORES, METRICS
+from p2pbench.config.schema import RunConfig
 from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import P2PBenchError, WeightsError
+from p2pbench.runs.store import Store
 from p2pbench.scoring import weights
 from p2pbench.scoring.inventory import scores_of
-from p2pbench.scoring.metrics import FCN_SCORES, METRICS
-from p2pbench.study.display import counted
 from p2pbench.study.local import ENDS, Event, LocalExecutor
 from p2pbench.study.plan import Cell, Study
-from p2pbench.study.store import Store
 from p2pbench.study.worker import IMPATIENCE_SECONDS
+from p2pbench.system.console import escape
+from p2pbench.system.cores import available_cores
+from p2pbench.system.progress import counted
 
 log = logging.getLogger(__name__)
 

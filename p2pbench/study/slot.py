@@ -17,11 +17,11 @@ from typing import Any
 
 import p2pbench
 from p2pbench.errors import P2PBenchError
-from p2pbench.home import home
+from p2pbench.runs.store import Store
 from p2pbench.study.local import ENDS, LocalExecutor
 from p2pbench.study.parcels import Piece, find_here, place, unpack
 from p2pbench.study.plan import Cell
-from p2pbench.study.store import Store
+from p2pbench.system.cache_dir import home
 
 NEWS_SECONDS = 2.0
 """How long a slot waits for news before it says that there are none."""

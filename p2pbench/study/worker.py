@@ -21,11 +21,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from p2pbench.config.run_id import run_id
 from p2pbench.data import pairs
 from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import DataError, Interrupted, P2PBenchError
-from p2pbench.identity import run_id
-from p2pbench.study.run_folder import RunFolder
+from p2pbench.runs.folder import RunFolder
 
 IMPATIENCE_SECONDS = 2.0
 """A second signal within this time is the first one again: schedulers send one to every process of a job."""
@@ -132,8 +132,8 @@ def reason_of(error: Exception, log_file: Path) -> str:
 
 
 def _carry_out(job: dict[str, Any], run: RunFolder, stop: Stop, send: Send) -> None:
-    from p2pbench.settings import from_mapping
-    from p2pbench.study.cell import Watcher, run_cell  # torch is imported here, after the parent is being watched
+    from p2pbench.config.resolve import from_mapping
+    from p2pbench.runs.cell import Watcher, run_cell  # torch is imported here, after the parent is being watched
 
     last = 0.0
 

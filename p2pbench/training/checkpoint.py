@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from p2pbench.errors import ConfigError, WeightsError
-from p2pbench.files import atomic
+from p2pbench.system.files import atomic
 from p2pbench.training import tensorfile
 from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers
 

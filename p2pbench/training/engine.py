@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from p2pbench.config import RunConfig, TrainingConfig
+from p2pbench.config.schema import RunConfig, TrainingConfig
 from p2pbench.errors import ConfigError
-from p2pbench.memory import keep_freed_memory
+from p2pbench.system.memory import keep_freed_memory
 from p2pbench.training.step import Networks, Optimisers
 
 

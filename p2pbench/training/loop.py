@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from p2pbench.config import RunConfig, TrainingConfig
-from p2pbench.counting import Count
+from p2pbench.config.schema import RunConfig, TrainingConfig
 from p2pbench.data.streaming import open_batches
 from p2pbench.errors import Interrupted, TrainingError
-from p2pbench.files import write_text
 from p2pbench.models import build_discriminator, build_generator
+from p2pbench.system.counting import Count
+from p2pbench.system.files import write_text
 from p2pbench.training import checkpoint
 from p2pbench.training.distributed import ALONE, Group
 from p2pbench.training.engine import Engine, build_optimisers, peak_memory_bytes, place

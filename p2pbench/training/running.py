@@ -9,7 +9,7 @@ from typing import Protocol
 import torch._functorch.config as functorch
 from torch import Tensor
 
-from p2pbench.config import RunConfig
+from p2pbench.config.schema import RunConfig
 from p2pbench.data.batches import Batch, Batches
 from p2pbench.data.streaming import StreamedBatches
 from p2pbench.errors import ConfigError
@@ -67,7 +67,7 @@ def runner(
             says so.
     """
     if engine.kind == "graph":
-        from p2pbench.training.graph import Captured, NotCapturable
+        from p2pbench.training.cuda_graph import Captured, NotCapturable
 
         try:
             return Captured(networks, optimisers, batches, config)

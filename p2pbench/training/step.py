@@ -12,9 +12,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from p2pbench.config import RunConfig
+from p2pbench.config.schema import RunConfig
 from p2pbench.models.layers import convolution_biases
-from p2pbench.objective import discriminator_input, discriminator_loss, generator_loss, gradient_penalty
+from p2pbench.training.losses import discriminator_input, discriminator_loss, generator_loss, gradient_penalty
 
 LOSS_NAMES = ("d_loss", "g_loss", "g_adversarial", "g_l1")
 

@@ -10,13 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from p2pbench.bench.data import as_files, bench_data, build_build, build_plain, build_start
-from p2pbench.cli import app
-from p2pbench.config import DataConfig
+from p2pbench.cli.app import app
+from p2pbench.config.resolve import Layer, Resolved, resolve
+from p2pbench.config.schema import DataConfig
 from p2pbench.data import images, pairs
 from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import ConfigError
-from p2pbench.home import home
-from p2pbench.settings import Layer, Resolved, resolve
+from p2pbench.system.cache_dir import home
 
 
 def small(source: object) -> Resolved:

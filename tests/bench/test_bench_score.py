@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from p2pbench.bench.score import bench_score, build_bare, build_ours
+from p2pbench.config.resolve import Layer, Resolved, resolve
 from p2pbench.errors import ConfigError
-from p2pbench.files import sha256_of
 from p2pbench.scoring import weights
-from p2pbench.settings import Layer, Resolved, resolve
+from p2pbench.system.files import sha256_of
 
 
 def small(source: object, **more: Any) -> Resolved:

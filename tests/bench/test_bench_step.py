@@ -16,11 +16,11 @@ from p2pbench.bench.figure import write_figure
 from p2pbench.bench.limits import ADAM_BYTES, Work, share, work_of
 from p2pbench.bench.tables import _three, markdown
 from p2pbench.bench.workloads import bench_step
-from p2pbench.cli import app
-from p2pbench.config import RunConfig
+from p2pbench.cli.app import app
+from p2pbench.config.resolve import Layer, resolve
+from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError
 from p2pbench.models.describe import describe
-from p2pbench.settings import Layer, resolve
 
 Tiny = Callable[..., RunConfig]
 GRID = Path(__file__).parents[1] / "benchmarks" / "small.yaml"

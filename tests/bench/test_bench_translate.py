@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from p2pbench.bench.translate import N_PICTURES, bench_translate, build_ours, write_pictures
-from p2pbench.settings import Layer, Resolved, resolve
+from p2pbench.config.resolve import Layer, Resolved, resolve
 
 
 @pytest.fixture

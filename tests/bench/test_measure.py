@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from p2pbench.bench.machine import describe_machine, versions
 from p2pbench.bench.measure import Contestant, Timing, crowd, figures, race
 from p2pbench.bench.plain import JpegPairs
 from p2pbench.bench.workloads import build_ours, build_plain
-from p2pbench.config import RunConfig
+from p2pbench.config.schema import RunConfig
 from p2pbench.errors import P2PBenchError
+from p2pbench.system.hardware import describe_machine, versions
 
 Tiny = Callable[..., RunConfig]
 

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import torch
 
-from p2pbench.cores import available_cores
+from p2pbench.config.resolve import Layer, parse_set, resolve
 from p2pbench.models import build_discriminator, build_generator
-from p2pbench.settings import Layer, parse_set, resolve
+from p2pbench.system.cores import available_cores
 from p2pbench.training import checkpoint
 from p2pbench.training.engine import build_optimisers, peak_memory_bytes, place, prepare
 from p2pbench.training.step import LOSS_NAMES, Networks, train_step

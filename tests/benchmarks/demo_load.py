@@ -25,9 +25,9 @@ from PIL import Image
 
 
 def model_of(side: int, ngf: int) -> Any:
+    from p2pbench.config.resolve import Layer, resolve
     from p2pbench.models import build_generator
-    from p2pbench.settings import Layer, resolve
-    from p2pbench.study.model import Model
+    from p2pbench.runs.model import Model
 
     settings = {"data.crop_size": side, "data.load_size": side, "generator.ngf": ngf, "data.source": "drawn"}
     config = resolve([Layer("load", settings)]).config
@@ -51,11 +51,11 @@ def bare(side: int, ngf: int, content: bytes, repeats: int) -> list[float]:
     """Seconds of decoding, one forward pass as the demo runs it, and encoding: nothing else."""
     import torch
 
-    from p2pbench.cores import available_cores
     from p2pbench.data.transforms import to_integers, to_network
     from p2pbench.demo.upload import encode
+    from p2pbench.inference.generator import inference, noise
+    from p2pbench.system.cores import available_cores
     from p2pbench.training.engine import prepare
-    from p2pbench.translation import inference, noise
 
     model, times = model_of(side, ngf), []
     prepare(model.config.training, available_cores())

@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 
-from p2pbench.bench.machine import describe_machine, versions
 from p2pbench.bench.measure import Contestant, crowd
 from p2pbench.bench.workloads import build_ours
-from p2pbench.cores import available_cores
+from p2pbench.config.resolve import Layer, resolve
 from p2pbench.errors import P2PBenchError
-from p2pbench.settings import Layer, resolve
+from p2pbench.system.cores import available_cores
+from p2pbench.system.hardware import describe_machine, versions
 
 CELLS, STEPS = 5, 80_000
 

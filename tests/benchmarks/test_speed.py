@@ -9,9 +9,9 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from p2pbench.bench.machine import describe_machine
 from p2pbench.bench.workloads import build_ours, build_plain
-from p2pbench.settings import Layer, resolve
+from p2pbench.config.resolve import Layer, resolve
+from p2pbench.system.hardware import describe_machine
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SHORT = bool(os.environ.get("P2PBENCH_SHORT_BENCH"))

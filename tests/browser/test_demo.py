@@ -16,8 +16,8 @@ from trained_run import train_run
 
 from p2pbench.api import load
 from p2pbench.demo.upload import NAME
-from p2pbench.study.model import Model
-from p2pbench.study.pictures import output_of
+from p2pbench.inference.folders import output_of
+from p2pbench.runs.model import Model
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from p2pbench.config import DataConfig
+from p2pbench.config.schema import DataConfig
 from p2pbench.data import building, cache
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset

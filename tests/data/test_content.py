@@ -10,8 +10,8 @@ import pytest
 from p2pbench.data import content
 from p2pbench.data.content import content_key
 from p2pbench.data.pairs import find_pairs
-from p2pbench.files import sha256_of
-from p2pbench.home import home
+from p2pbench.system.cache_dir import home
+from p2pbench.system.files import sha256_of
 
 
 @pytest.fixture

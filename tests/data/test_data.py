@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from p2pbench.config import RunConfig
-from p2pbench.data import builtin, pairs
+from p2pbench.config.resolve import Layer, resolve
+from p2pbench.config.schema import RunConfig
+from p2pbench.data import pairs, photos
 from p2pbench.data.batches import Batches, crop, plan_epoch
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset, steps_per_epoch
@@ -24,8 +25,7 @@ from p2pbench.data.images import read_image
 from p2pbench.data.resize import resize
 from p2pbench.data.transforms import to_integers, to_network
 from p2pbench.errors import ConfigError, DataError, StorageError
-from p2pbench.home import home
-from p2pbench.settings import Layer, resolve
+from p2pbench.system.cache_dir import home
 
 Tiny = Callable[..., RunConfig]
 
@@ -42,16 +42,16 @@ def test_photos_are_the_same_everywhere() -> None:
     """A golden hash of every pixel: decoding, grey, windows. It changes only with RECIPE."""
     digest = hashlib.sha256()
     for split in ("train", "val", "test"):
-        for a, b in builtin.photos_pairs(split, "gray"):
+        for a, b in photos.photos_pairs(split, "gray"):
             digest.update(a.tobytes() + b.tobytes())
-    assert builtin.RECIPE == "photos-1"
+    assert photos.RECIPE == "photos-1"
     assert digest.hexdigest() == "33fab641bb4edfcec5eb099e202432293a1f32c0a9486fca22976572378bb4f4"
 
 
 def test_photos_splits_share_no_pixel() -> None:
-    for name in builtin.PHOTOGRAPHS:
+    for name in photos.PHOTOGRAPHS:
         columns = {
-            split: {x for _, left in builtin._windows(name, split) for x in range(left, left + builtin.WINDOW)}
+            split: {x for _, left in photos._windows(name, split) for x in range(left, left + photos.WINDOW)}
             for split in ("train", "val", "test")
         }
         assert not columns["train"] & columns["val"]
@@ -61,10 +61,10 @@ def test_photos_splits_share_no_pixel() -> None:
 
 @pytest.mark.parametrize("condition", ["gray", "edges"])
 def test_photos_are_photographs_and_their_conditions(condition: str) -> None:
-    names = builtin.photos_names()
+    names = photos.photos_names()
     assert len(names["train"]) == 400
     assert len(names["test"]) == len(set(names["test"])) >= 30
-    found = list(builtin.photos_pairs("test", condition))
+    found = list(photos.photos_pairs("test", condition))
     assert len(found) == len(names["test"])
     for a, b in found:
         assert a.shape == b.shape == (128, 128, 3)
@@ -75,12 +75,12 @@ def test_photos_are_photographs_and_their_conditions(condition: str) -> None:
         else:
             luma = b @ np.array([0.299, 0.587, 0.114])
             assert np.abs(a[..., 0] - luma).max() <= 1.0
-    assert builtin.photos_key("gray") != builtin.photos_key("edges")
+    assert photos.photos_key("gray") != photos.photos_key("edges")
 
 
 def test_photos_sizes_are_those_of_the_files() -> None:
-    for name, size in builtin.SIZES.items():
-        assert builtin._photograph(name).shape[:2] == size
+    for name, size in photos.SIZES.items():
+        assert photos._photograph(name).shape[:2] == size
 
 
 # ---- folders

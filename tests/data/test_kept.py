@@ -15,8 +15,8 @@ import pytest
 from filelock import FileLock
 from typer.testing import CliRunner
 
-from p2pbench.cli import app
-from p2pbench.config import DataConfig
+from p2pbench.cli.app import app
+from p2pbench.config.schema import DataConfig
 from p2pbench.data import cache
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
@@ -102,7 +102,7 @@ def test_an_array_in_use_is_left(filled: Path) -> None:
 @locks
 def test_an_array_in_use_by_another_process_is_left_until_that_ends(filled: Path) -> None:
     code = (
-        "import sys; from p2pbench.config import DataConfig; from p2pbench.data.cache import decoded\n"
+        "import sys; from p2pbench.config.schema import DataConfig; from p2pbench.data.cache import decoded\n"
         "from p2pbench.data.dataset import open_dataset\n"
         "array = decoded(open_dataset(DataConfig(source='drawn:3', load_size=18, crop_size=16)), 'train')\n"
         "print('mapped', flush=True); sys.stdin.read()"

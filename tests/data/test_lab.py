@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.color import lab2rgb, rgb2lab
 
-from p2pbench.config import DataConfig
+from p2pbench.config.schema import DataConfig
 from p2pbench.data.lab import lab_to_rgb, rgb_to_lab
 from p2pbench.data.transforms import (
     conditions_of,

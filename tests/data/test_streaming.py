@@ -10,13 +10,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pbench.config import DataConfig, RunConfig
+from p2pbench.config.resolve import Layer, resolve
+from p2pbench.config.schema import DataConfig, RunConfig
 from p2pbench.data import streaming
 from p2pbench.data.batches import Batch, Batches
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
 from p2pbench.data.streaming import StreamedBatches, open_batches
-from p2pbench.settings import Layer, resolve
 
 Tiny = Callable[..., RunConfig]
 CPU = torch.device("cpu")

@@ -23,9 +23,9 @@ from faults.kills import Tally, kill_at_random, survived
 from study_workplace import make_workplace
 from tiny_runs import TINY, write_pairs
 
-from p2pbench.quantities import duration
-from p2pbench.settings import Layer, resolve
-from p2pbench.study.run_folder import RunFolder
+from p2pbench.config.resolve import Layer, resolve
+from p2pbench.runs.folder import RunFolder
+from p2pbench.system.quantities import duration
 
 HERE = Path(__file__).parent
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from study_workplace import Workplace
 
-from p2pbench.study.housekeeping import verify
-from p2pbench.study.run_folder import RunFolder
+from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.housekeeping import verify
 
 SLOW = (
     "--set", "training.epochs=30", "--set", "training.checkpoint_seconds=0", "--set", "training.log_every=1",

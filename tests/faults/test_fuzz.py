@@ -27,7 +27,8 @@ from PIL import Image
 from study_workplace import PROTOCOL
 from trained_run import train_run
 
-from p2pbench.config import RunConfig
+from p2pbench.config.resolve import Layer, resolve
+from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.cache import folder as cache_folder
 from p2pbench.data.dataset import open_dataset
@@ -35,11 +36,10 @@ from p2pbench.data.images import look, read_array
 from p2pbench.data.pairs import find_pairs
 from p2pbench.errors import DataError, P2PBenchError
 from p2pbench.models import build_discriminator, build_generator
-from p2pbench.settings import Layer, resolve
-from p2pbench.study.housekeeping import all_runs, find_waste, read_studies, verify
+from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.housekeeping import all_runs, find_waste, read_studies, verify
+from p2pbench.runs.store import Store
 from p2pbench.study.plan import build_study
-from p2pbench.study.run_folder import RunFolder
-from p2pbench.study.store import Store
 from p2pbench.training import checkpoint
 from p2pbench.training.engine import build_optimisers, place, prepare
 from p2pbench.training.step import Networks, Optimisers, train_step

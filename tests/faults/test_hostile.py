@@ -21,8 +21,8 @@ from p2pbench.api import load
 from p2pbench.data.images import MAX_PIXELS, look, read_array, read_image
 from p2pbench.demo.app import create_app
 from p2pbench.errors import ConfigError, DataError
-from p2pbench.study.run_folder import RunFolder
-from p2pbench.study.store import Store
+from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.store import Store
 
 MARKUP = '<script>alert(1)</script><img src=x onerror="alert(2)">'
 RAW = ("<script>alert", "<img src=x")

@@ -10,8 +10,8 @@ import pytest
 from faults.kills import kill_at_random, survived
 from study_workplace import Workplace
 
-from p2pbench.config import RunConfig
-from p2pbench.study.run_folder import RunFolder
+from p2pbench.config.schema import RunConfig
+from p2pbench.runs.folder import RunFolder
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks, and finds workers in /proc")
 

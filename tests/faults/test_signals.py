@@ -19,11 +19,11 @@ from study_workplace import PROTOCOL, make_workplace
 from tiny_runs import write_pairs
 
 from p2pbench.errors import Interrupted
+from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.store import Store
 from p2pbench.study import local
 from p2pbench.study.local import LocalExecutor, start_worker
 from p2pbench.study.plan import build_study
-from p2pbench.study.run_folder import RunFolder
-from p2pbench.study.store import Store
 from p2pbench.study.worker import IMPATIENCE_SECONDS, Stop
 
 SETTINGS = ("training.epochs=60", "training.log_every=1", "training.checkpoint_seconds=0", "training.sample_every=100",
@@ -77,7 +77,7 @@ def test_a_second_signal_at_once_is_the_first_again_also_while_the_end_is_record
         set_status(run, state, *about, **more)
 
     monkeypatch.setattr(RunFolder, "set_status", told_again)
-    monkeypatch.setattr("p2pbench.study.cell.prepare", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr("p2pbench.runs.cell.prepare", lambda *_: os.kill(os.getpid(), signal.SIGINT))
     result = invoke("train", "--protocol", tmp_path / "tiny.yaml", "--out", tmp_path / "run", code=130)
     assert "stopped; nothing was trained" in result.stderr
     assert json.loads((tmp_path / "run/status.json").read_text())["state"] == "interrupted"
@@ -176,7 +176,7 @@ sys.meta_path.insert(0, Finder())
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize(("process", "module", "told"), [
-    ("p2pbench", "p2pbench.study.runner", "getpid"), ("p2pbench.study.worker", "p2pbench.study.cell", "getppid"),
+    ("p2pbench", "p2pbench.study.runner", "getpid"), ("p2pbench.study.worker", "p2pbench.runs.cell", "getppid"),
 ])  # fmt: skip
 def test_a_signal_that_an_import_swallows_is_not_lost(
     name: str, process: str, module: str, told: str, tmp_path: Path

@@ -17,9 +17,9 @@ from tiny_runs import write_pairs
 
 from p2pbench.errors import P2PBenchError, StorageError
 from p2pbench.report.records import read_study
-from p2pbench.study.housekeeping import all_runs, find_waste, read_studies, verify
-from p2pbench.study.run_folder import RunFolder
-from p2pbench.study.store import Store
+from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.housekeeping import all_runs, find_waste, read_studies, verify
+from p2pbench.runs.store import Store
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="named pipes and devices")
 RECORDS = ("status.json", "scores.json", "profile.json", "config.yaml", "losses.csv", "per_image.csv")
@@ -153,7 +153,7 @@ def test_a_colleagues_closed_folders_are_told(runs: Path, monkeypatch: pytest.Mo
     assert find_waste([facts], failed=True, unused=True, older_days=None) == []
     shut = other.losses_file
     with monkeypatch.context() as patch:
-        patch.setattr("p2pbench.study.run_folder.sha256_of", lambda path: path.open("rb").close() or "x")
+        patch.setattr("p2pbench.runs.folder.sha256_of", lambda path: path.open("rb").close() or "x")
         assert other.record_hashes()["losses.csv"] == "cannot be read: Permission denied"
 
     def unlisted(path: Path) -> Any:

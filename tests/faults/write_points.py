@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import p2pbench.study.cell  # noqa: F401  (before the forks: it takes seconds)
-from p2pbench import yaml12
-from p2pbench.config import RunConfig
-from p2pbench.settings import from_mapping
-from p2pbench.study.cell import Watcher, run_cell
-from p2pbench.study.housekeeping import verify
-from p2pbench.study.run_folder import RunFolder
+import p2pbench.runs.cell  # noqa: F401  (before the forks: it takes seconds)
+from p2pbench.config import yaml12
+from p2pbench.config.resolve import from_mapping
+from p2pbench.config.schema import RunConfig
+from p2pbench.runs.cell import Watcher, run_cell
+from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.housekeeping import verify
 
 KILLED = 77
 OPERATIONS: tuple[tuple[Any, str], ...] = (

@@ -20,9 +20,9 @@ from load.store_of import fill, write_grid
 from study_workplace import make_workplace
 from tiny_runs import write_pairs
 
-from p2pbench.quantities import bytes_text, duration
-from p2pbench.study.run_folder import RunFolder
-from p2pbench.study.store import Store
+from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.store import Store
+from p2pbench.system.quantities import bytes_text, duration
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.store import Store
 from p2pbench.study.plan import build_study
-from p2pbench.study.run_folder import RunFolder
-from p2pbench.study.store import Store
 
 GRID = """
 question: Does the store hold it?

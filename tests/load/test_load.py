@@ -14,11 +14,11 @@ from load.store_of import fill, write_grid
 from program import document
 from trained_run import train_run
 
-from p2pbench.study.housekeeping import all_runs, read_studies
+from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.housekeeping import all_runs, read_studies
+from p2pbench.runs.store import Store
 from p2pbench.study.local import LocalExecutor
 from p2pbench.study.plan import build_study
-from p2pbench.study.run_folder import RunFolder
-from p2pbench.study.store import Store
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_store_of_many_records_is_planned_skipped_listed_and_read(store: Store
     assert len(all_runs(store, read_studies(store))) == 40
     assert document("runs", "verify")["problems"] == []
     # A study that is written in an older version's YAML is read, and grows by a seed all the same.
-    from p2pbench import yaml12
+    from p2pbench.config import yaml12
 
     about = store.read_study("many")
     del about["cells"][0]["config"]["training"]["select"]  # a setting that it did not have

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from p2pbench.config.resolve import Layer, resolve
 from p2pbench.models.describe import describe
-from p2pbench.settings import Layer, resolve
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -9,9 +9,9 @@ import torch
 from port_network import Port, trained
 from torch import Tensor, nn
 
+from p2pbench.config.resolve import Layer, resolve
 from p2pbench.errors import WeightsError
 from p2pbench.models.port import load_port, read_port
-from p2pbench.settings import Layer, resolve
 
 
 def ours(path: Path, **settings: object) -> nn.Module:

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from p2pbench.config import RunConfig
+from p2pbench.config.resolve import Layer, resolve
+from p2pbench.config.run_id import run_id
+from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError
-from p2pbench.identity import run_id
 from p2pbench.models import build_discriminator, build_generator
 from p2pbench.models.describe import describe
 from p2pbench.models.layers import norm_layer, upsample
-from p2pbench.settings import Layer, resolve
 
 UPSAMPLINGS = ["transposed", "nearest", "bilinear", "pixel-shuffle"]
 

@@ -13,15 +13,15 @@ from report_records import OBJECTIVES, fill, loss_study, pixels
 
 from p2pbench.report.answer import two_sentences
 from p2pbench.report.comparison import compare_studies
-from p2pbench.report.draw_costs import pareto_front
-from p2pbench.report.drawing import MOST_DRAWN, drawn
-from p2pbench.report.figures import DRAW
+from p2pbench.report.figures.all import DRAW
+from p2pbench.report.figures.costs import pareto_front
+from p2pbench.report.figures.drawing import MOST_DRAWN, drawn
+from p2pbench.report.figures.sheets import GAP, LABEL, TITLE, write_sheets
 from p2pbench.report.page import write_report
 from p2pbench.report.records import read_study
 from p2pbench.report.samples import choose, viewer
-from p2pbench.report.sheets import GAP, LABEL, TITLE, write_sheets
+from p2pbench.runs.store import Store
 from p2pbench.study.plan import build_study
-from p2pbench.study.store import Store
 
 
 @pytest.fixture

@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from p2pbench.config.metrics import Score
 from p2pbench.report.effects import COLUMNS, effects_notes, effects_sentences, effects_table
 from p2pbench.report.page import write_report
 from p2pbench.report.records import StudyRecord, read_study
+from p2pbench.runs.score_run import record_scores
+from p2pbench.runs.store import Store
 from p2pbench.scoring.evaluate import Scores
-from p2pbench.scoring.metrics import Score
 from p2pbench.statistics import crossed_interval, factorial_effects, holm, mean_interval, sign_flip_p
 from p2pbench.study.plan import build_study
-from p2pbench.study.scored import record_scores
-from p2pbench.study.store import Store
 
 GRID = """
 question: Do skips and the GAN term add up?

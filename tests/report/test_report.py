@@ -16,18 +16,18 @@ import pytest
 from PIL import Image
 from report_records import ASKED, OBJECTIVES, fill, loss_study
 
-from p2pbench.config import RunConfig
+from p2pbench.config.schema import RunConfig
 from p2pbench.report.answer import by_score, two_sentences
-from p2pbench.report.draw_training import draw_losses
+from p2pbench.report.figures.training import draw_losses
 from p2pbench.report.forms import latex_escape, to_latex, to_markdown
 from p2pbench.report.page import Report, write_report
 from p2pbench.report.paper import TABLES
 from p2pbench.report.records import read_study
 from p2pbench.report.summaries import best, summarise
 from p2pbench.report.tables import printed, wide
+from p2pbench.runs.store import Store
 from p2pbench.statistics import compare, crossed_interval, mean_interval
 from p2pbench.study.plan import build_study
-from p2pbench.study.store import Store
 
 FIGURES = ("scores", "distributions", "differences", "pareto", "throughput", "losses", "spectrum", "colours")
 SHEETS = ("samples", "errors", "redraws")
@@ -257,7 +257,7 @@ def test_reports_load_no_torch(loss_report: Report, tmp_path: Path) -> None:
     import sys
 
     code = (
-        "import sys\nfrom pathlib import Path\nfrom p2pbench.study.store import Store\n"
+        "import sys\nfrom pathlib import Path\nfrom p2pbench.runs.store import Store\n"
         "from p2pbench.report.page import write_report\n"
         "write_report(Store(Path(sys.argv[1])), 'loss', Path(sys.argv[2]))\n"
         "print('torch' in sys.modules)\n"

@@ -15,12 +15,12 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 
-from p2pbench.files import sha256_of
+from p2pbench.config.metrics import Score
 from p2pbench.scoring import weights
 from p2pbench.scoring.distribution import kid_subset_size, of_features
 from p2pbench.scoring.evaluate import evaluate
 from p2pbench.scoring.features import Extractor
-from p2pbench.scoring.metrics import Score
+from p2pbench.system.files import sha256_of
 
 OF_INCEPTION = ["fid", "kid", "precision", "recall"]
 OF_SETS = [*OF_INCEPTION, "fd-alexnet", "swd"]

@@ -7,13 +7,13 @@ import json
 import numpy as np
 import pytest
 
-from p2pbench.config import METRICS as CONFIG_METRICS
+from p2pbench.config.metrics import FCN_SCORES, METRICS, Score
+from p2pbench.config.schema import METRICS as CONFIG_METRICS
 from p2pbench.errors import NotFinite
 from p2pbench.scoring import images as module
 from p2pbench.scoring import paired, weights
 from p2pbench.scoring.evaluate import evaluate
 from p2pbench.scoring.images import Images, Made
-from p2pbench.scoring.metrics import FCN_SCORES, METRICS, Score
 
 OFFLINE = {"fetch": False}
 

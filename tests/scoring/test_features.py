@@ -12,10 +12,10 @@ import torch
 from random_weights import lpips_package
 
 from p2pbench.errors import WeightsError
-from p2pbench.home import home
 from p2pbench.scoring import backbones
 from p2pbench.scoring import features as module
 from p2pbench.scoring.features import Extractor
+from p2pbench.system.cache_dir import home
 
 
 def images(n: int, seed: int, side: int = 40) -> np.ndarray:
@@ -63,7 +63,7 @@ def test_inception_gives_what_torch_fidelitys_own_gives(inception_file: Path, mo
 
 
 def test_the_smallest_images_that_alexnet_takes_are_those_that_are_said(alexnet_file: Path) -> None:
-    from p2pbench.scoring.metrics import METRICS
+    from p2pbench.config.metrics import METRICS
 
     least = METRICS["fd-alexnet"].least_side
     assert Extractor("alex", alexnet_file).features(images(2, 0, least)).shape == (2, 256)
@@ -148,7 +148,7 @@ def test_features_are_made_where_nothing_can_be_kept(
 
 
 def test_what_is_recorded_names_network_weights_and_library(alexnet_file: Path) -> None:
-    from p2pbench.files import sha256_of
+    from p2pbench.system.files import sha256_of
 
     assert Extractor("alex", alexnet_file).settings == {
         "extractor": "alexnet-conv5-mean",

@@ -14,10 +14,10 @@ from PIL import Image, ImageFilter
 from random_weights import lpips_package
 from skimage.metrics import structural_similarity
 
+from p2pbench.config.metrics import METRICS
 from p2pbench.data.transforms import to_network
 from p2pbench.errors import WeightsError
 from p2pbench.scoring import backbones, paired
-from p2pbench.scoring.metrics import METRICS
 from p2pbench.scoring.weights import NETS
 
 

@@ -16,12 +16,14 @@ from PIL import Image
 from program import document, error_of, invoke
 from tiny_runs import TINY
 
-from p2pbench.config import DataConfig, RunConfig, ScoringConfig
+from p2pbench.config.metrics import FCN_SCORES
+from p2pbench.config.schema import DataConfig, RunConfig, ScoringConfig
 from p2pbench.data.dataset import open_dataset
-from p2pbench.data.drawing import CLASSES
+from p2pbench.data.facades import CLASSES
+from p2pbench.runs.cell import Watcher, run_cell
+from p2pbench.runs.store import Store
 from p2pbench.scoring import segmenter
 from p2pbench.scoring.evaluate import evaluate
-from p2pbench.scoring.metrics import FCN_SCORES
 from p2pbench.scoring.palettes import PALETTES, name_of
 from p2pbench.scoring.segmentation import (
     ClassReader,
@@ -33,9 +35,7 @@ from p2pbench.scoring.segmentation import (
     mean_over_classes,
     pixel_accuracy,
 )
-from p2pbench.study.cell import Watcher, run_cell
 from p2pbench.study.plan import build_study
-from p2pbench.study.store import Store
 
 CPU = torch.device("cpu")
 COLOURS = np.array(list(CLASSES.values()), np.uint8)

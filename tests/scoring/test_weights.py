@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 import pytest
 from typer.testing import CliRunner
 
-from p2pbench.cli import app
+from p2pbench.cli.app import app
 from p2pbench.errors import WeightsError
-from p2pbench.home import home
 from p2pbench.scoring import weights
+from p2pbench.system.cache_dir import home
 
 CONTENT = b"the weights of a network" * 100
 HASH = hashlib.sha256(CONTENT).hexdigest()

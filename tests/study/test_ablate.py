@@ -13,7 +13,7 @@ import pytest
 from study_workplace import Workplace
 
 from p2pbench.errors import RunBusy
-from p2pbench.study.run_folder import RunFolder
+from p2pbench.runs.folder import RunFolder
 
 GRID = ("--grid", "two.yaml", "--jobs", "2")
 ONE_BY_ONE = ("--grid", "two.yaml")

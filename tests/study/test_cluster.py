@@ -14,15 +14,15 @@ from ray_cluster import TwoNodes
 from study_workplace import Workplace
 from tiny_runs import write_pairs
 
-from p2pbench.config import DataConfig
+from p2pbench.config.schema import DataConfig
 from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import ConfigError
-from p2pbench.home import home
 from p2pbench.study.cluster import Share, check_room, connected, room, share_of, threads_per_cell
 from p2pbench.study.cluster import nodes as nodes_of
 from p2pbench.study.on_ray import _gist, check_versions
 from p2pbench.study.parcels import PIECE_BYTES, Parcel, find_here, of_code, of_data, place, unpack
 from p2pbench.study.slot import About, versions_here
+from p2pbench.system.cache_dir import home
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,14 +11,14 @@ from ray_cluster import TwoNodes
 from study_workplace import PROTOCOL
 from tiny_runs import write_pairs
 
-from p2pbench.home import home
-from p2pbench.settings import parse_set
+from p2pbench.config.resolve import parse_set
+from p2pbench.runs.store import Store
 from p2pbench.study.cluster import connected
 from p2pbench.study.local import ENDS, Event, LocalExecutor
 from p2pbench.study.on_ray import RayExecutor
 from p2pbench.study.plan import Study, build_study
 from p2pbench.study.runner import Executor, run_study
-from p2pbench.study.store import Store
+from p2pbench.system.cache_dir import home
 
 RECORDS = ("config.yaml", "generator.safetensors", "losses.csv", "scores.json", "per_image.csv", "profile.json")
 KINDS = ("local", "ray", "ray without a shared store")

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_runs import write_pairs
 
+from p2pbench.config.metrics import FCN_SCORES
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.report.paper import TABLES
-from p2pbench.scoring.metrics import FCN_SCORES
-from p2pbench.study.cell import Watcher, run_cell
+from p2pbench.runs.cell import Watcher, run_cell
+from p2pbench.runs.store import Store
 from p2pbench.study.grid import label_of, read_grid, read_protocol, shipped
 from p2pbench.study.plan import Cell, build_study
-from p2pbench.study.store import Store
 
 SHIPPED_GRIDS = sorted(path.stem for path in shipped("").glob("*.yaml"))
 SHIPPED_PROTOCOLS = sorted(path.stem for path in shipped("protocols").glob("*.yaml"))

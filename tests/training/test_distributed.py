@@ -18,11 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training.two_processes import both, images, train_in
 
-from p2pbench.config import RunConfig
+from p2pbench.config.run_id import run_id
+from p2pbench.config.schema import RunConfig
 from p2pbench.data.streaming import open_batches
 from p2pbench.errors import ConfigError
-from p2pbench.identity import run_id
-from p2pbench.study.run_folder import RunFolder
+from p2pbench.runs.folder import RunFolder
 from p2pbench.training.distributed import ALONE, Group, joined
 
 Tiny = Callable[..., RunConfig]

@@ -12,14 +12,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from p2pbench.config import RunConfig
+from p2pbench.config.schema import RunConfig
 from p2pbench.data import streaming
 from p2pbench.data.batches import Batches
 from p2pbench.errors import ConfigError, Interrupted, TrainingError
 from p2pbench.models import build_discriminator, build_generator
-from p2pbench.training import graph, room, running
+from p2pbench.training import cuda_graph, memory, running
+from p2pbench.training.cuda_graph import State
 from p2pbench.training.engine import Engine, available_engine, build_optimisers, place, prepare
-from p2pbench.training.graph import State
 from p2pbench.training.loop import Reporter, Trained, train
 from p2pbench.training.running import runner
 from p2pbench.training.step import Networks, Optimisers, train_step
@@ -92,7 +92,7 @@ def test_warming_up_leaves_no_trace(kind: str, tiny: Tiny) -> None:
             train_step(networks, optimisers, *batches[step], config)
         if warm:
             state = State(networks, optimisers)
-            for step in range(graph.WARM_UP):
+            for step in range(cuda_graph.WARM_UP):
                 train_step(networks, optimisers, *batches[step], config)
             state.restore()
         train_step(networks, optimisers, *batches[n_before], config)
@@ -111,9 +111,9 @@ def test_a_step_that_cannot_be_captured(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*_: object) -> None:
-        raise graph.NotCapturable("this step cannot be captured in a CUDA graph (it waits)")
+        raise cuda_graph.NotCapturable("this step cannot be captured in a CUDA graph (it waits)")
 
-    monkeypatch.setattr(graph, "Captured", refuse)
+    monkeypatch.setattr(cuda_graph, "Captured", refuse)
     engine = Engine(CPU, torch.contiguous_format, 1, "graph")
     for asked in ("graph", "auto"):
         config = tiny(training__engine=asked)
@@ -165,33 +165,33 @@ def test_what_the_passes_keep_is_what_they_keep_on_the_cpu(tiny: Tiny) -> None:
         logits = [networks.discriminator(torch.cat([x, image], 1)) for image in (y, fake)]
     assert logits
     n_bytes = sum(t.untyped_storage().nbytes() for key, t in kept.items() if key not in own)
-    n_parameters, each = room.sizes(config)
+    n_parameters, each = memory.sizes(config)
     assert n_parameters == sum(p.numel() for n in (networks.generator, networks.discriminator) for p in n.parameters())
     assert each == pytest.approx(n_bytes / 2, rel=0.25)  # products keep unfolded maps where a map is small
 
 
 def test_out_of_memory_names_what_would_fit(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny(training__batch_size=64)
-    n_parameters, each = room.sizes(config)
-    memory = {"memory": 0}
-    monkeypatch.setattr(room, "memory_bytes", lambda _: memory["memory"])
+    n_parameters, each = memory.sizes(config)
+    available = {"bytes": 0}
+    monkeypatch.setattr(memory, "memory_bytes", lambda _: available["bytes"])
     for images_fit, words in (
         (8.6, "about batch_size 8 or batch_size 17 with training.precision bf16 would fit"),
         (0.6, "about batch_size 1 with training.precision bf16 would fit"),
         (0.1, "not even batch_size 1 would fit"),
         (99.5, "alone, about batch_size 99 would fit"),
     ):
-        memory["memory"] = int(room.STATE_BYTES * n_parameters + images_fit * room.PASSING * each)
+        available["bytes"] = int(memory.STATE_BYTES * n_parameters + images_fit * memory.PASSING * each)
         for error in (torch.OutOfMemoryError("CUDA"), RuntimeError("[enforce fail] DefaultCPUAllocator: no memory")):
             with (
                 pytest.raises(
                     TrainingError, match=r"batch_size is 64, training.precision fp32, data.crop_size 16"
                 ) as e,
-                room.telling_what_fits(config, CPU),
+                memory.telling_what_fits(config, CPU),
             ):
                 raise error
             assert words in str(e.value)
-    with pytest.raises(RuntimeError, match="something else"), room.telling_what_fits(config, CPU):
+    with pytest.raises(RuntimeError, match="something else"), memory.telling_what_fits(config, CPU):
         raise RuntimeError("something else")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from p2pbench.config import RunConfig
+from p2pbench.config.schema import RunConfig
 from p2pbench.training.engine import prepare
 from p2pbench.training.loop import Reporter, train
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from p2pbench.config import RunConfig
+from p2pbench.config.schema import RunConfig
 from p2pbench.data import batches, streaming
 from p2pbench.errors import ConfigError, Interrupted, TrainingError, WeightsError
 from p2pbench.training import loop, running

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import l1_loss
 
-from p2pbench.config import RunConfig
+from p2pbench.config.schema import RunConfig
 from p2pbench.models import build_discriminator, build_generator
 from p2pbench.models.layers import convolution_biases
 from p2pbench.training.engine import build_optimisers

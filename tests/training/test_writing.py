@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from p2pbench.config import RunConfig
+from p2pbench.config.schema import RunConfig
 from p2pbench.errors import StorageError, TrainingError, WeightsError
 from p2pbench.models import build_discriminator, build_generator
 from p2pbench.training import checkpoint, tensorfile

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from p2pbench import yaml12
-from p2pbench.config import RunConfig
+from p2pbench.config import yaml12
+from p2pbench.config.resolve import from_mapping
+from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError, Interrupted
 from p2pbench.models import convolution
-from p2pbench.settings import from_mapping
-from p2pbench.study.single import train_one
+from p2pbench.study.one_run import train_one
 from p2pbench.training.distributed import Group, joined
 from p2pbench.training.engine import prepare
 from p2pbench.training.loop import Reporter, train

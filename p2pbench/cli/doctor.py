@@ -1,0 +1,67 @@
+"""What this machine has, for ``p2pbench doctor``."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+from p2pbench.errors import WeightsError
+from p2pbench.scoring import weights
+from p2pbench.scoring.inventory import scores_of
+from p2pbench.system.cache_dir import home
+from p2pbench.system.hardware import describe_machine, fast_bf16, versions
+from p2pbench.system.quantities import bytes_text
+
+
+def examine(weights_dir: Path | None) -> dict[str, dict[str, Any]]:
+    """Sections of facts: machine, versions, training, weights, storage, untested."""
+    import torch
+
+    from p2pbench.training.engine import available_device
+
+    device = torch.device(available_device("auto"))
+    untested = {}
+    if platform.system() != "Linux":
+        untested[platform.system()] = "p2pbench is tested on Linux alone; reports of what fails are welcome"
+    if device.type == "mps":
+        untested["mps"] = "eager, fp32; not tested"
+    bf16 = device.type == "cuda" or (device.type == "cpu" and fast_bf16())
+    return {
+        "machine": describe_machine(device),
+        "versions": versions(),
+        "training": {
+            "device": device.type,
+            "bf16": "fast" if bf16 else "slow: this processor has neither avx512_bf16 nor amx; fp32 is faster",
+            "tf32": "available" if device.type == "cuda" else "needs CUDA",
+            "tensorboard log": "on" if importlib.util.find_spec("tensorboard") else "off (extra: tensorboard)",
+        },
+        "weights": {name: _weights(name, weights_dir) for name in weights.NETS},
+        "storage": {
+            "cache": str(home()),
+            "free": bytes_text(_free(home())),
+            "free here": bytes_text(_free(Path.cwd())),
+        },
+        "untested": untested or {"nothing": "this kind of machine runs the tests"},
+    }
+
+
+def _weights(name: str, weights_dir: Path | None) -> str:
+    serves = ", ".join(scores_of(name))
+    path = weights.locate(name, weights_dir)
+    if path is None:
+        net = weights.NETS[name]
+        return f"not here; {net.megabytes} MB are fetched when first needed (for {serves})"
+    try:
+        weights.verify(path, name)
+    except WeightsError as error:
+        return f"unusable: {error}"
+    return f"{path} (for {serves})"
+
+
+def _free(folder: Path) -> int:
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free

@@ -1,0 +1,195 @@
+"""``p2pbench runs``: list, show, prune and verify what trainings left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from p2pbench.cli.options import DEFAULT_RUNS, Runs, finite
+from p2pbench.errors import ConfigError, unknown
+from p2pbench.system.console import Json, err, escape, out
+
+runs_app = typer.Typer(no_args_is_help=True, help="What trainings left: list, show, prune, verify.")
+
+COLOURS = {
+    "finished": "green", "failed": "red", "damaged": "red", "unreadable": "red", "interrupted": "yellow",
+    "running": "cyan",
+}  # fmt: skip
+
+
+def _store(runs: Path) -> Any:
+    from p2pbench.runs.store import Store
+
+    if not (runs / "cells").is_dir():
+        raise ConfigError(
+            f"there are no runs under {runs}; run p2pbench ablate first, or name their folder with --runs"
+        )
+    return Store(runs)
+
+
+@runs_app.command("list")
+def runs_list(
+    state: Annotated[str | None, typer.Option("--state", help="Only those: finished, failed, interrupted, ...")] = None,
+    runs: Runs = DEFAULT_RUNS,
+    as_json: Json = False,
+) -> None:
+    """List the runs, the one changed last first: state, size, study, and why where one did not finish."""
+    from p2pbench.runs.housekeeping import all_runs, read_studies
+    from p2pbench.system.quantities import bytes_text
+
+    if state is not None and state not in COLOURS:
+        raise ConfigError(unknown("state", state, COLOURS))
+    store = _store(runs)
+    studies = read_studies(store)
+    found = [facts for facts in all_runs(store, studies) if state in (None, facts.state)]
+    for why in studies.unread:
+        err.print(f"[yellow]not known whose runs are:[/yellow] {escape(why)}", soft_wrap=True)
+    total = sum(facts.bytes for facts in found)
+    if as_json:
+        print(json.dumps({"runs": [facts.to_json() for facts in found], "bytes": total}, indent=2))
+        return
+    table = Table("run", "state", "last change", box=None, pad_edge=False)
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("study: variant", overflow="fold")
+    for facts in found:
+        part_of = ", ".join(facts.part_of) or "in no study"
+        table.add_row(
+            facts.run_id, _coloured(facts.state), facts.to_json()["changed"][:16].replace("T", " "),
+            bytes_text(facts.bytes), escape(part_of),
+        )  # fmt: skip
+    if found:
+        out.print(table)
+    for facts in found:
+        if facts.reason:
+            out.print(f"{facts.run_id} {_coloured(facts.state)}: {escape(facts.reason)}", soft_wrap=True)
+    out.print(f"{len(found)} runs, {bytes_text(total)}")
+
+
+def _coloured(state: str) -> str:
+    return f"[{COLOURS.get(state, 'default')}]{state}[/]"
+
+
+@runs_app.command("show")
+def runs_show(
+    run: Annotated[str, typer.Argument(help="A run's folder, its id, or the beginning of it.")],
+    runs: Runs = DEFAULT_RUNS,
+    as_json: Json = False,
+) -> None:
+    """Show one run: state, settings, training, scores, files, and the end of its log."""
+    from p2pbench.runs.housekeeping import look_at, read_studies
+    from p2pbench.runs.store import Store
+    from p2pbench.system.quantities import bytes_text, duration
+
+    store = Store(runs)
+    folder = store.find_run(run)
+    facts = look_at(folder, read_studies(store))
+    if as_json:
+        print(json.dumps({**facts.to_json(), "status": facts.status, "scores": folder.scores()}, indent=2))
+        return
+    out.print(f"[bold]{facts.run_id}[/bold] {_coloured(facts.state)}, {bytes_text(facts.bytes)}: {folder.path}",
+              soft_wrap=True)  # fmt: skip
+    if facts.reason:
+        out.print(f"reason   {escape(facts.reason)}", soft_wrap=True)
+    for name in facts.part_of:
+        out.print(f"study    {escape(name)}", soft_wrap=True)
+    training = facts.status.get("training")
+    if isinstance(training, dict) and training.keys() >= {"steps", "seconds", "peak_memory_bytes"}:
+        out.print(
+            f"training {training['steps']:,} steps in {duration(training['seconds'])}, "
+            f"peak {bytes_text(training['peak_memory_bytes'])}"
+        )
+    machine, versions = facts.status.get("machine") or {}, facts.status.get("versions") or {}
+    if machine:
+        out.print(f"machine  {escape(str(machine.get('gpu') or machine.get('processor')))}, "
+                  f"{facts.status.get('threads')} threads, torch {versions.get('torch')}", soft_wrap=True)  # fmt: skip
+    for name, score in folder.scores().items():
+        value = "not measured" if score["value"] is None else f"{score['value']:.4g} (n = {score['n']})"
+        out.print(f"score    {escape(name)} {value}")
+    for path in sorted(path for path in folder.path.rglob("*") if path.is_file()):
+        out.print(f"file     {escape(path.relative_to(folder.path).as_posix())}", style="dim", soft_wrap=True)
+    for line in _last_lines(folder.log_file, 8):
+        out.print(f"log      {escape(line)}", style="dim", soft_wrap=True)
+
+
+def _last_lines(path: Path, n: int) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()[-n:]
+    except OSError:
+        return []
+
+
+@runs_app.command("prune")
+def runs_prune(
+    failed: Annotated[bool, typer.Option("--failed", help="Also runs that failed or cannot be read.")] = False,
+    unused: Annotated[bool, typer.Option("--unused", help="Also runs that are in no study.")] = False,
+    older: Annotated[
+        float | None,
+        typer.Option("--older", callback=finite, min=0, help="Only where nothing changed for so long.", metavar="DAYS"),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it what would go is only shown.")] = False,
+    runs: Runs = DEFAULT_RUNS,
+    as_json: Json = False,
+) -> None:
+    """Remove what is of no use: leftovers of killed writes, checkpoints of finished runs; and, if asked, whole runs.
+
+    Nothing of a run that a process is working on.
+    """
+    from p2pbench.runs.housekeeping import all_runs, find_waste, read_studies, remove
+    from p2pbench.system.quantities import bytes_text
+
+    store = _store(runs)
+    studies = read_studies(store)
+    if unused and studies.unread:
+        raise ConfigError(f"--unused: which runs are in no study is not known: {'; '.join(studies.unread)}")
+    waste = find_waste(all_runs(store, studies), failed=failed, unused=unused, older_days=older)
+    gone = [item for item in waste if not yes or remove(item)]
+    total = sum(item.bytes for item in gone)
+    if as_json:
+        print(json.dumps({"removed": yes, "found": [item.to_json() for item in gone], "bytes": total}, indent=2))
+        return
+    for item in gone:
+        out.print(escape(f"{bytes_text(item.bytes):>8}  {item.path}  ({item.why})"), soft_wrap=True)
+    if yes or not gone:
+        out.print(f"{len(gone)} removed, {bytes_text(total)} freed")
+    else:
+        out.print(f"{len(gone)} would go, {bytes_text(total)}; add --yes to remove them")
+
+
+@runs_app.command("verify")
+def runs_verify(
+    run: Annotated[list[str] | None, typer.Argument(help="Folders or ids; all runs unless given.")] = None,
+    runs: Runs = DEFAULT_RUNS,
+    as_json: Json = False,
+) -> None:
+    """Hash weights and records again and compare with what each run left. Exit code 3 where something differs."""
+    from p2pbench.runs.housekeeping import read_studies, verify
+    from p2pbench.runs.store import Store
+    from p2pbench.system.progress import counted
+
+    store = Store(runs) if run else _store(runs)
+    folders = [store.find_run(name) for name in run] if run else store.runs()
+    unread = [] if run else read_studies(store).unread
+    problems = []
+    with counted(err, "verifying", "runs") as progress:
+        for done, folder in enumerate(folders, 1):
+            problems += list(verify(folder))
+            progress(done, len(folders))
+    bad = len({problem.run_id for problem in problems})
+    if as_json:
+        document = {
+            "runs": len(folders), "whole": len(folders) - bad, "problems": [p.to_json() for p in problems],
+            "studies": unread,
+        }  # fmt: skip
+        print(json.dumps(document, indent=2))
+    else:
+        for problem in problems:
+            out.print(escape(f"{problem.run_id}/{problem.file}: {problem.detail}"), soft_wrap=True)
+        for why in unread:
+            out.print(escape(why), soft_wrap=True)
+        out.print(f"{len(folders)} runs, {len(folders) - bad} of them whole")
+    if problems or unread:
+        raise typer.Exit(3)

@@ -1,0 +1,94 @@
+"""``p2pbench weights``: list, fetch and verify the pretrained networks that scores need."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from p2pbench.cli.options import WeightsDir
+from p2pbench.system.console import Json, err, escape, out
+
+weights_app = typer.Typer(no_args_is_help=True, help="The pretrained networks that scores need: list, fetch, verify.")
+
+
+@weights_app.command("list")
+def weights_list(weights_dir: WeightsDir = None, as_json: Json = False) -> None:
+    """Show what each score needs, where it was found, whether it is right, and how to place it by hand."""
+    from p2pbench.scoring.inventory import inventory
+
+    document = inventory(weights_dir)
+    if as_json:
+        print(json.dumps(document, indent=2))
+        return
+    for net in document["weights"]:
+        colour = {"ready": "green", "wrong": "red", "missing": "yellow"}[net["state"]]
+        out.print(f"[bold]{net['name']}[/bold]  [{colour}]{net['state']}[/{colour}]  {escape(net['about'])}")
+        out.print(f"  for {', '.join(net['scores'])}")
+        if net["path"]:
+            out.print(escape(f"  {net['path']}"), soft_wrap=True)
+            out.print(f"  SHA-256 begins {net['sha256'][:12]}")
+        if net["state"] != "ready":
+            for word, (file, sha256) in zip(("wanted", "or"), net["files"].items(), strict=False):
+                out.print(f"  {word}: {escape(file)}, SHA-256 begins {sha256[:12]}", soft_wrap=True)
+                if word == "wanted":
+                    out.print(f"  {net['megabytes']} MB, {escape(net['url'])}", soft_wrap=True)
+    out.print("\nLooked for in these folders, in order (--weights-dir puts one before them):")
+    for folder in document["search"]:
+        out.print(escape(f"  {folder}"), soft_wrap=True)
+    out.print("\nFetch one: p2pbench weights fetch NAME. Without a network: download the file")
+    out.print("elsewhere and put it, under one of its names, into one of these folders; then")
+    out.print("p2pbench weights verify.")
+
+
+@weights_app.command("fetch")
+def weights_fetch(
+    names: Annotated[
+        list[str], typer.Argument(help="Networks, scores that need one (fid), or all.", metavar="NAME...|all")
+    ],
+    weights_dir: WeightsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch pretrained networks that are not on this machine, and verify them."""
+    from p2pbench.scoring import inventory
+    from p2pbench.scoring.weights import NETS
+    from p2pbench.system.progress import counted
+
+    rows = []
+    for name in inventory.networks_of(names):
+        title = f"fetching {name}" + ", MB" * err.is_terminal
+        if inventory.is_missing(name, weights_dir):
+            err.print(f"{name}: {NETS[name].about}, {NETS[name].megabytes} MB", markup=False)
+        with counted(err, title, "MB") as progress:
+            rows.append(inventory.fetch(name, weights_dir, progress))
+    if as_json:
+        print(json.dumps({"weights": rows}, indent=2))
+    for row in rows:
+        if row["state"] == "failed":
+            err.print(f"[red]failed:[/red] {row['name']}: {escape(row['reason'])}", soft_wrap=True)
+        elif not as_json:
+            out.print(escape(f"{row['name']}: {row['state']}, {row['path']}"), soft_wrap=True)
+    if any(row["state"] == "failed" for row in rows):
+        raise typer.Exit(3)
+
+
+@weights_app.command("verify")
+def weights_verify(weights_dir: WeightsDir = None, as_json: Json = False) -> None:
+    """Compare every file of weights that is found with its published hash; exit code 3 if one is wrong."""
+    from p2pbench.scoring.inventory import verify_all
+
+    rows = verify_all(weights_dir)
+    if as_json:
+        print(json.dumps({"weights": rows}, indent=2))
+    else:
+        for row in rows:
+            colour = "green" if row["state"] == "ready" else "red"
+            out.print(f"[{colour}]{row['state']}[/{colour}]  {row['name']}  {escape(row['path'])}", soft_wrap=True)
+        if not rows:
+            out.print("no file of weights was found; p2pbench weights list says where they are looked for")
+    for row in rows:
+        if row["reason"]:
+            err.print(f"[red]wrong:[/red] {escape(row['reason'])}", soft_wrap=True)
+    if any(row["reason"] for row in rows):
+        raise typer.Exit(3)

@@ -1,0 +1,1 @@
+"""What can be set, what it defaults to, and what identifies a run."""

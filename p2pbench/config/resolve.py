@@ -1,0 +1,124 @@
+"""How settings become a configuration: defaults < preset < protocol < grid < level < ``--set``.
+
+:func:`resolve` lays them over each other and keeps, for every dotted key, the layer its value came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from p2pbench.config.schema import PRESETS, SECTIONS, SETTINGS, RunConfig
+from p2pbench.errors import ConfigError, unknown
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One source of settings: ``settings`` by dotted key, ``name`` as ``--plan`` shows it."""
+
+    name: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    config: RunConfig
+    origin: dict[str, str]
+    """For every dotted key the name of the layer that decided it (``default`` where none did)."""
+
+
+def resolve(layers: Iterable[Layer]) -> Resolved:
+    """Lay ``layers`` over the defaults and the preset they ask for, the last one winning.
+
+    Raises:
+        ConfigError: an unknown key, a value that its setting does not take, or settings that contradict each other.
+    """
+    layers = list(layers)
+    for layer in layers:
+        for key in layer.settings:
+            if key not in SETTINGS:
+                raise ConfigError(f"{layer.name}: {unknown('setting', key, SETTINGS)}")
+    preset = "paper"
+    for layer in layers:
+        preset = layer.settings.get("training.preset", preset)
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise ConfigError(unknown("training.preset", preset, PRESETS))
+    nested: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    origin = dict.fromkeys(SETTINGS, "default")
+    for layer in [Layer(f"preset {preset}", PRESETS[preset]), *layers]:
+        for dotted, value in layer.settings.items():
+            section, key = dotted.split(".", 1)
+            nested[section][key] = value
+            origin[dotted] = layer.name
+    return Resolved(_validate(nested, origin), origin)
+
+
+def from_mapping(tree: Mapping[str, Any], name: str) -> RunConfig:
+    """The configuration in a ``config.yaml``: sections of settings. ``name`` is the file, for messages."""
+    if not isinstance(tree, Mapping):
+        raise ConfigError(f"{name}: expected sections of settings, as in training: {{epochs: 200}}")
+    return resolve([Layer(name, flatten(tree, name))]).config
+
+
+def flatten(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Sections of settings, or dotted keys, or both, as one mapping of dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if key in SECTIONS:
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{name}: {key!r} is a section, as in {key}: {{setting: value}}; got {value!r}")
+            flat.update({f"{key}.{inner}": inner_value for inner, inner_value in value.items()})
+        else:
+            flat[str(key)] = value
+    for key in flat:
+        if key not in SETTINGS:
+            raise ConfigError(f"{name}: {unknown('setting', key, SETTINGS)}")
+    return flat
+
+
+def parse_set(assignments: Iterable[str]) -> dict[str, Any]:
+    """``["training.epochs=2"]`` as ``{"training.epochs": 2}``; values are read as YAML 1.2."""
+    from p2pbench.config.yaml12 import parse
+
+    settings: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        key = key.strip()
+        if not equals:
+            raise ConfigError(f"--set {assignment!r} is no assignment; write --set key=value")
+        if key not in SETTINGS:
+            raise ConfigError(f"--set: {unknown('setting', key, SETTINGS)}")
+        settings[key] = parse(text, f"--set {key}")
+    return settings
+
+
+def _validate(nested: dict[str, dict[str, Any]], origin: Mapping[str, str]) -> RunConfig:
+    for section, values in nested.items():
+        for key, value in values.items():
+            field = SECTIONS[section].model_fields[key]
+            if field.annotation is float and type(value) is int:  # 100 for a float is what a person writes
+                values[key] = float(value)
+    try:
+        return RunConfig.model_validate(nested)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, origin)) from None
+
+
+def _explain(error: ValidationError, origin: Mapping[str, str]) -> str:
+    """Every problem of ``error`` on one line, with the layer each value came from."""
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"][:2])
+        message = problem["msg"].removeprefix("Value error, ")
+        if "." not in key:
+            lines.append(message)
+            continue
+        where = f" ({origin[key]})" if key in origin else ""
+        if problem["type"] == "value_error":
+            lines.append(f"{key}{where}: {message}")
+        else:
+            lines.append(f"{key}{where} is {problem['input']!r}: {message[0].lower() + message[1:]}")
+    return "; ".join(lines)

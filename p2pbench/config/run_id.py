@@ -1,0 +1,66 @@
+"""What decides a run's weights, and the id made of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from p2pbench.config.plugins import code_hash
+from p2pbench.config.schema import DiscriminatorConfig, GeneratorConfig, RunConfig, is_reference
+
+RECIPE = 1
+"""Counted up when the code changes what a configuration trains to, so that old runs are not taken for new ones."""
+
+
+def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, Any]:
+    """What decides a run's weights, as plain values: the settings that matter and the data by content.
+
+    Several ``processes`` that share each batch make the same training of it, unless batch norm sees a share alone.
+
+    Left out: scoring, cadence, device, threads, paths; the discriminator where the objective has none; λ where it has
+    no L1 term.
+    """
+    unused = set() if config.data.jitter else {"load_size"}
+    data = config.data.model_dump(exclude={"source", "condition"} | unused)
+    training = config.training.model_dump(
+        include={
+            "epochs", "batch_size", "seed", "learning_rate", "beta1", "beta2", "schedule", "bias_rule", "precision",
+        }
+    )  # fmt: skip
+    if config.training.select != "last":
+        training["select"] = config.training.select
+    objective = config.objective.model_dump()
+    generator = _component(config.generator) | {"depth": config.depth}
+    if config.generator.name in ("resnet6", "resnet9"):  # they have it in every block, or nowhere
+        generator["dropout"] = config.generator.dropout != "none"
+    whole: dict[str, Any] = {
+        "recipe": RECIPE,
+        "data": {**data, "content": data_key},
+        "generator": generator,
+        "training": training,
+        "objective": objective,
+    }
+    if config.objective.has_discriminator:
+        whole["discriminator"] = _component(config.discriminator)
+    else:
+        del objective["discriminator_loss"], objective["generator_gradient"], objective["adversarial"]
+    if not config.objective.has_l1:
+        del objective["lambda_l1"]
+    norms = {config.generator.norm} | ({config.discriminator.norm} if config.objective.has_discriminator else set())
+    if processes > 1 and "batch" in norms and config.training.batch_norm == "local":
+        whole["processes"] = processes
+    return whole
+
+
+def run_id(config: RunConfig, data_key: str, processes: int = 1) -> str:
+    """Twelve hexadecimal digits: the hash of :func:`identity`."""
+    text = json.dumps(identity(config, data_key, processes), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _component(section: GeneratorConfig | DiscriminatorConfig) -> dict[str, Any]:
+    values = section.model_dump()
+    if is_reference(section.name):
+        values["code"] = code_hash(section.name)
+    return values

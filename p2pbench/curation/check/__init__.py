@@ -1,0 +1,1 @@
+"""Doubt a data set."""

@@ -1,0 +1,116 @@
+"""What is kept of a pair when its images are let go: two kilobytes, enough to compare it with all the others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageStat
+
+from p2pbench.curation.check.alignment import Shift, align, reduction
+
+Images = tuple[np.ndarray, np.ndarray]
+"""A and B, each (H, W, 3), uint8."""
+
+BLANK = 2.0
+"""An image is blank if no channel's standard deviation reaches this many of 255 levels; a line on white paper does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    split: str
+    file: str
+    """The pair's image, A's if it has two, relative to the data set's folder."""
+    modes: str
+    """The modes in which the files are stored, as in ``L+RGB``."""
+    size: tuple[int, int]
+    """Width and height of A, which are B's too."""
+    content: tuple[bytes, bytes]
+    """A hash of the pixels of A and of B."""
+    difference_hash: np.ndarray
+    """Of A and of B, (2,), uint64."""
+    thumbnail: np.ndarray
+    """A and B in grey, (2, 16, 16), uint8."""
+    look: np.ndarray
+    """:func:`look_of` A and of B, (2, 4), float32."""
+    blank: tuple[bool, bool]
+    shift: Shift
+    unshifted_score: float
+    """How well the edges of A and B fit without a shift, in the units of :mod:`p2pbench.curation.check.alignment`."""
+    seam: float | None
+    """How much the two halves of a side-by-side file differ where they meet, against columns nearby; see `seam_of`."""
+    read: Callable[[], Images]
+    """Reads the pair again, for the few pairs that need a second look."""
+
+
+def take(split: str, file: str, modes: str, images: Images, read: Callable[[], Images], joined: bool) -> Fingerprint:
+    """The fingerprint of A and B, which are halves of one file if ``joined``."""
+    a, b = images
+    shift, unshifted_score = align(a, b)
+    return Fingerprint(
+        split=split,
+        file=file,
+        modes=modes,
+        size=(a.shape[1], a.shape[0]),
+        content=(content_of(a), content_of(b)),
+        difference_hash=np.array([difference_hash(a), difference_hash(b)], np.uint64),
+        thumbnail=np.stack([_grey(a, 16, 16), _grey(b, 16, 16)]),
+        look=np.stack([look_of(a), look_of(b)]),
+        blank=(is_blank(a), is_blank(b)),
+        shift=shift,
+        unshifted_score=unshifted_score,
+        seam=seam_of(a, b) if joined else None,
+        read=read,
+    )
+
+
+def content_of(image: np.ndarray) -> bytes:
+    """A hash of size and pixels, 16 bytes: equal for two files that decode to the same image."""
+    return hashlib.blake2b(repr(image.shape).encode() + image.tobytes(), digest_size=16).digest()
+
+
+def difference_hash(image: np.ndarray) -> np.uint64:
+    """Sixty-four bits, each whether the grey image gets brighter from one of 9x8 cells to the next (dHash, N. Krawetz).
+
+    By three levels at least: in flat parts, as label maps have, the noise of JPEG would decide otherwise.
+    """
+    cells = _grey(image, 9, 8).astype(np.int16)
+    return np.packbits(np.diff(cells, axis=1) > 2).view(np.uint64)[0]  # type: ignore[no-any-return]
+
+
+def _grey(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).convert("L").resize((width, height), Image.Resampling.BOX))
+
+
+def look_of(image: np.ndarray) -> np.ndarray:
+    """By what photographs, drawings and label maps are told apart, (4,), float32.
+
+    The entropy of the colours in bits (of 16 levels a channel, so that JPEG does not add many), mean saturation,
+    mean step between neighbouring pixels, mean brightness; the last three in levels of 255.
+    """
+    every = reduction(image)  # of a large image some pixels tell as much
+    red, green, blue = np.ascontiguousarray(image[::every, ::every].transpose(2, 0, 1))
+    colour = (red >> 4).astype(np.intp) << 8 | (green & 0xF0).astype(np.intp) | blue >> 4
+    share = np.bincount(colour.ravel()) / red.size
+    share = share[share > 0]
+    saturation = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    grey = np.asarray(Image.fromarray(image).convert("L"))[::every, ::every].astype(np.float32)
+    step = np.abs(np.diff(grey, axis=0)).mean() if len(grey) > 1 else 0.0
+    return np.array([-(share * np.log2(share)).sum(), saturation.mean(), step, grey.mean()], np.float32)
+
+
+def is_blank(image: np.ndarray) -> bool:
+    return max(ImageStat.Stat(Image.fromarray(image)).stddev) < BLANK
+
+
+def seam_of(a: np.ndarray, b: np.ndarray) -> float:
+    """The step from A's last column to B's first, over the median step between the eight columns on either side.
+
+    About 1 within a photograph, 11 (median) between a facade and its labels.
+    """
+    columns = np.concatenate([a[:, -9:], b[:, :9]], axis=1).astype(np.float32)
+    steps = np.abs(np.diff(columns, axis=1)).mean(axis=(0, 2))
+    middle = a[:, -9:].shape[1] - 1
+    return float((steps[middle] + 0.5) / (np.median(np.delete(steps, middle)) + 0.5)) if len(steps) > 1 else np.inf

@@ -1,0 +1,344 @@
+"""Exploratory data analysis of a paired data set: the numbers. :mod:`explore_figures` draws them.
+
+Two passes, with a pool of threads, that keep no image: one over all pairs for what an image is by itself, and one over
+a sample for what is dearer or needs the palette of the first. Sums are of whole numbers, so that the order in which
+threads finish changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Container, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from p2pbench.config.schema import DataConfig
+from p2pbench.curation.check import measures
+from p2pbench.curation.check.drift import drift_of
+from p2pbench.data.dataset import DataSet, open_dataset
+from p2pbench.data.pairs import Pair
+from p2pbench.data.palette import N_CELLS, Palette, count_colours, find_palette, flat_pixels
+from p2pbench.data.reading import Images, Reader, views
+from p2pbench.data.resize import resize
+from p2pbench.system.counting import Count, uncounted
+
+Key = tuple[str, str]
+"""Split and name of a pair."""
+
+SIDES = ("A", "B")
+MEASURES = {
+    "brightness": "mean luma, 0 to 255",
+    "contrast": "standard deviation of luma, in grey levels",
+    "colourfulness": "Hasler and Süsstrunk 2003: 0 grey, 15 slight, 33 moderate, 59 quite, 109 extreme",
+    "sharpness": "standard deviation of the Laplacian of luma, in grey levels",
+}
+SAMPLE = 1000
+"""Pairs whose edges, and the places of whose labels, are looked at."""
+READ_AT = 512
+"""Pixels are counted on a grid no wider or higher than this: every k-th pixel of larger images, so none are blended."""
+PLACES = 64
+"""Side of the grid on which the places of labels are counted."""
+PRESENT = 0.005
+"""Share of an image that a label must have to be present in it."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A paired data set to look through."""
+
+    name: str
+    dataset: DataSet
+
+    @property
+    def names(self) -> Mapping[str, list[str]]:
+        return self.dataset.names
+
+    @property
+    def found(self) -> Mapping[str, list[Pair]] | None:
+        """The files, or None for a built-in."""
+        return self.dataset.found
+
+    @property
+    def keys(self) -> list[Key]:
+        return [(split, name) for split, names in self.names.items() for name in names]
+
+    def stream(self, split: str, wanted: Container[Key]) -> Iterator[tuple[Key, Reader]]:
+        """The wanted pairs of ``split`` in order: each with a function that reads it."""
+        for name, reader in zip(self.names[split], views(self.dataset, split), strict=True):
+            if (split, name) in wanted:
+                yield (split, name), reader
+
+    def read(self, wanted: Container[Key]) -> dict[Key, Images]:
+        """The wanted pairs; few, for they are all kept."""
+        return {key: read() for split in self.names for key, read in self.stream(split, wanted)}
+
+    def files(self) -> pd.DataFrame:
+        """A row an image: split, name, side, file (relative), type and bytes; empty for what has no file."""
+        rows = []
+        for split, names in self.names.items():
+            for position, name in enumerate(names):
+                for number, side in enumerate(SIDES):
+                    row: dict[str, Any] = {"split": split, "name": name, "side": side}
+                    row |= {"file": "", "type": "built in", "bytes": None}
+                    if self.found is not None:
+                        files = self.found[split][position].files
+                        path = files[min(number, len(files) - 1)]
+                        row |= {"file": path.name, "type": path.suffix[1:].lower(), "bytes": path.stat().st_size}
+                    rows.append(row)
+        return pd.DataFrame(rows)
+
+
+def open_source(name: str) -> Source:
+    """The pairs of a built-in, a kept data set or a folder; nothing is decoded.
+
+    Raises:
+        DataError: there is no such source, no pairs in it, or an image without its mate.
+    """
+    dataset = open_dataset(DataConfig(source=name))
+    return Source(name if dataset.found is None else Path(name).resolve().name, dataset)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A side that is a label map."""
+
+    palette: Palette
+    shares: dict[str, np.ndarray]
+    """(K,) for each split and ``all``: the share of pixels whose nearest colour each is."""
+    noise: float
+    """Share of pixels that are near none of the colours."""
+    present: np.ndarray
+    """(K,): share of the sampled images in which the label fills half a percent or more."""
+    places: np.ndarray
+    """(K, 64, 64): share of the sampled images that have the label there."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """What all images of one side have together."""
+
+    kind: str
+    """``label map``, ``grey images`` or ``colour images``."""
+    channels: dict[str, np.ndarray]
+    """(3, 256) for each split: the share of values, by channel."""
+    mean: np.ndarray
+    """(128, 128, 3), 0..255: the mean of all images."""
+    spread: np.ndarray
+    """(128, 128, 3), 0..127.5: their standard deviation."""
+    commonest: tuple[np.ndarray, float]
+    """The most frequent colour, (3,), uint8, in a cell of 8x8x8 levels, and that cell's share of all pixels."""
+    labels: Labels | None
+
+    @property
+    def palette(self) -> Palette | None:
+        return None if self.labels is None else self.labels.palette
+
+
+@dataclass(frozen=True)
+class Exploration:
+    source: Source
+    per_image: pd.DataFrame
+    """A row an image: split, name, side, file, type, bytes, width, height and the columns of ``MEASURES``."""
+    edges: pd.DataFrame
+    """A row a sampled pair: split, name, a_on_b, b_on_a, agreement, and by_chance: with the next pair's B."""
+    drift: pd.DataFrame
+    """A row a side and measure: the test split beside the training split."""
+    sides: dict[str, Side]
+
+
+def explore(source: Source, progress: Count = uncounted) -> Exploration:
+    """Look through all pairs of ``source``.
+
+    Args:
+        progress: of the pairs that are read; those of the sample are read twice.
+
+    Raises:
+        DataError: an image cannot be read; names it.
+    """
+    sample = keyed_sample(source.keys, SAMPLE)
+    n = len(source.keys)
+
+    def done(before: int, now: int) -> None:
+        progress(before + now, n + len(sample))
+
+    totals = {side: _Totals(tuple(source.names)) for side in SIDES}
+    rows = _each(source, set(source.keys), partial(_measure, totals), partial(done, 0))
+    per_image = source.files()
+    per_image = pd.concat([per_image, pd.DataFrame([row for pair in rows for row in pair])], axis=1)
+    palettes = {side: find_palette(t.all_colours(), t.flat) for side, t in totals.items()}
+    places = {side: _Places(len(palette.colours)) for side, palette in palettes.items() if palette is not None}
+    found = _each(source, set(sample), partial(_look_closer, palettes, places), partial(done, n))
+    sides = {
+        side: _side(totals[side], n, per_image[per_image["side"] == side], palettes[side], places.get(side))
+        for side in SIDES
+    }
+    edges = _edge_table(sample, dict(found))
+    return Exploration(source, per_image, edges, drift_of(per_image, tuple(MEASURES), edges), sides)
+
+
+def keyed_sample(keys: list[Key], count: int) -> list[Key]:
+    """``count`` pairs as if drawn by lot, in an order as if shuffled, the same every time: by a hash of their names."""
+
+    def lot(key: Key) -> tuple[str, Key]:
+        return hashlib.sha256(os.fsencode("/".join(key))).hexdigest(), key
+
+    return sorted(keys, key=lot)[:count]
+
+
+def _each(source: Source, wanted: set[Key], work: Callable[[Key, Images], T], done: Callable[[int], None]) -> list[T]:
+    """``work`` on every wanted pair, in threads; its results in the order of the pairs."""
+    results: list[T] = []
+    with ThreadPoolExecutor() as pool:  # Pillow and scipy work outside the interpreter's lock
+        for split in source.names:
+            stream = source.stream(split, wanted)
+            while window := list(islice(stream, 256)):
+                for result in pool.map(lambda pair: work(pair[0], pair[1]()), window):
+                    results.append(result)
+                    done(len(results))
+    return results
+
+
+# ---- the first pass: what an image is by itself
+
+
+class _Totals:
+    """Sums over the images of one side."""
+
+    def __init__(self, splits: tuple[str, ...]) -> None:
+        self.lock = threading.Lock()
+        self.channels = {split: np.zeros((3, 256), np.int64) for split in splits}
+        self.colours = {split: np.zeros((N_CELLS, 4), np.int64) for split in splits}
+        self.flat = np.zeros((N_CELLS, 4), np.int64)
+        self.sum, self.squares = (np.zeros((measures.SIDE, measures.SIDE, 3), np.int64) for _ in range(2))
+
+    def add(self, split: str, image: np.ndarray) -> None:
+        pixels = on_grid(image)
+        channels = [np.bincount(pixels[..., channel].ravel(), minlength=256) for channel in range(3)]
+        colours, flat = count_colours(pixels), count_colours(flat_pixels(pixels))
+        small = resize(image, (measures.SIDE, measures.SIDE), "bilinear").astype(np.int64)
+        with self.lock:
+            self.channels[split] += channels
+            self.colours[split] += colours
+            self.flat += flat
+            self.sum += small
+            self.squares += small * small
+
+    def all_colours(self) -> np.ndarray:
+        return np.asarray(np.sum(list(self.colours.values()), axis=0))
+
+
+def on_grid(image: np.ndarray) -> np.ndarray:
+    """Every k-th pixel of (H, W, 3) in both directions, at most 512 a side."""
+    step = -(-max(image.shape[:2]) // READ_AT)
+    return image[::step, ::step]
+
+
+def _measure(totals: Mapping[str, _Totals], key: Key, images: Images) -> list[dict[str, Any]]:
+    rows = []
+    for side, image in zip(SIDES, images, strict=True):
+        totals[side].add(key[0], image)
+        pixels = on_grid(image)
+        grey = measures.luma(pixels)
+        rows.append(
+            {
+                "width": image.shape[1],
+                "height": image.shape[0],
+                "brightness": float(grey.mean()),
+                "contrast": float(grey.std()),
+                "colourfulness": measures.colourfulness(pixels),
+                "sharpness": measures.sharpness(image),
+            }
+        )
+    return rows
+
+
+# ---- the second pass: edges, and where labels are
+
+
+class _Places:
+    """Where the labels of one side are."""
+
+    def __init__(self, n_labels: int) -> None:
+        self.lock = threading.Lock()
+        self.n = 0
+        self.present = np.zeros(n_labels, np.int64)
+        self.places = np.zeros((n_labels, PLACES, PLACES), np.int64)
+
+    def add(self, palette: Palette, image: np.ndarray) -> None:
+        labels = palette.labels(on_grid(image))
+        present = np.bincount(labels.ravel(), minlength=len(self.present)) >= PRESENT * labels.size
+        place = palette.labels(unblended(image, PLACES))
+        here = place == np.arange(len(self.present))[:, None, None]
+        with self.lock:
+            self.n += 1
+            self.present += present
+            self.places += here
+
+
+def unblended(image: np.ndarray, side: int) -> np.ndarray:
+    """(H, W, 3) as (side, side, 3) by the nearest pixels, so that no colour comes up that was not there."""
+    return np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.NEAREST))
+
+
+def edges_of(image: np.ndarray, palette: Palette | None) -> np.ndarray:
+    """The edges of an image, (128, 128), bool: its steepest slopes, or the borders of its labels."""
+    if palette is None:
+        return measures.edges(resize(image, (measures.SIDE, measures.SIDE), "bilinear"))
+    return measures.borders(palette.labels(unblended(image, measures.SIDE)))
+
+
+def _look_closer(
+    palettes: Mapping[str, Palette | None], places: Mapping[str, _Places], key: Key, images: Images
+) -> tuple[Key, Images]:
+    """The pair's edges, packed to bits; the labels' places are counted."""
+    for side, image in zip(SIDES, images, strict=True):
+        palette = palettes[side]
+        if palette is not None:
+            places[side].add(palette, image)
+    a, b = (np.packbits(edges_of(image, palettes[side])) for side, image in zip(SIDES, images, strict=True))
+    return key, (a, b)
+
+
+def _edge_table(sample: list[Key], packed: Mapping[Key, Images]) -> pd.DataFrame:
+    """How far the edges of each sampled pair agree, and those of its A with the next pair's B: what chance gives."""
+    rows = []
+    for key, following in zip(sample, sample[1:] + sample[:1], strict=True):
+        a, b, stranger = (
+            np.unpackbits(bits).astype(bool).reshape(measures.SIDE, measures.SIDE)
+            for bits in (*packed[key], packed[following][1])
+        )
+        a_on_b, b_on_a, agreement = measures.edge_agreement(a, b)
+        by_chance = measures.edge_agreement(a, stranger)[2] if following != key else np.nan
+        rows.append((*key, a_on_b, b_on_a, agreement, by_chance))
+    return pd.DataFrame(rows, columns=["split", "name", "a_on_b", "b_on_a", "agreement", "by_chance"])
+
+
+# ---- both together
+
+
+def _side(totals: _Totals, n: int, images: pd.DataFrame, palette: Palette | None, places: _Places | None) -> Side:
+    mean = totals.sum / n
+    spread = np.sqrt(np.maximum(totals.squares / n - mean**2, 0))
+    channels = {split: counts / counts.sum(axis=1, keepdims=True) for split, counts in totals.channels.items()}
+    colours = totals.all_colours()
+    most = colours[np.argmax(colours[:, 0])]
+    commonest = ((most[1:] / most[0]).round().astype(np.uint8), float(most[0] / colours[:, 0].sum()))
+    labels = None
+    if palette is not None and places is not None:
+        shares = {name: palette.shares(counts) for name, counts in {**totals.colours, "all": colours}.items()}
+        labels = Labels(palette, shares, palette.noise(colours), places.present / places.n, places.places / places.n)
+    grey = bool(images["colourfulness"].max() < 1)  # JPEG leaves a little colour in grey
+    kind = "label map" if labels else "grey images" if grey else "colour images"
+    return Side(kind, channels, mean, spread, commonest, labels)

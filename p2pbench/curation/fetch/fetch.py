@@ -1,0 +1,247 @@
+"""Bring a data set of the paper onto this machine: download it or take an archive, verify, unpack, count its pairs.
+
+All of that happens in a hidden folder beside the place where the set belongs, and a rename puts it there. So the set is
+whole or absent, however a fetch ends; what a killed one leaves is removed by the next.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from p2pbench.curation.fetch import cityscapes
+from p2pbench.curation.fetch.download import download
+from p2pbench.curation.fetch.unpack import unpack
+from p2pbench.data.catalogue import PAPER_SETS, kept_in
+from p2pbench.data.pairs import SPLITS, Pair, find_pairs
+from p2pbench.errors import ConfigError, DataError, StorageError, unknown
+from p2pbench.system.files import sha256_of, write_text
+from p2pbench.system.progress import counted
+
+
+@dataclass
+class Fetched:
+    """A data set that is on this machine now."""
+
+    source: str
+    folder: Path
+    state: str
+    """``fetched``, or ``already there``."""
+    pairs: dict[str, int]
+    origin: str | None = None
+    """The address, archive or folder it came from."""
+    sha256: str | None = None
+    """Of the archive."""
+    verified: str | None = None
+    """What the hash was compared with: ``published``, ``recorded`` or, at the first fetch, ``nothing``."""
+    warnings: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self.__dict__, "folder": str(self.folder)}
+
+
+def describe_fetched(fetched: Fetched, *, named: bool) -> list[str]:
+    """What a person wants to know of it; ``named``: it lies where its name alone finds it."""
+    entry = PAPER_SETS[fetched.source]
+    compared = {
+        "published": "as published",
+        "recorded": "as at the first fetch",
+        "nothing": f"published nowhere; {fetched.source}.sha256 keeps it for the next fetch",
+    }
+    counts = ", ".join(f"{split} {n:,}" for split, n in fetched.pairs.items())
+    untouched = "" if fetched.state == "fetched" else " (remove it to fetch it anew)"
+    jitter = "" if entry.jitter else " --set data.jitter=false --set data.mirror=false"
+    return [
+        f"{fetched.source}: {fetched.state}, in {fetched.folder}{untouched}",
+        f"pairs:    {counts}",
+        *([f"from:     {fetched.origin}"] if fetched.origin else []),
+        *([f"SHA-256:  {fetched.sha256}", f"          {compared[fetched.verified]}"] if fetched.verified else []),
+        f"terms:    {entry.terms}",
+        f"cite:     {entry.citation}",
+        f"use it:   --set data.source={fetched.source if named else fetched.folder} "
+        f"--set data.direction={entry.direction}{jitter}",
+    ]
+
+
+def fetch(
+    name: str, *, archive: Path | None = None, url: str | None = None, data_dir: Path | None = None, console: Console
+) -> Fetched:
+    """Put the set ``name`` of the paper into ``data_dir`` (:func:`kept_in` unless given), under its name.
+
+    From ``archive`` (for cityscapes also a folder), from ``url``, or from the mirrors that the catalogue names. A set
+    that is already there is left as it is, and nothing is downloaded.
+
+    Raises:
+        ConfigError: no such set, or arguments that make no sense.
+        DataError: it cannot be had, is not what it should be, or holds no pairs.
+        StorageError: no space, or a folder that cannot be written.
+        In each case nothing is left behind.
+    """
+    _check(name, archive, url)
+    parent = (data_dir or kept_in()).expanduser()
+    folder = parent / name
+    if folder.exists() and not _leftovers(parent, name):
+        return _already_there(name, folder)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with _alone(parent / f".{name}.lock", name, console):
+            for leftover in _leftovers(parent, name):
+                shutil.rmtree(leftover)
+            if folder.exists():  # another process has brought it meanwhile
+                return _already_there(name, folder)
+            with tempfile.TemporaryDirectory(prefix=f".{name}.", suffix=".part", dir=parent) as work:
+                return _bring(name, archive, url, Path(work), folder, console)
+    except OSError as error:
+        raise StorageError(
+            f"{parent} cannot be written: {error.strerror or error}; nothing was left half-done; make room, or name "
+            "another place with --data-dir"
+        ) from None
+
+
+def _check(name: str, archive: Path | None, url: str | None) -> None:
+    if name in ("photos", "drawn"):
+        raise ConfigError(f"{name} is built in and needs no fetch: --set data.source={name}")
+    if name not in PAPER_SETS:
+        raise ConfigError(
+            unknown("data set", name, PAPER_SETS) + "; pairs of your own need no fetch: --set data.source=FOLDER"
+        )
+    if archive is not None and url is not None:
+        raise ConfigError("--from and --url were both given; the set comes from one of them")
+    if url is not None and not _is_web_address(url):
+        raise ConfigError(f"--url is {url!r}: give an http:// or https:// address; a file here is given with --from")
+    if archive is not None and not archive.exists():
+        raise ConfigError(f"--from is '{archive}': there is no such file or folder")
+    if archive is not None and archive.is_dir() and name != "cityscapes":
+        raise ConfigError(
+            f"--from is '{archive}', a folder: give an archive (tar, tar.gz, zip); a folder of pairs needs no fetch: "
+            f"--set data.source={archive}"
+        )
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _leftovers(parent: Path, name: str) -> list[Path]:
+    return list(parent.glob(f".{name}.*.part"))
+
+
+def _already_there(name: str, folder: Path) -> Fetched:
+    try:
+        found = find_pairs(folder)
+    except DataError as error:
+        raise DataError(f"{folder} is there but unusable; remove it and fetch again ({error})") from None
+    return Fetched(name, folder, "already there", _counts(found), warnings=_deviations(name, found))
+
+
+@contextmanager
+def _alone(path: Path, name: str, console: Console) -> Iterator[None]:
+    """While the block runs, no other process fetches the same set to the same place."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        console.print(f"another fetch of {name} is running; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _bring(name: str, archive: Path | None, url: str | None, work: Path, folder: Path, console: Console) -> Fetched:
+    unpacked = work / "unpacked"
+    unpacked.mkdir()
+    fetched = Fetched(name, folder, "fetched", {}, str(archive))
+    if archive is not None and archive.is_dir():
+        with counted(console, f"combining {name}", "pairs") as progress:
+            cityscapes.combine(archive, unpacked, progress)
+        root, found = unpacked, find_pairs(unpacked)
+    else:
+        path = archive
+        if path is None:
+            path, fetched.origin = download(name, url, work / "download", console)
+        console.print(f"verifying {path.name}", markup=False, soft_wrap=True)
+        record = folder.parent / f"{name}.sha256"
+        fetched.sha256, fetched.verified = _verify(name, path, record)
+        with counted(console, f"unpacking {name}", "files") as progress:
+            unpack(path, unpacked, progress)
+        root, found = _find(name, unpacked, path.name)
+        if fetched.verified == "nothing":
+            _remember(record, path.name, fetched.sha256)
+    root.rename(folder)
+    fetched.pairs, fetched.warnings = _counts(found), _deviations(name, found)
+    return fetched
+
+
+def _find(name: str, unpacked: Path, archive: str) -> tuple[Path, dict[str, list[Pair]]]:
+    """The folder of the splits in what ``archive`` held, often inside another one of the set's name; and the pairs."""
+    root = unpacked
+    while not any((root / split).is_dir() for split in (*SPLITS, "A", "B")):
+        inside = [path for path in root.iterdir() if path.is_dir()]
+        if len(inside) != 1:
+            break
+        root = inside[0]
+    try:
+        return root, find_pairs(root)
+    except DataError as error:
+        hint = "" if PAPER_SETS[name].mirrors else f"; {cityscapes.BY_HAND}"
+        raise DataError(str(error).replace(str(unpacked), archive) + hint) from None
+
+
+def _counts(found: dict[str, list[Pair]]) -> dict[str, int]:
+    return {split: len(pairs) for split, pairs in found.items()}
+
+
+def _deviations(name: str, found: dict[str, list[Pair]]) -> list[str]:
+    """What differs from the counts that are known for sure."""
+    expected, counts = PAPER_SETS[name].pairs, _counts(found)
+    return [
+        f"{split} has {counts.get(split, 0):,} pairs, where {name} has {n:,}: this is not the set of the paper"
+        for split, n in expected.items()
+        if counts.get(split, 0) != n
+    ]
+
+
+def _verify(name: str, path: Path, record: Path) -> tuple[str, str]:
+    """The SHA-256 of the archive, and what it was compared with."""
+    try:
+        found = sha256_of(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+    published = PAPER_SETS[name].sha256 if path.name == f"{name}.tar.gz" else None
+    expected = published or _recorded(record).get(path.name)
+    if expected is None:
+        return found, "nothing"
+    if found == expected:
+        return found, "published" if published else "recorded"
+    raise DataError(
+        f"{path.name} has SHA-256 {found[:12]}..., not {expected[:12]}... "
+        + ("as published: it is damaged or another file; get it from elsewhere with --url or --from"
+           if published
+           else f"as at the first fetch: it was damaged or changed; if you trust it, remove {record} and fetch again")
+    )  # fmt: skip
+
+
+def _recorded(record: Path) -> dict[str, str]:
+    """Hashes of archives fetched before, by file name, as ``sha256sum`` writes them."""
+    lines = record.read_text(encoding="utf-8").splitlines() if record.is_file() else []
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def _remember(record: Path, name: str, digest: str) -> None:
+    known = {**_recorded(record), name: digest}
+    write_text(record, "".join(f"{digest}  {name}\n" for name, digest in known.items()))

@@ -1,0 +1,246 @@
+"""Unpack an archive that nobody vouches for: all of it is looked through before anything is written.
+
+An archive may name files outside its folder, be full of links and devices, or expand without end. So nothing of it is
+believed but names, sizes and bytes: no links, no owners, no permissions are taken over, and Python's own extraction is
+not used. Written are plain files below one folder, up to limits that any data set of images keeps.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PureWindowsPath
+from typing import IO
+
+from p2pbench.errors import DataError, StorageError
+from p2pbench.system.counting import Count, uncounted
+from p2pbench.system.quantities import bytes_text
+
+MAX_MEMBERS = 500_000
+"""The largest set of the paper has 138,767."""
+MAX_RATIO = 50
+"""Bytes unpacked for each byte of the archive. Images are compressed already: an honest archive stays near 1."""
+SMALL = 256 * 2**20
+"""Up to so many bytes unpacked the ratio does not matter: blank drawings do compress well."""
+MAX_HEADER = 2**20
+"""Bytes that are read at once; a header that claims to be longer is no header."""
+
+
+_UNREADABLE = (
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile,
+    EOFError, NotImplementedError, RecursionError, ValueError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Member:
+    """An entry of an archive, as its header declares it."""
+
+    name: str
+    kind: str
+    """``file``, ``folder``, or the words for something that is refused."""
+    size: int
+    """Bytes of its content."""
+    open: Callable[[], IO[bytes]]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The components of its name; a backslash separates too, as on Windows."""
+        return PureWindowsPath(self.name).parts
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it is to be written: a file, and not what macOS adds to archives."""
+        junk = "__MACOSX" in self.parts or any(part == ".DS_Store" or part.startswith("._") for part in self.parts)
+        return self.kind == "file" and not junk
+
+
+def unpack(archive: Path, folder: Path, progress: Count = uncounted) -> None:
+    """Write the files of ``archive`` (tar, tar.gz or zip, told apart by content) below ``folder``, which is empty.
+
+    Raises:
+        DataError: no such archive, a damaged one, or one that is refused: the message says which entry and why.
+            Found by looking through the headers, nothing has been written then; a lie that shows only while
+            unpacking leaves files in ``folder`` alone.
+        StorageError: too little space, or ``folder`` cannot be written.
+    """
+    try:
+        files, size = _inspect(archive)
+        if size > (free := shutil.disk_usage(folder).free):
+            raise StorageError(
+                f"{archive.name} unpacks to {bytes_text(size)}, but the disk has {bytes_text(free)} free; make room, "
+                "or name another place with --data-dir"
+            )
+        with _members(archive) as members:
+            done = 0
+            for member in members:
+                if member.wanted:
+                    _write(archive, member, folder.joinpath(*member.parts))
+                    done += 1
+                    progress(done, files)
+    except _UNREADABLE as error:
+        raise DataError(
+            f"{archive.name} is damaged or no tar, tar.gz or zip archive: {error or type(error).__name__}"
+        ) from None
+
+
+def _inspect(archive: Path) -> tuple[int, int]:
+    """How many files are to be written and their bytes in all, from the headers. Raises on anything suspicious."""
+    size = count = 0
+    files: set[tuple[str, ...]] = set()
+    folders: set[tuple[str, ...]] = set()
+    with _members(archive) as members:
+        for member in members:
+            count += 1
+            size += member.size
+            if problem := _problem(member):
+                raise _refused(archive, f"its entry {member.name!r} {problem}")
+            if count > MAX_MEMBERS:
+                raise _refused(archive, f"it has more than {MAX_MEMBERS:,} entries")
+            if size > _limit(archive):
+                raise _refused(archive, _expands(archive))
+            if member.wanted and member.parts in files:
+                raise _refused(archive, f"it holds {member.name!r} twice")
+            if member.wanted:
+                files.add(member.parts)
+                folders.update(member.parts[:depth] for depth in range(1, len(member.parts)))
+    if both := files & folders:
+        raise _refused(archive, f"it holds {'/'.join(min(both))!r} as a file and as a folder")
+    return len(files), size
+
+
+def _problem(member: Member) -> str | None:
+    if member.kind not in ("file", "folder"):
+        return f"is {member.kind}"
+    if PureWindowsPath(member.name).anchor or ".." in member.parts:
+        return "leads out of the folder it is unpacked into"
+    if "\0" in member.name or (member.kind == "file" and not member.parts):
+        return "has no usable name"
+    return "declares a negative size" if member.size < 0 else None
+
+
+def _limit(archive: Path) -> int:
+    return max(SMALL, MAX_RATIO * archive.stat().st_size)
+
+
+def _expands(archive: Path) -> str:
+    return f"it expands to more than {bytes_text(_limit(archive))}, from {bytes_text(archive.stat().st_size)}"
+
+
+def _refused(archive: Path, reason: str) -> DataError:
+    return DataError(
+        f"{archive.name} is refused: {reason}; an archive of images has no need of that, nothing was unpacked"
+    )
+
+
+def _write(archive: Path, member: Member, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        left = member.size
+        with member.open() as content, path.open("xb") as stream:
+            while chunk := content.read(2**18):
+                left -= len(chunk)
+                if left < 0:
+                    raise _refused(archive, f"its entry {member.name!r} is longer than it declares")
+                stream.write(chunk)
+    except gzip.BadGzipFile:
+        raise
+    except OSError as error:
+        raise StorageError(
+            f"{path.name} of {archive.name} cannot be written: {error.strerror or error}; make room, or name another "
+            "place with --data-dir"
+        ) from None
+    if left:
+        raise DataError(f"{archive.name} is damaged: {member.name!r} is {left} bytes shorter than it declares")
+
+
+@contextmanager
+def _members(archive: Path) -> Iterator[Iterator[Member]]:
+    """The entries of ``archive`` in their order, read as they are asked for."""
+    with ExitStack() as stack:
+        try:
+            stream = stack.enter_context(archive.open("rb"))
+        except OSError as error:
+            raise DataError(f"{archive} cannot be read: {error.strerror or error}") from None
+        start = stream.read(2)
+        stream.seek(0)
+        if start == b"PK":
+            yield _of_zip(stack.enter_context(zipfile.ZipFile(stream)))
+            return
+        content = stack.enter_context(gzip.GzipFile(fileobj=stream)) if start == b"\x1f\x8b" else stream
+        yield _of_tar(_Bounded(archive, content))
+
+
+def _of_zip(file: zipfile.ZipFile) -> Iterator[Member]:
+    for info in file.infolist():
+        mode = stat.S_IFMT(info.external_attr >> 16)
+        kind = "folder" if info.is_dir() else "file"
+        if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
+            kind = "a symbolic link" if mode == stat.S_IFLNK else "a special file"
+        if info.flag_bits & 1:
+            kind = "encrypted"
+        yield Member(info.filename, kind, info.file_size, partial(file.open, info))
+
+
+_TAR_KINDS: tuple[tuple[Callable[[tarfile.TarInfo], bool], str], ...] = (
+    (tarfile.TarInfo.issym, "a symbolic link"),
+    (tarfile.TarInfo.islnk, "a hard link"),
+    (tarfile.TarInfo.isfifo, "a named pipe"),
+    (tarfile.TarInfo.isdev, "a device"),
+    (tarfile.TarInfo.issparse, "a sparse file"),
+    (tarfile.TarInfo.isdir, "folder"),
+    (tarfile.TarInfo.isreg, "file"),
+)
+
+
+def _of_tar(content: _Bounded) -> Iterator[Member]:
+    with tarfile.open(fileobj=content, mode="r:") as file:  # type: ignore[call-overload]
+        for info in file:
+            kind = next((name for test, name in _TAR_KINDS if test(info)), "of an unknown kind")
+            yield Member(info.name, kind, info.size, partial(_content, file, info))
+        # tarfile takes a broken header for the end. The real end is a block of zeros, and gzip's checksum after it.
+        if content.last.strip(b"\0"):
+            raise tarfile.ReadError(f"a broken header at byte {file.offset}")
+        if len(content.last) < tarfile.BLOCKSIZE:
+            raise EOFError("it ends too early")
+        while content.read(2**16):
+            pass
+
+
+def _content(file: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    content = file.extractfile(info)
+    assert content is not None  # it is for folders
+    return content
+
+
+class _Bounded:
+    """The bytes of a tar file, which refuses to become longer than the limits allow, or to be read in one piece."""
+
+    def __init__(self, archive: Path, stream: io.BufferedIOBase) -> None:
+        self.archive, self.stream, self.limit = archive, stream, _limit(archive)
+        self.last = b""
+        """What was read last."""
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= MAX_HEADER:
+            raise _refused(self.archive, f"it has a header of {size:,} bytes")
+        self.last = self.stream.read(size)
+        if self.stream.tell() > self.limit:
+            raise _refused(self.archive, _expands(self.archive))
+        return self.last
+
+    def seek(self, position: int) -> int:
+        return self.stream.seek(position)
+
+    def tell(self) -> int:
+        return self.stream.tell()

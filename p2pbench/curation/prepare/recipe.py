@@ -1,0 +1,136 @@
+"""What is to be done to a folder of images: the options of ``p2pbench data prepare``, checked together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from p2pbench.curation.check.splits import Shares, parse_shares, read_table
+from p2pbench.curation.prepare.conditions import DEFAULTS, option, parameters_of
+from p2pbench.curation.prepare.hed import Detector
+from p2pbench.errors import ConfigError, unknown
+
+FITS = ("crop", "stretch")
+FORMATS = ("png", "jpg")
+LARGEST = 16384
+"""Pixels a side; more is a slip of the finger."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything but the images themselves that decides what is written."""
+
+    make: str
+    """``condition``: from a photo; ``combine``: from two images; ``halves``: two images from a side-by-side one."""
+    condition: str | None
+    parameters: Mapping[str, Any]
+    size: tuple[int, int] | None
+    """Height and width of each half, or None: as the images are."""
+    fit: str
+    """``crop``: scale until the size is covered, and cut the middle out; ``stretch``: scale both sides apart."""
+    labels: str | None
+    """The half, ``a`` or ``b``, that holds labels: resized to the nearest pixel, so that no colour is invented."""
+    shares: Shares | None
+    table: Mapping[str, str] | None
+    """The split of each name. Without it and without shares: the source's own folders, else :data:`SHARES`."""
+    seed: int
+    format: str
+    quality: int | None
+    """Of JPEG, 1 to 100."""
+
+    def settings(self) -> dict[str, Any]:
+        """As plain values: of a network's weights, their hash. The split is recorded with the images."""
+        return {
+            "make": self.make,
+            "condition": self.condition,
+            **{k: v.sha256 if isinstance(v, Detector) else v for k, v in self.parameters.items()},
+            "size": None if self.size is None else list(self.size),
+            "fit": self.fit,
+            "labels": self.labels,
+            "seed": self.seed,
+            "format": self.format,
+            "quality": self.quality,
+        }
+
+
+def build_recipe(
+    *,
+    condition: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    combine: bool = False,
+    halves: bool = False,
+    size: str | None = None,
+    fit: str | None = None,
+    labels: str | None = None,
+    split: str | None = None,
+    split_file: Path | None = None,
+    seed: int = 0,
+    image_format: str = "png",
+    quality: int | None = None,
+) -> Recipe:
+    """The recipe that the options describe; None is not given.
+
+    Raises:
+        ConfigError: an unknown name, a value out of range, or options that exclude each other.
+        WeightsError: the file of a network's weights holds something else.
+    """
+    if (condition is not None) + combine + halves > 1:
+        raise ConfigError("--condition, --with and --halves exclude each other: prepare one thing at a time")
+    make = "combine" if combine else "halves" if halves else "condition"
+    if make == "condition":
+        condition = condition or "gray"
+        chosen = parameters_of(condition, parameters or {})
+    else:
+        chosen = {}
+        for name, value in (parameters or {}).items():
+            if value is not None:
+                (owner,) = (known for known, defaults in DEFAULTS.items() if name in defaults)
+                raise ConfigError(f"{option(name)} belongs to --condition {owner}; leave it out")
+    if split is not None and split_file is not None:
+        raise ConfigError("--split and --split-file exclude each other: give one of them")
+    _check_encoding(image_format, quality, labels)
+    _check_geometry(make, size, fit, labels)
+    return Recipe(
+        make=make,
+        condition=condition,
+        parameters=chosen,
+        size=None if size is None else _parse_size(size),
+        fit=fit or "crop",
+        labels=labels,
+        shares=None if split is None else parse_shares(split),
+        table=None if split_file is None else read_table(split_file),
+        seed=seed,
+        format=image_format,
+        quality=(95 if quality is None else quality) if image_format == "jpg" else None,
+    )
+
+
+def _check_encoding(image_format: str, quality: int | None, labels: str | None) -> None:
+    if image_format not in FORMATS:
+        raise ConfigError(unknown("format", image_format, FORMATS))
+    if quality is not None and (image_format != "jpg" or not 1 <= quality <= 100):
+        raise ConfigError(f"--quality is {quality}: it is 1 to 100, and only --format jpg has it")
+    if labels is not None and image_format == "jpg":
+        raise ConfigError("--labels and --format jpg: JPEG would blur the labels' colours; use png")
+
+
+def _check_geometry(make: str, size: str | None, fit: str | None, labels: str | None) -> None:
+    if fit is not None and fit not in FITS:
+        raise ConfigError(unknown("fit", fit, FITS))
+    if fit is not None and size is None:
+        raise ConfigError("--fit says how to come to a size: give --size too")
+    if labels is not None and labels not in ("a", "b"):
+        raise ConfigError(unknown("half for --labels", labels, ("a", "b")))
+    if labels is not None and make == "condition":
+        raise ConfigError("--labels is for --with and --halves: a condition is made after the photo is resized")
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    height, width = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not (1 <= height <= LARGEST and 1 <= width <= LARGEST):
+        raise ConfigError(f"--size is {text!r}: give pixels of each half, 1 to {LARGEST}, as in 256, or 256x512 (HxW)")
+    return height, width

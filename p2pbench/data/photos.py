@@ -1,0 +1,139 @@
+"""Pairs that need no download: ``photos``, cut from the colour photographs that come inside scikit-image.
+
+Eight photographs (scikit-image's ``data`` package says where each is from) are cut into windows of 128x128 pixels. The
+columns of each are divided, left to right, into disjoint parts for training, validation and test, so that no pixel is
+in two splits: 50 overlapping windows each for training, windows side by side for the others. The condition is the
+photograph in grey, or its edges; the target is the photograph. What a test on it measures is colour and texture within
+scenes that training has seen other parts of: enough to tell objectives apart in minutes, not a data set of the field.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from p2pbench.errors import DataError
+from p2pbench.system.files import sha256_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+RECIPE = "photos-1"
+WINDOW = 128
+PHOTOGRAPHS = {
+    # name: (factor it is scaled down by, SHA-256 of the file)
+    "astronaut.png": (1, "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5"),
+    "chelsea.png": (1, "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb"),
+    "coffee.png": (1, "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7"),
+    "hubble_deep_field.jpg": (1, "3a19c5dd8a927a9334bb1229a6d63711b1c0c767fb27e2286e7c84a3e2c2f5f4"),
+    "ihc.png": (1, "f8dd1aa387ddd1f49d8ad13b50921b237df8e9b262606d258770687b0ef93cef"),
+    "motorcycle_left.png": (1, "db18e9c4157617403c3537a6ba355dfeafe9a7eabb6b9b94cb33f6525dd49179"),
+    "retina.jpg": (2, "38a07f36f27f095e818aea7b96d34202c05176d30253c66733f2e00379e9e0e6"),
+    "rocket.jpg": (1, "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c"),
+}
+TRAIN_GRID = (10, 5)
+"""Windows per photograph for training: rows, columns."""
+
+
+def photos_key(condition: str) -> str:
+    """A hash of the recipe, the condition and the photographs' content; reads the files, decodes nothing.
+
+    Raises:
+        DataError: scikit-image's photographs are missing or not the ones this recipe was written for.
+    """
+    digest = hashlib.sha256(f"{RECIPE}:{condition}".encode())
+    for name, (_, expected) in PHOTOGRAPHS.items():
+        found = sha256_of(_path(name))
+        if found != expected:
+            raise DataError(
+                f"{_path(name)} has SHA-256 {found[:12]}..., not {expected[:12]}...: the built-in photos would differ "
+                "from everyone else's; install scikit-image 0.25 or 0.26, or use a folder of pairs as data.source"
+            )
+        digest.update(found.encode())
+    return digest.hexdigest()
+
+
+def photos_names() -> dict[str, list[str]]:
+    """The names of the pairs of each split, in order, without decoding anything."""
+    return {
+        split: [f"{Path(name).stem}-{top}-{left}" for name in PHOTOGRAPHS for top, left in _windows(name, split)]
+        for split in ("train", "val", "test")
+    }
+
+
+def photos_pairs(split: str, condition: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The pairs of ``split`` in the order of :func:`photos_names`: condition and photograph, (128, 128, 3), uint8."""
+    for name in PHOTOGRAPHS:
+        photograph = _photograph(name)
+        whole = condition_of(photograph, condition)
+        for top, left in _windows(name, split):
+            window = (slice(top, top + WINDOW), slice(left, left + WINDOW))
+            yield whole[window], photograph[window]
+
+
+SIZES = {
+    # height and width after scaling; kept here so that counting pairs decodes nothing
+    "astronaut.png": (512, 512),
+    "chelsea.png": (300, 451),
+    "coffee.png": (400, 600),
+    "hubble_deep_field.jpg": (872, 1000),
+    "ihc.png": (512, 512),
+    "motorcycle_left.png": (500, 741),
+    "retina.jpg": (706, 706),
+    "rocket.jpg": (427, 640),
+}
+
+
+def _windows(name: str, split: str) -> list[tuple[int, int]]:
+    """Top and left of every window of ``split``: training left of the last two columns of windows, then val, test."""
+    height, width = SIZES[name]
+    if split == "train":
+        rows, columns = _evenly(height - WINDOW, TRAIN_GRID[0]), _evenly(width - 3 * WINDOW, TRAIN_GRID[1])
+        return [(top, left) for top in rows for left in columns]
+    left = width - (2 if split == "val" else 1) * WINDOW
+    return [(top, left) for top in range(0, height - WINDOW + 1, WINDOW)]
+
+
+def _evenly(last: int, count: int) -> list[int]:
+    """``count`` whole numbers from 0 to ``last``, evenly spread; integer arithmetic, the same everywhere."""
+    return [(2 * position * last + count - 1) // (2 * (count - 1)) for position in range(count)]
+
+
+def _path(name: str) -> Path:
+    spec = importlib.util.find_spec("skimage")  # found, not imported: that would take a second
+    if spec is None or spec.origin is None:
+        raise DataError("the built-in photos need scikit-image, which is not installed")
+    path = Path(spec.origin).parent / "data" / name
+    if not path.is_file():
+        raise DataError(f"{path} is missing: this scikit-image does not carry it; reinstall scikit-image")
+    return path
+
+
+def _photograph(name: str) -> np.ndarray:
+    import numpy as np
+    from PIL import Image
+
+    factor = PHOTOGRAPHS[name][0]
+    with Image.open(_path(name)) as image:
+        return np.asarray(image.convert("RGB").reduce(factor))
+
+
+def condition_of(photograph: np.ndarray, condition: str, sigma: float = 1.5) -> np.ndarray:
+    """The photograph in grey, or its edges (``edges``: Canny's, black lines on white): (H, W, 3), uint8, as it is.
+
+    Args:
+        sigma: of the Gaussian that smooths before edges are looked for, in pixels.
+    """
+    import numpy as np
+
+    from p2pbench.data.images import luma
+
+    grey = luma(photograph)
+    if condition == "edges":
+        from skimage.feature import canny
+
+        grey = np.where(canny(grey / 255.0, sigma=sigma), 0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)

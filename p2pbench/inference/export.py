@@ -1,0 +1,158 @@
+"""A trained generator as an ONNX file, checked against torch on real images, with a model card beside it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from p2pbench.config.schema import RunConfig
+from p2pbench.data.cache import decoded
+from p2pbench.data.dataset import open_dataset
+from p2pbench.data.transforms import conditions_of, seen_condition
+from p2pbench.errors import ConfigError, WeightsError
+from p2pbench.inference.generator import inference
+from p2pbench.inference.model_card import model_card
+from p2pbench.inference.onnx import METADATA, OnnxGenerator, runtime
+from p2pbench.models.layers import pad_to_multiple
+from p2pbench.runs.model import Model
+from p2pbench.runs.records import plain
+from p2pbench.runs.samples import spread
+from p2pbench.system.cores import available_cores
+from p2pbench.system.files import atomic, sha256_of, write_text
+
+OPSET = 18
+MODE = "statistics"
+"""The inference mode that is exported: an ONNX file that draws its own noise would answer differently everywhere."""
+TOLERANCE = 1e-3
+"""Most that torch and onnxruntime may differ in [-1, 1] unless told otherwise: an eighth of a grey level."""
+N_CHECKED = 4
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and how near it is to torch."""
+
+    file: Path
+    card: Path
+    multiple: int
+    """Both sides of what the file takes are multiples of this; 0 where only the size trained at is taken."""
+    max_difference: float
+    """Over ``n_checked`` test images at each of ``sizes``, of outputs in [-1, 1]."""
+    n_checked: int
+    sizes: list[tuple[int, int]]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "file": str(self.file), "model_card": str(self.card), "opset": OPSET, "inference": MODE,
+            "size_multiple": self.multiple, "max_difference": self.max_difference, "images": self.n_checked,
+            "sizes": [list(size) for size in self.sizes], "sha256": sha256_of(self.file),
+        }  # fmt: skip
+
+
+def export(model: Model, out: Path, tolerance: float = TOLERANCE) -> Exported:
+    """Write ``model`` to ``out`` (``.onnx``) in the inference mode ``statistics``, and its card beside it (``.md``).
+
+    The file maps ``condition`` (N, C, H, W), float32 in [-1, 1], to ``image`` (N, C', H, W), the same; N is free, and
+    so are H and W as far as the network can halve them.
+
+    Raises:
+        ConfigError: ``out`` is no ``.onnx``, the extra is not installed, or torch cannot export the network.
+        DataError: there are no test images to check with.
+        WeightsError: onnxruntime's outputs differ from torch's by more than ``tolerance``; nothing is left then.
+    """
+    if out.suffix.lower() != ".onnx":
+        raise ConfigError(f"--out {out}: an ONNX file is named .onnx")
+    if isinstance(model.generator, OnnxGenerator):
+        raise ConfigError(f"{model.name} is an ONNX file already; export the run that it came from")
+    runtime()
+    config, multiple = model.config, 2**model.config.depth if model.config.depth else 0
+    images = _checked_images(config)
+    with inference(model.generator.cpu(), MODE) as (network, _), atomic(out) as part:
+        _write(network, images[:1], multiple, part, {METADATA: json.dumps(_about(model, multiple), ensure_ascii=False)})
+        batches = _sizes(images, multiple)
+        difference = max(_difference(network, part, batch) for batch in batches)
+        if not difference <= tolerance:  # not even where it is NaN
+            raise WeightsError(
+                f"{out} was not written: onnxruntime's outputs differ from torch's by {difference:.2g} on "
+                f"{len(images)} test images, tolerance {tolerance:g}; --tolerance allows more"
+            )
+    sizes = [(batch.shape[2], batch.shape[3]) for batch in batches]
+    done = Exported(out, out.with_suffix(".md"), multiple, difference, len(images), sizes)
+    write_text(done.card, model_card(model, done.to_json()))
+    return done
+
+
+def _checked_images(config: RunConfig) -> Tensor:
+    """A few test images as the network sees them, evenly spread, (N, C, H, W), padded as it would pad them."""
+    dataset = open_dataset(config.data)
+    test = decoded(dataset, "test")
+    chosen = np.array(conditions_of(test[spread(len(test), N_CHECKED)], config.data))
+    images = seen_condition(torch.from_numpy(chosen).permute(0, 3, 1, 2), config.data)
+    return pad_to_multiple(images, 2 ** (config.depth or 0))[0].contiguous()
+
+
+def _sizes(images: Tensor, multiple: int) -> list[Tensor]:
+    """``images`` at the size they are trained at and, where the file takes others, one repeated at another shape."""
+    return [images] if not multiple else [images, pad_to_multiple(images[:1].repeat(1, 1, 1, 2), multiple)[0]]
+
+
+def _about(model: Model, multiple: int) -> dict[str, Any]:
+    status = model.run.status() if model.run else {}
+    return {
+        "config": plain(model.config), "multiple": multiple, "inference": MODE,
+        "run_id": status.get("run_id"), "bits": status.get("bits"), "version": version("p2pbench"),
+    }  # fmt: skip
+
+
+def _write(network: nn.Module, image: Tensor, multiple: int, path: Path, metadata: dict[str, str]) -> None:
+    """``network`` as one ONNX file. Raises :class:`ConfigError` where torch cannot export it."""
+    import onnx
+
+    shapes: dict[int, Any] = {0: torch.export.Dim("N", min=1)}
+    if multiple:
+        shapes |= {2: multiple * torch.export.Dim("h", min=1), 3: multiple * torch.export.Dim("w", min=1)}
+    # More than one of each, so that torch takes nothing to be 1 for ever.
+    example = image[..., :multiple, :multiple].repeat(2, 1, 2, 3) if multiple else image.repeat(2, 1, 1, 1)
+    try:
+        with _quiet(), torch.no_grad():  # inference: the library's own convolutions
+            program = torch.onnx.export(
+                network, (example,), dynamo=True, opset_version=OPSET, input_names=["condition"],
+                output_names=["image"], dynamic_shapes=(shapes,), verbose=False,
+            )  # fmt: skip
+    except Exception as error:  # the exporter raises whatever a network leads it to
+        raise ConfigError(
+            f"torch cannot export this network to ONNX: {type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        ) from error
+    assert program is not None
+    proto = program.model_proto
+    onnx.helper.set_model_props(proto, metadata)
+    onnx.save(proto, path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter warns of its own insides, and logs what it tried."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(before)
+
+
+def _difference(network: nn.Module, path: Path, images: Tensor) -> float:
+    """The most that onnxruntime and torch differ on ``images``."""
+    return float((network(images) - OnnxGenerator(path, available_cores())(images)).abs().max())

@@ -1,0 +1,76 @@
+"""Translate one picture of any size: whole, or above a limit in tiles that overlap and are blended.
+
+A tile is normalised by its own statistics and sees nothing beyond its border, so that tiles of one picture differ a
+little where they meet; across the overlap one fades into the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from torch import nn
+
+from p2pbench.config.schema import DataConfig
+from p2pbench.inference.generator import translate
+
+TILE = 1024
+"""Height and width of a tile, in pixels. A picture of no more than ``TILE**2`` pixels is translated whole."""
+OVERLAP = 128
+
+
+def translate_picture(
+    generator: nn.Module,
+    image: np.ndarray,
+    data: DataConfig,
+    *,
+    seed: int,
+    mode: str,
+    deep: bool = False,
+    key: int = 0,
+    before_each: Callable[[], None] = lambda: None,
+) -> np.ndarray:
+    """What ``generator`` makes of one picture, as :func:`p2pbench.inference.generator.translate` does of a batch.
+
+    Args:
+        image: (H, W, C), uint8 or uint16.
+        key: what distinguishes this picture's noise; a tile has its own besides.
+        before_each: called before each tile; what it raises ends the work.
+    Returns:
+        (H, W, C'), of the type of ``image`` unless ``deep``.
+    """
+
+    def whole(part: np.ndarray, key: int) -> np.ndarray:
+        before_each()
+        (output,) = translate(generator, part[None], data, seed=seed, mode=mode, keys=[key], deep=deep)
+        return np.asarray(output)
+
+    height, width = image.shape[:2]
+    if height * width <= TILE**2:
+        return whole(image, key)
+    tall, wide = min(TILE, height), min(TILE, width)
+    places = [(top, left) for top in starts(height, tall) for left in starts(width, wide)]
+    weight = np.minimum.outer(fade(tall), fade(wide))[..., None]
+    total, weights = np.zeros((), np.float32), np.zeros((height, width, 1), np.float32)
+    dtype = np.dtype(np.uint8)
+    for number, (top, left) in enumerate(places):
+        box = slice(top, top + tall), slice(left, left + wide)
+        output = whole(image[box], key + (number << 32))
+        if number == 0:
+            total, dtype = np.zeros((height, width, output.shape[2]), np.float32), output.dtype
+        total[box] += output * weight
+        weights[box] += weight
+    total /= weights
+    return total.round().astype(dtype)
+
+
+def starts(length: int, tile: int) -> list[int]:
+    """Where tiles begin that cover ``length`` pixels, evenly spread; neighbours overlap by ``OVERLAP`` or more."""
+    count = 1 if length == tile else -(-(length - OVERLAP) // (tile - OVERLAP))
+    return [round(start) for start in np.linspace(0, length - tile, count)]
+
+
+def fade(tile: int) -> np.ndarray:
+    """(tile,), float32: the weight of a tile's pixels, rising from its borders to 1 where the overlap ends."""
+    from_border = np.minimum(np.arange(1, tile + 1), np.arange(tile, 0, -1))
+    return np.asarray(np.minimum(from_border / OVERLAP, 1), np.float32)

@@ -1,0 +1,110 @@
+"""Figures of the scores: means with intervals, the distribution over test images, differences to the baseline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from p2pbench.report.figures.drawing import drawn, palette, per_image, rows_of_panels
+from p2pbench.report.figures.style import MARKERS
+from p2pbench.report.records import StudyRecord
+from p2pbench.report.summaries import over_trainings, summarise
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def draw_scores(study: StudyRecord) -> Figure | None:
+    """A panel a score: each variant's mean with its interval, the baseline as a line."""
+    metrics = [m for m in study.metrics if any(summarise(study, v, m).value is not None for v in drawn(study))]
+    if not metrics:
+        return None
+    figure, axes = rows_of_panels(study, metrics)
+    for axis, metric in zip(axes, metrics, strict=True):
+        for position, (variant, colour) in enumerate(palette(study).items()):
+            s = summarise(study, variant, metric)
+            if s.value is None:
+                _say_nothing(axis, position)
+                continue
+            if variant == study.baseline:
+                axis.axvline(s.value, color=".6", lw=0.8, ls="--", zorder=1)
+            if s.low is not None and s.high is not None:
+                axis.plot([s.low, s.high], [position] * 2, color=colour, lw=1.5, solid_capstyle="butt", zorder=2)
+            axis.plot(s.value, position, MARKERS[position % len(MARKERS)], color=colour, ms=4, zorder=3)
+    figure.tight_layout()
+    return figure
+
+
+def draw_distributions(study: StudyRecord) -> Figure | None:
+    """A panel a score: every test image as a dot, with a box of the quartiles."""
+    metrics = [m for m in study.metrics if any(per_image(study, v, m) is not None for v in drawn(study))]
+    if not metrics:
+        return None
+    figure, axes = rows_of_panels(study, metrics)
+    for axis, metric in zip(axes, metrics, strict=True):
+        for position, (variant, colour) in enumerate(palette(study).items()):
+            values = per_image(study, variant, metric)
+            if values is None:
+                _say_nothing(axis, position)
+                continue
+            _dots(axis, values, position, colour)
+            axis.boxplot(
+                values, positions=[position], orientation="horizontal", widths=0.5, showfliers=False,
+                manage_ticks=False, medianprops={"color": "black", "lw": 1}, boxprops={"lw": 0.7},
+                whiskerprops={"lw": 0.7}, capprops={"lw": 0.7},
+            )  # fmt: skip
+    figure.tight_layout()
+    return figure
+
+
+def draw_differences(study: StudyRecord) -> Figure | None:
+    """A panel a score: variant minus baseline on each test image, and the mean of it with its interval."""
+    metrics = [m for m in study.metrics if any(summarise(study, v, m).comparison is not None for v in drawn(study))]
+    if not metrics:
+        return None
+    figure, axes = rows_of_panels(study, metrics)
+    for axis, metric in zip(axes, metrics, strict=True):
+        baseline = per_image(study, study.baseline, metric)
+        axis.axvline(0, color=".4", lw=0.8, ls="--", zorder=1)
+        for position, (variant, colour) in enumerate(palette(study).items()):
+            summary, values = summarise(study, variant, metric), per_image(study, variant, metric)
+            if variant == study.baseline:
+                continue
+            if summary.comparison is None or values is None or baseline is None:
+                _say_nothing(axis, position)
+                continue
+            _dots(axis, values - baseline, position, colour)
+            low, high = _interval(study, variant, metric)
+            if low is not None and high is not None:
+                axis.plot([low, high], [position] * 2, color="black", lw=1.2, zorder=4)
+            axis.plot(
+                summary.comparison.difference.value, position, MARKERS[position % len(MARKERS)], ms=4, zorder=5,
+                mec="black", mew=0.8, mfc=colour if summary.differs else "white",
+            )  # fmt: skip
+    figure.tight_layout()
+    return figure
+
+
+def _interval(study: StudyRecord, variant: str, metric: str) -> tuple[float | None, float | None]:
+    """Of the difference to the baseline: over trainings and images where the seeds allow it, else over images."""
+    if (found := over_trainings(study, variant, metric)) is not None:
+        return found
+    comparison = summarise(study, variant, metric).comparison
+    return (None, None) if comparison is None else (comparison.difference.low, comparison.difference.high)
+
+
+def _dots(axis: Axes, values: np.ndarray, position: int, colour: tuple[float, float, float]) -> None:
+    """A dot an image, spread out by its place in the set so that they do not hide each other."""
+    spread = (np.arange(len(values)) * 0.618 % 1 - 0.5) * 0.5
+    axis.plot(
+        values, position + spread, ".", color=colour, ms=2.6, mew=0, alpha=0.7, zorder=2, rasterized=True
+    )  # thousands of dots would make the SVG large
+
+
+def _say_nothing(axis: Axes, position: int) -> None:
+    axis.text(
+        0.5, position, "no result", transform=axis.get_yaxis_transform(), ha="center", va="center", color=".45",
+        fontsize=6,
+    )  # fmt: skip

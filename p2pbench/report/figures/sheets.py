@@ -1,0 +1,158 @@
+"""Sample sheets: outputs beside their targets, maps of the differences, and outputs with other noise."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from p2pbench.report.records import CellRecord, StudyRecord
+from p2pbench.report.samples import N_FIXED, Choice, image_name, picture
+from p2pbench.system.files import atomic
+
+Picture = np.ndarray | None
+GAP, LABEL, TITLE, LETTERS = 4, 110, 34, 11
+"""Pixels: between pictures, for the text beside and above them, of its letters."""
+LEAST_SIDE, MOST_WIDTH = 96, 2000
+MOST_DIFFERENCE, MOST_DEVIATION = 0.5, 0.1
+"""Where the colours of the maps end, as fractions of full range."""
+MOST_REDRAWN = 6
+"""Variants on the sheet of outputs with other noise."""
+
+
+def write_sheets(study: StudyRecord, choice: Choice | None, folder: Path) -> dict[str, Path]:
+    """Write the sheets that the records allow into ``folder``; returns the file of each by its name.
+
+    As JPEG, for they are to be looked at; the runs keep every picture without loss.
+    """
+    if choice is None:
+        return {}
+    sheets = {"samples": _samples(choice), "errors": _errors(choice), "redraws": _redraws(study, choice)}
+    written = {}
+    for name, sheet in sheets.items():
+        if sheet is not None:
+            written[name] = folder / f"{name}.jpg"
+            with atomic(written[name]) as part:
+                sheet.save(part, "JPEG", quality=70, subsampling=0)
+    return written
+
+
+def _on_sheet(choice: Choice) -> list[tuple[str, int]]:
+    """Label and position of each row."""
+    shown = [s for s in choice.samples if s.why != "fixed"]
+    shown += [s for s in choice.samples if s.why == "fixed"][:N_FIXED]
+    return [(f"{sample.why}\n{sample.name}", sample.position) for sample in shown]
+
+
+def _samples(choice: Choice) -> Image.Image:
+    first = choice.shown[0]
+    rows = [
+        (
+            label,
+            [
+                picture(first, "condition", position),
+                *(picture(cell, "output", position) for cell in choice.shown),
+                picture(first, "target", position),
+            ],
+        )
+        for label, position in _on_sheet(choice)
+    ]
+    return _sheet(["condition", *(cell.variant for cell in choice.shown), "target"], rows)
+
+
+def _errors(choice: Choice) -> Image.Image | None:
+    rows = [
+        (
+            label,
+            [picture(choice.shown[0], "target", position), *(_difference(cell, position) for cell in choice.shown)],
+        )
+        for label, position in _on_sheet(choice)
+    ]
+    scale = f"|output - target|, mean over channels: black 0, pale {MOST_DIFFERENCE:g} of full range or more"
+    return _sheet(["target", *(cell.variant for cell in choice.shown)], rows, scale)
+
+
+def _difference(cell: CellRecord, position: int) -> Picture:
+    output, target = (picture(cell, name, position) for name in ("output", "target"))
+    if output is None or target is None or output.shape != target.shape:
+        return None
+    return _coloured(np.abs(output.astype(float) - target).mean(axis=2) / 255 / MOST_DIFFERENCE)
+
+
+def _redraws(study: StudyRecord, choice: Choice) -> Image.Image | None:
+    """The same condition with other dropout noise; None where no output depends on it or none was kept."""
+    rows, n_draws = [], 0
+    cells = sorted(choice.shown, key=lambda cell: cell.variant != study.baseline)[:MOST_REDRAWN]
+    for cell in cells:
+        positions = cell.profile.get("redrawn")
+        if not isinstance(positions, list) or not all(type(position) is int for position in positions):
+            continue
+        for position in positions if cell.variant == study.baseline else positions[:1]:
+            outputs = [picture(cell, "output", position)]
+            while (drawn := picture(cell, f"draw{len(outputs)}", position)) is not None:
+                outputs.append(drawn)
+            whole = [output for output in outputs if output is not None]
+            if len(whole) < 2 or len({output.shape for output in whole}) > 1:
+                continue
+            deviation = np.stack(whole).std(axis=0, ddof=1).mean(axis=2) / 255
+            n_draws = max(n_draws, len(whole))
+            ends = [picture(cell, name, position) for name in ("condition", "target")]
+            row = [ends[0], *whole, _coloured(deviation / MOST_DEVIATION), ends[1]]
+            rows.append((f"{cell.variant}\n{image_name(cell, position)}", row, float(deviation.max())))
+    if not any(deviation > 0 for _, _, deviation in rows):
+        return None
+    titles = ["condition", *(f"noise {k}" for k in range(n_draws)), "std. deviation", "target"]
+    scale = f"standard deviation over the outputs, mean over channels: black 0, pale {MOST_DEVIATION:g} or more"
+    return _sheet(titles, [(label, row) for label, row, _ in rows if len(row) == len(titles)], scale)
+
+
+def _coloured(values: np.ndarray) -> np.ndarray:
+    """(H, W), clipped to [0, 1], in a colour scale whose lightness rises evenly: (H, W, 3), uint8."""
+    return np.asarray(matplotlib.colormaps["magma"](np.clip(values, 0, 1), bytes=True))[..., :3]
+
+
+def _sheet(
+    titles: Sequence[str], rows: Sequence[tuple[str, Sequence[Picture]]], scale: str | None = None
+) -> Image.Image:
+    """Rows of pictures with a label beside each row and a title above each column; what is missing is said to be."""
+    height, width = _size([image for _, row in rows for image in row if image is not None], len(titles))
+    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", LETTERS)
+    size = (LABEL + len(titles) * (width + GAP), TITLE + len(rows) * (height + GAP) + (20 if scale else 0))
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    for column, title in enumerate(titles):
+        lines = textwrap.wrap(title, max(8, width // 7))[:2]
+        place = (LABEL + column * (width + GAP) + width / 2, TITLE - 4)
+        draw.multiline_text(place, "\n".join(lines), "black", font, anchor="md", align="center", spacing=2)
+    for index, (label, row) in enumerate(rows):
+        top = TITLE + index * (height + GAP)
+        text = "\n".join(line for part in label.split("\n") for line in textwrap.wrap(part, 15)[:3])
+        draw.multiline_text((2, top + height / 2), text, "black", font, anchor="lm", spacing=2)
+        for column, image in enumerate(row):
+            left = LABEL + column * (width + GAP)
+            if image is None:
+                draw.text((left + width / 2, top + height / 2), "missing", "gray", font, anchor="mm")
+                continue
+            cell = Image.fromarray(image)
+            if cell.size != (width, height):
+                larger = cell.width < width
+                cell = cell.resize((width, height), Image.Resampling.NEAREST if larger else Image.Resampling.LANCZOS)
+            sheet.paste(cell, (left, top))
+    if scale:
+        draw.text((LABEL, size[1] - 17), scale, "black", font)
+    return sheet
+
+
+def _size(pictures: Sequence[np.ndarray], columns: int) -> tuple[int, int]:
+    """Height and width of a picture on the sheet: its own; small ones are enlarged by a whole number."""
+    height, width = pictures[0].shape[:2] if pictures else (LEAST_SIDE, LEAST_SIDE)
+    enlarged = -(-LEAST_SIDE // min(height, width))
+    height, width = height * enlarged, width * enlarged
+    room = (MOST_WIDTH - LABEL) / columns - GAP
+    if width > room:
+        height, width = max(1, round(height * room / width)), max(1, int(room))
+    return height, width

@@ -1,0 +1,63 @@
+"""Draw figures to files, the same bytes for the same figures: what reports and explorations share."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import seaborn as sns
+from PIL import Image
+
+from p2pbench.system.files import atomic
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MARKERS = "osD^vPX*<>"
+"""Told apart by their shapes where colours are not."""
+
+
+def write_all(
+    figures: Mapping[str, Callable[[], Figure | None]],
+    folder: Path,
+    *,
+    grid: str,
+    style: Mapping[str, Any],
+    drawings: bool = False,
+) -> dict[str, Path]:
+    """Draw each of ``figures`` into ``folder / NAME.png``; returns the files, none where there was nothing to draw.
+
+    Args:
+        grid: the colour of the grid lines.
+        drawings: the figures are lines and areas: PNGs of 256 colours, a third as large, and ``NAME.svg`` too.
+        style: matplotlib's settings, over seaborn's white grid.
+    """
+    written = {}
+    settings: Any = {"svg.hashsalt": "p2pbench", **sns.axes_style("whitegrid", rc={"grid.color": grid}), **style}
+    with plt.rc_context(settings):
+        for name, draw in figures.items():
+            figure = draw()
+            if figure is None:
+                continue
+            path, drawn = folder / f"{name}.png", io.BytesIO()
+            # Without the software's version: the same data give the same bytes.
+            figure.savefig(drawn, format="png", bbox_inches="tight", metadata={"Software": None})
+            with atomic(path) as part:
+                if drawings:
+                    few = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+                    few.save(part, format="PNG", optimize=True)
+                else:
+                    part.write_bytes(drawn.getvalue())
+            if drawings:
+                with atomic(path.with_suffix(".svg")) as part:
+                    about = {"Date": None, "Creator": None}
+                    figure.savefig(part, format="svg", bbox_inches="tight", metadata=about)
+            plt.close(figure)
+            written[name] = path
+    return written

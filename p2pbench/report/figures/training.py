@@ -1,0 +1,78 @@
+"""Figure of the training losses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+
+from p2pbench.report.figures.drawing import COLUMN, legend_below, palette
+from p2pbench.report.records import CellRecord, StudyRecord
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PANELS = {"g_l1": "L1 distance of G", "g_adversarial": "adversarial loss of G", "d_loss": "loss of D"}
+MOST_STEPS = 400
+"""Points of a line; of more every so many are averaged."""
+
+
+def draw_losses(study: StudyRecord) -> Figure | None:
+    """Training losses by step, a panel a loss: a line a variant, a band over its seeds."""
+    curves = {
+        (name, variant): found
+        for variant in palette(study)
+        for name in PANELS
+        if (found := _by_seed([c for c in study.cells if c.variant == variant], name)) is not None
+    }
+    panels = [name for name in PANELS if any(loss == name for loss, _ in curves)]
+    if not panels:
+        return None
+    figure, axes = plt.subplots(len(panels), 1, figsize=(COLUMN, 1.35 * len(panels)), sharex=True, squeeze=False)
+    for axis, name in zip(axes[:, 0], panels, strict=True):
+        least = 0.0
+        for (loss, variant), frame in curves.items():
+            if loss != name:
+                continue
+            colour = palette(study)[variant]
+            axis.plot(frame.index, frame.mean(axis=1), color=colour, lw=0.9)
+            if frame.shape[1] > 1:
+                axis.fill_between(frame.index, frame.min(axis=1), frame.max(axis=1), color=colour, alpha=0.2, lw=0)
+            least = min(least, float(frame.min().min()))
+        axis.set_title(PANELS[name])
+        if least >= 0:  # hinge and Wasserstein losses go below
+            axis.set_ylim(bottom=0)
+    axes[-1, 0].set_xlabel("step")
+    figure.tight_layout()
+    legend_below(
+        figure,
+        [
+            Line2D([], [], color=colour, label=name)
+            for name, colour in palette(study).items()
+            if any(variant == name for _, variant in curves)
+        ],
+    )
+    return figure
+
+
+def _by_seed(cells: list[CellRecord], name: str) -> pd.DataFrame | None:
+    """The loss by step, a column a seed, NaN where one has no reading; None where no seed has any."""
+    columns = {}
+    for cell in cells:
+        if {"step", name} <= set(cell.losses.columns):
+            column = cell.losses.dropna(subset=["step", name]).drop_duplicates("step").set_index("step")[name]
+            if len(column := column[np.isfinite(column)]):
+                columns[cell.seed] = column
+    if not columns:
+        return None
+    frame = pd.DataFrame(columns).sort_index()
+    every = -(-len(frame) // MOST_STEPS)
+    if every == 1:
+        return frame
+    groups = np.arange(len(frame)) // every
+    thinned = frame.groupby(groups).mean()
+    thinned.index = pd.Index(pd.Series(frame.index).groupby(groups).mean())
+    return thinned

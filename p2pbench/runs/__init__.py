@@ -1,0 +1,1 @@
+"""What a training leaves: folders, records, the store."""

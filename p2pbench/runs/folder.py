@@ -1,0 +1,260 @@
+"""The folder of one run: the names of what is in it, its records, and the lock that keeps two processes apart.
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from p2pbench.config import yaml12
+from p2pbench.config.metrics import FCN_SCORES, METRICS
+from p2pbench.config.plugins import code_hash
+from p2pbench.config.resolve import from_mapping
+from p2pbench.config.schema import MOST_THREADS, RunConfig, is_reference
+from p2pbench.errors import ConfigError, RunBusy, StorageError
+from p2pbench.runs.records import (
+    HASHED,
+    OF_MODES,
+    SCHEMA_VERSION,
+    STATES,
+    TEST_SAMPLES,
+    of_mode,
+    plain,
+    read_json,
+    scores_are_whole,
+    status_is_whole,
+)
+from p2pbench.system.files import entries, sha256_of, write_json, write_text
+
+LOCK_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run, and the names of what is in it."""
+
+    path: Path
+    inference: str = "paper"
+    """One training is scored under several inference modes; each keeps files of its own."""
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def status_file(self) -> Path:
+        return self.path / "status.json"
+
+    @property
+    def losses_file(self) -> Path:
+        return self.path / "losses.csv"
+
+    @property
+    def scores_file(self) -> Path:
+        return self.path / of_mode("scores", ".json", self.inference)
+
+    @property
+    def per_image_file(self) -> Path:
+        return self.path / of_mode("per_image", ".csv", self.inference)
+
+    @property
+    def profile_file(self) -> Path:
+        return self.path / of_mode("profile", ".json", self.inference)
+
+    @property
+    def generator_file(self) -> Path:
+        return self.path / "generator.safetensors"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    def sample_file(self, name: str, position: str | int) -> Path:
+        """Where the picture ``name`` (condition, target, untrained, output, draw1, ...) of a test pair lies."""
+        mode = self.inference if name.startswith(("output", "draw")) else "paper"
+        return self.test_samples / of_mode(f"{position:0>5}-{name}", ".png", mode)
+
+    @property
+    def test_samples(self) -> Path:
+        return self.path / TEST_SAMPLES
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint"
+
+    @property
+    def log_file(self) -> Path:
+        return self.path / "log.txt"
+
+    @contextmanager
+    def lock(self, *, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+        """Hold the run; the kernel lets go of it when the process ends, however it ends.
+
+        Args:
+            seconds: how long another process is waited for, -1 for ever. By default a little: the workers of a parent
+                that was just killed need a moment to end.
+
+        Raises:
+            RunBusy: another process has it.
+            StorageError: the folder cannot be written.
+        """
+        from filelock import FileLock, Timeout
+
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / "lock", timeout=seconds)
+            lock.acquire()
+        except Timeout:
+            raise RunBusy(f"{self.path} is in use by another p2pbench process; wait for it or stop it") from None
+        except OSError as error:
+            raise StorageError(f"{self.path} cannot be written: {error.strerror or error}") from None
+        with lock:
+            yield
+
+    def is_held(self) -> bool:
+        """Whether a process has the run now."""
+        if not (self.path / "lock").is_file():
+            return False
+        try:
+            with self.lock(seconds=0):
+                return False
+        except RunBusy:
+            return True
+        except StorageError:  # a colleague's store, read-only here: what the record says must do
+            return bool(self.status().get("state") == "running")
+
+    def may_be_written(self) -> bool:
+        """Whether it is a run's folder or empty: what a user keeps in any other is not to be written over."""
+        if self.status() or (self.status_file.is_file() and self.config_file.is_file()):
+            return True
+        # One that had only begun has no more than these.
+        return all(path.name in ("lock", "log.txt") or path.suffix == ".part" for path in entries(self.path))
+
+    def why_unreadable(self) -> str | None:
+        """Why this user may not read it, as where it is a colleague's; None where it can be read."""
+        try:
+            for path in (self.status_file, self.config_file):
+                if path.is_file():
+                    path.open("rb").close()
+            next(self.path.iterdir(), None)
+        except FileNotFoundError:
+            pass  # there is nothing to read
+        except OSError as error:
+            return f"{error.filename or self.path} cannot be read: {error.strerror or error}"
+        return None
+
+    def config(self) -> RunConfig:
+        """What ``config.yaml`` says. Raises :class:`ConfigError` where it is missing or damaged."""
+        if not self.config_file.is_file():
+            raise ConfigError(f"{self.config_file}: there is no such file")
+        return from_mapping(yaml12.read(self.config_file), str(self.config_file))
+
+    def status(self) -> dict[str, Any]:
+        """What ``status.json`` says; empty where there is none that can be believed."""
+        status = read_json(self.status_file)
+        return status if status_is_whole(status) else {}
+
+    def set_status(self, state: str, reason: str | None = None, **about: Any) -> None:
+        """Record ``state``; what was recorded before and is not given anew stays."""
+        assert state in STATES
+        write_json(
+            self.status_file,
+            {**self.status(), "schema_version": SCHEMA_VERSION, "state": state, "reason": reason, **about},
+        )
+
+    def scores(self) -> dict[str, dict[str, Any]]:
+        """The scores by name, as the documented JSON has them; empty where there are none that can be believed."""
+        scores = read_json(self.scores_file).get("scores")
+        return scores if isinstance(scores, dict) and scores_are_whole(scores) else {}
+
+    def profile(self) -> dict[str, Any]:
+        """What :mod:`p2pbench.runs.profile` recorded; empty where there is none that can be believed."""
+        return read_json(self.profile_file)
+
+    def profiled(self) -> bool:
+        """Whether all that reports show beside the scores is recorded; runs of before this was are scored again."""
+        training = self.status().get("training")
+        return bool(self.profile()) and isinstance(training, dict) and "generator_flops" in training
+
+    def trained(self) -> bool:
+        """Whether training is done and its generator is there."""
+        return isinstance(self.status().get("training"), dict) and self.generator_file.is_file()
+
+    def generator_is_whole(self) -> bool:
+        """Whether the generator's file is still what training left."""
+        return bool(self.status()["training"].get("generator_sha256") == sha256_of(self.generator_file))
+
+    def finished(self) -> bool:
+        """Whether training and scoring are done and what they left is there and unchanged, but for the weights."""
+        scored = bool(self.scores()) and self.per_image_file.is_file()
+        return self.status().get("state") == "finished" and scored and self.trained() and not self.damaged_records()
+
+    def forget_scores(self) -> None:
+        """Remove the scores, and what was recorded with them, of every inference mode."""
+        for name in OF_MODES:
+            self.forget(self.path / name)
+
+    def forget(self, path: Path) -> None:
+        """Remove a file of the run. Raises :class:`StorageError` where it cannot be."""
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:  # it is a folder, say
+            raise StorageError(
+                f"{path} cannot be removed: {error.strerror or error}; move it away, then run this again"
+            ) from None
+
+    def record_hashes(self) -> dict[str, str]:
+        """The SHA-256 of every record of the run, by its name: what ``runs verify`` compares with.
+
+        The pictures of test pairs have one together.
+        """
+        found = {}
+        for name in sorted(HASHED):
+            path = self.path / name
+            try:
+                if path.is_dir() if name == TEST_SAMPLES else path.is_file():
+                    found[name] = sha256_of(path)
+            except OSError as error:
+                found[name] = f"cannot be read: {error.strerror or error}"
+        return found
+
+    def damaged_records(self) -> list[str]:
+        """The names of the records that are gone or not what the run left."""
+        recorded = self.status().get("files")
+        found = self.record_hashes()
+        return [name for name, sha256 in recorded.items() if found.get(name) != sha256] if recorded else []
+
+    def recorded_threads(self) -> int:
+        """The threads this run began with; 0 where that is not recorded."""
+        threads = self.status().get("threads")
+        return threads if type(threads) is int and 1 <= threads <= MOST_THREADS else 0
+
+    def missing_scores(self, config: RunConfig, weights_dir: Path | None = None) -> list[str]:
+        """The scores that ``config`` asks for, that this run lacks, and that could be measured now."""
+        from p2pbench.scoring.palettes import name_of
+        from p2pbench.scoring.weights import usable
+
+        scores = self.scores()
+        missing = []
+        for name in config.scoring.wanted:
+            if name not in scores:
+                missing.append(name)
+            elif is_reference(name):
+                if scores[name]["settings"].get("code") != code_hash(name):  # changed, or it failed
+                    missing.append(name)
+            elif name in FCN_SCORES:
+                if scores[name]["settings"].get("palette") != name_of(config.data.source, config.scoring.palette):
+                    missing.append(name)
+            elif scores[name].get("state") != "measured":
+                net = METRICS[name].net
+                if net is not None and usable(net, weights_dir):
+                    missing.append(name)
+        return missing
+
+    def write_config(self, config: RunConfig) -> None:
+        write_text(self.config_file, yaml12.dump(plain(config)))

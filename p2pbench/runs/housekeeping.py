@@ -1,0 +1,268 @@
+"""The runs of a store as a person looks after them: what state they are in, what they take, whether they are whole.
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from p2pbench.errors import ConfigError, RunBusy, StorageError
+from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.store import Store
+from p2pbench.system.files import sha256_of
+
+VANISHED = "its process ended without a word; the same command goes on from its last checkpoint"
+NOT_BEGUN = "it is only starting, or its process ended before it began; the same command begins it"
+LAST_MOMENT = datetime.datetime(9999, 12, 31, tzinfo=datetime.UTC).timestamp()
+"""What a calendar holds; file systems hold more."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """One run, as its folder shows it."""
+
+    run: RunFolder
+    state: str
+    """A state of the record (``STATES``); ``damaged`` where there is none that can be believed, ``unreadable`` where
+    this user may not look."""
+    reason: str | None
+    status: dict[str, Any]
+    bytes: int
+    changed: float
+    """When anything in it was last written, in seconds since 1970."""
+    part_of: list[str]
+    """As ``Studies.of_run`` has it."""
+
+    @property
+    def run_id(self) -> str:
+        return self.run.path.name
+
+    def to_json(self) -> dict[str, Any]:
+        moment = datetime.datetime.fromtimestamp(min(self.changed, LAST_MOMENT), datetime.UTC)
+        changed = moment.isoformat(timespec="seconds")
+        about = {"run_id": self.run_id, "state": self.state, "reason": self.reason, "studies": self.part_of}
+        return {**about, "bytes": self.bytes, "changed": changed, "folder": str(self.run.path)}
+
+
+@dataclass(frozen=True)
+class Studies:
+    """Which runs the studies of a store have."""
+
+    of_run: dict[str, list[str]]
+    """By run id, ``STUDY: VARIANT seed SEED`` of every study that has it."""
+    unread: list[str]
+    """Why studies cannot be read, a line each: which runs are theirs is not known."""
+
+
+def all_runs(store: Store, studies: Studies) -> list[RunFacts]:
+    """Every run in ``store``, the one changed last first."""
+    return sorted((look_at(run, studies) for run in store.runs()), key=lambda facts: -facts.changed)
+
+
+def look_at(run: RunFolder, studies: Studies) -> RunFacts:
+    """The facts of ``run``."""
+    size, changed = 0, 0.0
+    for path in run.path.rglob("*"):
+        try:
+            found = path.stat()
+        except OSError:  # gone meanwhile
+            continue
+        if path.is_file():
+            size, changed = size + found.st_size, max(changed, found.st_mtime)
+    state, reason, status = _state_of(run)
+    return RunFacts(run, state, reason, status, size, changed, studies.of_run.get(run.path.name, []))
+
+
+def _state_of(run: RunFolder) -> tuple[str, str | None, dict[str, Any]]:
+    """What state it is in, why, and its record."""
+    if (why := run.why_unreadable()) is not None:
+        return "unreadable", f"{why}; ask whose it is", {}
+    status = run.status()
+    begun = run.status_file.exists()
+    state = str(status.get("state", "damaged" if begun else "running"))
+    if state == "damaged":
+        return state, f"{run.status_file.name} is damaged; run ablate again to renew it", status
+    if state == "running" and not run.is_held():
+        return "interrupted", VANISHED if begun else NOT_BEGUN, status
+    return state, status.get("reason"), status
+
+
+def read_studies(store: Store) -> Studies:
+    """Every study in ``store``, each read once."""
+    found = Studies({}, [])
+    for study in store.studies():
+        try:
+            cells = store.read_study(study)["cells"]
+        except ConfigError as error:  # damaged: ablate renews it
+            found.unread.append(str(error))
+            continue
+        for cell in cells:
+            found.of_run.setdefault(str(cell["run_id"]), []).append(f"{study}: {cell['variant']} seed {cell['seed']}")
+    return found
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a run that is not what was recorded."""
+
+    run_id: str
+    file: str
+    detail: str
+
+    def to_json(self) -> dict[str, str]:
+        return dict(self.__dict__)
+
+
+def verify(run: RunFolder) -> Iterator[Problem]:
+    """What is wrong with ``run``: records that cannot be read, files that are gone or not what their run left.
+
+    A run in work is passed over; of an unfinished one the checkpoints are read.
+    """
+
+    def problem(path: Path, detail: str) -> Problem:
+        return Problem(run.path.name, path.relative_to(run.path).as_posix(), detail)
+
+    if (why := run.why_unreadable()) is not None:
+        yield problem(run.path, why)
+        return
+    if run.is_held():
+        return
+    status = run.status()
+    if not status:
+        if run.generator_file.exists() or run.status_file.exists():  # or it was killed before it began
+            yield problem(run.status_file, "missing or damaged")
+        return
+    if (owner := status.get("run_id", run.path.name)) != run.path.name:  # a run that never began names none
+        yield problem(run.status_file, f"is the record of another run, {owner}")
+    try:
+        if run.config_file.exists() or status.get("state") == "finished":
+            run.config()
+    except ConfigError as error:
+        yield problem(run.config_file, f"cannot be read: {error}")
+    for path in sorted(run.checkpoint.glob("step-*.safetensors")):
+        if why := _unreadable(path):
+            yield problem(path, f"{why}; remove it")
+    if status.get("state") == "finished":
+        for name, recorded in status.get("files", {}).items():
+            if detail := _differs(run.path / name, recorded):
+                # Losses come of training alone.
+                then = "which goes on without it" if name == "losses.csv" else "which makes it anew"
+                yield problem(run.path / name, f"{detail}; run ablate again, {then}")
+        for name, recorded in _generator_hash(status).items():
+            if detail := _differs(run.path / name, recorded):
+                yield problem(run.path / name, f"{detail}; remove it and run ablate again, which trains it anew")
+        if not run.scores():
+            yield problem(run.scores_file, "holds no scores that can be read")
+
+
+def _differs(path: Path, recorded: str) -> str | None:
+    """How the file, or the folder of pictures, differs from what was recorded."""
+    try:
+        if not (path.is_file() or path.is_dir()):
+            return "is missing"
+        return None if sha256_of(path) == recorded else "is not what the run left: it was changed or is damaged"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+
+
+def _generator_hash(status: dict[str, Any]) -> dict[str, str]:
+    training = status.get("training")
+    recorded = training.get("generator_sha256") if isinstance(training, dict) else None
+    return {"generator.safetensors": recorded} if recorded else {}
+
+
+def _unreadable(path: Path) -> str | None:
+    """Why the checkpoint at ``path`` would not be gone on from."""
+    from p2pbench.errors import WeightsError
+    from p2pbench.training import checkpoint  # imports torch, where there is a checkpoint to read
+
+    try:
+        checkpoint.read(path)
+    except WeightsError as error:
+        return str(error)
+    return None
+
+
+@dataclass(frozen=True)
+class Waste:
+    """Something that may go: a run, or a part of one."""
+
+    run: RunFolder
+    path: Path
+    why: str
+    bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {"run_id": self.run.path.name, "path": str(self.path), "why": self.why, "bytes": self.bytes}
+
+
+def find_waste(runs: list[RunFacts], *, failed: bool, unused: bool, older_days: float | None) -> list[Waste]:
+    """What can go without a loss: what killed writes left and checkpoints of finished runs; and if asked, whole runs.
+
+    Args:
+        failed: runs that failed or cannot be read, too.
+        unused: runs that are in no study, too.
+        older_days: only of runs that have not changed for so many days.
+    """
+    before = time.time() - 86400 * (older_days or 0)
+    found = []
+    for facts in runs:
+        recent = older_days is not None and facts.changed > before
+        if recent or facts.state == "unreadable" or facts.run.is_held():
+            continue
+        whole = None
+        if failed and facts.state in ("failed", "damaged"):
+            whole = facts.state
+        elif unused and not facts.part_of:
+            whole = "in no study"
+        if whole:
+            found.append(Waste(facts.run, facts.run.path, whole, facts.bytes))
+        else:
+            found += _parts(facts)
+    return found
+
+
+def _parts(facts: RunFacts) -> list[Waste]:
+    """What a run could spare."""
+    run = facts.run
+    parts = [Waste(run, path, "left by a killed write", _size(path)) for path in sorted(run.path.rglob(".*.part"))]
+    if facts.state == "finished" and run.checkpoint.is_dir() and not _keeps_checkpoints(run):
+        parts.append(Waste(run, run.checkpoint, "checkpoint of a finished run", _size(run.checkpoint)))
+    return parts
+
+
+def _keeps_checkpoints(run: RunFolder) -> bool:
+    try:
+        return run.config().training.keep_checkpoints
+    except ConfigError:
+        return True  # whatever it is, it stays
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
+
+
+def remove(waste: Waste) -> bool:
+    """Remove it, unless a process has taken up its run meanwhile; says whether it is gone.
+
+    Raises:
+        StorageError: it cannot be removed.
+    """
+    try:
+        with waste.run.lock(seconds=0):
+            if waste.path.is_dir() and not waste.path.is_symlink():
+                shutil.rmtree(waste.path)
+            else:
+                waste.path.unlink(missing_ok=True)
+    except RunBusy:
+        return False
+    except OSError as error:
+        raise StorageError(f"{waste.path} cannot be removed: {error.strerror or error}") from None
+    return True

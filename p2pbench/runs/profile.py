@@ -1,0 +1,74 @@
+"""What reports show of a run's outputs beside their scores: spectra, colours, and pictures of test pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from p2pbench.data.images import as_rgb8
+from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.records import SCHEMA_VERSION
+from p2pbench.runs.samples import N_KEPT, save_png, spread
+from p2pbench.scoring.colour import BINS, Overlaps
+from p2pbench.scoring.spectrum import Spectra
+
+DIGITS = 6
+"""Significant digits of what is recorded here: for drawing."""
+
+
+class Profile:
+    """Takes in the outputs of the test split and their targets, in order; keeps pictures of some of them."""
+
+    def __init__(self, run: RunFolder, n: int) -> None:
+        """Of ``n`` test pairs, for the folder ``run``."""
+        self.kept = spread(n, N_KEPT)
+        """Positions of the pairs that pictures are kept of."""
+        self._run, self._n, self._seen = run, n, 0
+        self._spectra: Spectra | None = None
+        self._colours = Overlaps()
+
+    def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
+        """Take in a batch; both (B, H, W, C), uint8. Colours are counted of RGB alone."""
+        self._spectra = self._spectra or Spectra(*fakes.shape[1:3])
+        self._spectra.add(fakes, targets)
+        if fakes.shape[-1] == 3:
+            self._colours.add(fakes, targets)
+        for position in self.kept:
+            if 0 <= (row := position - self._seen) < len(fakes):
+                for name, images in (("output", fakes), ("target", targets)):
+                    save_png(self._run.sample_file(name, position), as_rgb8(images[row]))
+        self._seen += len(fakes)
+
+    def to_json(self, names: Sequence[str], redrawn: Sequence[int]) -> dict[str, Any]:
+        """The record: without spectra and colours where not every output was finite.
+
+        Args:
+            names: of the test images.
+            redrawn: positions of the pairs that outputs with other noise are kept of.
+        """
+        found: dict[str, Any] = {
+            "schema_version": SCHEMA_VERSION, "n": self._n, "kept": self.kept,
+            "names": [names[position] for position in self.kept], "redrawn": list(redrawn),
+            "spectrum": None, "lab": None,
+        }  # fmt: skip
+        if self._spectra is None or self._seen < self._n:
+            return found
+        found["spectrum"] = {
+            "frequency": _plain(self._spectra.frequencies),
+            "output": _plain(self._spectra.outputs),
+            "target": _plain(self._spectra.targets),
+        }
+        if self._colours.per_image:
+            ours, theirs = self._colours.shares()
+            found["lab"] = {
+                channel: {"first": low, "output": _plain(ours[k, : high - low + 1]),
+                          "target": _plain(theirs[k, : high - low + 1])}
+                for k, (channel, (low, high)) in enumerate(zip("Lab", BINS, strict=True))
+            }  # fmt: skip
+        return found
+
+
+def _plain(values: np.ndarray) -> list[float]:
+    return [float(f"{value:.{DIGITS}g}") for value in values]

@@ -1,0 +1,176 @@
+"""The scores of a trained generator, and the record of them: values, values of each image, what reports show."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from p2pbench.config.metrics import FCN_SCORES
+from p2pbench.config.schema import RunConfig
+from p2pbench.data.cache import decoded
+from p2pbench.data.dataset import DataSet, as_tested
+from p2pbench.data.images import as_rgb8, as_scored
+from p2pbench.data.transforms import conditions_of, targets_of, visible
+from p2pbench.errors import ConfigError, NotFinite
+from p2pbench.inference.generator import translate
+from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.model import load_generator
+from p2pbench.runs.profile import Profile
+from p2pbench.runs.samples import N_REDRAWN, REDRAWS, save_png, spread
+from p2pbench.scoring.evaluate import NO_LABELS, Scores, evaluate
+from p2pbench.scoring.images import Made
+from p2pbench.scoring.segmentation import ClassReader, NoReader, find_reader
+from p2pbench.system.counting import Count, uncounted
+from p2pbench.system.files import write_json, write_text
+from p2pbench.system.memory import let_go
+from p2pbench.training.engine import Engine
+
+log = logging.getLogger(__name__)
+
+
+def score_run(
+    config: RunConfig,
+    dataset: DataSet,
+    run: RunFolder,
+    engine: Engine,
+    weights_dir: Path | None,
+    fetch: bool,
+    progress: Count,
+) -> None:
+    """Measure the scores that the run lacks, and add them to those it has; record what reports show of its outputs."""
+    wanted = run.missing_scores(config, weights_dir)
+    profile = Profile(run, len(dataset.names["test"])) if not run.profile() else None
+    if not wanted and profile is None:
+        return
+    log.info("scoring: %s", ", ".join(wanted) or "what reports show")
+    generator = load_generator(run).to(engine.device)
+    scores = score_generator(
+        config, generator, dataset, wanted, engine, weights_dir, progress,
+        learned=progress, fetch=fetch, watchers=[] if profile is None else [profile.add],
+    )  # fmt: skip
+    if profile is not None:
+        _profile(config, generator, dataset, run, profile)
+    if wanted:
+        record_scores(run, scores)
+
+
+def _profile(config: RunConfig, generator: nn.Module, dataset: DataSet, run: RunFolder, profile: Profile) -> None:
+    """Record what reports show of the outputs beside their scores, and pictures of the conditions."""
+    test = decoded(dataset, "test")
+    for position in profile.kept:
+        condition = visible(conditions_of(test[position : position + 1], config.data), config.data)[0]
+        save_png(run.sample_file("condition", position), as_rgb8(condition))
+    redrawn = spread(len(test), N_REDRAWN) if config.scoring.inference == "paper" else []  # others draw no noise
+    with contextlib.suppress(NotFinite):  # the scores say so
+        for draw in range(1, REDRAWS + 1) if redrawn else ():
+            outputs = _outputs(config, generator, test[redrawn], keys=[draw * len(test) + p for p in redrawn])
+            for position, output in zip(redrawn, outputs, strict=True):
+                save_png(run.sample_file(f"draw{draw}", position), as_rgb8(output))
+    write_json(run.profile_file, profile.to_json(dataset.names["test"], redrawn))
+
+
+def score_generator(
+    config: RunConfig,
+    generator: nn.Module,
+    dataset: DataSet,
+    metrics: Sequence[str],
+    engine: Engine,
+    weights_dir: Path | None,
+    progress: Count = uncounted,
+    *,
+    learned: Count = uncounted,
+    fetch: bool = True,
+    split: str = "test",
+    watchers: Sequence[Callable[[np.ndarray, np.ndarray], None]] = (),
+) -> Scores:
+    """The scores of ``generator`` on a split, at ``crop_size``; translated, and read, batch by batch.
+
+    Args:
+        progress: of the images.
+        learned: of training the segmentation network, where FCN-scores need one that is not there yet.
+        watchers: see :func:`evaluate`.
+
+    Raises:
+        ConfigError: the data have no such split.
+    """
+    if split not in dataset.names:
+        raise ConfigError(f"{config.data.source} has no split {split!r}; it has {', '.join(dataset.names)}")
+    # Training pairs too as test pairs are: not larger, to be cropped.
+    pairs, n = decoded(as_tested(dataset), split), len(dataset.names[split])
+    shape = (n, *as_scored(targets_of(pairs[:1], config.data)).shape[1:])
+
+    def rows(start: int, stop: int) -> np.ndarray:
+        found = np.array(pairs[start:stop])
+        let_go(pairs)
+        return found
+
+    def draw(k: int) -> Made:
+        """The outputs with the k-th noise; those with the 0th are scored."""
+
+        def outputs(start: int, stop: int) -> np.ndarray:
+            return as_scored(_outputs(config, generator, rows(start, stop), keys=range(k * n + start, k * n + stop)))
+
+        return Made(shape, outputs)
+
+    targets = Made(shape, lambda start, stop: as_scored(targets_of(rows(start, stop), config.data)))
+    return evaluate(
+        draw(0), targets, dataset.names[split], metrics,
+        weights_dir=weights_dir, fetch=fetch, device=str(engine.device),
+        settings=inference_settings(config, split), redraw=lambda k: draw(k + 1),
+        classes=class_reader(config, dataset, metrics, engine, learned, split), watchers=watchers, progress=progress,
+    )  # fmt: skip
+
+
+def class_reader(
+    config: RunConfig, dataset: DataSet, metrics: Sequence[str], engine: Engine, learned: Count, split: str = "test"
+) -> ClassReader | NoReader:
+    """What reads classes from outputs, where any of ``metrics`` is an FCN-score; or why nothing can."""
+    if not set(FCN_SCORES) & set(metrics):
+        return NO_LABELS
+    if split != "test":
+        return NoReader("is taken of the test split alone, where it stands beside what the real photos score")
+    return find_reader(dataset, config.scoring.palette, engine.device, learned)
+
+
+def _outputs(config: RunConfig, generator: nn.Module, pairs: np.ndarray, keys: Sequence[int]) -> np.ndarray:
+    """What ``generator`` makes of the conditions of ``pairs``, as scoring has it: (N, H, W, C'), uint8 or uint16."""
+    return translate(
+        generator, conditions_of(pairs, config.data), config.data,
+        seed=config.training.seed, mode=config.scoring.inference, keys=keys,
+    )  # fmt: skip
+
+
+def inference_settings(config: RunConfig, split: str = "test") -> dict[str, Any]:
+    """How a run's outputs are made for scoring, and of which split: recorded with every score."""
+    settings = {
+        "split": split,
+        "inference": config.scoring.inference,
+        "noise_seed": config.training.seed,
+        "size": config.data.crop_size,
+    }
+    return settings | ({"padded_to": config.padded_shape} if config.padded_shape != config.data.crop_shape else {})
+
+
+def record_scores(run: RunFolder, new: Scores) -> None:
+    """Add ``new`` to the run's scores.json and per_image.csv."""
+    import pandas as pd
+
+    added = new.to_json()
+    merged = {**added, "scores": {**run.scores(), **added["scores"]}}
+    table = new.to_frame()
+    if run.per_image_file.is_file():
+        try:
+            before = pd.read_csv(run.per_image_file, dtype={"image": str})
+        except ValueError:  # damaged: made anew
+            before = pd.DataFrame({"image": []})
+        if len(before) == len(table):  # of the same images in the same order, or the run would be another
+            kept = before.drop(columns=["image", *new.per_image], errors="ignore")
+            table = pd.concat([table[["image"]], kept, table.drop(columns="image")], axis=1)
+    write_text(run.per_image_file, table.to_csv(index=False))
+    write_json(run.scores_file, merged)  # last: a run with scores.json has all of them

@@ -1,0 +1,133 @@
+"""The store: a folder for each run and each study.
+
+    runs/cells/<run_id>/     config.yaml status.json losses.csv scores.json per_image.csv profile.json samples/
+                             generator.safetensors checkpoint/ log.txt lock
+    runs/studies/<study>/    study.yaml references.json references-per_image.csv references-log.txt
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from p2pbench.config import yaml12
+from p2pbench.config.resolve import from_mapping
+from p2pbench.errors import ConfigError, StorageError
+from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.records import SCHEMA_VERSION, plain, read_json, references_are_whole, study_is_whole
+from p2pbench.study.plan import Study
+from p2pbench.system.files import entries, write_json
+
+
+@dataclass(frozen=True)
+class Store:
+    """All runs and studies under one folder (``--runs``)."""
+
+    root: Path
+
+    def run(self, run_id: str, inference: str = "paper") -> RunFolder:
+        return RunFolder(self.root / "cells" / run_id, inference)
+
+    def study_file(self, study: str) -> Path:
+        return self.root / "studies" / study / "study.yaml"
+
+    def references_file(self, study: str) -> Path:
+        return self.study_file(study).with_name("references.json")
+
+    def references(self, study: str) -> dict[str, Any]:
+        """The record of the study's reference rows; empty where there is none that can be believed."""
+        record = read_json(self.references_file(study))
+        return record if references_are_whole(record.get("rows")) else {}
+
+    def write_study(self, study: Study) -> None:
+        """Record the question, the protocol and the resolved cells of ``study``."""
+        content: dict[str, Any] = {
+            "schema_version": SCHEMA_VERSION,
+            "name": study.name,
+            "question": study.grid.question,
+            "paper": study.grid.paper,
+            "protocol": asdict(study.protocol),
+            "baseline": study.baseline,
+            "command": study.command,
+            "factors": {factor: [level.label for level in levels] for factor, levels in study.grid.factors.items()},
+            "cells": [
+                {
+                    "run_id": c.run_id,
+                    "variant": c.variant,
+                    "levels": c.levels,
+                    "seed": c.seed,
+                    "config": plain(c.config),
+                }
+                for c in study.cells
+            ],
+        }
+        content["cells"] += self._other_seeds(study.name, content["cells"])
+        # JSON is YAML 1.2, and a thousand cells are read in milliseconds instead of half a minute.
+        write_json(self.study_file(study.name), content)
+
+    def _other_seeds(self, study: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Cells recorded before that are these with another seed: a study grows seed by seed."""
+
+        def without_seed(cell: dict[str, Any]) -> str:
+            config = plain(from_mapping(cell["config"], study))  # a setting that came later has its default
+            config["training"].pop("seed", None)
+            return json.dumps([cell["variant"], config], sort_keys=True)
+
+        seeds = {cell["seed"] for cell in cells}
+        try:
+            others = [cell for cell in self.read_study(study)["cells"] if cell["seed"] not in seeds]
+            known = {without_seed(cell) for cell in cells} if others else set()
+            return [cell for cell in others if without_seed(cell) in known]
+        except (ConfigError, KeyError, TypeError, AttributeError):
+            return []
+
+    def studies(self) -> list[str]:
+        """The names of all studies. Raises :class:`StorageError` where this user may not look."""
+        return [path.name for path in entries(self.root / "studies") if _may_hold(path / "study.yaml")]
+
+    def runs(self) -> list[RunFolder]:
+        """All runs, by their ids. Raises :class:`StorageError` where this user may not look."""
+        return [RunFolder(path) for path in entries(self.root / "cells") if path.is_dir()]
+
+    def read_study(self, name: str) -> dict[str, Any]:
+        """What ``write_study`` recorded. Raises :class:`ConfigError` if it cannot be read or is another version's."""
+        path = self.study_file(name)
+        content = read_json(path)
+        if not content and path.is_file():
+            content = yaml12.read(path)  # by an older version
+        if not study_is_whole(content):
+            raise ConfigError(f"{path} is not a study of this version of p2pbench; run ablate again to renew it")
+        study: dict[str, Any] = content
+        return study
+
+    def find_run(self, run: str) -> RunFolder:
+        """A run by its folder, or by its id or the beginning of it.
+
+        Raises:
+            ConfigError: there is none, or more than one.
+            StorageError: this user may not look.
+        """
+        folder = RunFolder(Path(run).expanduser())
+        try:
+            if folder.config_file.is_file():
+                return folder
+        except OSError as error:
+            raise StorageError(f"{folder.path} cannot be read: {error.strerror or error}") from None
+        ids = [run.path.name for run in self.runs()]
+        matching = [name for name in ids if name.startswith(run)] if re.fullmatch(r"[0-9a-f]{4,12}", run) else []
+        if len(matching) != 1:
+            many = f" ({len(matching)} ids begin so)" if matching else ""
+            raise ConfigError(f"run {run!r} is neither a run folder nor the id of a run under {self.root}{many}")
+        return self.run(matching[0])
+
+
+def _may_hold(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # its folder is closed to this user
+        return True

@@ -1,0 +1,136 @@
+"""The whole step, from index to both of Adam's updates, as one CUDA graph: captured once, replayed every step.
+
+At batch 1 a step is some 1,500 short kernels, and Python takes longer to launch them than the GPU to run them. A replay
+launches them all at once. Its inputs lie at fixed addresses: where the batch is cut (or the batch itself, if it is
+streamed), the learning rate, and the state of the generator that dropout draws from, which CUDA's graphs register and
+advance as eager steps do; so order, jitter and noise are those of the eager engine.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from p2pbench.config.schema import RunConfig
+from p2pbench.data.batches import Batch, Batches
+from p2pbench.data.streaming import StreamedBatches
+from p2pbench.training.step import Networks, Optimisers, train_step
+
+WARM_UP = 3
+"""Steps before the capture, which choose cuDNN's algorithms and make Adam's moments; they are undone."""
+
+
+class NotCapturable(Exception):
+    """The step does something that a CUDA graph cannot hold."""
+
+
+class Captured:
+    """Replays the step of ``config``. Building it leaves weights, moments, statistics and random state as they were.
+
+    Args:
+        optimisers: built as ``capturable``.
+    Raises:
+        NotCapturable: the step waits for the device, or allocates on the host, as a network of the user's own may.
+    """
+
+    kind = "graph"
+
+    def __init__(
+        self, networks: Networks, optimisers: Optimisers, batches: Batches | StreamedBatches, config: RunConfig
+    ) -> None:
+        self.networks, self.optimisers, self.batches, self.config = networks, optimisers, batches, config
+        device = next(networks.generator.parameters()).device
+        self._places: Tensor | None = None
+        self._batch: Batch | None = None
+        if isinstance(batches, Batches):
+            self._places = torch.zeros_like(batches.places(0))
+        else:
+            self._batch = Batch(*(image.clone(memory_format=torch.preserve_format) for image in batches[0]))
+        before = State(networks, optimisers)
+        try:
+            self._warm_up(device)
+            before.restore()
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):  # a thread may read batches
+                self._losses = self._step()
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise NotCapturable(f"this step cannot be captured in a CUDA graph ({_first_line(error)})") from error
+        finally:
+            before.restore()
+
+    def feed(self, step: int) -> None:
+        if isinstance(self.batches, Batches):
+            assert self._places is not None
+            self._places.copy_(self.batches.places(step))
+        else:
+            assert self._batch is not None
+            for static, fresh in zip(self._batch, self.batches[step], strict=True):
+                static.copy_(fresh)
+
+    def run(self) -> Tensor:
+        self._graph.replay()
+        return self._losses
+
+    def _warm_up(self, device: torch.device) -> None:
+        """Some steps on a stream of their own, as captures want it."""
+        stream = torch.cuda.Stream(device)
+        stream.wait_stream(torch.cuda.current_stream(device))
+        for optimiser in (self.optimisers.generator, self.optimisers.discriminator):
+            if optimiser is not None:  # capturable, and not captured yet: on purpose
+                optimiser._warned_capturable_if_run_uncaptured = True
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP):
+                self._step()
+        torch.cuda.current_stream(device).wait_stream(stream)
+
+    def _step(self) -> Tensor:
+        if isinstance(self.batches, Batches):
+            assert self._places is not None
+            batch = self.batches.cut(self._places)
+        else:
+            assert self._batch is not None
+            batch = self._batch
+        return train_step(self.networks, self.optimisers, *batch, self.config)
+
+
+class State:
+    """What a step changes: weights, statistics, moments, and the random states. ``restore`` puts it back in place."""
+
+    def __init__(self, networks: Networks, optimisers: Optimisers) -> None:
+        self.networks, self.optimisers = networks, optimisers
+        self.device = next(networks.generator.parameters()).device
+        # On the host: the device's peak of memory stays the step's own.
+        self._kept = {name: tensor.detach().to("cpu", copy=True) for name, tensor in self._tensors().items()}
+        self._random = torch.get_rng_state()
+        self._cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        for name, tensor in self._tensors().items():
+            if name in self._kept:
+                tensor.copy_(self._kept[name])
+            else:
+                tensor.zero_()  # a moment or a step counter that was made since: they begin at 0
+        self.optimisers.zero_grad()
+        torch.set_rng_state(self._random)
+        if self._cuda is not None:
+            torch.cuda.set_rng_state(self._cuda, self.device)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for role in ("generator", "discriminator"):
+            network, optimiser = getattr(self.networks, role), getattr(self.optimisers, role)
+            if network is None:
+                continue
+            found |= {f"{role}.{name}": tensor for name, tensor in network.state_dict(keep_vars=True).items()}
+            parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+            for index, parameter in enumerate(parameters):
+                state = optimiser.state.get(parameter, {})
+                found |= {f"{role}.{index}.{name}": tensor for name, tensor in state.items()}
+        return found
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,97 @@
+"""How much memory a training needs, and what to say where there is too little of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from p2pbench.config.schema import RunConfig, size_text
+from p2pbench.errors import TrainingError
+from p2pbench.models import build_discriminator, build_generator
+from p2pbench.system.quantities import bytes_text
+from p2pbench.training.losses import discriminator_input
+
+STATE_BYTES = 16
+"""Of a parameter: its weight, gradient and two moments, float32."""
+PASSING = 1.3
+"""Gradients of activations and workspaces pass by, beside what the forward passes keep."""
+MOST = 4096
+"""The largest batch that is ever named."""
+
+
+@contextmanager
+def telling_what_fits(config: RunConfig, device: torch.device) -> Iterator[None]:
+    """Turn running out of memory in the block into a :class:`TrainingError` that says what would fit."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(shortage(config, device)) from error
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" not in str(error):
+            raise
+        raise TrainingError(shortage(config, device)) from error
+
+
+def shortage(config: RunConfig, device: torch.device) -> str:
+    """What was asked for, and what would fit into the memory of ``device``; estimated."""
+    training, memory = config.training, memory_bytes(device)
+    asked = (
+        f"out of memory: training.batch_size is {training.batch_size}, training.precision {training.precision}, "
+        f"data.crop_size {size_text(config.data.crop_size)}, and {device.type} has {bytes_text(memory)}"
+    )
+    most = largest_batch(config, memory, training.precision)
+    in_bf16 = largest_batch(config, memory, "bf16")
+    if most >= training.batch_size:
+        return f"{asked}; alone, about batch_size {most} would fit: others hold the rest, so use fewer --jobs"
+    if most == in_bf16 == 0:
+        return f"{asked}; not even batch_size 1 would fit: use a smaller data.crop_size, generator.ngf or ndf"
+    ways = [f"batch_size {most}"] if most else []
+    if in_bf16 > most:
+        ways.append(f"batch_size {in_bf16} with training.precision bf16")
+    return f"{asked}; about {' or '.join(ways)} would fit"
+
+
+def largest_batch(config: RunConfig, memory: int, precision: str) -> int:
+    """The largest batch size that ``memory`` bytes hold, at most ``MOST``; 0 where not even one image does."""
+    n_parameters, kept = sizes(config)
+    each = PASSING * kept * (0.5 if precision == "bf16" else 1.0)
+    return max(0, min(MOST, int((memory - STATE_BYTES * n_parameters) / each)))
+
+
+def sizes(config: RunConfig) -> tuple[int, int]:
+    """Parameters of both networks, and bytes that the forward passes of one step keep for one image in float32.
+
+    Counted on the meta device, where nothing is computed and no memory taken.
+    """
+    generator, discriminator = build_generator(config).to("meta"), build_discriminator(config)
+    parameters = list(generator.parameters())
+    if discriminator is not None:
+        parameters += discriminator.to("meta").parameters()
+    own = {parameter.untyped_storage()._cdata for parameter in parameters}
+    kept: dict[int, Tensor] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        kept.setdefault(tensor.untyped_storage()._cdata, tensor)
+        return tensor
+
+    # Two images: batch norm takes no single value for a batch.
+    condition, target = (torch.empty(2, c, *config.data.crop_shape, device="meta") for c in config.data.channels)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        fake = generator(condition)
+        if discriminator is not None:
+            conditional = config.objective.conditional
+            graphs = [discriminator(discriminator_input(condition, i, conditional=conditional)) for i in (target, fake)]
+            assert graphs
+    n_bytes = sum(t.untyped_storage().nbytes() for storage, t in kept.items() if storage not in own)
+    return sum(parameter.numel() for parameter in parameters), n_bytes // 2
+
+
+def memory_bytes(device: torch.device) -> int:
+    """All the memory there is: the device's, or the machine's."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[1])
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,298 @@
+"""How settings are resolved, what is refused, and what decides a run's identity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pbench.config import yaml12
+from p2pbench.config.resolve import Layer, flatten, from_mapping, parse_set, resolve
+from p2pbench.config.run_id import identity, run_id
+from p2pbench.config.schema import DISCRIMINATOR_STRIDES, GENERATOR_NAMES, OBJECTIVE_NAMES, PRESETS, SETTINGS, RunConfig
+from p2pbench.errors import ConfigError
+from p2pbench.models import DISCRIMINATORS, GENERATORS
+from p2pbench.runs.records import plain
+
+
+def config_of(**settings: object) -> RunConfig:
+    return resolve([Layer("test", {key.replace("__", "."): value for key, value in settings.items()})]).config
+
+
+def test_defaults_are_the_papers_setting() -> None:
+    config = resolve([]).config
+    assert (config.generator.name, config.discriminator.name, config.objective.name) == ("unet", "patch70", "l1+cgan")
+    assert (config.data.load_size, config.data.crop_size, config.data.mirror) == (286, 256, True)
+    assert (config.training.epochs, config.training.batch_size, config.training.learning_rate) == (200, 1, 2e-4)
+    assert (config.training.beta1, config.training.beta2, config.objective.lambda_l1) == (0.5, 0.999, 100.0)
+
+
+def test_the_default_fields_are_those_of_the_paper_preset() -> None:
+    bare = RunConfig()
+    for key, value in PRESETS["paper"].items():
+        section, name = key.split(".")
+        assert getattr(getattr(bare, section), name) == value
+
+
+def test_a_later_layer_wins_and_every_value_knows_its_origin() -> None:
+    resolved = resolve(
+        [
+            Layer("protocol p", {"training.preset": "pytorch", "training.epochs": 3}),
+            Layer("grid g", {"training.epochs": 4}),
+            Layer("--set", {"training.schedule": "constant"}),
+        ]
+    )
+    assert resolved.config.training.epochs == 4
+    assert resolved.origin["training.epochs"] == "grid g"
+    assert resolved.origin["training.batch_size"] == "default"
+    assert resolved.config.objective.generator_gradient == "fresh"
+    assert resolved.origin["objective.generator_gradient"] == "preset pytorch"
+    assert resolved.config.training.schedule == "constant"
+    assert resolved.origin["training.schedule"] == "--set"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"training.epoch": 2}, "did you mean 'training.epochs'"),
+        ({"generator.name": "unett"}, "did you mean 'unet'"),
+        ({"objective.name": "l1+cgn"}, "did you mean 'l1+cgan'"),
+        ({"discriminator.name": "patch71"}, "patch70"),
+        ({"training.preset": "papr"}, "paper"),
+        ({"training.epochs": 0}, "training.epochs"),
+        ({"training.epochs": True}, "training.epochs"),
+        ({"training.epochs": "2"}, "training.epochs"),
+        ({"training.learning_rate": float("nan")}, "training.learning_rate"),
+        ({"objective.lambda_l1": -1.0}, "objective.lambda_l1"),
+        ({"scoring.metrics": ["lpip"]}, "did you mean 'lpips'"),
+        ({"scoring.metrics": []}, "at least 1"),
+        ({"scoring.also": 3}, "list of metrics"),
+        ({"data.load_size": 100}, "data.load_size"),
+        ({"data.load_size": [286, 300], "data.crop_size": [256, 512]}, "data.crop_size 256x512"),
+        ({"data.crop_size": 8}, "16 or more"),
+        ({"data.crop_size": 0}, "a side in pixels, or [height, width]"),
+        ({"data.crop_size": [256]}, "a side in pixels, or [height, width]"),
+        ({"data.crop_size": [256, True]}, "a side in pixels, or [height, width]"),
+        ({"data.crop_size": 1.5}, "a side in pixels, or [height, width]"),
+        ({"data.range": [3, 1]}, "[low, high] with low < high"),
+        ({"data.range": [[0, 1]]}, "[low, high] with low < high"),
+        ({"data.range": [0, float("inf")]}, "[low, high] with low < high"),
+        ({"data.background": "whit"}, "give a colour such as white"),
+        ({"data.channels": 3}, "[of the condition, of the target]"),
+        ({"data.channels": [3, 0]}, "[of the condition, of the target]"),
+        ({"data.colours": "lab"}, "use data.channels [1, 2]"),
+        ({"generator.depth": 9}, "use at most 8"),
+        ({"generator.depth": 1}, "generator.depth"),
+        ({"generator.depth": 2, "generator.name": "resnet9"}, "a depth of its own"),
+        ({"objective.adversarial": "wgan-gp"}, "discriminator.norm instance or none"),
+        ({"data.condition": "edges", "data.source": "folder"}, "brings its own"),
+        ({"data.crop_size": 64, "discriminator.name": "image286"}, "needs at least 96"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_the_key_and_the_way_out(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve([Layer("here", settings)])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_image286_is_fine_at_64_where_nobody_discriminates() -> None:
+    config = config_of(data__crop_size=64, discriminator__name="image286", objective__name="l1")
+    assert not config.objective.has_discriminator
+
+
+def test_set_reads_yaml_1_2() -> None:
+    found = parse_set(
+        ["training.learning_rate=2e-4", "data.mirror=false", "scoring.metrics=[l1, ssim]", "data.source=on"]
+    )
+    assert found == {
+        "training.learning_rate": 2e-4,
+        "data.mirror": False,
+        "scoring.metrics": ["l1", "ssim"],
+        "data.source": "on",
+    }
+    with pytest.raises(ConfigError, match="key=value"):
+        parse_set(["training.epochs"])
+    with pytest.raises(ConfigError, match="did you mean"):
+        parse_set(["training.epoch=1"])
+
+
+def test_yaml_errors_name_the_file_and_the_line(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text("a: 1\nb: [1, 2\nc: 3\n")
+    with pytest.raises(ConfigError, match=r"bad\.yaml, line [23]"):
+        yaml12.read(file)
+    file.write_text("a: 1\na: 2\n")
+    with pytest.raises(ConfigError, match=r"bad\.yaml, line 2.*duplicate"):
+        yaml12.read(file)
+    file.write_text("a: !!python/object/apply:os.system [ls]\n")
+    with pytest.raises(ConfigError, match=r"bad\.yaml"):
+        yaml12.read(file)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        yaml12.read(tmp_path / "missing.yaml")
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "training.epochs": st.integers(1, 1000),
+            "training.learning_rate": st.floats(1e-6, 1),
+            "training.seed": st.integers(0, 2**31 - 1),
+            "objective.name": st.sampled_from(OBJECTIVE_NAMES),
+            "generator.name": st.sampled_from(GENERATOR_NAMES),
+            "discriminator.name": st.sampled_from(sorted(DISCRIMINATOR_STRIDES)),
+            "training.preset": st.sampled_from(sorted(PRESETS)),
+            "data.mirror": st.booleans(),
+        },
+    )
+)
+def test_a_configuration_survives_its_file(settings: dict[str, object]) -> None:
+    config = resolve([Layer("test", settings)]).config
+    assert from_mapping(yaml12.parse(yaml12.dump(plain(config)), "file"), "file") == config
+
+
+def test_sections_and_dotted_keys_are_the_same() -> None:
+    assert flatten({"training": {"epochs": 1}}, "f") == flatten({"training.epochs": 1}, "f") == {"training.epochs": 1}
+    with pytest.raises(ConfigError, match="section"):
+        flatten({"training": 3}, "f")
+
+
+INDIFFERENT = {
+    "scoring.metrics": ["l1"],
+    "scoring.also": ["diversity"],
+    "scoring.inference": "eval",
+    "scoring.palette": "cityscapes",
+    "training.log_every": 7,
+    "training.checkpoint_seconds": 1.0,
+    "training.checkpoints": 3,
+    "training.sample_every": 3,
+    "training.keep_checkpoints": True,
+    "training.batch_norm": "synchronised",
+    "training.threads": 3,
+    "training.device": "cpu",
+    "training.engine": "eager",
+    "data.source": "elsewhere",
+    # What these decide is in the fields that they set, or in the data's content.
+    "training.preset": "paper",
+    "data.condition": "edges",
+}
+DECISIVE = {
+    "data.direction": "BtoA",
+    "data.load_size": 300,
+    "data.crop_size": 128,
+    "data.jitter": False,
+    "data.mirror": False,
+    "data.resize_filter": "bicubic",
+    "data.channels": [1, 3],
+    "data.colours": "lab",
+    "data.range": [0, 4095],
+    "data.background": "white",
+    "generator.name": "encoder_decoder",
+    "generator.ngf": 32,
+    "generator.depth": 7,
+    "generator.dropout": "none",
+    "generator.norm": "instance",
+    "generator.upsampling": "nearest",
+    "discriminator.name": "pixel",
+    "discriminator.ndf": 32,
+    "discriminator.norm": "instance",
+    "discriminator.spectral_norm": True,
+    "objective.name": "cgan",
+    "objective.adversarial": "lsgan",
+    "objective.lambda_l1": 10.0,
+    "objective.discriminator_loss": "mean",
+    "objective.generator_gradient": "fresh",
+    "training.epochs": 3,
+    "training.batch_size": 2,
+    "training.seed": 1,
+    "training.learning_rate": 1e-3,
+    "training.beta1": 0.9,
+    "training.beta2": 0.9,
+    "training.schedule": "linear-decay",
+    "training.bias_rule": "by-norm",
+    "training.precision": "bf16",
+    "training.select": "best-on-val",
+}
+
+
+COMPANIONS = {"data.colours": {"data.channels": [1, 2]}}
+"""What a value needs beside it to make sense."""
+
+
+def test_every_setting_is_known_to_decide_the_weights_or_not_to() -> None:
+    assert INDIFFERENT.keys() | DECISIVE.keys() == set(SETTINGS)
+    default = run_id(resolve([]).config, "data")
+    for key, value in INDIFFERENT.items():
+        assert run_id(resolve([Layer("test", {key: value})]).config, "data") == default, key
+    ids = {
+        key: run_id(resolve([Layer("test", {key: value, **COMPANIONS.get(key, {})})]).config, "data")
+        for key, value in DECISIVE.items()
+    }
+    assert default not in ids.values()
+    assert len(set(ids.values())) == len(ids)
+    assert run_id(resolve([]).config, "other data") != default
+    # As it was before settings came that are not in the hash at their defaults: stores that are older stay of use.
+    assert default == "c9007f653ab7"
+
+
+def test_a_size_has_one_spelling_and_a_depth_that_follows_from_it_none() -> None:
+    default = run_id(config_of(), "d")
+    assert run_id(config_of(data__crop_size=[256, 256], data__load_size=[286, 286]), "d") == default
+    assert run_id(config_of(generator__depth=8), "d") == default
+    assert from_mapping(plain(config_of(data__crop_size=[64, 128])), "f") == config_of(data__crop_size=[64, 128])
+
+
+@pytest.mark.parametrize(
+    ("settings", "depth", "padded"),
+    [
+        ({"crop_size": 256}, 8, (256, 256)),
+        ({"crop_size": 100}, 6, (128, 128)),
+        ({"crop_size": [128, 200]}, 7, (128, 256)),
+        ({"crop_size": [200, 130], "depth": 4}, 4, (208, 144)),
+        ({"crop_size": 2048}, 10, (2048, 2048)),
+        ({"crop_size": [130, 131], "name": "resnet6"}, 2, (132, 132)),
+        ({"crop_size": [13, 17], "name": "mine:build"}, None, (13, 17)),
+    ],
+)
+def test_sizes_are_padded_to_what_the_generator_can_halve(
+    settings: dict[str, object], depth: int | None, padded: tuple[int, int]
+) -> None:
+    keys = {"crop_size": "data.crop_size", "depth": "generator.depth", "name": "generator.name"}
+    layer = {keys[key]: value for key, value in settings.items()} | {"objective.name": "l1", "data.jitter": False}
+    config = resolve([Layer("test", layer)]).config
+    assert config.depth == depth
+    assert config.padded_shape == padded
+
+
+def test_what_an_objective_does_not_use_does_not_decide() -> None:
+    assert run_id(config_of(objective__name="l1"), "d") == run_id(
+        config_of(objective__name="l1", discriminator__name="pixel", objective__generator_gradient="fresh"), "d"
+    )
+    assert run_id(config_of(objective__name="gan"), "d") == run_id(
+        config_of(objective__name="gan", objective__lambda_l1=1.0), "d"
+    )
+    assert run_id(config_of(data__jitter=False), "d") == run_id(config_of(data__jitter=False, data__load_size=300), "d")
+    assert run_id(config_of(objective__name="l1"), "d") == run_id(
+        config_of(objective__name="l1", objective__adversarial="hinge"), "d"
+    )
+    assert "discriminator" not in identity(config_of(objective__name="l1"), "d")
+
+
+def test_the_users_own_network_is_identified_by_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "own_network_for_identity.py"
+    module.write_text("def build(config): ...\n")
+    config = config_of(generator__name="own_network_for_identity:build")
+    first = run_id(config, "d")
+    module.write_text("def build(config): return None\n")
+    assert run_id(config, "d") != first
+    with pytest.raises(ConfigError, match="no Python module"):
+        run_id(config_of(generator__name="not_there_at_all:build"), "d")
+
+
+def test_the_tables_of_names_agree() -> None:
+    assert set(GENERATORS) == set(GENERATOR_NAMES)
+    assert set(DISCRIMINATORS) == set(DISCRIMINATOR_STRIDES)

@@ -1,0 +1,128 @@
+"""Batches of files: each picture as it would be alone, in bounded memory, whatever is wrong with its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torch import nn
+
+from p2pbench.config.resolve import Layer, resolve
+from p2pbench.data.images import read_array
+from p2pbench.errors import DataError
+from p2pbench.inference import pipeline
+from p2pbench.inference.folders import output_of
+from p2pbench.inference.generator import translate
+from p2pbench.inference.pipeline import BATCH, batch_size, translate_files
+from p2pbench.models import build_generator
+from p2pbench.runs.model import Model
+
+SIZES = [(16, 16), (16, 16), (20, 30), (16, 16), (48, 64), (16, 16), (20, 30), (16, 16)]
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    torch.manual_seed(0)
+    settings = {"data.crop_size": 16, "data.load_size": 16, "generator.ngf": 4, "objective.name": "l1"}
+    config = resolve([Layer("test", settings)]).config
+    return Model("untrained", config, build_generator(config), None)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    random = np.random.default_rng(0)
+    paths = [tmp_path / "in" / f"{number}.png" for number in range(len(SIZES))]
+    paths[0].parent.mkdir()
+    for path, size in zip(paths, SIZES, strict=True):
+        Image.fromarray(random.integers(0, 256, (*size, 3), dtype=np.uint8)).save(path)
+    return paths
+
+
+def test_each_picture_is_what_it_would_be_alone(
+    model: Model, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("study.pipeline", "tiling"):
+        monkeypatch.setattr(f"p2pbench.{module}.TILE", 40)  # so that 48x64 goes in tiles, and batches are 6, 2 and 1
+    monkeypatch.setattr("p2pbench.inference.tiling.OVERLAP", 8)
+    seen: list[int] = []
+
+    def recorded(network: nn.Module, images: np.ndarray, *arguments: Any, **options: Any) -> np.ndarray:
+        seen.append(len(images))
+        return translate(network, images, *arguments, **options)
+
+    monkeypatch.setattr(pipeline, "translate", recorded)
+    made = dict(translate_files(model, files, tmp_path / "out"))
+    assert sorted(made) == list(range(len(SIZES)))
+    assert sorted(seen) == [2, 5]  # the others of their size in one batch
+    for position, file in enumerate(files):
+        expected = output_of(model, read_array(file, None), file)
+        written = made[position]
+        assert isinstance(written, Path)
+        assert written.name == file.name
+        assert np.abs(np.asarray(Image.open(written)).astype(int) - expected).max() <= 1  # sums of another order
+
+
+def test_what_cannot_be_read_stops_none_of_the_others(model: Model, files: list[Path], tmp_path: Path) -> None:
+    files[1].write_bytes(b"no picture")
+    Image.new("CMYK", (16, 16)).save(tmp_path / "in" / "3.tif")
+    files[3] = tmp_path / "in" / "3.tif"
+    made = dict(translate_files(model, files, tmp_path / "out"))
+    failed = {position: str(error) for position, error in made.items() if isinstance(error, DataError)}
+    assert "1.png cannot be read" in failed.pop(1)
+    assert "is CMYK" in failed.pop(3)
+    assert failed == {}
+    assert sorted(path.stem for path in (tmp_path / "out").iterdir()) == ["0", "2", "4", "5", "6", "7"]
+
+
+@given(sides=st.lists(st.integers(1, 3), max_size=60))
+def test_groups_are_of_one_size_and_what_waits_is_bounded(sides: list[int]) -> None:
+    arrived = []
+
+    def pictures() -> Iterator[tuple[int, np.ndarray]]:
+        for position, side in enumerate(sides):
+            arrived.append(position)
+            yield position, np.zeros((side, 4, 3), np.uint8)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "TILE", 6)  # batches of 9, 4 and 3
+        patch.setattr(pipeline, "WAITING", 50)
+        given_out = []
+        for group in pipeline._groups(pictures()):
+            assert isinstance(group, list)
+            assert len({image.shape for _, image in group}) == 1
+            assert len(group) <= batch_size(group[0][1])
+            given_out += [position for position, _ in group]
+            waiting = set(arrived) - set(given_out)
+            assert sum(4 * sides[position] for position in waiting) <= 50
+        assert sorted(given_out) == list(range(len(sides)))
+
+
+def test_a_batch_has_no_more_pixels_than_a_tile() -> None:
+    assert batch_size(np.empty((256, 256, 3))) == BATCH
+    assert batch_size(np.empty((512, 512, 3))) == 4
+    assert batch_size(np.empty((1024, 1025, 3))) == 1
+    assert batch_size(np.empty((1, 1, 3))) == BATCH
+
+
+def test_files_are_read_no_further_ahead_than_a_batch(
+    model: Model, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "available_cores", lambda: 2)
+    monkeypatch.setattr(pipeline, "TILE", 16)  # batches of one
+    read = []
+
+    def recorded(path: Path, background: str | None) -> np.ndarray:
+        read.append(path)
+        return read_array(path, background)
+
+    monkeypatch.setattr(pipeline, "read_array", recorded)
+    for done, (_, made) in enumerate(translate_files(model, files, tmp_path / "out"), start=1):
+        assert isinstance(made, Path)
+        assert len(read) <= done + 1 + 2  # what is written behind, and two ahead

@@ -1,0 +1,66 @@
+"""Large pictures: tiles cover them, blend into what a whole translation gives, and have a limit that is kept."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from p2pbench.config.schema import DataConfig
+from p2pbench.inference import tiling
+from p2pbench.inference.tiling import OVERLAP, TILE, fade, starts, translate_picture
+
+
+class Negative(nn.Module):
+    """Sees one pixel at a time, so that tiles of its output fit together exactly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sign = nn.Parameter(-torch.ones(1))
+        self.shapes: list[tuple[int, ...]] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.shapes.append(tuple(x.shape[2:]))
+        return self.sign * x
+
+    def __deepcopy__(self, memo: object) -> Negative:
+        return self
+
+
+@given(length=st.integers(TILE, 20 * TILE))
+def test_tiles_cover_every_pixel_and_overlap(length: int) -> None:
+    places = starts(length, TILE)
+    assert places[0] == 0
+    assert places[-1] + TILE == length
+    assert all(after - before <= TILE - OVERLAP for before, after in itertools.pairwise(places))
+
+
+def test_weights_fade_over_the_overlap() -> None:
+    weights = fade(TILE)
+    assert np.array_equal(weights, weights[::-1])
+    assert (weights > 0).all()
+    assert (weights[OVERLAP - 1 : -OVERLAP + 1] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "tiles"), [((64, 64), 1), ((40, 102), 1), ((65, 64), 2), ((100, 150), 6), ((30, 200), 4)]
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_tiles_make_the_whole(shape: tuple[int, int], tiles: int, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiling, "TILE", 64)
+    monkeypatch.setattr(tiling, "OVERLAP", 8)
+    network, calls = Negative(), []
+    most = np.iinfo(dtype).max
+    picture = np.random.default_rng(0).integers(0, most + 1, (*shape, 3), dtype=dtype)
+    output = translate_picture(
+        network, picture, DataConfig(), seed=0, mode="paper", before_each=lambda: calls.append(1)
+    )
+    assert output.dtype == dtype
+    assert np.array_equal(output, most - picture)
+    assert len(calls) == len(network.shapes) == tiles
+    assert all(height * width <= 64**2 for height, width in network.shapes)
