@@ -13,7 +13,7 @@ from p2pbench.data.images import read_array
 from p2pbench.errors import ConfigError, P2PBenchError
 from p2pbench.inference.folders import output_of
 from p2pbench.report.records import StudyRecord, read_study
-from p2pbench.runs.model import Model, load_model, place
+from p2pbench.runs.model import Model, load_model, place_model
 from p2pbench.runs.store import Store
 from p2pbench.scoring.evaluate import Scores, evaluate
 from p2pbench.study import runner
@@ -31,7 +31,7 @@ def load(model: str | Path, *, runs: str | Path = "runs", settings: Mapping[str,
         ConfigError, WeightsError: there is no such model, or its files are damaged.
     """
     loaded = load_model(str(model), Path(runs), [Layer("settings", dict(settings or {}))])
-    place(loaded)
+    place_model(loaded)
     return loaded
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from p2pbench import errors
-from p2pbench.system import quantities
+from p2pbench.system import console
 
 
 def test_exit_codes_are_the_documented_ones() -> None:
@@ -27,9 +27,9 @@ def test_unknown_names_come_with_the_nearest_and_all_valid() -> None:
     ("width", "digits"), [(0.0123, 3), (0.9, 2), (1.2, 1), (15.0, 0), (1500.0, 0), (0.0, 4), (float("inf"), 4)]
 )
 def test_decimals_follow_the_uncertainty(width: float, digits: int) -> None:
-    assert quantities.decimals(width) == digits
+    assert console.decimals(width) == digits
 
 
 def test_durations_and_sizes_read_well() -> None:
-    assert [quantities.duration(s) for s in (42, 330, 7200)] == ["42 s", "5.5 min", "2.0 h"]
-    assert [quantities.bytes_text(n) for n in (54 * 2**20, 3 * 2**29)] == ["54 MiB", "1.5 GiB"]
+    assert [console.duration(s) for s in (42, 330, 7200)] == ["42 s", "5.5 min", "2.0 h"]
+    assert [console.bytes_text(n) for n in (54 * 2**20, 3 * 2**29)] == ["54 MiB", "1.5 GiB"]

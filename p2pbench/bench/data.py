@@ -24,9 +24,8 @@ from p2pbench.data.reading import readers
 from p2pbench.data.resize import FILTERS
 from p2pbench.errors import StorageError
 from p2pbench.system.cache_dir import home
-from p2pbench.system.cores import available_cores
-from p2pbench.system.counting import Count
-from p2pbench.system.hardware import describe_machine, versions
+from p2pbench.system.hardware import available_cores, describe_machine, versions
+from p2pbench.system.progress import Count
 
 DEFAULT_SOURCE = "drawn:500"
 

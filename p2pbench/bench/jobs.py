@@ -11,7 +11,7 @@ from p2pbench.bench.measure import Contestant, crowd
 from p2pbench.bench.workloads import build_ours
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import P2PBenchError
-from p2pbench.system.cores import available_cores
+from p2pbench.system.hardware import available_cores
 from p2pbench.training.engine import available_device
 from p2pbench.training.memory import memory_bytes
 

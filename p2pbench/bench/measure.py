@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from p2pbench.errors import P2PBenchError
-from p2pbench.system.counting import Count, uncounted
+from p2pbench.system.progress import Count, no_progress
 
 Step = Callable[[], float | None]
 """One step of a workload; work on a GPU may still be under way when it returns, and is waited for at the end of a turn.
@@ -82,7 +82,7 @@ def race(
     *,
     rounds: int,
     round_seconds: float,
-    progress: Count = uncounted,
+    progress: Count = no_progress,
 ) -> dict[str, Timing]:
     """Time ``contestants`` in turns.
 

@@ -20,9 +20,8 @@ from p2pbench.errors import ConfigError
 from p2pbench.scoring import backbones, weights
 from p2pbench.scoring.evaluate import evaluate
 from p2pbench.scoring.paired import SSIM_SETTINGS
-from p2pbench.system.cores import available_cores
-from p2pbench.system.counting import Count
-from p2pbench.system.hardware import describe_machine, versions
+from p2pbench.system.hardware import available_cores, describe_machine, versions
+from p2pbench.system.progress import Count
 
 MOST_IMAGES = 32
 """Of the test split: a step scores them all."""

@@ -107,8 +107,7 @@ def _one(name: str, resolved: list[Resolved], console: Console) -> dict[str, Any
 def _machine(resolved: Resolved) -> dict[str, Any]:
     import torch
 
-    from p2pbench.system.cores import available_cores
-    from p2pbench.system.hardware import describe_machine
+    from p2pbench.system.hardware import available_cores, describe_machine
     from p2pbench.training.engine import available_device
 
     training = resolved.config.training

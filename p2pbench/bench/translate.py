@@ -24,10 +24,9 @@ from p2pbench.inference.pipeline import batch_size, translate_files
 from p2pbench.models import build_generator
 from p2pbench.runs.model import Model
 from p2pbench.system.cache_dir import home
-from p2pbench.system.cores import available_cores
-from p2pbench.system.counting import Count
-from p2pbench.system.hardware import describe_machine, versions
-from p2pbench.training.engine import prepare
+from p2pbench.system.hardware import available_cores, describe_machine, versions
+from p2pbench.system.progress import Count
+from p2pbench.training.engine import prepare_engine
 
 N_PICTURES = 48
 """Of the test split, over again where it has fewer: a step translates them all, in three batches at 256x256."""
@@ -85,7 +84,7 @@ def write_pictures(config: RunConfig, folder: Path) -> list[Path]:
 
 def build_bare(config: RunConfig) -> tuple[Step, int]:
     """The generator's forward pass in batches, and nothing else."""
-    device = prepare(config.training, _threads(config)).device
+    device = prepare_engine(config.training, _threads(config)).device
     generator = build_generator(config).to(device)
     batch = torch.rand(_batch(config), config.data.channels[0], *config.data.crop_shape, device=device) * 2 - 1
     own = [noise(0, 0) for _ in batch]
@@ -104,7 +103,7 @@ def build_bare(config: RunConfig) -> tuple[Step, int]:
 
 def build_ours(config: RunConfig, files: list[Path], out: Path) -> tuple[Step, int]:
     """``translate`` from files to files."""
-    device = prepare(config.training, _threads(config)).device
+    device = prepare_engine(config.training, _threads(config)).device
     model = Model("untrained", config, build_generator(config).to(device), None)
 
     def step() -> None:

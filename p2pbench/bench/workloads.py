@@ -15,10 +15,15 @@ from p2pbench.config.resolve import Layer, Resolved, flatten, resolve
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.batches import Batches
 from p2pbench.models import build_discriminator, build_generator
-from p2pbench.system.cores import available_cores
-from p2pbench.system.counting import Count
-from p2pbench.system.hardware import describe_machine, versions
-from p2pbench.training.engine import available_device, available_engine, build_optimisers, place, prepare
+from p2pbench.system.hardware import available_cores, describe_machine, versions
+from p2pbench.system.progress import Count
+from p2pbench.training.engine import (
+    available_device,
+    available_engine,
+    build_optimisers,
+    place_networks,
+    prepare_engine,
+)
 from p2pbench.training.memory import telling_what_fits
 from p2pbench.training.running import runner
 from p2pbench.training.step import Networks
@@ -114,9 +119,9 @@ def _precision(contestant: Contestant) -> str:
 
 def build_ours(config: RunConfig) -> tuple[Step, int]:
     """Our training step as ``train`` runs it. The device is not waited for, but for the losses every ``log_every``."""
-    engine = prepare(config.training, _threads(config))
+    engine = prepare_engine(config.training, _threads(config))
     with telling_what_fits(config, engine.device):
-        networks = place(Networks(build_generator(config), build_discriminator(config)), engine)
+        networks = place_networks(Networks(build_generator(config), build_discriminator(config)), engine)
         optimisers = build_optimisers(networks, config, capturable=engine.kind == "graph")
         run = runner(engine, networks, optimisers, Batches(random_pairs(config), config, engine.device), config)
     steps = itertools.count()

@@ -81,9 +81,9 @@ def ablate(
         _show_plan(study, store, at_once or 1 if gpus is None else _cells_on(gpus, gpus_per_cell), as_json)
         return
 
+    from p2pbench.study.display import show
     from p2pbench.study.references import make_references
-    from p2pbench.study.runner import outcomes_json, pending, prepare, run_study
-    from p2pbench.system.progress import show
+    from p2pbench.study.runner import outcomes_json, pending, prepare_weights, run_study
 
     silence = None if timeout is None else 60 * timeout
     with contextlib.ExitStack() as stack:
@@ -98,7 +98,7 @@ def ablate(
                 silence_seconds=silence,
             )  # fmt: skip
             on_ray.check(study.cells)
-        prepare(study, store, weights_dir=weights_dir, console=err)
+        prepare_weights(study, store, weights_dir=weights_dir, console=err)
         todo = {cell.run_id: cell for cell in pending(study, store, weights_dir) if share.has(study, cell)}
         if auto:
             untrained = [cell.config for cell in todo.values() if not store.run(str(cell.run_id)).trained()]
@@ -220,7 +220,7 @@ def _seeds(text: str | None) -> tuple[int, ...] | None:
 def _show_plan(study: Any, store: Any, jobs: int, as_json: bool) -> None:
     from p2pbench.study.estimate import estimate
     from p2pbench.study.grid import text_of
-    from p2pbench.system.quantities import bytes_text, duration
+    from p2pbench.system.console import bytes_text, duration
 
     cost = estimate(study, store, jobs)
     cells = []

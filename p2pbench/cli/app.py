@@ -60,7 +60,7 @@ def _program(
     ] = False,
 ) -> None:
     if verbose:
-        from p2pbench.system.logs import logged_to
+        from p2pbench.system.console import logged_to
 
         context.with_resource(logged_to(None))
     if version:
@@ -282,7 +282,7 @@ def demo(
 
 def _show_scores(scores: dict[str, dict[str, Any]]) -> None:
     from p2pbench.config.metrics import METRICS
-    from p2pbench.system.quantities import value_and_interval
+    from p2pbench.system.console import value_and_interval
 
     table = Table("score", "value", "95 % interval", "n", "better", box=None, pad_edge=False)
     reasons: dict[str, list[str]] = {}

@@ -229,7 +229,7 @@ def cache_list(as_json: Json = False) -> None:
     """List the decoded arrays, the one used last first."""
     from p2pbench.data.cache import folder
     from p2pbench.data.kept import kept_arrays
-    from p2pbench.system.quantities import bytes_text
+    from p2pbench.system.console import bytes_text
 
     arrays = kept_arrays()
     total = sum(kept.bytes for kept in arrays)
@@ -253,7 +253,7 @@ def cache_clear(
 ) -> None:
     """Remove decoded arrays that no process uses, and what killed builds left. They are made again when needed."""
     from p2pbench.data.kept import clear
-    from p2pbench.system.quantities import bytes_text
+    from p2pbench.system.console import bytes_text
 
     cleared = clear(source, older)
     freed = sum(kept.bytes for kept in cleared.removed) + cleared.leftovers_bytes
@@ -272,7 +272,7 @@ def cache_clear(
 
 
 def _arrays_table(arrays: Sequence[Any]) -> Table:
-    from p2pbench.system.quantities import bytes_text
+    from p2pbench.system.console import bytes_text
 
     table = Table("source", "split", box=None, pad_edge=False)
     for heading in ("pairs", "size", "disk", "last use"):

@@ -12,8 +12,8 @@ from p2pbench.errors import WeightsError
 from p2pbench.scoring import weights
 from p2pbench.scoring.inventory import scores_of
 from p2pbench.system.cache_dir import home
+from p2pbench.system.console import bytes_text
 from p2pbench.system.hardware import describe_machine, fast_bf16, versions
-from p2pbench.system.quantities import bytes_text
 
 
 def examine(weights_dir: Path | None) -> dict[str, dict[str, Any]]:

@@ -39,7 +39,7 @@ def runs_list(
 ) -> None:
     """List the runs, the one changed last first: state, size, study, and why where one did not finish."""
     from p2pbench.runs.housekeeping import all_runs, read_studies
-    from p2pbench.system.quantities import bytes_text
+    from p2pbench.system.console import bytes_text
 
     if state is not None and state not in COLOURS:
         raise ConfigError(unknown("state", state, COLOURS))
@@ -82,7 +82,7 @@ def runs_show(
     """Show one run: state, settings, training, scores, files, and the end of its log."""
     from p2pbench.runs.housekeeping import look_at, read_studies
     from p2pbench.runs.store import Store
-    from p2pbench.system.quantities import bytes_text, duration
+    from p2pbench.system.console import bytes_text, duration
 
     store = Store(runs)
     folder = store.find_run(run)
@@ -139,7 +139,7 @@ def runs_prune(
     Nothing of a run that a process is working on.
     """
     from p2pbench.runs.housekeeping import all_runs, find_waste, read_studies, remove
-    from p2pbench.system.quantities import bytes_text
+    from p2pbench.system.console import bytes_text
 
     store = _store(runs)
     studies = read_studies(store)

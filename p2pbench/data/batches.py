@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from p2pbench.config.schema import DataConfig, RunConfig
-from p2pbench.data.transforms import seen
+from p2pbench.data.transforms import to_model
 
 
 class EpochPlan(NamedTuple):
@@ -92,7 +92,7 @@ def batch_of(pairs: Tensor, data: DataConfig) -> Batch:
     """What the networks see of cropped ``pairs``, (B, 6, H, W), uint8, channels-last in memory."""
     if pairs.device.type == "cpu":
         pairs = pairs.contiguous()  # measured: oneDNN is faster from NCHW than from channels-last here
-    return Batch(*seen(pairs, data))
+    return Batch(*to_model(pairs, data))
 
 
 def crop(

@@ -17,9 +17,8 @@ from typing import Self
 from p2pbench.data.decoding import Place
 from p2pbench.data.reading import Reader
 from p2pbench.errors import DataError
-from p2pbench.system.cores import available_cores
-from p2pbench.system.counting import Count
-from p2pbench.system.memory import keep_freed_memory
+from p2pbench.system.hardware import available_cores, keep_freed_memory
+from p2pbench.system.progress import Count
 
 Chunk = tuple[int, list[Reader]]
 """The index of the first pair, and what reads it and those after it."""

@@ -20,8 +20,8 @@ from p2pbench.data.decoding import Place
 from p2pbench.data.reading import readers
 from p2pbench.errors import DataError, StorageError
 from p2pbench.system.cache_dir import home
-from p2pbench.system.counting import Count, uncounted
 from p2pbench.system.files import NO_ARRAY, atomic, write_json
+from p2pbench.system.progress import Count, no_progress
 
 try:
     from fcntl import LOCK_SH, flock
@@ -36,7 +36,7 @@ def folder() -> Path:
     return home() / "decoded"
 
 
-def decoded(dataset: DataSet, split: str, progress: Count = uncounted) -> np.ndarray:
+def decoded(dataset: DataSet, split: str, progress: Count = no_progress) -> np.ndarray:
     """The pairs of ``split``, (N, H, W, C + C'), uint8 or uint16: the condition's channels, then the target's.
 
     They are as large as ``load_size`` for training with jitter, which crops at random, and as ``crop_size`` for

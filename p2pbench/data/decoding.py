@@ -22,7 +22,7 @@ import numpy as np
 
 from p2pbench.data.resize import resize
 from p2pbench.errors import DataError, P2PBenchError
-from p2pbench.system.memory import keep_freed_memory
+from p2pbench.system.hardware import keep_freed_memory
 
 if TYPE_CHECKING:
     from p2pbench.data.reading import Reader

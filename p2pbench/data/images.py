@@ -72,7 +72,7 @@ def read_image(path: Path) -> np.ndarray:
     return image
 
 
-def look(path: Path) -> np.ndarray:
+def preview(path: Path) -> np.ndarray:
     """Any image as a picture for people, (H, W, 3), uint8: 16 bits scaled to 8, on white where it is transparent.
 
     Of arrays with other than 1 or 3 channels the first three, or the first; other types from their least to their most.
@@ -84,7 +84,7 @@ def look(path: Path) -> np.ndarray:
 
 
 def picture_of(raw: np.ndarray) -> np.ndarray:
-    """What :func:`read_array` gave as a picture for people, (H, W, 3), uint8, as :func:`look` has it."""
+    """What :func:`read_array` gave as a picture for people, (H, W, 3), uint8, as :func:`preview` has it."""
     if raw.dtype not in (np.uint8, np.uint16):
         low, high = float(np.nanmin(raw)), float(np.nanmax(raw))
         raw = scaled(raw, (low, high if high > low else low + 1))

@@ -164,10 +164,10 @@ def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
 
 
 def look_at_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """A and B of ``pair`` as pictures for people, as :func:`p2pbench.data.images.look` makes them of any image."""
-    from p2pbench.data.images import look
+    """A and B of ``pair`` as pictures for people, as :func:`p2pbench.data.images.preview` makes them of any image."""
+    from p2pbench.data.images import preview
 
-    return as_pair(pair, [look(path) for path in pair.files])
+    return as_pair(pair, [preview(path) for path in pair.files])
 
 
 def read_wanted(pair: Pair, wanted: tuple[Wanted, Wanted]) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import torch
 
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.batches import Batch, Batches, batch_of, plan_of
-from p2pbench.system.memory import let_go
+from p2pbench.system.hardware import let_go
 
 MOST_OF_FREE = 0.6
 """Of a GPU's free memory, what the pairs may take; activations need the rest."""

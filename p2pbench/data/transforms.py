@@ -41,7 +41,7 @@ def targets_of(pairs: np.ndarray, data: DataConfig) -> np.ndarray:
     return np.ascontiguousarray(pairs[..., data.stored[0] :])
 
 
-def seen(pairs: Tensor, data: DataConfig) -> tuple[Tensor, Tensor]:
+def to_model(pairs: Tensor, data: DataConfig) -> tuple[Tensor, Tensor]:
     """What the networks see of pairs (N, C + C', H, W), uint8 or uint16: condition and target, float32 in [-1, 1]."""
     first = data.stored[0]
     if data.colours == "lab":
@@ -50,14 +50,14 @@ def seen(pairs: Tensor, data: DataConfig) -> tuple[Tensor, Tensor]:
     return to_network(pairs[:, :first]), to_network(pairs[:, first:])
 
 
-def seen_condition(images: Tensor, data: DataConfig) -> Tensor:
+def condition_to_model(images: Tensor, data: DataConfig) -> Tensor:
     """What the generator sees of images (N, C, H, W) as :func:`conditions_of` gives them: float32 in [-1, 1]."""
     if data.colours == "lab":
         return _lightness(rgb_to_lab(images / MOST[images.dtype]))
     return to_network(images)
 
 
-def shown(outputs: Tensor, conditions: Tensor, data: DataConfig, dtype: torch.dtype) -> Tensor:
+def from_model(outputs: Tensor, conditions: Tensor, data: DataConfig, dtype: torch.dtype) -> Tensor:
     """A generator's ``outputs`` (N, C', H, W), float, as integers: uint8 or uint16.
 
     For colorization ``conditions``, RGB images (N, 3, H, W), give them their lightness, and they come out as RGB.
@@ -68,7 +68,7 @@ def shown(outputs: Tensor, conditions: Tensor, data: DataConfig, dtype: torch.dt
     return to_integers(outputs, dtype)
 
 
-def visible(conditions: np.ndarray, data: DataConfig) -> np.ndarray:
+def as_displayed(conditions: np.ndarray, data: DataConfig) -> np.ndarray:
     """``conditions``, (N, H, W, C), as far as the generator sees them: of colour images in L*a*b*, L alone, as RGB."""
     if data.colours == "rgb":
         return np.ascontiguousarray(conditions)

@@ -14,7 +14,7 @@ from p2pbench.data.images import as_rgb8
 from p2pbench.data.palette import count_colours, find_palette, flat_pixels
 from p2pbench.data.reading import readers
 from p2pbench.data.resize import resize
-from p2pbench.data.transforms import visible
+from p2pbench.data.transforms import as_displayed
 from p2pbench.errors import P2PBenchError
 from p2pbench.runs.model import Model
 from p2pbench.runs.samples import spread
@@ -67,7 +67,7 @@ def _read(model: Model) -> list[Example]:
             continue
         pair = [resize(image, data.crop_shape, data.resize_filter) for image in reader()]
         condition, target = pair if data.direction == "AtoB" else reversed(pair)
-        seen = visible((target if data.colours == "lab" else condition)[None], data)[0]
+        seen = as_displayed((target if data.colours == "lab" else condition)[None], data)[0]
         examples.append(Example(names[position], as_rgb8(seen), as_rgb8(target)))
     return examples
 

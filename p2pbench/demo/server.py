@@ -18,7 +18,7 @@ from p2pbench.demo.app import LOOPBACK, create_app, name_models
 from p2pbench.demo.queue import QUEUE
 from p2pbench.demo.upload import MAX_BYTES
 from p2pbench.errors import ConfigError
-from p2pbench.runs.model import Model, place
+from p2pbench.runs.model import Model, place_model
 
 THREADS = QUEUE + 5
 """One a place in the queue, and four for whoever is sent away or asks for something quick."""
@@ -53,7 +53,7 @@ class Server:
         """Raises :class:`ConfigError` for an address that cannot be listened on."""
         self.loopback = _is_loopback(host)
         for model in models:
-            place(model)
+            place_model(model)
         app = create_app(models, hosts=LOOPBACK if self.loopback else None)
         self.names = [one.name for one in name_models(models)]
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a full queue is what 503 is for

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
-from p2pbench.data.transforms import conditions_of, seen_condition
+from p2pbench.data.transforms import condition_to_model, conditions_of
 from p2pbench.errors import ConfigError, WeightsError
 from p2pbench.inference.generator import inference
 from p2pbench.inference.model_card import model_card
@@ -28,8 +28,8 @@ from p2pbench.models.layers import pad_to_multiple
 from p2pbench.runs.model import Model
 from p2pbench.runs.records import plain
 from p2pbench.runs.samples import spread
-from p2pbench.system.cores import available_cores
 from p2pbench.system.files import atomic, sha256_of, write_text
+from p2pbench.system.hardware import available_cores
 
 OPSET = 18
 MODE = "statistics"
@@ -98,7 +98,7 @@ def _checked_images(config: RunConfig) -> Tensor:
     dataset = open_dataset(config.data)
     test = decoded(dataset, "test")
     chosen = np.array(conditions_of(test[spread(len(test), N_CHECKED)], config.data))
-    images = seen_condition(torch.from_numpy(chosen).permute(0, 3, 1, 2), config.data)
+    images = condition_to_model(torch.from_numpy(chosen).permute(0, 3, 1, 2), config.data)
     return pad_to_multiple(images, 2 ** (config.depth or 0))[0].contiguous()
 
 

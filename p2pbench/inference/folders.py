@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from p2pbench.data.images import look
+from p2pbench.data.images import preview
 from p2pbench.data.pairs import images_by_name
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.inference.pipeline import as_taken, translate_files
 from p2pbench.inference.tiling import translate_picture
-from p2pbench.runs.model import Model, place
+from p2pbench.runs.model import Model, place_model
 from p2pbench.runs.samples import save_png, spread
-from p2pbench.system.counting import Count
 from p2pbench.system.files import sha256_of, write_json
+from p2pbench.system.progress import Count
 
 RECORD = "translated.json"
 """In the folder of the outputs: what made them, so that the same command skips what is done."""
@@ -117,7 +117,7 @@ def translate_pictures(
     for picture in pictures.values():
         if picture.parent.resolve() == out.resolve():
             raise ConfigError(f"--out {out}: {picture} is in it and could be overwritten; choose another folder")
-    place(model)
+    place_model(model)
     files = _done_before(model, out, pictures, again=again)
     skipped = len(files)
     todo = {name: picture for name, picture in pictures.items() if name not in files}
@@ -180,7 +180,7 @@ def _write_sheet(path: Path, translated: Sequence[tuple[Path, Path]]) -> None:
 
 
 def _cell(path: Path) -> np.ndarray:
-    picture = Image.fromarray(look(path))
+    picture = Image.fromarray(preview(path))
     picture.thumbnail((CELL, CELL))
     cell = Image.new("RGB", (CELL, CELL), (GREY,) * 3)
     cell.paste(picture, ((CELL - picture.width) // 2, (CELL - picture.height) // 2))

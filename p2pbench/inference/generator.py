@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import instance_norm
 
 from p2pbench.config.schema import DataConfig
-from p2pbench.data.transforms import seen_condition, shown
+from p2pbench.data.transforms import condition_to_model, from_model
 from p2pbench.errors import NotFinite
 
 
@@ -105,10 +105,10 @@ def translate(
             random[:] = [noise(seed, key) for key in keys[start : start + batch_size]]
             images = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)
             dtype = torch.uint16 if deep else images.dtype
-            given = network(seen_condition(images, data))
+            given = network(condition_to_model(images, data))
             if not given.isfinite().all():
                 raise NotFinite("the generator gives NaN or infinity, of which no picture can be made")
-            translated = shown(given, images, data, dtype)
+            translated = from_model(given, images, data, dtype)
             outputs.append(translated.permute(0, 2, 3, 1).cpu().numpy())
     return np.concatenate(outputs)
 

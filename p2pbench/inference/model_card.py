@@ -13,7 +13,7 @@ from p2pbench.data.facades import drawn
 from p2pbench.errors import DataError
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.model import Model
-from p2pbench.system.quantities import duration, value_and_interval
+from p2pbench.system.console import duration, value_and_interval
 
 WAYS = {
     "paper": "dropout on, each image normalised by its own statistics, as the paper tests",

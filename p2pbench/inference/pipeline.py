@@ -20,7 +20,7 @@ from p2pbench.errors import DataError
 from p2pbench.inference.generator import translate
 from p2pbench.inference.tiling import TILE, translate_picture
 from p2pbench.runs.model import Model
-from p2pbench.system.cores import available_cores
+from p2pbench.system.hardware import available_cores
 
 BATCH = 16
 """Pictures in a batch at the most. At 256x256 they are as large as a tile."""

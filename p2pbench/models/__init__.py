@@ -11,7 +11,7 @@ from torch import nn
 from p2pbench.config.plugins import running
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig, is_reference
 from p2pbench.errors import ConfigError
-from p2pbench.models.layers import bias_before_norm, constrain, initialise
+from p2pbench.models.layers import apply_spectral_norm, bias_before_norm, initialise
 from p2pbench.models.patchgan import build_patchgan
 from p2pbench.models.resnet import build_resnet
 from p2pbench.models.unet import UNet
@@ -44,7 +44,7 @@ def _resnet(config: RunConfig, *, n_blocks: int) -> nn.Module:
     )
 
 
-def judged_channels(config: RunConfig) -> int:
+def discriminator_in_channels(config: RunConfig) -> int:
     """Channels of what D sees: condition and image, or the image alone."""
     condition, image = config.data.channels
     return condition + image if config.objective.conditional else image
@@ -52,7 +52,7 @@ def judged_channels(config: RunConfig) -> int:
 
 def _patchgan(config: RunConfig, *, n_layers: int) -> nn.Module:
     return build_patchgan(
-        judged_channels(config),
+        discriminator_in_channels(config),
         ndf=config.discriminator.ndf,
         n_layers=n_layers,
         norm=config.discriminator.norm,
@@ -93,7 +93,7 @@ def build_discriminator(config: RunConfig) -> nn.Module | None:
         return None
     discriminator = _build(config.discriminator.name, DISCRIMINATORS, config, stream=1)
     if config.discriminator.spectral_norm:
-        constrain(discriminator, config.training.seed)
+        apply_spectral_norm(discriminator, config.training.seed)
     return discriminator
 
 
@@ -111,7 +111,7 @@ def _users_own(reference: str, config: RunConfig, stream: int) -> nn.Module:
         ConfigError: it cannot be imported, fails, or is no network of the right kind; the user's own exception is its
             cause.
     """
-    shape = (1, judged_channels(config) if stream == 1 else config.data.channels[0], *config.data.crop_shape)
+    shape = (1, discriminator_in_channels(config) if stream == 1 else config.data.channels[0], *config.data.crop_shape)
     image = (1, config.data.channels[1], *config.data.crop_shape)
     with running(reference) as build:
         network = build(config)

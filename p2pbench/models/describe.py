@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 from torch.utils.flop_counter import FlopCounterMode
 
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig, is_reference
-from p2pbench.models import build_discriminator, build_generator, judged_channels
+from p2pbench.models import build_discriminator, build_generator, discriminator_in_channels
 from p2pbench.models.patchgan import receptive_field
 
 
@@ -43,7 +43,9 @@ def describe(config: RunConfig) -> dict[str, Any]:
     }
     discriminator = build_discriminator(config)
     if discriminator is not None:
-        rows = layer_rows(discriminator, (judged_channels(config), *shape), _device(config.discriminator.name))
+        rows = layer_rows(
+            discriminator, (discriminator_in_channels(config), *shape), _device(config.discriminator.name)
+        )
         known = config.discriminator.name in DISCRIMINATOR_STRIDES
         found["discriminator"] = {
             "name": config.discriminator.name,

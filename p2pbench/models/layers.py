@@ -74,7 +74,7 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
             nn.init.zeros_(module.bias)
 
 
-def constrain(network: nn.Module, seed: int) -> None:
+def apply_spectral_norm(network: nn.Module, seed: int) -> None:
     """Divide every convolution's weight by its largest singular value, in place (Miyato et al. 2018).
 
     To be called after :func:`initialise`; the power iteration starts from ``seed``.

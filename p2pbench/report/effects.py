@@ -13,7 +13,7 @@ from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import ALPHA, by_seed_and_image, measured
 from p2pbench.statistics import crossed_interval, factorial_effects, holm, sign_flip_p
 from p2pbench.statistics.intervals import LEAST_SEEDS
-from p2pbench.system.quantities import decimals
+from p2pbench.system.console import decimals
 
 COLUMNS = ["score", "effect", "levels", "estimate", "low", "high", "p", "interval", "n", "n_seeds"]
 

@@ -13,7 +13,7 @@ from p2pbench.report.paper import TABLES
 from p2pbench.report.records import CellRecord, StudyRecord
 from p2pbench.report.reference_rows import Reference
 from p2pbench.report.summaries import Summary, best, summarise
-from p2pbench.system.quantities import bytes_text, decimals, duration
+from p2pbench.system.console import bytes_text, decimals, duration
 
 
 def wide(study: StudyRecord) -> pd.DataFrame:

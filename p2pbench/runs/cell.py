@@ -22,7 +22,7 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, open_dataset
 from p2pbench.data.images import as_rgb8
-from p2pbench.data.transforms import conditions_of, targets_of, visible
+from p2pbench.data.transforms import as_displayed, conditions_of, targets_of
 from p2pbench.errors import ConfigError, DataError, NotFinite, StorageError
 from p2pbench.inference.generator import translate
 from p2pbench.models.describe import describe
@@ -30,12 +30,12 @@ from p2pbench.runs.folder import LOCK_SECONDS, RunFolder
 from p2pbench.runs.samples import N_SHEET, N_UNTRAINED, save_png, spread, write_sheet
 from p2pbench.runs.score_run import score_run
 from p2pbench.study.estimate import cost_key
-from p2pbench.system.counting import Count, uncounted
 from p2pbench.system.files import sha256_of
 from p2pbench.system.hardware import describe_machine, versions
+from p2pbench.system.progress import Count, no_progress
 from p2pbench.training.checkpoint import save_generator
 from p2pbench.training.distributed import ALONE, Group
-from p2pbench.training.engine import Engine, prepare
+from p2pbench.training.engine import Engine, prepare_engine
 from p2pbench.training.loop import Reporter, Trained, train
 from p2pbench.training.memory import telling_what_fits
 
@@ -90,7 +90,7 @@ def run_cell(
         _check_links(run)
         # Same threads, same bits: a run goes on with as many as it began with.
         threads = config.training.threads or run.recorded_threads() or threads
-        engine = prepare(config.training, threads)
+        engine = prepare_engine(config.training, threads)
         _repair(run, config)
         to_score = [m for m in modes if _is_lacking(RunFolder(run.path, m), config, weights_dir)]
         if to_score and run.trained() and not run.generator_is_whole():
@@ -135,9 +135,9 @@ def take_part(config: RunConfig, group: Group, stop: Callable[[], bool]) -> None
     identity, threads = told
     if run_id(config, dataset.key, group.size) != identity:
         raise DataError(f"process {group.rank} of the training has other data, or another p2pbench, than the first")
-    engine = prepare(config.training, threads)
+    engine = prepare_engine(config.training, threads)
     images = decoded(dataset, "train")
-    reporter = Reporter(uncounted, lambda _epochs, _generator: None, stop)
+    reporter = Reporter(no_progress, lambda _epochs, _generator: None, stop)
     with TemporaryDirectory() as folder:
         train(config, images, Path(folder), identity, engine, reporter, group)
 
@@ -191,7 +191,7 @@ def _train(
 
     def sample(epochs: int, generator: nn.Module) -> None:
         outputs = translate(generator, given, config.data, seed=config.training.seed)
-        columns = [visible(given, config.data), outputs, targets_of(shown, config.data)]
+        columns = [as_displayed(given, config.data), outputs, targets_of(shown, config.data)]
         write_sheet(run.samples / f"epoch-{epochs:04d}.png", [as_rgb8(column) for column in columns])
         if epochs == 0:
             untrained = conditions_of(test[chosen], config.data)

@@ -20,8 +20,8 @@ from p2pbench.models.port import load_port, read_port
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.records import plain
 from p2pbench.runs.store import Store
-from p2pbench.system.cores import available_cores
-from p2pbench.training.engine import prepare
+from p2pbench.system.hardware import available_cores
+from p2pbench.training.engine import prepare_engine
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ class Model:
         return any(isinstance(module, nn.Dropout | nn.Dropout2d) for module in self.generator.modules())
 
 
-def place(model: Model) -> None:
+def place_model(model: Model) -> None:
     """Put the generator on the device that its configuration runs on, and set this process up for it.
 
     Raises:
         ConfigError: a device that is not here.
     """
     training = model.config.training
-    model.generator.to(prepare(training, training.threads or available_cores()).device)
+    model.generator.to(prepare_engine(training, training.threads or available_cores()).device)
 
 
 def load_model(name: str, runs: Path, layers: Sequence[Layer] = ()) -> Model:

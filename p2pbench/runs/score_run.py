@@ -16,7 +16,7 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, as_tested
 from p2pbench.data.images import as_rgb8, as_scored
-from p2pbench.data.transforms import conditions_of, targets_of, visible
+from p2pbench.data.transforms import as_displayed, conditions_of, targets_of
 from p2pbench.errors import ConfigError, NotFinite
 from p2pbench.inference.generator import translate
 from p2pbench.runs.folder import RunFolder
@@ -24,11 +24,11 @@ from p2pbench.runs.model import load_generator
 from p2pbench.runs.profile import Profile
 from p2pbench.runs.samples import N_REDRAWN, REDRAWS, save_png, spread
 from p2pbench.scoring.evaluate import NO_LABELS, Scores, evaluate
-from p2pbench.scoring.images import Made
+from p2pbench.scoring.images import LazyImages
 from p2pbench.scoring.segmentation import ClassReader, NoReader, find_reader
-from p2pbench.system.counting import Count, uncounted
 from p2pbench.system.files import write_json, write_text
-from p2pbench.system.memory import let_go
+from p2pbench.system.hardware import let_go
+from p2pbench.system.progress import Count, no_progress
 from p2pbench.training.engine import Engine
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def _profile(config: RunConfig, generator: nn.Module, dataset: DataSet, run: Run
     """Record what reports show of the outputs beside their scores, and pictures of the conditions."""
     test = decoded(dataset, "test")
     for position in profile.kept:
-        condition = visible(conditions_of(test[position : position + 1], config.data), config.data)[0]
+        condition = as_displayed(conditions_of(test[position : position + 1], config.data), config.data)[0]
         save_png(run.sample_file("condition", position), as_rgb8(condition))
     redrawn = spread(len(test), N_REDRAWN) if config.scoring.inference == "paper" else []  # others draw no noise
     with contextlib.suppress(NotFinite):  # the scores say so
@@ -82,9 +82,9 @@ def score_generator(
     metrics: Sequence[str],
     engine: Engine,
     weights_dir: Path | None,
-    progress: Count = uncounted,
+    progress: Count = no_progress,
     *,
-    learned: Count = uncounted,
+    learned: Count = no_progress,
     fetch: bool = True,
     split: str = "test",
     watchers: Sequence[Callable[[np.ndarray, np.ndarray], None]] = (),
@@ -110,15 +110,15 @@ def score_generator(
         let_go(pairs)
         return found
 
-    def draw(k: int) -> Made:
+    def draw(k: int) -> LazyImages:
         """The outputs with the k-th noise; those with the 0th are scored."""
 
         def outputs(start: int, stop: int) -> np.ndarray:
             return as_scored(_outputs(config, generator, rows(start, stop), keys=range(k * n + start, k * n + stop)))
 
-        return Made(shape, outputs)
+        return LazyImages(shape, outputs)
 
-    targets = Made(shape, lambda start, stop: as_scored(targets_of(rows(start, stop), config.data)))
+    targets = LazyImages(shape, lambda start, stop: as_scored(targets_of(rows(start, stop), config.data)))
     return evaluate(
         draw(0), targets, dataset.names[split], metrics,
         weights_dir=weights_dir, fetch=fetch, device=str(engine.device),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from p2pbench.system.cores import on_all_cores
+from p2pbench.system.hardware import on_all_cores
 
 BINS = ((0, 100), (-110, 110), (-110, 110))
 """The least and the most bin of L, a and b: bins of one unit, whole numbers in their middle, so that a grey has an a of

@@ -27,7 +27,7 @@ from p2pbench.scoring.measures import (
     Simple,
 )
 from p2pbench.statistics import image_interval
-from p2pbench.system.counting import Count, uncounted
+from p2pbench.system.progress import Count, no_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +74,7 @@ def evaluate(
     redraw: Callable[[int], Images] | None = None,
     classes: segmentation.ClassReader | segmentation.NoReader = NO_LABELS,
     watchers: Sequence[Callable[[np.ndarray, np.ndarray], None]] = (),
-    progress: Count = uncounted,
+    progress: Count = no_progress,
 ) -> Scores:
     """Score ``fakes`` against ``targets`` in one pass over both, batch by batch.
 

@@ -30,7 +30,7 @@ class Images(Protocol):
 
 
 @dataclass(frozen=True)
-class Made:
+class LazyImages:
     """Images that are made each time they are asked for."""
 
     shape: tuple[int, ...]

@@ -9,7 +9,7 @@ from typing import Any
 from p2pbench.config.metrics import METRICS
 from p2pbench.errors import ConfigError, P2PBenchError, WeightsError, unknown
 from p2pbench.scoring import weights
-from p2pbench.system.counting import Count
+from p2pbench.system.progress import Count
 
 
 def inventory(weights_dir: Path | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from p2pbench.errors import WeightsError
 from p2pbench.scoring import backbones, weights
 from p2pbench.scoring.images import LUMA
-from p2pbench.system.cores import on_all_cores
+from p2pbench.system.hardware import on_all_cores
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -25,7 +25,7 @@ from p2pbench.errors import DataError
 from p2pbench.scoring.images import Images
 from p2pbench.scoring.palettes import PALETTES, Palette, name_of
 from p2pbench.statistics import bca_of_means, image_interval
-from p2pbench.system.counting import Count, uncounted
+from p2pbench.system.progress import Count, no_progress
 
 if TYPE_CHECKING:
     import torch
@@ -207,7 +207,7 @@ def _score(name: str, confusions: np.ndarray, settings: dict[str, Any], reader: 
 
 
 def find_reader(
-    dataset: DataSet, named: str | None, device: torch.device, progress: Count = uncounted
+    dataset: DataSet, named: str | None, device: torch.device, progress: Count = no_progress
 ) -> ClassReader | NoReader:
     """What reads classes from outputs for ``dataset``, in its direction; or why nothing can.
 

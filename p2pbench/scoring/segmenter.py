@@ -30,8 +30,8 @@ from p2pbench.models.unet import UNet
 from p2pbench.scoring.palettes import Palette
 from p2pbench.scoring.segmentation import confusion_matrices
 from p2pbench.system.cache_dir import home
-from p2pbench.system.counting import Count, uncounted
 from p2pbench.system.files import atomic, sha256_of, write_json
+from p2pbench.system.progress import Count, no_progress
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Segmenter:
         return _classes_of(self.network, images, self.device)
 
 
-def obtain(photographs: Photographs, device: torch.device, progress: Count = uncounted) -> Segmenter:
+def obtain(photographs: Photographs, device: torch.device, progress: Count = no_progress) -> Segmenter:
     """The segmenter of ``photographs``: kept from before, else trained now, by one process while others wait.
 
     Raises:

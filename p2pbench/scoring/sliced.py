@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from p2pbench.system.cores import available_cores, on_all_cores
+from p2pbench.system.hardware import available_cores, on_all_cores
 
 LEAST_SIDE = 16
 """Of the coarsest level, in pixels."""

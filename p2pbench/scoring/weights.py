@@ -19,9 +19,8 @@ from urllib.parse import urlsplit
 
 from p2pbench.errors import StorageError, WeightsError
 from p2pbench.system.cache_dir import home
-from p2pbench.system.counting import Count
-from p2pbench.system.downloads import Megabytes
 from p2pbench.system.files import sha256_of
+from p2pbench.system.progress import Count, Megabytes
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from p2pbench.errors import ConfigError
-from p2pbench.system.cores import available_cores
+from p2pbench.system.hardware import available_cores
 
 CONNECT_SECONDS = 30.0
 """How long a cluster is waited for."""

@@ -19,8 +19,8 @@ from typing import Any
 from p2pbench.runs.records import plain
 from p2pbench.runs.store import Store
 from p2pbench.study.plan import Cell
-from p2pbench.system.cores import available_cores
-from p2pbench.system.quantities import duration
+from p2pbench.system.console import duration
+from p2pbench.system.hardware import available_cores
 
 ENDS = ("finished", "failed", "interrupted")
 """The kinds of a cell's last event."""
@@ -164,7 +164,7 @@ class LocalExecutor:
             if not ended:
                 code = worker.wait()
                 hung = self._is_silent(cell)
-                about = {"reason": _hung(self.silence_seconds) if hung else obituary(code), "died": True}
+                about = {"reason": _hung(self.silence_seconds) if hung else exit_reason(code), "died": True}
                 self._events.put(Event(cell, "interrupted" if self.stopping else "failed", about))
 
 
@@ -226,7 +226,7 @@ def _hung(seconds: float | None) -> str:
     )
 
 
-def obituary(code: int) -> str:
+def exit_reason(code: int) -> str:
     """Why a process ended that sent no last event, from its exit code."""
     if code == -signal.SIGKILL:
         return "its process was killed (SIGKILL): most often by the kernel, out of memory; use fewer --jobs"

@@ -24,8 +24,8 @@ from p2pbench.study.local import ENDS, Event
 from p2pbench.study.parcels import Parcel
 from p2pbench.study.plan import Cell
 from p2pbench.study.slot import About, News, Order, Sent, Slot, versions_here
-from p2pbench.system.cores import available_cores
 from p2pbench.system.files import atomic
+from p2pbench.system.hardware import available_cores
 
 MOST_LOSSES = 3
 """So often a cell is begun again that was lost with its node; then the fault may be its own."""

@@ -23,10 +23,10 @@ from p2pbench.data.pairs import images_by_name
 from p2pbench.errors import ConfigError, DataError, Interrupted, P2PBenchError, RunBusy, unknown
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.store import Store
-from p2pbench.scoring.images import Made
+from p2pbench.scoring.images import LazyImages
 from p2pbench.study.grid import DEFAULT_PROTOCOL, read_protocol
-from p2pbench.system.cores import available_cores
-from p2pbench.system.logs import logged_to
+from p2pbench.system.console import logged_to
+from p2pbench.system.hardware import available_cores
 from p2pbench.system.progress import Count, stages
 
 log = logging.getLogger(__name__)
@@ -60,11 +60,11 @@ def train_one(
     steps_per_epoch(dataset, settings.training.batch_size)  # or there are too few pairs
     check_selection(dataset, settings.training.select)
 
-    from p2pbench.training.distributed import joined
+    from p2pbench.training.distributed import process_group
     from p2pbench.training.engine import available_device
 
     device = available_device(settings.training.device)
-    with joined(device) as group:
+    with process_group(device) as group:
         group.check(settings, device)
         identity = run_id(settings, dataset.key, group.size)
         run = RunFolder(folder, settings.scoring.inference) if folder else None
@@ -161,13 +161,13 @@ def score_model(
     """
     from p2pbench.runs.model import load_model
     from p2pbench.runs.score_run import score_generator
-    from p2pbench.training.engine import prepare
+    from p2pbench.training.engine import prepare_engine
 
     loaded = load_model(model, runs, layers)
     config, run = loaded.config, loaded.run
     names = _metrics(metrics) if metrics else list(config.scoring.wanted)
     recorded = run.recorded_threads() if run else 0
-    engine = prepare(config.training, config.training.threads or recorded or available_cores())
+    engine = prepare_engine(config.training, config.training.threads or recorded or available_cores())
     generator = loaded.generator.to(engine.device)
     dataset = open_dataset(config.data)
     trained_as, now = run.status().get("run_id") if run else None, run_id(config, dataset.key)
@@ -253,18 +253,18 @@ def _one_shape(files: Sequence[Path]) -> tuple[int, int, int]:
     return first[0], first[1], 3
 
 
-def _read(files: Sequence[Path], shape: tuple[int, int, int]) -> Made:
+def _read(files: Sequence[Path], shape: tuple[int, int, int]) -> LazyImages:
     """The images in ``files``, read when they are asked for."""
 
     def read(start: int, stop: int) -> np.ndarray:
         with ThreadPoolExecutor() as pool:
             return np.stack(list(pool.map(read_image, files[start:stop])))
 
-    return Made((len(files), *shape), read)
+    return LazyImages((len(files), *shape), read)
 
 
 def _find_reader(
-    targets: Made, names: Sequence[str], settings: Mapping[str, Any], learned: Count
+    targets: LazyImages, names: Sequence[str], settings: Mapping[str, Any], learned: Count
 ) -> ClassReader | NoReader:
     import torch
 

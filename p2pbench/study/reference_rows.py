@@ -13,13 +13,13 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, as_tested
 from p2pbench.data.images import as_scored
-from p2pbench.data.transforms import conditions_of, targets_of, visible
+from p2pbench.data.transforms import as_displayed, conditions_of, targets_of
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.models import build_generator
 from p2pbench.runs.score_run import class_reader, score_generator
 from p2pbench.scoring.evaluate import Scores, evaluate
 from p2pbench.scoring.reference_rows import SIDE, UNPAIRED, disjoint, look_up
-from p2pbench.system.counting import Count, uncounted
+from p2pbench.system.progress import Count, no_progress
 from p2pbench.training.engine import Engine
 
 if TYPE_CHECKING:
@@ -93,16 +93,16 @@ class _Outputs:
         self.engine, self.weights_dir = engine, weights_dir
         self.train, test = decoded(as_tested(dataset), "train"), decoded(dataset, "test")
         self.n = len(test)
-        self.conditions = visible(conditions_of(test, config.data), config.data)
+        self.conditions = as_displayed(conditions_of(test, config.data), config.data)
         self.targets = as_scored(targets_of(test, config.data))
-        self.classes = class_reader(config, dataset, metrics, engine, uncounted)
+        self.classes = class_reader(config, dataset, metrics, engine, no_progress)
         self.memory = look_up(self._training_blocks(), self.conditions)
 
     def _training_blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         size, data = max(1, BLOCK_BYTES // self.train[0].nbytes), self.config.data
         for start in range(0, len(self.train), size):
             pairs = self.train[start : start + size]
-            yield visible(conditions_of(pairs, data), data), targets_of(pairs, data)
+            yield as_displayed(conditions_of(pairs, data), data), targets_of(pairs, data)
 
     def training_images(self) -> Row:
         about = (

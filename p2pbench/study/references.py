@@ -29,12 +29,11 @@ from p2pbench.errors import DataError, P2PBenchError, StorageError
 from p2pbench.runs.records import SCHEMA_VERSION
 from p2pbench.runs.store import Store
 from p2pbench.scoring.weights import usable
-from p2pbench.study.local import ENDS, obituary, start_worker
+from p2pbench.study.local import ENDS, exit_reason, start_worker
 from p2pbench.study.worker import Send, Stop, reason_of, receive_job, redirect, stopping_on_signals
-from p2pbench.system.cores import available_cores
-from p2pbench.system.counting import Count
 from p2pbench.system.files import write_json, write_text
-from p2pbench.system.progress import counted
+from p2pbench.system.hardware import available_cores
+from p2pbench.system.progress import Count, counted
 
 RECIPE = 1
 """Counted up when the same data and settings give other rows."""
@@ -128,7 +127,7 @@ def _in_a_process(job: dict[str, Any], progress: Count) -> str | None:
                     reason: str | None = event.get("reason")
                     return reason
                 progress(event["done"], event["total"])
-            return obituary(process.wait())
+            return exit_reason(process.wait())
         finally:
             process.kill()
 
@@ -154,7 +153,7 @@ def _carry_out(job: dict[str, Any], store: Store, send: Send) -> None:
 
     from p2pbench.study.reference_rows import measure_rows  # torch is imported here
     from p2pbench.system.hardware import versions
-    from p2pbench.training.engine import prepare
+    from p2pbench.training.engine import prepare_engine
 
     weights_dir = Path(job["weights_dir"]) if job["weights_dir"] else None
     path, metrics = store.references_file(job["study"]), job["metrics"]
@@ -168,7 +167,7 @@ def _carry_out(job: dict[str, Any], store: Store, send: Send) -> None:
         without = [net for net in dict.fromkeys(METRICS[name].net for name in metrics if name in METRICS)
                    if net is not None and not usable(net, weights_dir)]  # fmt: skip
         rows = measure_rows(
-            config, job["variant"], dataset, metrics, prepare(config.training, job["threads"]), weights_dir,
+            config, job["variant"], dataset, metrics, prepare_engine(config.training, job["threads"]), weights_dir,
             lambda done, total: send(event="progress", done=done, total=total),
         )  # fmt: skip
         table = pd.concat([row.to_frame() for row in rows])

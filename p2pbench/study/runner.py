@@ -24,7 +24,7 @@ from p2pbench.study.local import ENDS, Event, LocalExecutor
 from p2pbench.study.plan import Cell, Study
 from p2pbench.study.worker import IMPATIENCE_SECONDS
 from p2pbench.system.console import escape
-from p2pbench.system.cores import available_cores
+from p2pbench.system.hardware import available_cores
 from p2pbench.system.progress import counted
 
 log = logging.getLogger(__name__)
@@ -175,7 +175,7 @@ def _with_all_scores(cells: list[Cell]) -> Cell:
     return replace(cells[0], config=config.model_copy(update={"scoring": scoring}))
 
 
-def prepare(study: Study, store: Store, *, weights_dir: Path | None, console: Console) -> None:
+def prepare_weights(study: Study, store: Store, *, weights_dir: Path | None, console: Console) -> None:
     """Do once, before any cell starts, what all of them need: decode the pairs, fetch pretrained networks.
 
     Raises:
@@ -208,11 +208,11 @@ def _train_segmenters(configs: list[RunConfig], console: Console) -> None:
     if not configs:
         return
     from p2pbench.scoring.segmentation import NoReader, find_reader
-    from p2pbench.training.engine import prepare
+    from p2pbench.training.engine import prepare_engine
 
     said: dict[str, None] = {}
     for config in {(c.data, c.scoring.palette, c.training.device): c for c in configs}.values():
-        engine = prepare(config.training, config.training.threads or available_cores())
+        engine = prepare_engine(config.training, config.training.threads or available_cores())
         with counted(console, "segmentation network", "steps") as progress:
             reader = find_reader(open_dataset(config.data), config.scoring.palette, engine.device, progress)
         if isinstance(reader, NoReader):

@@ -1,8 +1,12 @@
-"""What all commands print to, and the option that all of them have."""
+"""What commands print to, where log messages go, and numbers as people read them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,3 +27,70 @@ def escape(text: str) -> str:
 def by(shape: Sequence[int]) -> str:
     """A shape as people write it: ``256x512``."""
     return "x".join(map(str, shape))
+
+
+FORMAT = "%(asctime)s %(message)s"
+
+
+class _ToConsole(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        err.print(escape(self.format(record)), soft_wrap=True, highlight=False, style="dim")
+
+
+class _ToFile(logging.FileHandler):
+    """A log that cannot be written, as on a full disk, is no reason to stop."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+
+@contextmanager
+def logged_to(target: Path | None) -> Iterator[None]:
+    """While the block runs, p2pbench's messages go to the file ``target`` (added to its end), or to standard error."""
+    handler = _ToConsole() if target is None else _ToFile(target, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter(FORMAT))
+    logger = logging.getLogger("p2pbench")
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+        with suppress(OSError):  # what is left to be written, on a full disk
+            handler.close()
+
+
+def decimals(width: float) -> int:
+    """Decimals that show an interval of this width with two digits, and no more."""
+    if width <= 0 or not math.isfinite(width):
+        return 4
+    return max(0, min(6, 1 - math.floor(math.log10(width))))
+
+
+def value_and_interval(value: float, low: float | None, high: float | None) -> tuple[str, str]:
+    """A score as people read it, and ``[low, high]``, both with the decimals that the interval leaves meaning; four,
+    and no text, without one."""
+    if low is None or high is None:
+        return f"{value:.4f}", ""
+    digits = decimals(high - low)
+    return f"{value:.{digits}f}", f"[{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``5.3 min``, ``7.1 h``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def bytes_text(n: int) -> str:
+    """``54 MiB``, ``1.3 GiB``."""
+    return f"{n / 2**20:.0f} MiB" if n < 2**30 else f"{n / 2**30:.1f} GiB"

@@ -1,11 +1,10 @@
-"""How a study's progress is shown: bars on a terminal, plain lines in a pipe or in CI. Always on standard error."""
+"""How long work says how far it is: bars on a terminal, plain lines in a pipe or in CI."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -14,25 +13,15 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
-    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
 
-from p2pbench.study.local import ENDS, Event
-from p2pbench.system.console import escape
-from p2pbench.system.counting import Count
-from p2pbench.system.quantities import duration
+from p2pbench.system.console import duration
 
 LINE_SECONDS = 3.0
 """Least time between two plain lines of one thing."""
-
-STAGES = {"data": "pairs", "train": "steps", "score": "scoring"}
-
-
-class Watch(Protocol):
-    def __call__(self, event: Event) -> None: ...
 
 
 class Rate(ProgressColumn):
@@ -53,16 +42,6 @@ def progress_bar(console: Console) -> Progress:
         TimeRemainingColumn(compact=True),
         console=console,
     )
-
-
-@contextmanager
-def show(console: Console, n_todo: int) -> Iterator[Watch]:
-    """Show the events of ``n_todo`` cells while the block runs."""
-    if console.is_terminal:
-        with progress_bar(console) as progress:
-            yield _Bars(progress, n_todo)
-    else:
-        yield _Lines(console, n_todo)
 
 
 @contextmanager
@@ -87,7 +66,7 @@ def stages(console: Console) -> Iterator[Callable[[str, str], Count]]:
         return
 
     def lines(description: str, unit: str) -> Count:
-        pace = _Pace()
+        pace = Pace()
 
         def line(done: int, total: int) -> None:
             if said := pace.due(done, total):
@@ -98,7 +77,7 @@ def stages(console: Console) -> Iterator[Callable[[str, str], Count]]:
     yield lines
 
 
-class _Pace:
+class Pace:
     """When a plain line is due: at each tenth of the way, and not sooner than some seconds after the last."""
 
     def __init__(self) -> None:
@@ -119,69 +98,28 @@ class _Pace:
         return f"{rate:.1f}/s, {duration((total - done) / rate)} left"
 
 
-class _Bars:
-    def __init__(self, progress: Progress, n_todo: int) -> None:
+Count = Callable[[int, int], None]
+"""Called with (done, in all): pairs, steps, files, megabytes, whatever the work consists of."""
+
+
+def no_progress(_done: int, _total: int) -> None:
+    """For work that nobody watches."""
+
+
+class Megabytes:
+    """A progress bar as pooch wants one, which passes on (megabytes done, megabytes in all)."""
+
+    def __init__(self, progress: Count) -> None:
         self.progress = progress
-        self.cells = progress.add_task("[bold]cells[/bold]", total=n_todo)
-        self.tasks: dict[str, TaskID] = {}
+        self.done = self.total = 0
 
-    def __call__(self, event: Event) -> None:
-        name, label = str(event.cell.run_id), name_of(event)
-        if event.kind == "started":
-            self.tasks[name] = self.progress.add_task(f"{escape(label)} · starting", total=None)
-        elif event.kind == "stage":
-            self.progress.reset(
-                self.tasks[name], description=f"{escape(label)} · {STAGES[event.about['stage']]}", total=None
-            )
-        elif event.kind == "progress":
-            self.progress.update(self.tasks[name], completed=event.about["done"], total=event.about["total"])
-        else:
-            self.progress.remove_task(self.tasks.pop(name))  # one that is lost starts again
-            if event.kind == "finished":
-                self.progress.advance(self.cells)
-            self.progress.console.print(summary(event), markup=True, highlight=False)
+    def update(self, n: int) -> None:
+        self.done = min(self.done + n, self.total)
+        if self.total >= 10**6:  # 0 where the server does not say
+            self.progress(self.done // 10**6, self.total // 10**6)
 
+    def reset(self) -> None:
+        self.done = 0
 
-class _Lines:
-    """A line when a cell begins, at each tenth of its training, and when it ends."""
-
-    def __init__(self, console: Console, n_todo: int) -> None:
-        self.console = console
-        self.n_todo = n_todo
-        self.n_ended = 0
-        self.pace: dict[str, _Pace] = {}
-
-    def __call__(self, event: Event) -> None:
-        name, label = str(event.cell.run_id), name_of(event)
-        if event.kind == "started":
-            self._line(f"{label}: started")
-        elif event.kind == "stage":
-            self.pace[name] = _Pace()
-        elif event.kind == "progress":
-            done, total = event.about["done"], event.about["total"]
-            if said := self.pace[name].due(done, total):
-                self._line(f"{label}: {done}/{total}, {said}")
-        elif event.kind == "lost":
-            self.console.print(summary(event), markup=True, highlight=False, soft_wrap=True)
-        elif event.kind in ENDS:
-            self.n_ended += 1
-            line = f"({self.n_ended}/{self.n_todo}) {summary(event)}"
-            self.console.print(line, markup=True, highlight=False, soft_wrap=True)
-
-    def _line(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def name_of(event: Event) -> str:
-    return f"{event.cell.variant} seed {event.cell.seed}"
-
-
-def summary(event: Event) -> str:
-    """One line on how a cell ended, or was lost, with markup."""
-    name = escape(name_of(event))
-    if event.kind == "finished":
-        return f"[green]done[/green]   {name}"
-    reason = escape(str(event.about.get("reason") or ""))
-    words = {"failed": "[red]failed[/red]", "lost": "[yellow]lost[/yellow]"}
-    word = words.get(event.kind, "[yellow]stopped[/yellow]")
-    return f"{word} {name}: {reason}"
+    def close(self) -> None:
+        pass

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError, P2PBenchError, TrainingError
 from p2pbench.models import build_generator
-from p2pbench.system.cores import available_cores
+from p2pbench.system.hardware import available_cores
 from p2pbench.training import checkpoint
 from p2pbench.training.step import Networks, Optimisers
 
@@ -193,7 +193,7 @@ def launched() -> bool:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Group]:
+def process_group(device: str) -> Iterator[Group]:
     """The group that torchrun started this process in, over nccl on CUDA and gloo elsewhere; else a group of one.
 
     Args:

@@ -13,7 +13,7 @@ from torch import nn
 
 from p2pbench.config.schema import RunConfig, TrainingConfig
 from p2pbench.errors import ConfigError
-from p2pbench.system.memory import keep_freed_memory
+from p2pbench.system.hardware import keep_freed_memory
 from p2pbench.training.step import Networks, Optimisers
 
 
@@ -28,7 +28,7 @@ class Engine:
     """``eager``, ``compile`` or ``graph``."""
 
 
-def prepare(training: TrainingConfig, threads: int) -> Engine:
+def prepare_engine(training: TrainingConfig, threads: int) -> Engine:
     """Set this process up for training: threads, float32 arithmetic, the allocator.
 
     Raises:
@@ -80,7 +80,7 @@ def available_engine(engine: str, device: torch.device) -> str:
     return engine
 
 
-def place(networks: Networks, engine: Engine) -> Networks:
+def place_networks(networks: Networks, engine: Engine) -> Networks:
     """The networks on the engine's device, in its memory format."""
 
     def on_device(network: nn.Module) -> nn.Module:

@@ -19,11 +19,11 @@ from p2pbench.config.schema import RunConfig, TrainingConfig
 from p2pbench.data.streaming import open_batches
 from p2pbench.errors import Interrupted, TrainingError
 from p2pbench.models import build_discriminator, build_generator
-from p2pbench.system.counting import Count
 from p2pbench.system.files import write_text
+from p2pbench.system.progress import Count
 from p2pbench.training import checkpoint
 from p2pbench.training.distributed import ALONE, Group
-from p2pbench.training.engine import Engine, build_optimisers, peak_memory_bytes, place
+from p2pbench.training.engine import Engine, build_optimisers, peak_memory_bytes, place_networks
 from p2pbench.training.running import runner
 from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers
 from p2pbench.training.writing import Writer
@@ -88,7 +88,7 @@ def _train(
     writer: Writer,
 ) -> Trained:  # fmt: skip
     training = config.training
-    networks = place(Networks(build_generator(config), build_discriminator(config)), engine)
+    networks = place_networks(Networks(build_generator(config), build_discriminator(config)), engine)
     networks = group.synchronise_norms(networks, config)
     optimisers = build_optimisers(networks, config, capturable=engine.kind == "graph")
     group.attach(optimisers)

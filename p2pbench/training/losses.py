@@ -17,7 +17,7 @@ def discriminator_input(condition: Tensor, image: Tensor, *, conditional: bool) 
     return torch.cat([condition, image], dim=1) if conditional else image
 
 
-def verdict_loss(logits: Tensor, kind: str, *, real: bool) -> Tensor:
+def gan_loss(logits: Tensor, kind: str, *, real: bool) -> Tensor:
     """What D loses by these logits of real images, or of fakes; averaged over patches and images; a scalar.
 
     ``bce``: cross-entropy with 1 or 0 (pix2pix §3.1). ``lsgan``: squared distance to 1 or 0 (Mao et al. 2017, b = 1,
@@ -38,7 +38,7 @@ def discriminator_loss(logits_real: Tensor, logits_fake: Tensor, how: str, kind:
     ``how`` is ``sum`` for the two halves added, as Lua's release has it, or ``mean`` for half of that, as the port has
     it (§3.3: "we divide the objective by 2 while optimizing D").
     """
-    halves = verdict_loss(logits_real, kind, real=True) + verdict_loss(logits_fake, kind, real=False)
+    halves = gan_loss(logits_real, kind, real=True) + gan_loss(logits_fake, kind, real=False)
     return halves if how == "sum" else 0.5 * halves
 
 
@@ -47,7 +47,7 @@ def adversarial_loss(logits_fake: Tensor, kind: str = "bce") -> Tensor:
 
     ``lsgan``: squared distance to 1. ``hinge`` and ``wgan-gp``: -D.
     """
-    return -logits_fake.mean() if kind in ("hinge", "wgan-gp") else verdict_loss(logits_fake, kind, real=True)
+    return -logits_fake.mean() if kind in ("hinge", "wgan-gp") else gan_loss(logits_fake, kind, real=True)
 
 
 PENALTY_WEIGHT = 10.0

@@ -20,9 +20,9 @@ import torch
 
 from p2pbench.config.resolve import Layer, parse_set, resolve
 from p2pbench.models import build_discriminator, build_generator
-from p2pbench.system.cores import available_cores
+from p2pbench.system.hardware import available_cores
 from p2pbench.training import checkpoint
-from p2pbench.training.engine import build_optimisers, peak_memory_bytes, place, prepare
+from p2pbench.training.engine import build_optimisers, peak_memory_bytes, place_networks, prepare_engine
 from p2pbench.training.step import LOSS_NAMES, Networks, train_step
 from p2pbench.training.writing import Writer
 
@@ -35,8 +35,8 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[])
     asked = parser.parse_args()
     config = resolve([Layer("--set", parse_set(asked.set))]).config
-    engine = prepare(config.training, config.training.threads or available_cores())
-    networks = place(Networks(build_generator(config), build_discriminator(config)), engine)
+    engine = prepare_engine(config.training, config.training.threads or available_cores())
+    networks = place_networks(Networks(build_generator(config), build_discriminator(config)), engine)
     optimisers = build_optimisers(networks, config)
     random = torch.Generator().manual_seed(0)
     shape = (config.training.batch_size, 3, *config.data.crop_shape)

@@ -54,11 +54,11 @@ def bare(side: int, ngf: int, content: bytes, repeats: int) -> list[float]:
     from p2pbench.data.transforms import to_integers, to_network
     from p2pbench.demo.upload import encode
     from p2pbench.inference.generator import inference, noise
-    from p2pbench.system.cores import available_cores
-    from p2pbench.training.engine import prepare
+    from p2pbench.system.hardware import available_cores
+    from p2pbench.training.engine import prepare_engine
 
     model, times = model_of(side, ngf), []
-    prepare(model.config.training, available_cores())
+    prepare_engine(model.config.training, available_cores())
     with inference(model.generator, "paper") as (network, random):
         for _ in range(repeats + 2):
             start = time.perf_counter()

@@ -17,8 +17,7 @@ from p2pbench.bench.measure import Contestant, crowd
 from p2pbench.bench.workloads import build_ours
 from p2pbench.config.resolve import Layer, resolve
 from p2pbench.errors import P2PBenchError
-from p2pbench.system.cores import available_cores
-from p2pbench.system.hardware import describe_machine, versions
+from p2pbench.system.hardware import available_cores, describe_machine, versions
 
 CELLS, STEPS = 5, 80_000
 

@@ -21,7 +21,7 @@ from p2pbench.data.images import (
     as_rgb8,
     as_scored,
     as_wanted,
-    look,
+    preview,
     read_array,
     read_image,
     scaled,
@@ -76,7 +76,7 @@ def test_every_kind_is_read_whole_in_its_own_type(kind: str, tmp_path: Path) -> 
     found = read_array(path, None)
     assert found.dtype == held.dtype
     assert np.array_equal(found, held)
-    picture = look(path)
+    picture = preview(path)
     assert picture.shape == (6, 5, 3)
     assert picture.dtype == np.uint8
 

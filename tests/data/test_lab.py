@@ -14,14 +14,14 @@ from skimage.color import lab2rgb, rgb2lab
 from p2pbench.config.schema import DataConfig
 from p2pbench.data.lab import lab_to_rgb, rgb_to_lab
 from p2pbench.data.transforms import (
+    as_displayed,
+    condition_to_model,
     conditions_of,
-    seen,
-    seen_condition,
-    shown,
+    from_model,
     targets_of,
     to_integers,
+    to_model,
     to_network,
-    visible,
 )
 
 COLOURS = st.tuples(*[st.integers(0, 255)] * 3)
@@ -62,13 +62,13 @@ def test_the_networks_see_the_channels_asked_for_within_their_range(
 ) -> None:
     shape = (2, sum(data.stored), 4, 5)
     pairs = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    condition, target = seen(pairs, data)
+    condition, target = to_model(pairs, data)
     assert (condition.shape[1], target.shape[1]) == channels
     for images in (condition, target):
         assert images.dtype == torch.float32
         assert -1 <= images.min() < images.max() <= 1
     stored = torch.from_numpy(conditions_of(pairs.permute(0, 2, 3, 1).numpy(), data)).permute(0, 3, 1, 2)
-    assert torch.equal(seen_condition(stored, data), condition)
+    assert torch.equal(condition_to_model(stored, data), condition)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -78,7 +78,7 @@ def test_the_perfect_output_is_shown_as_the_target(data: DataConfig, dtype: type
     pairs = np.random.default_rng(0).integers(0, np.iinfo(dtype).max + 1, shape, dtype=dtype)
     nchw = torch.from_numpy(pairs).permute(0, 3, 1, 2)
     conditions = torch.from_numpy(conditions_of(pairs, data)).permute(0, 3, 1, 2)
-    picture = shown(seen(nchw, data)[1], conditions, data, nchw.dtype).permute(0, 2, 3, 1).numpy()
+    picture = from_model(to_model(nchw, data)[1], conditions, data, nchw.dtype).permute(0, 2, 3, 1).numpy()
     assert picture.dtype == dtype
     off = np.abs(picture.astype(int) - targets_of(pairs, data)).max()
     assert off <= (8 if data.colours == "lab" and dtype == np.uint16 else 0)  # float32 through L*a*b* and back
@@ -95,5 +95,5 @@ def test_integers_survive_the_networks_range(value: int) -> None:
 @given(grey=st.integers(0, 255))
 def test_what_lab_shows_of_grey_is_that_grey(grey: int) -> None:
     picture = np.full((1, 2, 2, 3), grey, np.uint8)
-    assert np.array_equal(visible(picture, LAB), picture)
-    assert np.array_equal(visible(picture, DataConfig()), picture)
+    assert np.array_equal(as_displayed(picture, LAB), picture)
+    assert np.array_equal(as_displayed(picture, DataConfig()), picture)

@@ -25,7 +25,7 @@ from tiny_runs import TINY, write_pairs
 
 from p2pbench.config.resolve import Layer, resolve
 from p2pbench.runs.folder import RunFolder
-from p2pbench.system.quantities import duration
+from p2pbench.system.console import duration
 
 HERE = Path(__file__).parent
 

@@ -32,7 +32,7 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.cache import folder as cache_folder
 from p2pbench.data.dataset import open_dataset
-from p2pbench.data.images import look, read_array
+from p2pbench.data.images import preview, read_array
 from p2pbench.data.pairs import find_pairs
 from p2pbench.errors import DataError, P2PBenchError
 from p2pbench.models import build_discriminator, build_generator
@@ -41,7 +41,7 @@ from p2pbench.runs.housekeeping import all_runs, find_waste, read_studies, verif
 from p2pbench.runs.store import Store
 from p2pbench.study.plan import build_study
 from p2pbench.training import checkpoint
-from p2pbench.training.engine import build_optimisers, place, prepare
+from p2pbench.training.engine import build_optimisers, place_networks, prepare_engine
 from p2pbench.training.step import Networks, Optimisers, train_step
 
 reused = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -114,7 +114,7 @@ def test_an_image_is_read_or_refused_by_name(kind: str, tmp_path: Path, data: st
     path = tmp_path / kind
     path.write_bytes(data.draw(changed(IMAGES[kind])))
     tried["images"] += 1
-    for read in (partial(read_array, background="white"), look):
+    for read in (partial(read_array, background="white"), preview):
         try:
             pixels = read(path)
         except DataError as error:
@@ -349,8 +349,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
     config = resolve([Layer("tiny", {**TINY, "generator.ngf": 2, "discriminator.ndf": 2})]).config
     folder = tmp_path_factory.mktemp("checkpoint")
-    engine = prepare(config.training, threads=1)
-    networks = place(Networks(build_generator(config), build_discriminator(config)), engine)
+    engine = prepare_engine(config.training, threads=1)
+    networks = place_networks(Networks(build_generator(config), build_discriminator(config)), engine)
     optimisers = build_optimisers(networks, config)
     for step in (1, 2):
         x = torch.rand(1, 3, 16, 16) * 2 - 1

@@ -18,7 +18,7 @@ from tiny_runs import write_pairs
 from trained_run import train_run
 
 from p2pbench.api import load
-from p2pbench.data.images import MAX_PIXELS, look, read_array, read_image
+from p2pbench.data.images import MAX_PIXELS, preview, read_array, read_image
 from p2pbench.demo.app import create_app
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.runs.folder import RunFolder
@@ -104,7 +104,7 @@ def test_an_image_that_claims_to_be_huge_is_one_line_everywhere(kind: str, folde
         content = bytearray(path.read_bytes())
         content[18:26] = struct.pack("<ii", side, side)
         path.write_bytes(content)
-    for read in (partial(read_array, background=None), read_image, look):
+    for read in (partial(read_array, background=None), read_image, preview):
         with pytest.raises(DataError, match=rf"bomb.*more than {MAX_PIXELS:,} pixels"):
             read(path)
     model = next((folder / "runs" / "cells").iterdir())

@@ -22,7 +22,7 @@ from tiny_runs import write_pairs
 
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.store import Store
-from p2pbench.system.quantities import bytes_text, duration
+from p2pbench.system.console import bytes_text, duration
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from p2pbench.errors import NotFinite
 from p2pbench.scoring import images as module
 from p2pbench.scoring import paired, weights
 from p2pbench.scoring.evaluate import evaluate
-from p2pbench.scoring.images import Images, Made
+from p2pbench.scoring.images import Images, LazyImages
 
 OFFLINE = {"fetch": False}
 
@@ -125,7 +125,7 @@ def test_batches_give_the_bits_that_the_whole_set_gives(monkeypatch: pytest.Monk
             asked.append((name, start, stop))
             return whole[start:stop]
 
-        return Made(whole.shape, make)
+        return LazyImages(whole.shape, make)
 
     monkeypatch.setattr(module, "BATCH_PIXELS", 3 * 32 * 32)
     found = evaluate(
@@ -143,7 +143,9 @@ def test_a_generator_that_gives_nan_has_no_score_and_says_so() -> None:
     def broken(start: int, stop: int) -> np.ndarray:
         raise NotFinite("the generator gives NaN or infinity")
 
-    found = evaluate(Made((5, 32, 32, 3), broken), images(5), list("abcde"), ["l1", "swd", "absent:score"], fetch=False)
+    found = evaluate(
+        LazyImages((5, 32, 32, 3), broken), images(5), list("abcde"), ["l1", "swd", "absent:score"], fetch=False
+    )
     assert {score.reason for score in found.scores.values()} == {"the generator gives NaN or infinity"}
     assert [score.state for score in found.scores.values()] == ["not measured"] * 3
     assert found.to_frame().columns.tolist() == ["image"]

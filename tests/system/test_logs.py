@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from program import invoke
 
-from p2pbench.system.logs import logged_to
+from p2pbench.system.console import logged_to
 
 log = logging.getLogger("p2pbench.somewhere")
 

@@ -23,7 +23,7 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.data.streaming import open_batches
 from p2pbench.errors import ConfigError
 from p2pbench.runs.folder import RunFolder
-from p2pbench.training.distributed import ALONE, Group, joined
+from p2pbench.training.distributed import ALONE, Group, process_group
 
 Tiny = Callable[..., RunConfig]
 CPU = torch.device("cpu")
@@ -126,7 +126,7 @@ def test_only_batch_norm_of_a_share_makes_another_training(tiny: Tiny) -> None:
 
 
 def test_a_process_alone_joins_nothing(tiny: Tiny) -> None:
-    with joined("cpu") as group:
+    with process_group("cpu") as group:
         assert group == ALONE
     tensors = [torch.ones(2)]
     ALONE.average(tensors)

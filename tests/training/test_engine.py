@@ -19,7 +19,7 @@ from p2pbench.errors import ConfigError, Interrupted, TrainingError
 from p2pbench.models import build_discriminator, build_generator
 from p2pbench.training import cuda_graph, memory, running
 from p2pbench.training.cuda_graph import State
-from p2pbench.training.engine import Engine, available_engine, build_optimisers, place, prepare
+from p2pbench.training.engine import Engine, available_engine, build_optimisers, place_networks, prepare_engine
 from p2pbench.training.loop import Reporter, Trained, train
 from p2pbench.training.running import runner
 from p2pbench.training.step import Networks, Optimisers, train_step
@@ -35,14 +35,14 @@ def images(n: int = 6, size: int = 18) -> np.ndarray:
 
 
 def setting(config: RunConfig, engine: Engine) -> tuple[Networks, Optimisers, Batches]:
-    networks = place(Networks(build_generator(config), build_discriminator(config)), engine)
+    networks = place_networks(Networks(build_generator(config), build_discriminator(config)), engine)
     optimisers = build_optimisers(networks, config, capturable=engine.kind == "graph")
     torch.manual_seed(config.training.seed)
     return networks, optimisers, Batches(images(), config, engine.device)
 
 
 def losses_of(config: RunConfig, n_steps: int) -> Tensor:
-    engine = prepare(config.training, threads=1)
+    engine = prepare_engine(config.training, threads=1)
     networks, optimisers, batches = setting(config, engine)
     run = runner(engine, networks, optimisers, batches, config)
     assert run.kind == engine.kind
@@ -61,7 +61,7 @@ def training(config: RunConfig, folder: Path, stop_at: int | None = None) -> Tra
         done = n
 
     reporter = Reporter(progress, lambda *_: None, lambda: stop_at is not None and done + 1 >= stop_at)
-    return train(config, images(), folder, "id", prepare(config.training, threads=1), reporter)
+    return train(config, images(), folder, "id", prepare_engine(config.training, threads=1), reporter)
 
 
 def test_auto_is_eager_on_the_cpu_and_a_graph_on_cuda() -> None:
@@ -84,7 +84,7 @@ def test_engines_that_the_device_cannot_run_are_refused(monkeypatch: pytest.Monk
 def test_warming_up_leaves_no_trace(kind: str, tiny: Tiny) -> None:
     """From a fresh start, where Adam has no moments yet, and from step 2: the steps after it are the same bits."""
     config = tiny(objective__adversarial=kind, discriminator__norm="instance", discriminator__spectral_norm=True)
-    engine = prepare(config.training, threads=1)
+    engine = prepare_engine(config.training, threads=1)
 
     def after(n_before: int, *, warm: bool) -> dict[str, Tensor]:
         networks, optimisers, batches = setting(config, engine)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from p2pbench.config.schema import RunConfig
-from p2pbench.training.engine import prepare
+from p2pbench.training.engine import prepare_engine
 from p2pbench.training.loop import Reporter, train
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -33,7 +33,7 @@ def test_twenty_steps_have_the_losses_they_had(preset: str, tiny: Callable[..., 
         data__load_size=36, data__crop_size=32, generator__ngf=8, discriminator__ndf=8,
     )  # fmt: skip
     reporter = Reporter(lambda _done, _total: None, lambda _epochs, _generator: None, lambda: False)
-    train(config, pairs, tmp_path, "id", prepare(config.training, threads=1), reporter)
+    train(config, pairs, tmp_path, "id", prepare_engine(config.training, threads=1), reporter)
     text = (tmp_path / "losses.csv").read_text()
     file = GOLDEN / f"losses-{preset}.csv"
     if os.environ.get("P2PBENCH_WRITE_GOLDEN"):

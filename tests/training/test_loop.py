@@ -16,7 +16,7 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.data import batches, streaming
 from p2pbench.errors import ConfigError, Interrupted, TrainingError, WeightsError
 from p2pbench.training import loop, running
-from p2pbench.training.engine import prepare
+from p2pbench.training.engine import prepare_engine
 from p2pbench.training.loop import Reporter, Trained, learning_rate, train
 
 Tiny = Callable[..., RunConfig]
@@ -43,7 +43,7 @@ def run(
     reporter = Reporter(
         progress, lambda epochs, _: sampled.append(epochs), lambda: stop_at is not None and steps + 1 >= stop_at
     )
-    engine = prepare(config.training, threads=1)
+    engine = prepare_engine(config.training, threads=1)
     return train(config, images() if pairs is None else pairs, folder, "id", engine, reporter), sampled
 
 
@@ -130,7 +130,7 @@ def test_the_epoch_that_does_best_is_kept_and_survives_an_interruption(stop: int
             return judged[epoch]
 
         reporter = Reporter(progress, lambda _e, _g: None, lambda: steps + 1 == stop_at, judge)
-        return train(config, pairs, folder, "id", prepare(config.training, threads=1), reporter)
+        return train(config, pairs, folder, "id", prepare_engine(config.training, threads=1), reporter)
 
     whole = run_judged(tmp_path / "whole", None)
     assert whole.selected is not None
@@ -179,7 +179,7 @@ def test_moments_come_back_in_their_parameters_memory_format(tiny: Tiny, tmp_pat
     """As on CUDA, where networks are channels-last: fused Adam reads weights and moments as if laid out alike."""
     from p2pbench.models import build_discriminator, build_generator
     from p2pbench.training import checkpoint
-    from p2pbench.training.engine import Engine, build_optimisers, place
+    from p2pbench.training.engine import Engine, build_optimisers, place_networks
     from p2pbench.training.step import Networks, train_step
 
     config = tiny()
@@ -187,7 +187,7 @@ def test_moments_come_back_in_their_parameters_memory_format(tiny: Tiny, tmp_pat
     x, y = (torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(s)) * 2 - 1 for s in (1, 2))
 
     def fresh() -> tuple[Networks, loop.Optimisers]:
-        networks = place(Networks(build_generator(config), build_discriminator(config)), engine)
+        networks = place_networks(Networks(build_generator(config), build_discriminator(config)), engine)
         return networks, build_optimisers(networks, config)
 
     networks, optimisers = fresh()
@@ -273,7 +273,7 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(tiny: Tiny, tmp
         run(config, tmp_path, stop_at=3)
     (path,) = (tmp_path / "checkpoint").iterdir()
     content = path.read_bytes()
-    engine = prepare(config.training, threads=1)
+    engine = prepare_engine(config.training, threads=1)
     reporter = Reporter(lambda done, total: None, lambda epochs, generator: None, lambda: False)
     with pytest.raises(WeightsError, match="another run"):
         train(config, images(), tmp_path, "other id", engine, reporter)
@@ -295,9 +295,9 @@ def test_schedules(tiny: Tiny) -> None:
 def test_precisions_and_devices_that_are_not_here(tiny: Tiny) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="does not have"):
-            prepare(tiny(training__device="cuda").training, threads=1)
+            prepare_engine(tiny(training__device="cuda").training, threads=1)
     with pytest.raises(ConfigError, match="needs CUDA"):
-        prepare(tiny(training__precision="tf32", training__device="cpu").training, threads=1)
+        prepare_engine(tiny(training__precision="tf32", training__device="cpu").training, threads=1)
 
 
 @pytest.mark.cuda

@@ -16,7 +16,7 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.errors import StorageError, TrainingError, WeightsError
 from p2pbench.models import build_discriminator, build_generator
 from p2pbench.training import checkpoint, tensorfile
-from p2pbench.training.engine import build_optimisers, place, prepare
+from p2pbench.training.engine import build_optimisers, place_networks, prepare_engine
 from p2pbench.training.step import Networks, Optimisers, train_step
 from p2pbench.training.writing import Writer
 
@@ -27,8 +27,8 @@ Made = tuple[RunConfig, Networks, Optimisers]
 @pytest.fixture
 def made(tiny: Tiny) -> Made:
     config = tiny()
-    networks = place(
-        Networks(build_generator(config), build_discriminator(config)), prepare(config.training, threads=1)
+    networks = place_networks(
+        Networks(build_generator(config), build_discriminator(config)), prepare_engine(config.training, threads=1)
     )
     return config, networks, build_optimisers(networks, config)
 

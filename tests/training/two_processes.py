@@ -17,8 +17,8 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError, Interrupted
 from p2pbench.models import convolution
 from p2pbench.study.one_run import train_one
-from p2pbench.training.distributed import Group, joined
-from p2pbench.training.engine import prepare
+from p2pbench.training.distributed import Group, process_group
+from p2pbench.training.engine import prepare_engine
 from p2pbench.training.loop import Reporter, train
 
 STOP_AT = 7
@@ -51,7 +51,7 @@ def _train_in(folder: Path, config: RunConfig, group: Group, stop_at: int | None
         return group.rank == group.size - 1 and stop_at is not None and steps + 1 >= stop_at
 
     reporter = Reporter(progress, lambda _epochs, _generator: None, stop)
-    train(config, images(), folder / str(group.rank), "id", prepare(config.training, 1), reporter, group)
+    train(config, images(), folder / str(group.rank), "id", prepare_engine(config.training, 1), reporter, group)
 
 
 def both(folder: Path, rank: int) -> None:
@@ -66,7 +66,7 @@ def both(folder: Path, rank: int) -> None:
         runs=folder / "runs", weights_dir=None, console=Console(quiet=True),
     )  # fmt: skip
     os.environ["MASTER_PORT"] = second
-    with joined("cpu") as group:
+    with process_group("cpu") as group:
         train_in(folder / "curve", configs["curve"], group)
         for name in ("whole", "parts"):
             try:

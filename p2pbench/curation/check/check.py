@@ -29,8 +29,8 @@ from p2pbench.data.images import NeedsBackground, picture_of, read_array
 from p2pbench.data.reading import views
 from p2pbench.errors import DataError, StorageError, UnsupportedImage
 from p2pbench.system.cache_dir import home
-from p2pbench.system.counting import Count, uncounted
 from p2pbench.system.files import write_json
+from p2pbench.system.progress import Count, no_progress
 
 VERSION = 1
 """Counted up when a set may be judged otherwise than before, so that no old verdict is taken for a new one."""
@@ -60,7 +60,7 @@ class _Subject:
     items: Callable[[], list[_Item]]
 
 
-def check(source: str, progress: Count = uncounted) -> dict[str, Any]:
+def check(source: str, progress: Count = no_progress) -> dict[str, Any]:
     """Everything that is wrong with the data set ``source``: a built-in, one kept at home, or a folder.
 
     Returns:

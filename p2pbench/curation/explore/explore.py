@@ -30,7 +30,7 @@ from p2pbench.data.pairs import Pair
 from p2pbench.data.palette import N_CELLS, Palette, count_colours, find_palette, flat_pixels
 from p2pbench.data.reading import Images, Reader, views
 from p2pbench.data.resize import resize
-from p2pbench.system.counting import Count, uncounted
+from p2pbench.system.progress import Count, no_progress
 
 Key = tuple[str, str]
 """Split and name of a pair."""
@@ -158,7 +158,7 @@ class Exploration:
     sides: dict[str, Side]
 
 
-def explore(source: Source, progress: Count = uncounted) -> Exploration:
+def explore(source: Source, progress: Count = no_progress) -> Exploration:
     """Look through all pairs of ``source``.
 
     Args:

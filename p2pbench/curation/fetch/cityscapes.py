@@ -9,7 +9,7 @@ from PIL import Image
 
 from p2pbench.data.images import opened
 from p2pbench.errors import DataError
-from p2pbench.system.counting import Count
+from p2pbench.system.progress import Count
 
 SIZE = 256
 BY_HAND = (

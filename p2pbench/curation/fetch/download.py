@@ -12,10 +12,8 @@ from rich.console import Console
 from p2pbench.curation.fetch import cityscapes
 from p2pbench.data.catalogue import PAPER_SETS
 from p2pbench.errors import DataError, StorageError
-from p2pbench.system.counting import Count
-from p2pbench.system.downloads import Megabytes
-from p2pbench.system.progress import counted
-from p2pbench.system.quantities import bytes_text
+from p2pbench.system.console import bytes_text
+from p2pbench.system.progress import Count, Megabytes, counted
 
 ATTEMPTS = 3
 """For each mirror, where it is the connection that fails."""

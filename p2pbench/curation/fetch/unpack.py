@@ -23,8 +23,8 @@ from pathlib import Path, PureWindowsPath
 from typing import IO
 
 from p2pbench.errors import DataError, StorageError
-from p2pbench.system.counting import Count, uncounted
-from p2pbench.system.quantities import bytes_text
+from p2pbench.system.console import bytes_text
+from p2pbench.system.progress import Count, no_progress
 
 MAX_MEMBERS = 500_000
 """The largest set of the paper has 138,767."""
@@ -65,7 +65,7 @@ class Member:
         return self.kind == "file" and not junk
 
 
-def unpack(archive: Path, folder: Path, progress: Count = uncounted) -> None:
+def unpack(archive: Path, folder: Path, progress: Count = no_progress) -> None:
     """Write the files of ``archive`` (tar, tar.gz or zip, told apart by content) below ``folder``, which is empty.
 
     Raises:

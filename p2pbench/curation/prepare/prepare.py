@@ -25,9 +25,9 @@ from p2pbench.data.images import read_image
 from p2pbench.data.pairs import SPLITS, SUFFIXES, Pair, read_pair
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.system.cache_dir import home
-from p2pbench.system.counting import Count, uncounted
 from p2pbench.system.files import atomic_folder, sha256_of, write_json
 from p2pbench.system.hardware import versions
+from p2pbench.system.progress import Count, no_progress
 
 SHARES = parse_shares("0.8,0.1,0.1")
 """Of train, val and test, where nothing else is said."""
@@ -43,7 +43,7 @@ class Job(NamedTuple):
 
 
 def prepare(
-    source: str, out: Path, recipe: Recipe, mates: str | None = None, progress: Count = uncounted
+    source: str, out: Path, recipe: Recipe, mates: str | None = None, progress: Count = no_progress
 ) -> dict[str, Any]:
     """Make the pairs of the folder ``source`` (combined with ``mates``, the folder of B) in the folder ``out``.
 
