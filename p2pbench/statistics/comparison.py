@@ -121,7 +121,7 @@ def share_better(values: np.ndarray, baseline: np.ndarray, better: Better) -> fl
 
     Args:
         values, baseline: (n,), finite, of the same images in the same order.
-        better: which values are the better ones, as in ``scoring.metrics.METRICS``.
+        better: which values are the better ones, as in ``config.metrics.METRICS``.
     Raises:
         ValueError: they differ in number, are empty, or are not finite.
     """

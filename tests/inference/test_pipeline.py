@@ -48,7 +48,7 @@ def files(tmp_path: Path) -> list[Path]:
 def test_each_picture_is_what_it_would_be_alone(
     model: Model, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("study.pipeline", "tiling"):
+    for module in ("inference.pipeline", "inference.tiling"):
         monkeypatch.setattr(f"p2pbench.{module}.TILE", 40)  # so that 48x64 goes in tiles, and batches are 6, 2 and 1
     monkeypatch.setattr("p2pbench.inference.tiling.OVERLAP", 8)
     seen: list[int] = []
