@@ -1,0 +1,59 @@
+"""Run ids computed by the code of version 0.1: a store that it filled must still be recognised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from p2pbench.config.resolve import Layer, resolve
+from p2pbench.config.run_id import run_id
+from p2pbench.study.grid import read_grid, read_protocol
+
+DATA_KEY = "key of the data"
+
+SETTINGS: list[tuple[dict[str, object], str]] = [
+    ({}, "b32787f4226d"),
+    ({"training.preset": "pytorch"}, "fff4a57c262c"),
+    ({"objective.name": "l1"}, "908cdf687f51"),
+    ({"objective.name": "gan", "discriminator.name": "pixel"}, "a96d65350e78"),
+    ({"objective.adversarial": "wgan-gp", "discriminator.norm": "instance"}, "b916588ee45d"),
+    ({"objective.lambda_l1": 10, "training.epochs": 2, "training.seed": 3}, "d8048b492ab3"),
+    ({"generator.name": "encoder_decoder", "training.batch_size": 10}, "28b5de18ba9e"),
+    ({"generator.name": "resnet9", "generator.norm": "instance", "training.preset": "pytorch"}, "47e77b269630"),
+    ({"generator.upsampling": "pixel-shuffle", "discriminator.spectral_norm": True}, "a1a4d14f7705"),
+    ({"data.crop_size": 128, "data.load_size": 143, "generator.ngf": 32, "discriminator.ndf": 32}, "1dd29f2d52a4"),
+    ({"data.crop_size": [128, 256], "data.load_size": [143, 286], "data.direction": "BtoA"}, "67f04baa925e"),
+    ({"data.jitter": False, "data.mirror": False, "training.epochs": 15, "training.batch_size": 4}, "bf4b547ba7f7"),
+    ({"data.colours": "lab", "data.channels": [1, 2]}, "84d7b16c8eb8"),
+    ({"data.channels": [1, 3], "data.range": [[0, 4095], None], "data.background": "white"}, "76c4ecaf0418"),
+    ({"training.precision": "bf16", "training.select": "best-on-val"}, "31a77d29e027"),
+    ({"generator.name": "own_blur:build"}, "ca024fdeb90b"),
+]
+
+GRIDS = [
+    ("loss", "quick", ["69f606ad5bf6", "98ba06f6feb0", "972f0c952f8f", "07f2c0c78991", "9d665f5df698"]),
+    ("receptive_field", "paper-facades", ["efef72954192", "e955dcdc410b", "dde3a7886b68", "eb8835f7a5fe"]),
+    ("normalization", "paper-edges2shoes", ["9a5be6dee83e", "acc136e36b86", "66a684957ae4"]),
+    ("colorization", "quick", ["ab77a2fdb87c", "c749fad50855", "c1a89bdb70ab", "e3204b39875b"]),
+]
+
+
+@pytest.mark.parametrize(("settings", "expected"), SETTINGS)
+def test_settings_have_the_run_id_of_version_0_1(
+    settings: dict[str, object], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_blur.py").write_text("def build(config):\n    return None\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert run_id(resolve([Layer("test", settings)]).config, DATA_KEY) == expected
+
+
+@pytest.mark.parametrize(("grid", "protocol", "expected"), GRIDS)
+def test_shipped_grids_have_the_run_ids_of_version_0_1(grid: str, protocol: str, expected: list[str]) -> None:
+    question, fixed = read_grid(grid), read_protocol(protocol)
+    found = []
+    for variant in question.variants():
+        levels = [Layer("level", level.settings) for level in variant.values()]
+        layers = [Layer("protocol", fixed.settings), Layer("grid", question.settings), *levels]
+        found.append(run_id(resolve(layers).config, DATA_KEY))
+    assert found == expected
