@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from p2pbench.bench.measure import Contestant, Step, Timing
 from p2pbench.config.schema import RunConfig
-from p2pbench.models import build_discriminator, build_generator
+from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.training.step import Networks, Optimisers, train_step
 
 ADAM_BYTES, SGD_BYTES = 28, 12

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from p2pbench.bench.measure import Step
 from p2pbench.config.schema import RunConfig
-from p2pbench.models import build_discriminator, build_generator
+from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.system.hardware import available_cores
 from p2pbench.training.losses import discriminator_input
 

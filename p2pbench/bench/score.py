@@ -17,7 +17,7 @@ from p2pbench.data.dataset import open_dataset
 from p2pbench.data.images import as_scored
 from p2pbench.data.transforms import targets_of
 from p2pbench.errors import ConfigError
-from p2pbench.scoring import backbones, weights
+from p2pbench.scoring import lpips, weights
 from p2pbench.scoring.evaluate import evaluate
 from p2pbench.scoring.paired import SSIM_SETTINGS
 from p2pbench.system.hardware import available_cores, describe_machine, versions
@@ -82,7 +82,7 @@ def build_bare(config: RunConfig, nets: list[str], weights_dir: Path | None, cha
     fakes, targets = _pairs(config)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     models = [_bare(net, weights_dir).to(memory_format=layout) for net in nets]
-    size = backbones.chunk_size(*config.data.crop_shape)
+    size = lpips.chunk_size(*config.data.crop_shape)
     chunks = [len(fakes[start : start + size]) for start in range(0, len(fakes), size)]
     images = torch.randn(size, 3, *config.data.crop_shape).to(memory_format=layout)
     pool = ThreadPoolExecutor(available_cores())
@@ -102,9 +102,9 @@ def _bare(net: str, weights_dir: Path | None) -> Any:
     """torchvision's ``features`` up to the last layer that LPIPS compares."""
     import torchvision
 
-    model = getattr(torchvision.models, backbones.MODELS[net])(weights=None)
-    model.load_state_dict(weights.load_backbone(weights.obtain(net, weights_dir, fetch=False)), strict=False)
-    return model.features[: backbones.TAPS[net][-1] + 1].eval().requires_grad_(False)
+    model = getattr(torchvision.models, lpips.MODELS[net])(weights=None)
+    model.load_state_dict(lpips.backbone_tensors(weights.obtain(net, weights_dir, fetch=False)), strict=False)
+    return model.features[: lpips.TAPS[net][-1] + 1].eval().requires_grad_(False)
 
 
 def build_ours(config: RunConfig, nets: list[str], weights_dir: Path | None) -> tuple[Step, int]:

@@ -21,7 +21,7 @@ from p2pbench.data.transforms import conditions_of
 from p2pbench.errors import StorageError
 from p2pbench.inference.generator import inference, noise
 from p2pbench.inference.pipeline import batch_size, translate_files
-from p2pbench.models import build_generator
+from p2pbench.models.build import build_generator
 from p2pbench.runs.model import Model
 from p2pbench.system.cache_dir import home
 from p2pbench.system.hardware import available_cores, describe_machine, versions

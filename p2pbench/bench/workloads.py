@@ -14,7 +14,7 @@ from p2pbench.bench.plain import build_plain, random_pairs
 from p2pbench.config.resolve import Layer, Resolved, flatten, resolve
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.batches import Batches
-from p2pbench.models import build_discriminator, build_generator
+from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.system.hardware import available_cores, describe_machine, versions
 from p2pbench.system.progress import Count
 from p2pbench.training.engine import (
@@ -23,9 +23,9 @@ from p2pbench.training.engine import (
     build_optimisers,
     place_networks,
     prepare_engine,
+    runner,
 )
 from p2pbench.training.memory import telling_what_fits
-from p2pbench.training.running import runner
 from p2pbench.training.step import Networks
 
 PLAIN = "plain loop"

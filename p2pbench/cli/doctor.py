@@ -10,7 +10,6 @@ from typing import Any
 
 from p2pbench.errors import WeightsError
 from p2pbench.scoring import weights
-from p2pbench.scoring.inventory import scores_of
 from p2pbench.system.cache_dir import home
 from p2pbench.system.console import bytes_text
 from p2pbench.system.hardware import describe_machine, fast_bf16, versions
@@ -49,7 +48,7 @@ def examine(weights_dir: Path | None) -> dict[str, dict[str, Any]]:
 
 
 def _weights(name: str, weights_dir: Path | None) -> str:
-    serves = ", ".join(scores_of(name))
+    serves = ", ".join(weights.scores_of(name))
     path = weights.locate(name, weights_dir)
     if path is None:
         net = weights.NETS[name]

@@ -16,7 +16,7 @@ weights_app = typer.Typer(no_args_is_help=True, help="The pretrained networks th
 @weights_app.command("list")
 def weights_list(weights_dir: WeightsDir = None, as_json: Json = False) -> None:
     """Show what each score needs, where it was found, whether it is right, and how to place it by hand."""
-    from p2pbench.scoring.inventory import inventory
+    from p2pbench.scoring.weights import inventory
 
     document = inventory(weights_dir)
     if as_json:
@@ -51,17 +51,16 @@ def weights_fetch(
     as_json: Json = False,
 ) -> None:
     """Fetch pretrained networks that are not on this machine, and verify them."""
-    from p2pbench.scoring import inventory
-    from p2pbench.scoring.weights import NETS
+    from p2pbench.scoring import weights
     from p2pbench.system.progress import counted
 
     rows = []
-    for name in inventory.networks_of(names):
+    for name in weights.networks_of(names):
         title = f"fetching {name}" + ", MB" * err.is_terminal
-        if inventory.is_missing(name, weights_dir):
-            err.print(f"{name}: {NETS[name].about}, {NETS[name].megabytes} MB", markup=False)
+        if weights.is_missing(name, weights_dir):
+            err.print(f"{name}: {weights.NETS[name].about}, {weights.NETS[name].megabytes} MB", markup=False)
         with counted(err, title, "MB") as progress:
-            rows.append(inventory.fetch(name, weights_dir, progress))
+            rows.append(weights.fetch(name, weights_dir, progress))
     if as_json:
         print(json.dumps({"weights": rows}, indent=2))
     for row in rows:
@@ -76,7 +75,7 @@ def weights_fetch(
 @weights_app.command("verify")
 def weights_verify(weights_dir: WeightsDir = None, as_json: Json = False) -> None:
     """Compare every file of weights that is found with its published hash; exit code 3 if one is wrong."""
-    from p2pbench.scoring.inventory import verify_all
+    from p2pbench.scoring.weights import verify_all
 
     rows = verify_all(weights_dir)
     if as_json:

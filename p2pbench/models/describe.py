@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 from torch.utils.flop_counter import FlopCounterMode
 
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig, is_reference
-from p2pbench.models import build_discriminator, build_generator, discriminator_in_channels
+from p2pbench.models.build import build_discriminator, build_generator, discriminator_in_channels
 from p2pbench.models.patchgan import receptive_field
 
 

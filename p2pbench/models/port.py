@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import WeightsError
-from p2pbench.models import build_generator
-from p2pbench.scoring.weights import load_tensors
+from p2pbench.models.build import build_generator
+from p2pbench.system.torch_files import load_tensors
 
 Tensors = dict[str, Tensor]
 

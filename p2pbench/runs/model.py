@@ -15,7 +15,7 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.data.reading import wanted_by_role
 from p2pbench.errors import ConfigError, WeightsError
 from p2pbench.inference.onnx import OnnxGenerator
-from p2pbench.models import build_generator
+from p2pbench.models.build import build_generator
 from p2pbench.models.port import load_port, read_port
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.records import plain

@@ -16,7 +16,7 @@ from p2pbench.scoring.images import Images
 from p2pbench.scoring.sliced import Sliced
 
 if TYPE_CHECKING:
-    from p2pbench.scoring.measures import Perceptual
+    from p2pbench.scoring.lpips import Perceptual
 
 LEAST_IMAGES = 4
 """Fewer leave no subset of two for KID, no third neighbour for precision, and no covariance to speak of."""

@@ -12,19 +12,20 @@ import numpy as np
 from p2pbench.config.metrics import FCN_SCORES, METRICS, Metric, Score
 from p2pbench.config.schema import is_reference
 from p2pbench.errors import NotFinite, WeightsError
-from p2pbench.scoring import own, paired, segmentation, weights
+from p2pbench.scoring import segmentation, weights
 from p2pbench.scoring.distribution import LEAST_IMAGES, FeatureSets, PatchSets, Sets
 from p2pbench.scoring.features import Extractor
 from p2pbench.scoring.images import Images, batches
-from p2pbench.scoring.measures import (
+from p2pbench.scoring.lpips import Lpips, Perceptual
+from p2pbench.scoring.paired import (
     FUNCTIONS,
     Colours,
+    CustomMetrics,
     Diversity,
     Measure,
-    Measured,
-    Own,
-    Perceptual,
+    MetricResult,
     Simple,
+    unmeasured,
 )
 from p2pbench.statistics import image_interval
 from p2pbench.system.progress import Count, no_progress
@@ -136,7 +137,7 @@ def evaluate(
 
 
 def _unmeasured(name: str, n: int, reason: str, settings: dict[str, Any]) -> Score:
-    return Score(name, n, settings=settings, reason=reason, about=own.unmeasured(name) if is_reference(name) else None)
+    return Score(name, n, settings=settings, reason=reason, about=unmeasured(name) if is_reference(name) else None)
 
 
 @dataclass
@@ -159,7 +160,7 @@ class _Asked:
             if net is not None:
                 try:
                     path = weights.obtain(net, self.weights_dir, fetch=self.fetch)
-                    built.append(Perceptual(name, paired.Lpips(net, path, self.device)))
+                    built.append(Perceptual(name, Lpips(net, path, self.device)))
                 except WeightsError as error:
                     self.reasons[name] = (str(error), None)
             elif name in FUNCTIONS:
@@ -171,7 +172,7 @@ class _Asked:
         elif "diversity" in fit:
             self.reasons["diversity"] = ("needs a model to draw other outputs from, not images alone", None)
         if owned := [name for name in metrics if is_reference(name)]:
-            built.append(Own(owned))
+            built.append(CustomMetrics(owned))
         return built
 
     def of_classes(
@@ -220,7 +221,7 @@ class _Asked:
         return name not in self.reasons
 
 
-def _over_images(name: str, n: int, found: Measured, common: dict[str, Any]) -> Score:
+def _over_images(name: str, n: int, found: MetricResult, common: dict[str, Any]) -> Score:
     values, settings, about = found.values, {**found.settings, **common}, found.about
     if found.reason is not None:
         return Score(name, n, settings=settings, reason=found.reason, about=about)

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from p2pbench.errors import StorageError, WeightsError
-from p2pbench.scoring import backbones, weights
+from p2pbench.scoring import lpips, weights
 from p2pbench.scoring.images import Images, batches
 from p2pbench.system.cache_dir import home
 from p2pbench.system.files import NO_ARRAY, atomic
+from p2pbench.system.torch_files import load_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,11 +70,11 @@ class Extractor:
         """:meth:`features` of one batch, in chunks that bound the memory of activations; not checked."""
         import torch
 
-        size = backbones.chunk_size(*images.shape[1:3])
+        size = lpips.chunk_size(*images.shape[1:3])
         found = []
         with torch.inference_mode():
             for start in range(0, len(images), size):
-                chunk = backbones.on_device(images[start : start + size], self.device)
+                chunk = lpips.on_device(images[start : start + size], self.device)
                 found.append(self._network(chunk).float().cpu().numpy())
         return np.concatenate(found)
 
@@ -131,8 +132,8 @@ def _load(path: Path, n: int) -> np.ndarray | None:
 
 def _alexnet(path: Path, device: str) -> Network:
     """AlexNet's last convolution after its ReLU, averaged over space: 256 features. LPIPS's input scaling."""
-    backbone = backbones.load("alex", path, device)
-    return lambda images: backbones.mean_over_space(backbone(images))
+    backbone = lpips.load_backbone("alex", path, device)
+    return lambda images: lpips.mean_over_space(backbone(images))
 
 
 def _inception(path: Path, device: str) -> Network:
@@ -142,7 +143,7 @@ def _inception(path: Path, device: str) -> Network:
     # torch-fidelity unpickles whatever its file holds, and downloads one if it is given none. So it is given, in
     # memory, what was read here with weights_only=True.
     verified = io.BytesIO()
-    torch.save(weights.load_tensors(path), verified)
+    torch.save(load_tensors(path), verified)
     verified.seek(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its own use of deprecated calls

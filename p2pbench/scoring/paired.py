@@ -5,18 +5,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from p2pbench.errors import WeightsError
-from p2pbench.scoring import backbones, weights
-from p2pbench.scoring.images import LUMA
+from p2pbench.config.metrics import ARROWS, Metric
+from p2pbench.config.plugins import code_hash, running
+from p2pbench.errors import ConfigError
+from p2pbench.scoring import colour
+from p2pbench.scoring.images import LUMA, Images
 from p2pbench.system.hardware import on_all_cores
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 PairedMetric = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -86,81 +84,137 @@ def diversity(draws: Sequence[np.ndarray]) -> np.ndarray:
     return np.asarray(differences.mean(axis=0))
 
 
-class Lpips:
-    """LPIPS v0.1 (Zhang et al. 2018, eq. 1) with one backbone, as a function like the others.
-
-    The linear layers are the lpips package's; what it calculates is calculated here in half its time, and a test
-    compares the two.
-    """
-
-    def __init__(self, net: str, path: Path, device: str = "cpu") -> None:
-        """With backbone ``net`` from the weights at ``path``.
-
-        Raises:
-            WeightsError: ``path`` does not hold that backbone, or the linear layers are not those published.
-        """
-        heads = heads_file(net)
-        if (found := weights.sha256(heads)) != HEADS[net]:
-            raise WeightsError(
-                f"{heads} is not the linear layers of LPIPS v0.1: its SHA-256 begins {found[:12]}, expected "
-                f"{HEADS[net][:12]}; reinstall the package lpips"
-            )
-        self.settings = {
-            "net": net, "version": "0.1", "library": f"lpips {version('lpips')}",
-            "weights": path.name, "weights_sha256": weights.sha256(path), "heads_sha256": found,
-        }  # fmt: skip
-        self._backbone = backbones.load(net, path, device)
-        tensors = weights.load_tensors(heads)
-        self._heads = [tensors[f"lin{k}.model.1.weight"].flatten().to(device) for k in range(len(tensors))]
-        self._device = device
-
-    def __call__(self, fakes: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        return self.with_means(fakes, targets)[0]
-
-    def with_means(self, fakes: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The distances, (N,), and what the last layer gives of ``fakes``, averaged over space, (N, C), float32."""
-        import torch
-
-        size = backbones.chunk_size(*fakes.shape[1:3])
-        values, means = [], []
-        with torch.inference_mode():
-            for start in range(0, len(fakes), size):
-                ours, theirs = (
-                    self._backbone(backbones.on_device(images[start : start + size], self._device))
-                    for images in (fakes, targets)
-                )
-                means.append(backbones.mean_over_space(ours).cpu().numpy())
-                distances = [_distance(*layer) for layer in zip(ours, theirs, self._heads, strict=True)]
-                values.append(torch.stack(distances).sum(dim=0).double().cpu().numpy())
-        return np.concatenate(values), np.concatenate(means)
-
-
-def heads_file(net: str) -> Path:
-    """Where the lpips package has the linear layers for backbone ``net``."""
-    import importlib.util
-
-    found = importlib.util.find_spec("lpips")  # not imported: it would import torchvision and more
-    assert found is not None
-    assert found.origin is not None
-    return Path(found.origin).parent / "weights" / "v0.1" / f"{net}.pth"
-
-
-HEADS = {
-    "alex": "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
-    "squeeze": "4a5350f23600cb79923ce65bb07cbf57dca461329894153e05a1346bd531cf76",
-    "vgg": "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+FUNCTIONS: dict[str, PairedMetric] = {
+    "l1": l1,
+    "psnr": psnr,
+    "ssim": ssim,
+    "sharpness": sharpness,
 }
-"""SHA-256 of the linear layers, as lpips 0.1.4 has them."""
+
+N_DRAWS = 4
+"""Outputs with other noise that diversity is taken over: six pairs."""
 
 
-def _distance(ours: Tensor, theirs: Tensor, head: Tensor) -> Tensor:
-    """Weighted squared difference of unit vectors, averaged over space: (B, C, h, w) twice and (C,) to (B,).
+class MetricResult(NamedTuple):
+    """A score of each image, or why there is none."""
 
-    It uses up both: what large layers give is not copied.
+    values: np.ndarray
+    """(N,), float64; not all finite, perhaps."""
+    settings: dict[str, Any]
+    about: Metric | None = None
+    """Of a score of the user's own."""
+    reason: str | None = None
+
+
+class Measure(Protocol):
+    def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
+        """Take in a batch, (B, H, W, C), uint8, of both sides."""
+        ...
+
+    def results(self) -> dict[str, MetricResult]:
+        """By the score's name, once every batch is taken in."""
+        ...
+
+
+class Simple:
+    """A score that is a function of two images."""
+
+    def __init__(self, name: str, channels: int) -> None:
+        self.name, self._measure = name, FUNCTIONS[name]
+        self._settings: dict[str, Any] = {
+            "of": "8-bit RGB" if channels == 3 else f"8 bits, {channels} channels",
+            "library": f"numpy {np.__version__}",
+        }
+        if name == "ssim":
+            self._settings = {**SSIM_SETTINGS, "library": f"scikit-image {version('scikit-image')}"}
+        self._values: list[np.ndarray] = []
+
+    def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
+        self._values.append(self._measure(fakes, targets))
+
+    def results(self) -> dict[str, MetricResult]:
+        return {self.name: MetricResult(np.concatenate(self._values), self._settings)}
+
+
+class Colours:
+    """The overlaps of L, a and b: three scores of one conversion."""
+
+    def __init__(self) -> None:
+        self._overlaps = colour.Overlaps()
+
+    def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
+        self._overlaps.add(fakes, targets)
+
+    def results(self) -> dict[str, MetricResult]:
+        each, over_set = np.stack(self._overlaps.per_image), self._overlaps.over_set()
+        settings = {**colour.SETTINGS, "library": f"numpy {np.__version__}"}
+        return {
+            f"hist-{name}": MetricResult(each[:, k], {**settings, "over_set": float(over_set[k])})
+            for k, name in enumerate("lab")
+        }
+
+
+class Diversity:
+    """How far apart outputs with other noise are; each draw is made batch by batch too."""
+
+    def __init__(self, redraw: Callable[[int], Images]) -> None:
+        self._draws = [redraw(k) for k in range(N_DRAWS)]
+        self._values: list[np.ndarray] = []
+        self._rows = 0
+
+    def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:  # noqa: ARG002
+        rows = slice(self._rows, self._rows + len(fakes))
+        self._values.append(diversity([draw[rows] for draw in self._draws]))
+        self._rows = rows.stop
+
+    def results(self) -> dict[str, MetricResult]:
+        settings = {"draws": N_DRAWS, "distance": "l1", "library": f"numpy {np.__version__}"}
+        return {"diversity": MetricResult(np.concatenate(self._values), settings)}
+
+
+class CustomMetrics:
+    """Scores of the user's own, which take all images at once: only here are whole sets kept in memory."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+        self._pairs: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
+        self._pairs.append((fakes, targets))
+
+    def results(self) -> dict[str, MetricResult]:
+        fakes, targets = (np.concatenate(side) for side in zip(*self._pairs, strict=True))
+        self._pairs.clear()
+        found = {}
+        for name in self.names:
+            try:
+                values, about = measure_custom(name, fakes, targets)
+                found[name] = MetricResult(values, {"code": code_hash(name)}, about)
+            except ConfigError as error:
+                found[name] = MetricResult(np.empty(0), {}, unmeasured(name), str(error))
+        return found
+
+
+def measure_custom(reference: str, fakes: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, Metric]:
+    """What the function gives for each image, and what it says of itself.
+
+    It is called once, with all images: ``fakes`` and ``targets``, each (N, H, W, 3), uint8, and gives N numbers. Its
+    attribute ``better`` is ``"higher"``, ``"lower"`` or ``"closer to 1"``; ``unit``, if it has one, a word or two.
+
+    Raises:
+        ConfigError: it cannot be imported, fails, gives something else, or does not say which way is better.
     """
-    import torch
+    with running(reference) as function:
+        better = getattr(function, "better", None)
+        if better not in ARROWS:
+            name = reference.partition(":")[2]
+            raise ValueError(f"it does not say which way is better: write {name}.better = 'higher' or 'lower' after it")
+        values = np.asarray(function(fakes.copy(), targets.copy()), dtype=np.float64)
+        if values.shape != (len(fakes),):
+            raise ValueError(f"it gave an array of shape {values.shape} for {len(fakes)} images, not one number each")
+        return values, Metric(reference.partition(":")[2], str(getattr(function, "unit", "")), better)
 
-    for maps in (ours, theirs):
-        maps.div_(torch.linalg.vector_norm(maps, dim=1, keepdim=True) + 1e-10)
-    squares = ours.sub_(theirs).square_()
-    return torch.matmul(squares.permute(0, 2, 3, 1).flatten(1, 2), head).mean(dim=1)
+
+def unmeasured(reference: str) -> Metric:
+    """What is known of a function that could not be measured with."""
+    return Metric(reference.partition(":")[2], "", "higher")

@@ -8,7 +8,7 @@ compared directly (Table 6). All are fractions, as in the paper's tables.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import islice
@@ -22,6 +22,7 @@ from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, open_dataset
 from p2pbench.data.reading import readers
 from p2pbench.errors import DataError
+from p2pbench.scoring.confusion import EACH, confusion_matrices, mean_over_classes, pixel_accuracy
 from p2pbench.scoring.images import Images
 from p2pbench.scoring.palettes import PALETTES, Palette, name_of
 from p2pbench.statistics import bca_of_means, image_interval
@@ -36,57 +37,6 @@ LOOKED_AT = 8
 """Test pairs that tell which side holds the labels."""
 BATCH = 8
 DIRECTIONS: tuple[Literal["AtoB", "BtoA"], ...] = ("BtoA", "AtoB")
-
-
-def confusion_matrices(true: np.ndarray, found: np.ndarray, n_classes: int) -> np.ndarray:
-    """How many pixels of each true class were found to be of which, image by image.
-
-    Args:
-        true, found: (N, H, W), uint8, 0..K; K is void. Pixels that are truly void do not count.
-    Returns:
-        (N, K, K + 1), int64: true classes by found ones, void the last.
-    """
-    columns = n_classes + 1
-    cells = true.astype(np.int64) * columns + found
-    counts = np.stack([np.bincount(image.ravel(), minlength=columns**2) for image in cells])
-    return np.ascontiguousarray(counts.reshape(-1, columns, columns)[:, :n_classes])
-
-
-def pixel_accuracy(confusions: np.ndarray) -> np.ndarray:
-    """The share of the pixels that are of their true class: (..., K, K + 1) to (...); NaN where none counts."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.trace(confusions, axis1=-2, axis2=-1) / confusions.sum(axis=(-2, -1)))
-
-
-def class_accuracies(confusions: np.ndarray) -> np.ndarray:
-    """Of the pixels of each class the share that was found to be of it: (..., K, K + 1) to (..., K); NaN where a class
-    does not occur."""
-    hits, true, _ = _counts(confusions)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(hits / true)
-
-
-def class_ious(confusions: np.ndarray) -> np.ndarray:
-    """Intersection over union of the pixels of each class and those found to be of it: (..., K, K + 1) to (..., K); NaN
-    where a class does not occur: to have been found then counts against the classes that are there."""
-    hits, true, found = _counts(confusions)
-    with np.errstate(invalid="ignore"):
-        return np.where(true > 0, hits / (true + found - hits), np.nan)
-
-
-def _counts(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Hits, true and found pixels of each class, (..., K)."""
-    hits = np.diagonal(confusions, axis1=-2, axis2=-1)
-    return hits, confusions.sum(axis=-1), confusions[..., :-1].sum(axis=-2)
-
-
-EACH: dict[str, Callable[[np.ndarray], np.ndarray]] = {"fcn-class": class_accuracies, "fcn-iou": class_ious}
-
-
-def mean_over_classes(each: np.ndarray) -> np.ndarray:
-    """The mean of the classes that occur, (..., K) to (...): one that does not occur is no zero."""
-    occurs = ~np.isnan(each)
-    return np.asarray(np.where(occurs, each, 0).sum(axis=-1) / occurs.sum(axis=-1))
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from p2pbench.data.batches import plan_epoch
 from p2pbench.data.transforms import to_network
 from p2pbench.errors import StorageError
 from p2pbench.models.unet import UNet
+from p2pbench.scoring.confusion import confusion_matrices
 from p2pbench.scoring.palettes import Palette
-from p2pbench.scoring.segmentation import confusion_matrices
 from p2pbench.system.cache_dir import home
 from p2pbench.system.files import atomic, sha256_of, write_json
 from p2pbench.system.progress import Count, no_progress

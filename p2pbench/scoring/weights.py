@@ -1,8 +1,7 @@
 """Pretrained networks: what each score needs, where it is looked for, verified and fetched from.
 
 Looked for in ``--weights-dir``, ``P2PBENCH_WEIGHTS``, torch's hub cache, and p2pbench's own cache; then fetched. A file
-counts only if its hash is the published one. Torch files are read with ``weights_only=True`` and no other way. Nothing
-here imports torch before a file is read.
+counts only if its hash is the published one. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -11,19 +10,17 @@ import functools
 import os
 import sys
 import tempfile
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 from urllib.parse import urlsplit
 
-from p2pbench.errors import StorageError, WeightsError
+from p2pbench.config.metrics import METRICS
+from p2pbench.errors import ConfigError, P2PBenchError, StorageError, WeightsError, unknown
 from p2pbench.system.cache_dir import home
 from p2pbench.system.files import sha256_of
 from p2pbench.system.progress import Count, Megabytes
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -193,30 +190,77 @@ def _fetch(name: str, progress: Count | None) -> Path:
     return folder / file
 
 
-def load_backbone(path: Path) -> dict[str, Tensor]:
-    """The convolutional part of a torchvision classifier: the ``features.*`` tensors of the file at ``path``.
+def inventory(weights_dir: Path | None) -> dict[str, Any]:
+    """Where networks are looked for, and of each what needs it and the file that is used, by :func:`locate`.
+
+    Returns:
+        ``search``, the folders in order, and ``weights``, a mapping for each network: ``name``, ``about``, ``scores``,
+        ``megabytes``, ``url``, ``files`` (the names it may have, with the SHA-256 or the published beginning of it),
+        ``state`` (``ready``, ``wrong`` or ``missing``), ``path`` and ``sha256`` (None where it is missing).
+    """
+    nets = []
+    for name, net in NETS.items():
+        path = locate(name, weights_dir)
+        about = {"name": name, "about": net.about, "scores": scores_of(name), "megabytes": net.megabytes}
+        nets.append({**about, "url": net.url, "files": net.files, **_file(name, path)})
+    return {"search": [str(folder) for folder in search_path(weights_dir)], "weights": nets}
+
+
+def verify_all(weights_dir: Path | None) -> list[dict[str, Any]]:
+    """Of every file on the search path that goes by a network's name: ``name``, ``state``, ``path``, ``sha256``,
+    ``reason`` (why it is wrong, else None). Those that another one hides are among them."""
+    found = []
+    for name in NETS:
+        for path in present(name, weights_dir):
+            reason = None
+            try:
+                verify(path, name)
+            except WeightsError as error:
+                reason = str(error)
+            found.append({"name": name, **_file(name, path), "reason": reason})
+    return found
+
+
+def networks_of(names: Sequence[str]) -> list[str]:
+    """The networks that ``names`` ask for: networks, scores that need one, or ``all``; each once.
 
     Raises:
-        WeightsError: the file is not a plain dictionary of tensors with such names.
+        ConfigError: a name that is none of these.
     """
-    features = {name: tensor for name, tensor in load_tensors(path).items() if name.startswith("features.")}
-    if not features:
-        raise WeightsError(f"{path} holds no features.* tensors: not a torchvision backbone")
-    return features
+    asked = {name: [name] for name in NETS}
+    asked |= {score: [metric.net] for score, metric in METRICS.items() if metric.net}
+    asked["all"] = list(NETS)
+    for name in names:
+        if name in METRICS and METRICS[name].net is None:
+            raise ConfigError(f"{name} needs no pretrained network")
+        if name not in asked:
+            raise ConfigError(unknown("network or score", name, asked))
+    return list(dict.fromkeys(net for name in names for net in asked[name]))
 
 
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """The named tensors in a torch file, read with ``weights_only=True``. Raises :class:`WeightsError`."""
-    import pickle
+def is_missing(name: str, weights_dir: Path | None) -> bool:
+    """Whether no file, right or wrong, goes by a name of the network."""
+    return locate(name, weights_dir) is None
 
-    import torch
 
+def fetch(name: str, weights_dir: Path | None, progress: Count) -> dict[str, Any]:
+    """Have the network ``name`` on this machine: ``name``, ``state`` (``there``, ``fetched`` or ``failed``), ``path``
+    and ``reason`` (why it failed)."""
+    before = locate(name, weights_dir)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on odd pickles, which are refused anyway
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from None
-    if not isinstance(tensors, dict) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
-        raise WeightsError(f"{path} is not a dictionary of tensors")
-    return tensors
+        path = obtain(name, weights_dir, progress=progress)
+    except P2PBenchError as error:
+        return {"name": name, "state": "failed", "path": None, "reason": str(error)}
+    return {"name": name, "state": "there" if before else "fetched", "path": str(path), "reason": None}
+
+
+def scores_of(name: str) -> list[str]:
+    """The scores that need the network ``name``."""
+    return [score for score, metric in METRICS.items() if metric.net == name]
+
+
+def _file(name: str, path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {"state": "missing", "path": None, "sha256": None}
+    state = "ready" if is_right(path, name) else "wrong"
+    return {"state": state, "path": str(path), "sha256": sha256(path)}

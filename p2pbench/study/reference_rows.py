@@ -15,7 +15,7 @@ from p2pbench.data.dataset import DataSet, as_tested
 from p2pbench.data.images import as_scored
 from p2pbench.data.transforms import as_displayed, conditions_of, targets_of
 from p2pbench.errors import ConfigError, DataError
-from p2pbench.models import build_generator
+from p2pbench.models.build import build_generator
 from p2pbench.runs.score_run import class_reader, score_generator
 from p2pbench.scoring.evaluate import Scores, evaluate
 from p2pbench.scoring.reference_rows import SIDE, UNPAIRED, disjoint, look_up

@@ -19,7 +19,6 @@ from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import P2PBenchError, WeightsError
 from p2pbench.runs.store import Store
 from p2pbench.scoring import weights
-from p2pbench.scoring.inventory import scores_of
 from p2pbench.study.local import ENDS, Event, LocalExecutor
 from p2pbench.study.plan import Cell, Study
 from p2pbench.study.worker import IMPATIENCE_SECONDS
@@ -196,7 +195,7 @@ def prepare_weights(study: Study, store: Store, *, weights_dir: Path | None, con
         try:
             weights.obtain(net, weights_dir)
         except WeightsError as error:
-            scores = ", ".join(scores_of(net))
+            scores = ", ".join(weights.scores_of(net))
             console.print(
                 f"[yellow]not measured:[/yellow] {scores}: {escape(str(error))}", soft_wrap=True, highlight=False
             )

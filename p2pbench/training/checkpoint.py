@@ -1,20 +1,22 @@
-"""The whole state of a training in one safetensors file: written atomically, read back to the same bits."""
+"""The whole state of a training in one safetensors file: written while training goes on, read back to the same bits."""
 
 from __future__ import annotations
 
 import json
 import logging
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from p2pbench.errors import ConfigError, WeightsError
+from p2pbench.errors import ConfigError, P2PBenchError, WeightsError
 from p2pbench.system.files import atomic
 from p2pbench.training import tensorfile
 from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers
@@ -247,3 +249,64 @@ def _laid_out_as(parameter: Tensor, stored: Tensor) -> Tensor:
 def _on_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """On the CPU and contiguous, which channels-last weights are not; copies where they have to be."""
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+class Writer:
+    """Writes the checkpoints of one training, one at a time and in order, as whole as if training waited for each.
+
+    It keeps a copy of the training's state in memory (U-Net-256 with Adam: 0.64 GiB). Copying that takes a tenth of the
+    time that a disk takes to write it, and is all that training waits for.
+    """
+
+    def __init__(self, folder: Path, run_id: str, keep: int, world_size: int = 1) -> None:
+        self._folder, self._run_id, self._keep, self._world_size = folder, run_id, keep, world_size
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._at_work: Future[None] | None = None
+        self._copies: dict[str, Tensor] = {}
+
+    def save(self, networks: Networks, optimisers: Optimisers, progress: Progress, then: Callable[[], None]) -> None:
+        """Have the state of this step written, and ``then`` called; returns when the state is copied.
+
+        Raises:
+            StorageError: the checkpoint before could not be written; those before it stay.
+        """
+        self.wait()
+        copies = self._copied(state_of(networks, optimisers, progress))
+
+        def write_copies() -> None:
+            write(self._folder, self._run_id, progress, copies, keep=self._keep, world_size=self._world_size)
+            then()
+
+        self._at_work = self._thread.submit(write_copies)
+
+    def wait(self) -> None:
+        """Until the last checkpoint is on the disk. Raises :class:`StorageError` if it could not be written."""
+        if self._at_work is not None:
+            done, self._at_work = self._at_work, None
+            done.result()
+
+    def _copied(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Copies on the host, in the memory of those before: new memory costs several times the copy itself."""
+        on_cuda = False
+        for name, tensor in state.items():
+            copy = self._copies.get(name)
+            if copy is None or copy.shape != tensor.shape:
+                copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+            self._copies[name] = copy.copy_(tensor, non_blocking=tensor.is_cuda)
+            on_cuda |= tensor.is_cuda
+        if on_cuda:
+            torch.cuda.current_stream().synchronize()
+        return self._copies
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """Wait for the last one. What went wrong with it is raised, unless something else did before."""
+        with self._thread:
+            try:
+                self.wait()
+            except P2PBenchError as failure:
+                if error is None:
+                    raise
+                log.warning("%s", failure)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError, P2PBenchError, TrainingError
-from p2pbench.models import build_generator
+from p2pbench.models.build import build_generator
 from p2pbench.system.hardware import available_cores
 from p2pbench.training import checkpoint
 from p2pbench.training.step import Networks, Optimisers

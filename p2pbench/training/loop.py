@@ -18,15 +18,14 @@ from torch import Tensor, nn
 from p2pbench.config.schema import RunConfig, TrainingConfig
 from p2pbench.data.streaming import open_batches
 from p2pbench.errors import Interrupted, TrainingError
-from p2pbench.models import build_discriminator, build_generator
+from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.system.files import write_text
 from p2pbench.system.progress import Count
 from p2pbench.training import checkpoint
+from p2pbench.training.checkpoint import Writer
 from p2pbench.training.distributed import ALONE, Group
-from p2pbench.training.engine import Engine, build_optimisers, peak_memory_bytes, place_networks
-from p2pbench.training.running import runner
+from p2pbench.training.engine import Engine, build_optimisers, peak_memory_bytes, place_networks, runner
 from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers
-from p2pbench.training.writing import Writer
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from p2pbench.config.schema import RunConfig, size_text
 from p2pbench.errors import TrainingError
-from p2pbench.models import build_discriminator, build_generator
+from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.system.console import bytes_text
 from p2pbench.training.losses import discriminator_input
 

@@ -85,7 +85,7 @@ def test_flops_are_those_of_three_passes(tiny: Tiny) -> None:
 
 def test_bytes_of_bf16_are_half_but_for_adams(tiny: Tiny) -> None:
     single, half = (work_of(tiny(training__precision=p, objective__name="l1")).n_bytes for p in ("fp32", "bf16"))
-    from p2pbench.models import build_generator
+    from p2pbench.models.build import build_generator
 
     adam = ADAM_BYTES * sum(p.numel() for p in build_generator(tiny()).parameters())
     assert half - adam == pytest.approx((single - adam) / 2)

@@ -19,12 +19,12 @@ from pathlib import Path
 import torch
 
 from p2pbench.config.resolve import Layer, parse_set, resolve
-from p2pbench.models import build_discriminator, build_generator
+from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.system.hardware import available_cores
 from p2pbench.training import checkpoint
+from p2pbench.training.checkpoint import Writer
 from p2pbench.training.engine import build_optimisers, peak_memory_bytes, place_networks, prepare_engine
 from p2pbench.training.step import LOSS_NAMES, Networks, train_step
-from p2pbench.training.writing import Writer
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from PIL import Image
 
 def model_of(side: int, ngf: int) -> Any:
     from p2pbench.config.resolve import Layer, resolve
-    from p2pbench.models import build_generator
+    from p2pbench.models.build import build_generator
     from p2pbench.runs.model import Model
 
     settings = {"data.crop_size": side, "data.load_size": side, "generator.ngf": ngf, "data.source": "drawn"}

@@ -84,9 +84,9 @@ def test_train_then_score_then_train_again(pairs_folder: Path) -> None:
 
 
 def test_an_unfinished_run_is_gone_on_with_only_when_asked(pairs_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from p2pbench.training import running
+    from p2pbench.training import engine
 
-    real = running.train_step
+    real = engine.train_step
     steps = 0
 
     def interrupted(*arguments: Any) -> Any:
@@ -97,9 +97,9 @@ def test_an_unfinished_run_is_gone_on_with_only_when_asked(pairs_folder: Path, m
         return real(*arguments)
 
     arguments = ("train", *TINY, "--set", f"data.source={pairs_folder}", "--out", "run")
-    monkeypatch.setattr(running, "train_step", interrupted)
+    monkeypatch.setattr(engine, "train_step", interrupted)
     assert "stopped at step 5 of 12" in invoke(*arguments, code=130).stderr
-    monkeypatch.setattr(running, "train_step", real)
+    monkeypatch.setattr(engine, "train_step", real)
     assert json.loads(Path("run/status.json").read_text())["state"] == "interrupted"
     assert "--resume" in error_of(*arguments, code=2)
     assert "no run to go on with" in error_of(*arguments[:-1], "elsewhere", "--resume", code=2)

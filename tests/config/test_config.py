@@ -13,7 +13,7 @@ from p2pbench.config.resolve import Layer, flatten, from_mapping, parse_set, res
 from p2pbench.config.run_id import identity, run_id
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, GENERATOR_NAMES, OBJECTIVE_NAMES, PRESETS, SETTINGS, RunConfig
 from p2pbench.errors import ConfigError
-from p2pbench.models import DISCRIMINATORS, GENERATORS
+from p2pbench.models.build import DISCRIMINATORS, GENERATORS
 from p2pbench.runs.records import plain
 
 

@@ -35,7 +35,7 @@ from p2pbench.data.dataset import open_dataset
 from p2pbench.data.images import preview, read_array
 from p2pbench.data.pairs import find_pairs
 from p2pbench.errors import DataError, P2PBenchError
-from p2pbench.models import build_discriminator, build_generator
+from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.housekeeping import all_runs, find_waste, read_studies, verify
 from p2pbench.runs.store import Store

@@ -14,7 +14,7 @@ from torch import nn
 
 from p2pbench.config.schema import DataConfig, RunConfig
 from p2pbench.inference.generator import KeyedDropout, PerImageNorm, noise, translate
-from p2pbench.models import build_generator
+from p2pbench.models.build import build_generator
 
 Tiny = Callable[..., RunConfig]
 

@@ -21,7 +21,7 @@ from p2pbench.inference import pipeline
 from p2pbench.inference.folders import output_of
 from p2pbench.inference.generator import translate
 from p2pbench.inference.pipeline import BATCH, batch_size, translate_files
-from p2pbench.models import build_generator
+from p2pbench.models.build import build_generator
 from p2pbench.runs.model import Model
 
 SIZES = [(16, 16), (16, 16), (20, 30), (16, 16), (48, 64), (16, 16), (20, 30), (16, 16)]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from p2pbench.config.resolve import Layer, resolve
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig
-from p2pbench.models import DISCRIMINATORS, GENERATORS, build_discriminator, build_generator
+from p2pbench.models.build import DISCRIMINATORS, GENERATORS, build_discriminator, build_generator
 from p2pbench.models.describe import describe
 from p2pbench.models.patchgan import build_patchgan, receptive_field
 from p2pbench.models.unet import dropout_levels

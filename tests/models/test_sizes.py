@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from p2pbench.config.resolve import Layer, resolve
 from p2pbench.config.schema import RunConfig
-from p2pbench.models import build_discriminator, build_generator
+from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.models.describe import describe
 from p2pbench.models.layers import pad_to_multiple
 from p2pbench.study.estimate import discriminator_parameters, generator_parameters

@@ -14,7 +14,7 @@ from p2pbench.config.resolve import Layer, resolve
 from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError
-from p2pbench.models import build_discriminator, build_generator
+from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.models.describe import describe
 from p2pbench.models.layers import norm_layer, upsample
 

@@ -12,8 +12,8 @@ import torch
 from random_weights import lpips_package
 
 from p2pbench.errors import WeightsError
-from p2pbench.scoring import backbones
 from p2pbench.scoring import features as module
+from p2pbench.scoring import lpips as lpips_module
 from p2pbench.scoring.features import Extractor
 from p2pbench.system.cache_dir import home
 
@@ -87,10 +87,10 @@ def test_batches_are_small_and_do_not_matter(alexnet_file: Path, monkeypatch: py
         return looking
 
     monkeypatch.setitem(module.NETWORKS, "alex", watched)
-    monkeypatch.setattr(backbones, "CHUNK_PIXELS", 3 * 40 * 40)
+    monkeypatch.setattr(lpips_module, "CHUNK_PIXELS", 3 * 40 * 40)
     np.testing.assert_allclose(Extractor("alex", alexnet_file).features(some), whole, rtol=1e-4, atol=1e-6)
     assert sizes == [3, 3, 1]
-    monkeypatch.setattr(backbones, "CHUNK_PIXELS", 1)  # images larger than that go one by one
+    monkeypatch.setattr(lpips_module, "CHUNK_PIXELS", 1)  # images larger than that go one by one
     Extractor("alex", alexnet_file).features(some[:2])
     assert sizes[3:] == [1, 1]
 

@@ -7,18 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
-from random_weights import lpips_package
 from skimage.metrics import structural_similarity
 
-from p2pbench.config.metrics import METRICS
-from p2pbench.data.transforms import to_network
-from p2pbench.errors import WeightsError
-from p2pbench.scoring import backbones, paired
-from p2pbench.scoring.weights import NETS
+from p2pbench.scoring import paired
+from p2pbench.scoring.evaluate import evaluate
 
 
 def images(n: int = 3, size: int = 32, seed: int = 0) -> np.ndarray:
@@ -57,103 +52,6 @@ def test_identical_images_are_perfect_and_both_sides_count_alike(
     assert score(a[::-1], b[::-1])[::-1] == pytest.approx(score(a, b), rel=1e-12)
 
 
-@pytest.mark.shared
-@pytest.mark.parametrize(("net", "file"), [("alex", "alexnet"), ("squeeze", "squeezenet1_1")])
-def test_lpips_equals_the_package_and_the_published_figures(net: str, file: str, shared: Path) -> None:
-    """0.722 and 0.138 are the lpips repository's own example with its default net, alex."""
-    folder = shared / "data" / "lpips_examples"
-    ref, p0, p1 = (
-        np.asarray(Image.open(folder / f"ex_{name}.png").convert("RGB"))[None] for name in ("ref", "p0", "p1")
-    )
-    weights = shared / "weights" / f"{file}_features.pth"
-    measure = paired.Lpips(net, weights)
-    found = [float(measure(image, ref)[0]) for image in (p0, p1)]
-    if net == "alex":
-        assert found == pytest.approx([0.722, 0.138], abs=0.001)
-    assert found[0] > found[1]
-    assert float(measure(ref, ref)[0]) == 0.0
-    batch = measure(np.concatenate([p0, p1] * 6), np.concatenate([ref] * 12))
-    assert batch[:2].tolist() == pytest.approx(found, rel=1e-5)
-    package = lpips_package(net, weights)
-    with torch.inference_mode():
-        theirs = [
-            float(package(*(to_network(torch.from_numpy(i.copy())).permute(0, 3, 1, 2) for i in (p, ref))))
-            for p in (p0, p1)
-        ]
-    assert found == pytest.approx(theirs, rel=1e-5)
-
-
-@pytest.mark.parametrize(("net", "model"), backbones.MODELS.items())
-def test_lpips_with_random_weights_is_the_packages_too(net: str, model: str, tmp_path: Path) -> None:
-    import torchvision
-
-    torch.manual_seed(0)
-    path = tmp_path / "x.pth"
-    torch.save(getattr(torchvision.models, model)(weights=None).state_dict(), path)
-    a, b = images(3, 40, 0), images(3, 40, 1)
-    tensors = [to_network(torch.from_numpy(of).permute(0, 3, 1, 2)) for of in (a, b)]
-    with torch.inference_mode():
-        expected = lpips_package(net, path)(*tensors).flatten().tolist()
-    measure = paired.Lpips(net, path)
-    assert measure(a, b).tolist() == pytest.approx(expected, rel=1e-5)
-    assert set(measure.settings) == {"net", "version", "library", "weights", "weights_sha256", "heads_sha256"}
-
-
-def test_linear_layers_that_are_not_those_published_are_refused(
-    alexnet_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    changed = tmp_path / "alex.pth"
-    changed.write_bytes(paired.heads_file("alex").read_bytes() + b"!")
-    monkeypatch.setattr(paired, "heads_file", lambda net: changed)
-    with pytest.raises(WeightsError, match=r"not the linear layers of LPIPS v0\.1.*reinstall"):
-        paired.Lpips("alex", alexnet_file)
-
-
-def test_lpips_refuses_a_file_that_is_not_the_backbone(tmp_path: Path) -> None:
-    path = tmp_path / "x.pth"
-    torch.save({"features.0.weight": torch.zeros(1)}, path)
-    with pytest.raises(WeightsError, match="not the backbone 'alex'"):
-        paired.Lpips("alex", path)
-    torch.save({"classifier.weight": torch.zeros(1)}, path)
-    with pytest.raises(WeightsError, match=r"no features\.\* tensors"):
-        paired.Lpips("alex", path)
-    path.write_bytes(b"not a torch file")
-    with pytest.raises(WeightsError, match="cannot be read as weights"):
-        paired.Lpips("alex", path)
-
-
-def test_the_least_sides_are_the_least_that_work(tmp_path: Path) -> None:
-    import torchvision
-
-    models = {"alex": "alexnet", "squeeze": "squeezenet1_1", "vgg": "vgg16"}
-    scores: dict[str, paired.PairedMetric] = {"ssim": paired.ssim}
-    for net, model in models.items():
-        path = tmp_path / "x.pth"
-        torch.save(getattr(torchvision.models, model)(weights=None).state_dict(), path)
-        scores["lpips" if net == "alex" else f"lpips-{net}"] = paired.Lpips(net, path)
-    for name, score in scores.items():
-        side = METRICS[name].least_side
-        assert np.isfinite(score(images(1, side), images(1, side, 1))).all(), name
-        with pytest.raises((RuntimeError, ValueError)):
-            score(images(1, side - 1), images(1, side - 1, 1))
-
-
-def test_lpips_with_weights_of_the_right_layout_is_a_distance(tmp_path: Path) -> None:
-    """Random weights in torchvision's layout: the real code, without the real numbers."""
-    import torchvision
-
-    torch.manual_seed(0)
-    for net, build in (("alex", torchvision.models.alexnet), ("squeeze", torchvision.models.squeezenet1_1)):
-        path = tmp_path / f"{net}.pth"
-        torch.save(build(weights=None).state_dict(), path)
-        measure = paired.Lpips(net, path)
-        a, b = images(2, 64, 0), images(2, 64, 1)
-        assert (measure(a, b) > 0).all()
-        assert measure(a, a).tolist() == [0.0, 0.0]
-        assert measure(a, b) == pytest.approx(measure(b, a), rel=1e-6)
-        assert set(NETS) >= {net}
-
-
 def test_sharpness_is_the_ratio_of_gradients() -> None:
     stripes = np.zeros((1, 8, 8, 3), np.uint8)
     stripes[:, :, ::2] = 200
@@ -179,3 +77,57 @@ def test_diversity_is_the_mean_distance_of_all_pairs() -> None:
     draws = [np.full((2, 4, 4, 3), value, np.uint8) for value in (0, 51, 255)]
     assert paired.diversity(draws) == pytest.approx([(51 + 255 + 204) / 3 / 255] * 2)
     assert paired.diversity([draws[0], draws[0]]) == pytest.approx([0, 0])
+
+
+# ---- a score of the user's own
+
+A = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+B = np.random.default_rng(1).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def write(folder: Path, name: str, body: str) -> str:
+    (folder / f"{name}.py").write_text(body)
+    return f"{name}:score"
+
+
+def test_it_is_measured_with_an_interval_and_says_what_it_is(module: Path) -> None:
+    reference = write(
+        module, "own_score_good",
+        "def score(fakes, targets):\n    fakes[:] = 0\n    return [1.0, 2.0, 4.0]\n"
+        "score.better = 'lower'\nscore.unit = 'bits'\n",
+    )  # fmt: skip
+    before = A.copy()
+    found = evaluate(A, B, list("abc"), ["l1", reference], fetch=False)
+    score = found.scores[reference].to_json()
+    assert (score["value"], score["unit"], score["better"], score["n"]) == (pytest.approx(7 / 3), "bits", "lower", 3)
+    assert score["low"] < score["value"] < score["high"]
+    assert len(score["settings"]["code"]) == 64
+    assert found.to_frame()[reference].tolist() == [1.0, 2.0, 4.0]
+    assert np.array_equal(A, before)  # it works on a copy
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "message"),
+    [
+        ("own_score_mute", "def score(fakes, targets):\n    return [0, 0, 0]\n", "which way is better"),
+        ("own_score_short", "def score(f, t):\n    return [0]\nscore.better = 'lower'\n", "not one number each"),
+        ("own_score_raises", "def score(f, t):\n    1 / 0\nscore.better = 'lower'\n", "ZeroDivisionError"),
+        ("own_score_exits", "def score(f, t):\n    raise SystemExit(3)\nscore.better = 'lower'\n", "SystemExit"),
+        ("own_score_nan", "def score(f, t):\n    return [0, float('nan'), 1]\nscore.better = 'lower'\n", "no finite"),
+        ("own_score_absent", "def other(f, t):\n    return [0]\n", "score"),
+    ],
+)
+def test_what_is_wrong_with_it_is_the_reason_and_the_rest_goes_on(
+    module: Path, name: str, body: str, message: str
+) -> None:
+    reference = write(module, name, body)
+    found = evaluate(A, B, list("abc"), [reference, "l1"], fetch=False)
+    assert found.scores["l1"].state == "measured"
+    assert found.scores[reference].state == "not measured"
+    assert message in str(found.scores[reference].reason)

@@ -23,18 +23,16 @@ from p2pbench.data.facades import CLASSES
 from p2pbench.runs.cell import Watcher, run_cell
 from p2pbench.runs.store import Store
 from p2pbench.scoring import segmenter
-from p2pbench.scoring.evaluate import evaluate
-from p2pbench.scoring.palettes import PALETTES, name_of
-from p2pbench.scoring.segmentation import (
-    ClassReader,
-    NoReader,
+from p2pbench.scoring.confusion import (
     class_accuracies,
     class_ious,
     confusion_matrices,
-    find_reader,
     mean_over_classes,
     pixel_accuracy,
 )
+from p2pbench.scoring.evaluate import evaluate
+from p2pbench.scoring.palettes import PALETTES, name_of
+from p2pbench.scoring.segmentation import ClassReader, NoReader, find_reader
 from p2pbench.study.plan import build_study
 
 CPU = torch.device("cpu")

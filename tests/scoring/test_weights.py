@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from p2pbench.cli.app import app
 from p2pbench.errors import WeightsError
 from p2pbench.scoring import weights
+from p2pbench.scoring.lpips import backbone_tensors
 from p2pbench.system.cache_dir import home
 
 CONTENT = b"the weights of a network" * 100
@@ -142,7 +143,7 @@ def test_the_shared_backbones_have_the_known_hashes(shared: Path) -> None:
         path = weights.locate(name, shared / "weights")
         assert path is not None
         assert weights.verify(path, name) == weights.NETS[name].files[path.name]
-        assert set(weights.load_backbone(path))
+        assert set(backbone_tensors(path))
 
 
 # ---- p2pbench weights

@@ -16,12 +16,19 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.data import streaming
 from p2pbench.data.batches import Batches
 from p2pbench.errors import ConfigError, Interrupted, TrainingError
-from p2pbench.models import build_discriminator, build_generator
-from p2pbench.training import cuda_graph, memory, running
+from p2pbench.models.build import build_discriminator, build_generator
+from p2pbench.training import cuda_graph, memory
 from p2pbench.training.cuda_graph import State
-from p2pbench.training.engine import Engine, available_engine, build_optimisers, place_networks, prepare_engine
+from p2pbench.training.engine import (
+    Engine,
+    available_engine,
+    build_optimisers,
+    compile_networks,
+    place_networks,
+    prepare_engine,
+    runner,
+)
 from p2pbench.training.loop import Reporter, Trained, train
-from p2pbench.training.running import runner
 from p2pbench.training.step import Networks, Optimisers, train_step
 
 Tiny = Callable[..., RunConfig]
@@ -145,7 +152,7 @@ def test_the_penalty_is_not_compiled(tiny: Tiny) -> None:
     config = tiny(objective__adversarial="wgan-gp", discriminator__norm="none", training__engine="compile")
     networks = Networks(build_generator(config), build_discriminator(config))
     with pytest.raises(ConfigError, match=r"engine is compile and objective.adversarial wgan-gp.*eager"):
-        running.compile_networks(networks, config)
+        compile_networks(networks, config)
 
 
 def test_what_the_passes_keep_is_what_they_keep_on_the_cpu(tiny: Tiny) -> None:

@@ -15,7 +15,7 @@ from torch import nn
 from p2pbench.config.schema import RunConfig
 from p2pbench.data import batches, streaming
 from p2pbench.errors import ConfigError, Interrupted, TrainingError, WeightsError
-from p2pbench.training import loop, running
+from p2pbench.training import engine, loop
 from p2pbench.training.engine import prepare_engine
 from p2pbench.training.loop import Reporter, Trained, learning_rate, train
 
@@ -177,7 +177,7 @@ def test_a_resumed_run_may_read_its_losses_more_or_less_often(tiny: Tiny, tmp_pa
 
 def test_moments_come_back_in_their_parameters_memory_format(tiny: Tiny, tmp_path: Path) -> None:
     """As on CUDA, where networks are channels-last: fused Adam reads weights and moments as if laid out alike."""
-    from p2pbench.models import build_discriminator, build_generator
+    from p2pbench.models.build import build_discriminator, build_generator
     from p2pbench.training import checkpoint
     from p2pbench.training.engine import Engine, build_optimisers, place_networks
     from p2pbench.training.step import Networks, train_step
@@ -242,7 +242,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = 0
-    real = running.train_step
+    real = engine.train_step
 
     def poisoned(*arguments: object) -> torch.Tensor:
         nonlocal count
@@ -250,7 +250,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
         losses = real(*arguments)  # type: ignore[arg-type]
         return losses * torch.tensor([1.0, 1.0, 1.0, float("nan")]) if count == 6 else losses
 
-    monkeypatch.setattr(running, "train_step", poisoned)
+    monkeypatch.setattr(engine, "train_step", poisoned)
     with pytest.raises(TrainingError, match=r"g_l1 of step 6 is not finite"):
         run(tiny(training__checkpoint_seconds=0.0, training__log_every=4), tmp_path)
     # The checkpoint of step 4 is from before; none was written after.

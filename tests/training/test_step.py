@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import l1_loss
 
 from p2pbench.config.schema import RunConfig
-from p2pbench.models import build_discriminator, build_generator
+from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.models.layers import convolution_biases
 from p2pbench.training.engine import build_optimisers
 from p2pbench.training.step import LOSS_NAMES, Networks, train_step

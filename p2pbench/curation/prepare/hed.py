@@ -92,7 +92,7 @@ def read_detector(path: Path | None) -> Detector:
 
     import torch
 
-    from p2pbench.scoring.weights import load_tensors
+    from p2pbench.system.torch_files import load_tensors
 
     tensors = load_tensors(path)
     prefix = "net" if any(name.startswith("netVgg") for name in tensors) else "module"

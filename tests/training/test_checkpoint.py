@@ -14,11 +14,11 @@ from torch import Tensor
 
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import StorageError, TrainingError, WeightsError
-from p2pbench.models import build_discriminator, build_generator
+from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.training import checkpoint, tensorfile
+from p2pbench.training.checkpoint import Writer
 from p2pbench.training.engine import build_optimisers, place_networks, prepare_engine
 from p2pbench.training.step import Networks, Optimisers, train_step
-from p2pbench.training.writing import Writer
 
 Tiny = Callable[..., RunConfig]
 Made = tuple[RunConfig, Networks, Optimisers]

@@ -1,0 +1,129 @@
+"""Networks by name. ``build_generator`` and ``build_discriminator`` give them as a configuration asks for them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from p2pbench.config.plugins import running
+from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig, is_reference
+from p2pbench.errors import ConfigError
+from p2pbench.models.layers import apply_spectral_norm, bias_before_norm, initialise
+from p2pbench.models.patchgan import build_patchgan
+from p2pbench.models.resnet import build_resnet
+from p2pbench.models.unet import UNet
+
+__all__ = ["DISCRIMINATORS", "GENERATORS", "build_discriminator", "build_generator"]
+
+
+def _unet(config: RunConfig, *, skips: bool) -> nn.Module:
+    assert config.depth is not None
+    return UNet(
+        *config.data.channels,
+        ngf=config.generator.ngf,
+        depth=config.depth,
+        skips=skips,
+        dropout=config.generator.dropout,
+        norm=config.generator.norm,
+        upsampling=config.generator.upsampling,
+        bias=bias_before_norm(config.training.bias_rule, config.generator.norm),
+    )
+
+
+def _resnet(config: RunConfig, *, n_blocks: int) -> nn.Module:
+    return build_resnet(
+        *config.data.channels,
+        ngf=config.generator.ngf,
+        n_blocks=n_blocks,
+        norm=config.generator.norm,
+        dropout=config.generator.dropout != "none",
+        bias=bias_before_norm(config.training.bias_rule, config.generator.norm),
+    )
+
+
+def discriminator_in_channels(config: RunConfig) -> int:
+    """Channels of what D sees: condition and image, or the image alone."""
+    condition, image = config.data.channels
+    return condition + image if config.objective.conditional else image
+
+
+def _patchgan(config: RunConfig, *, n_layers: int) -> nn.Module:
+    return build_patchgan(
+        discriminator_in_channels(config),
+        ndf=config.discriminator.ndf,
+        n_layers=n_layers,
+        norm=config.discriminator.norm,
+        bias=bias_before_norm(config.training.bias_rule, config.discriminator.norm),
+    )
+
+
+Builder = Callable[[RunConfig], nn.Module]
+
+GENERATORS: dict[str, Builder] = {
+    "unet": lambda config: _unet(config, skips=True),
+    "encoder_decoder": lambda config: _unet(config, skips=False),
+    "resnet6": lambda config: _resnet(config, n_blocks=6),
+    "resnet9": lambda config: _resnet(config, n_blocks=9),
+}
+DISCRIMINATORS: dict[str, Builder] = {
+    name: lambda config, n_layers=n_layers: _patchgan(config, n_layers=n_layers)  # type: ignore[misc]
+    for name, n_layers in DISCRIMINATOR_STRIDES.items()
+}
+
+
+def build_generator(config: RunConfig) -> nn.Module:
+    """The generator of ``config``, freshly initialised from its seed.
+
+    Maps conditions (N, C, H, W) to images (N, C', H, W), both float in [-1, 1], of ``data.channels`` and
+    ``data.crop_size``.
+    """
+    return _build(config.generator.name, GENERATORS, config, stream=0)
+
+
+def build_discriminator(config: RunConfig) -> nn.Module | None:
+    """The discriminator of ``config``, freshly initialised from its seed, or None where the objective has none.
+
+    Maps condition and image side by side in the channels, (N, C + C', H, W), or the image's channels alone where the
+    objective is unconditional, to a map of logits (N, 1, h, w).
+    """
+    if not config.objective.has_discriminator:
+        return None
+    discriminator = _build(config.discriminator.name, DISCRIMINATORS, config, stream=1)
+    if config.discriminator.spectral_norm:
+        apply_spectral_norm(discriminator, config.training.seed)
+    return discriminator
+
+
+def _build(name: str, builders: dict[str, Builder], config: RunConfig, *, stream: int) -> nn.Module:
+    network = _users_own(name, config, stream) if is_reference(name) else builders[name](config)
+    # A stream of its own for each network: G starts alike under every objective of a study.
+    initialise(network, torch.Generator().manual_seed(2 * config.training.seed + stream))
+    return network
+
+
+def _users_own(reference: str, config: RunConfig, stream: int) -> nn.Module:
+    """The network that a ``module:function`` builds, tried on one image of zeros.
+
+    Raises:
+        ConfigError: it cannot be imported, fails, or is no network of the right kind; the user's own exception is its
+            cause.
+    """
+    shape = (1, discriminator_in_channels(config) if stream == 1 else config.data.channels[0], *config.data.crop_shape)
+    image = (1, config.data.channels[1], *config.data.crop_shape)
+    with running(reference) as build:
+        network = build(config)
+        if not isinstance(network, nn.Module):
+            raise TypeError(f"it returned {type(network).__name__}, not a torch.nn.Module")
+        if not any(True for _ in network.parameters()):
+            raise ValueError("it has no parameters to train")
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            output = copy.deepcopy(network).eval()(torch.zeros(shape))
+    found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+    if stream == 0 and found != image:
+        raise ConfigError(f"{reference!r} maps {shape} to {found}; a generator's output here is {image}")
+    if stream == 1 and (len(found) != 4 or found[1] != 1):
+        raise ConfigError(f"{reference!r} maps {shape} to {found}; a discriminator's is a map of logits (N, 1, h, w)")
+    return network

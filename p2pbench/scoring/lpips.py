@@ -1,0 +1,196 @@
+"""LPIPS (Zhang et al. 2018), and the convolutions of torchvision's classifiers that it compares images by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from p2pbench.errors import WeightsError
+from p2pbench.scoring import weights
+from p2pbench.scoring.paired import MetricResult
+from p2pbench.system.torch_files import load_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Backbone = Callable[["Tensor"], "list[Tensor]"]
+"""From images, (B, 3, H, W), uint8, to what each of ``TAPS`` gives, (B, C, h, w), float32."""
+
+MODELS = {"alex": "alexnet", "squeeze": "squeezenet1_1", "vgg": "vgg16"}
+"""What torchvision calls them."""
+TAPS = {"alex": (1, 4, 7, 9, 11), "squeeze": (1, 4, 7, 9, 10, 11, 12), "vgg": (3, 8, 15, 22, 29)}
+"""The layers of ``features`` that LPIPS compares (Zhang et al. 2018): after a ReLU, or a fire module."""
+
+CHUNK_PIXELS = 8 * 256 * 256
+"""Of the images that a network sees at once: what bounds the memory of its activations."""
+
+SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
+"""LPIPS's input: ImageNet's mean and standard deviation, of images in [-1, 1]."""
+
+
+def load_backbone(net: str, path: Path, device: str) -> Backbone:
+    """The backbone ``net`` with the weights at ``path``, cut after its last tap.
+
+    Channels last: on a CPU SqueezeNet takes half the time so, AlexNet nine tenths.
+
+    Raises:
+        WeightsError: ``path`` does not hold that backbone.
+    """
+    import torch
+    import torchvision
+
+    from p2pbench.data.transforms import to_network
+
+    taps = TAPS[net]
+    with torch.device("meta"):  # the classifier's millions of parameters are not drawn in vain
+        layers = getattr(torchvision.models, MODELS[net])(weights=None).features[: taps[-1] + 1]
+    tensors = {name.removeprefix("features."): tensor for name, tensor in backbone_tensors(path).items()}
+    names = layers.state_dict().keys()
+    if lacking := [name for name in names if name not in tensors]:
+        raise WeightsError(f"{path} lacks features.{lacking[0]}: not the backbone {net!r}")
+    try:
+        layers.load_state_dict({name: tensors[name] for name in names}, assign=True)
+    except RuntimeError:
+        raise WeightsError(f"{path} holds layers of other shapes than backbone {net!r}") from None
+    layers = layers.requires_grad_(False).eval().to(device, memory_format=torch.channels_last)
+    shift, scale = (torch.tensor(values, device=device)[:, None, None] for values in (SHIFT, SCALE))
+
+    def backbone(images: Tensor) -> list[Tensor]:
+        seen = ((to_network(images) - shift) / scale).contiguous(memory_format=torch.channels_last)
+        given = []
+        for index, layer in enumerate(layers):
+            seen = layer(seen)
+            if index in taps:
+                given.append(seen)
+        return given
+
+    return backbone
+
+
+def backbone_tensors(path: Path) -> dict[str, Tensor]:
+    """The convolutional part of a torchvision classifier: the ``features.*`` tensors of the file at ``path``.
+
+    Raises:
+        WeightsError: the file is not a plain dictionary of tensors with such names.
+    """
+    features = {name: tensor for name, tensor in load_tensors(path).items() if name.startswith("features.")}
+    if not features:
+        raise WeightsError(f"{path} holds no features.* tensors: not a torchvision backbone")
+    return features
+
+
+def chunk_size(height: int, width: int) -> int:
+    """How many images of that size a network sees at once, 1 to 8."""
+    return max(1, min(8, CHUNK_PIXELS // (height * width)))
+
+
+def on_device(images: np.ndarray, device: str) -> Tensor:
+    """(B, H, W, 3), uint8, as networks take them: (B, 3, H, W), uint8, on ``device``."""
+    import torch
+
+    return torch.from_numpy(np.array(images)).to(device).permute(0, 3, 1, 2)
+
+
+def mean_over_space(given: list[Tensor]) -> Tensor:
+    """What the last tap gives, averaged over space: (B, C), float32."""
+    return given[-1].mean(dim=(2, 3))
+
+
+class Lpips:
+    """LPIPS v0.1 (Zhang et al. 2018, eq. 1) with one backbone, as a function like the others.
+
+    The linear layers are the lpips package's; what it calculates is calculated here in half its time, and a test
+    compares the two.
+    """
+
+    def __init__(self, net: str, path: Path, device: str = "cpu") -> None:
+        """With backbone ``net`` from the weights at ``path``.
+
+        Raises:
+            WeightsError: ``path`` does not hold that backbone, or the linear layers are not those published.
+        """
+        heads = heads_file(net)
+        if (found := weights.sha256(heads)) != HEADS[net]:
+            raise WeightsError(
+                f"{heads} is not the linear layers of LPIPS v0.1: its SHA-256 begins {found[:12]}, expected "
+                f"{HEADS[net][:12]}; reinstall the package lpips"
+            )
+        self.settings = {
+            "net": net, "version": "0.1", "library": f"lpips {version('lpips')}",
+            "weights": path.name, "weights_sha256": weights.sha256(path), "heads_sha256": found,
+        }  # fmt: skip
+        self._backbone = load_backbone(net, path, device)
+        tensors = load_tensors(heads)
+        self._heads = [tensors[f"lin{k}.model.1.weight"].flatten().to(device) for k in range(len(tensors))]
+        self._device = device
+
+    def __call__(self, fakes: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        return self.with_means(fakes, targets)[0]
+
+    def with_means(self, fakes: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The distances, (N,), and what the last layer gives of ``fakes``, averaged over space, (N, C), float32."""
+        import torch
+
+        size = chunk_size(*fakes.shape[1:3])
+        values, means = [], []
+        with torch.inference_mode():
+            for start in range(0, len(fakes), size):
+                ours, theirs = (
+                    self._backbone(on_device(images[start : start + size], self._device)) for images in (fakes, targets)
+                )
+                means.append(mean_over_space(ours).cpu().numpy())
+                distances = [_distance(*layer) for layer in zip(ours, theirs, self._heads, strict=True)]
+                values.append(torch.stack(distances).sum(dim=0).double().cpu().numpy())
+        return np.concatenate(values), np.concatenate(means)
+
+
+def heads_file(net: str) -> Path:
+    """Where the lpips package has the linear layers for backbone ``net``."""
+    import importlib.util
+
+    found = importlib.util.find_spec("lpips")  # not imported: it would import torchvision and more
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent / "weights" / "v0.1" / f"{net}.pth"
+
+
+HEADS = {
+    "alex": "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+    "squeeze": "4a5350f23600cb79923ce65bb07cbf57dca461329894153e05a1346bd531cf76",
+    "vgg": "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+}
+"""SHA-256 of the linear layers, as lpips 0.1.4 has them."""
+
+
+def _distance(ours: Tensor, theirs: Tensor, head: Tensor) -> Tensor:
+    """Weighted squared difference of unit vectors, averaged over space: (B, C, h, w) twice and (C,) to (B,).
+
+    It uses up both: what large layers give is not copied.
+    """
+    import torch
+
+    for maps in (ours, theirs):
+        maps.div_(torch.linalg.vector_norm(maps, dim=1, keepdim=True) + 1e-10)
+    squares = ours.sub_(theirs).square_()
+    return torch.matmul(squares.permute(0, 2, 3, 1).flatten(1, 2), head).mean(dim=1)
+
+
+class Perceptual:
+    """LPIPS with one backbone; the means of AlexNet's last layer over the fakes are kept for ``fd-alexnet``."""
+
+    def __init__(self, name: str, lpips: Lpips) -> None:
+        self.name, self.lpips = name, lpips
+        self._values: list[np.ndarray] = []
+        self.means: list[np.ndarray] = []
+
+    def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
+        values, means = self.lpips.with_means(fakes, targets)
+        self._values.append(values)
+        self.means.append(means)
+
+    def results(self) -> dict[str, MetricResult]:
+        return {self.name: MetricResult(np.concatenate(self._values), self.lpips.settings)}
