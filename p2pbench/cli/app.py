@@ -91,7 +91,7 @@ def report(
         if name not in names:
             raise ConfigError(unknown("study", name, names))
 
-    from p2pbench.report.comparison import write_index
+    from p2pbench.report.index import write_index
     from p2pbench.report.page import write_report
 
     reports, unreadable, chosen = [], [], study or names

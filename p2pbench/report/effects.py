@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from p2pbench.report.forms import markdown_table
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import ALPHA, by_seed_and_image, measured
+from p2pbench.report.tables import markdown_table
 from p2pbench.statistics import crossed_interval, factorial_effects, holm, sign_flip_p
 from p2pbench.statistics.intervals import LEAST_SEEDS
 from p2pbench.system.console import decimals

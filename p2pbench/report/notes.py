@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from p2pbench.report.records import StudyRecord
-from p2pbench.report.reference_rows import FLOOR, floor_of, reference_notes
-from p2pbench.report.summaries import alike, best, measured, summarise
-from p2pbench.report.tables import machines, named_machines
+from p2pbench.config.metrics import METRICS
+from p2pbench.report.records import Reference, StudyRecord
+from p2pbench.report.summaries import alike, measured, summarise
+from p2pbench.report.training_cost import machines, named_machines
+from p2pbench.report.verdict import best
 
 
 def notes(study: StudyRecord) -> list[str]:
@@ -84,3 +87,36 @@ def _over_set(study: StudyRecord, metric: str) -> str | None:
         return None
     listed = ", ".join(f"{variant} {value:.3f}" for variant, value in values.items())
     return f"{study.metric(metric).label} over all test images together, as pix2pix has it: {listed}."
+
+
+def reference_notes(references: Sequence[Reference], metrics: Sequence[str]) -> list[str]:
+    """A line for each row, and why it lacks scores that are asked for."""
+    if not references:
+        return []
+    n = references[0].n
+    lines = [f"Reference rows: no training made them. n = {n} and settings as the baseline's; no test, no mark."]
+    lines += [f"{row.name}: {row.about}." for row in references]
+    missing: dict[str, list[str]] = {}
+    for row in references:
+        if row.reason:
+            missing.setdefault(row.reason, []).append(row.name)
+        for metric in metrics:
+            score = row.scores.get(metric, {})
+            # A network that is missing is missing for the cells too, which say so.
+            if score.get("state") == "not measured" and not (metric in METRICS and METRICS[metric].net):
+                label = METRICS[metric].label if metric in METRICS else metric.partition(":")[2]
+                missing.setdefault(f"{label} {score['reason']}", []).append(row.name)
+    lines += [f"{', '.join(names)} not measured: {reason}." for reason, names in missing.items()]
+    if any(row.scores and any(metric not in row.scores for metric in metrics) for row in references):
+        lines.append("A dash: paired scores of real images, each its own target, would be perfect and say nothing.")
+    return lines
+
+
+def floor_of(references: Sequence[Reference], metric: str, n: int) -> float | None:
+    """What two sets of ``n`` real images score against each other, where that was measured."""
+    values = [row.scores.get(metric, {}).get("value") for row in references if row.name == FLOOR and row.n == n]
+    return None if not values or values[0] is None else float(values[0])
+
+
+FLOOR = "real (split half)"
+"""The row that says what a perfect generator gets at this number of images."""

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from p2pbench.report import html
-from p2pbench.report.answer import by_score, two_sentences
 from p2pbench.report.effects import (  # fmt: skip
     effects_markdown,
     effects_notes,
@@ -18,12 +17,21 @@ from p2pbench.report.effects import (  # fmt: skip
     effects_table,
     printed_effects,
 )
-from p2pbench.report.forms import paper_note, to_latex, to_markdown
 from p2pbench.report.notes import notes
 from p2pbench.report.paper import TABLES
 from p2pbench.report.records import StudyRecord, read_study
 from p2pbench.report.samples import Choice, choose, viewer
-from p2pbench.report.tables import long, printed, printed_references, published, wide
+from p2pbench.report.tables import (  # fmt: skip
+    long,
+    paper_note,
+    printed,
+    printed_references,
+    published,
+    to_latex,
+    to_markdown,
+    wide,
+)
+from p2pbench.report.verdict import by_score, two_sentences
 from p2pbench.runs.store import Store
 from p2pbench.system.files import write_text
 

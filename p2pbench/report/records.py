@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 
 from p2pbench.config.metrics import METRICS, Metric
-from p2pbench.report.reference_rows import Reference, read_references
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.store import Store
 
@@ -149,3 +148,24 @@ def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
         return frame
     numbers: pd.DataFrame = frame.apply(pd.to_numeric, errors="coerce")
     return numbers
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One reference row, as it was recorded."""
+
+    name: str
+    about: str
+    n: int
+    reason: str | None
+    """Why it has no scores."""
+    scores: dict[str, dict[str, Any]]
+    """Those that make sense of it: paired scores of real images do not."""
+
+
+def read_references(store: Store, about: Mapping[str, Any]) -> list[Reference]:
+    """The reference rows of a study, ``about`` as recorded; none where they were made for another training or data."""
+    record = store.references(str(about["name"]))
+    if record.get("run_id") not in {cell["run_id"] for cell in about["cells"]}:
+        return []
+    return [Reference(r["name"], r["about"], r["n"], r["reason"], r["scores"]) for r in record["rows"]]

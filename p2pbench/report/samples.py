@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from p2pbench.report import html
-from p2pbench.report.figures.drawing import drawn
+from p2pbench.report.figures.panels import drawn
 from p2pbench.report.records import CellRecord, StudyRecord
-from p2pbench.report.summaries import gain, lead
+from p2pbench.report.summaries import oriented, primary_metric
 
 N_FIXED = 4
 """Pairs at fixed positions on a sheet; the page has up to ``N_VIEWED`` in all."""
@@ -53,13 +53,13 @@ def choose(study: StudyRecord) -> Choice | None:
         return None
     base = next((cell for cell in shown if cell.variant == study.baseline), shown[0])
     kept = _kept(base)
-    metric = lead(study)
+    metric = primary_metric(study)
     values = base.per_image.get(metric) if metric else None
     ranked: list[int] = []
     rule = ""
     if values is not None and metric is not None and max(kept) < len(values):
-        worth = gain(values.to_numpy(dtype=float), study.metric(metric).better)
-        ranked = sorted((p for p in kept if np.isfinite(worth[p])), key=lambda p: -float(worth[p]))
+        gains = oriented(values.to_numpy(dtype=float), study.metric(metric).better)
+        ranked = sorted((p for p in kept if np.isfinite(gains[p])), key=lambda p: -float(gains[p]))
     picked: dict[int, str] = {}
     if len(ranked) >= 3 and metric is not None:
         picked = {ranked[0]: "best", ranked[len(ranked) // 2]: "median", ranked[-1]: "worst"}
@@ -109,7 +109,7 @@ def viewer(study: StudyRecord, choice: Choice | None) -> dict[str, Any] | None:
         return None
     samples: list[dict[str, Any]] = []
     total = 0
-    metric = lead(study)
+    metric = primary_metric(study)
     for sample in choice.samples:
         first = choice.shown[0]
         named = [("condition", first, "condition"), *((c.variant, c, "output") for c in choice.shown)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,11 +18,11 @@ from p2pbench.statistics import (  # fmt: skip
     holm,
     image_intervals,
     seed_spread,
-    sign_flip_p,
 )
+from p2pbench.system.console import decimals
 
 ALPHA = 0.05
-LEADS = ("lpips", "lpips-vgg", "lpips-squeeze")
+PRIMARY_METRICS = ("lpips", "lpips-vgg", "lpips-squeeze")
 """Scores that speak first, where a study has one: L1, PSNR and SSIM favour what minimises them."""
 
 
@@ -165,76 +167,33 @@ def by_seed_and_image(cells: list[CellRecord], metric: str) -> pd.DataFrame | No
     return pd.DataFrame(matrix, columns=columns[0].index) if matrix.size and np.isfinite(matrix).all() else None
 
 
-def lead(study: StudyRecord) -> str | None:
+def primary_metric(study: StudyRecord) -> str | None:
     """The score that speaks first: LPIPS where a variant has it, else the first one that any has; None without one."""
     having = [m for m in study.metrics if any(measured(study, v, m) for v in study.variants)]
-    return next((m for m in LEADS if m in having), having[0] if having else None)
+    return next((m for m in PRIMARY_METRICS if m in having), having[0] if having else None)
 
 
-def best(study: StudyRecord, metric: str) -> str | None:
-    """The variant that is better than each other one, where that difference holds; else None.
-
-    It holds where the sign-flip test over the test images gives p at most 0.05 against every other variant, after
-    Holm's correction, and, where all have the same three seeds or more, where the interval over trainings and images of
-    each difference excludes zero too.
-    """
-    if metric not in study.best:
-        study.best[metric] = _best(study, metric)
-    return study.best[metric]
+Values = TypeVar("Values", float, np.ndarray)
 
 
-def _best(study: StudyRecord, metric: str) -> str | None:
-    cells = {v: found for v in study.variants if (found := measured(study, v, metric))}
-    if len(cells) < 2:
-        return None
-    stacked = by_seed_and_image([cell for found in cells.values() for cell in found], metric)
-    if stacked is None or stacked.shape[1] < 2:
-        return None
-    rows = iter(gain(stacked.to_numpy(), study.metric(metric).better))
-    gains = {v: np.stack([next(rows) for _ in found]) for v, found in cells.items()}  # (seeds, images)
-    top = max(gains, key=lambda v: float(gains[v].mean()))
-    values = {v: value for v in gains if (value := summarise(study, v, metric).value) is not None}
-    if top != max(values, key=lambda v: worth(values[v], study.metric(metric).better)):
-        return None  # nearest to 1 image by image, but not in the mean that the table shows
-    others = [v for v in gains if v != top]
-    differences = np.stack([gains[top].mean(axis=0) - gains[v].mean(axis=0) for v in others])
-    if (holm(sign_flip_p(differences)) > ALPHA).any():
-        return None
-    seeds = [cell.seed for cell in cells[top]]
-    if all([cell.seed for cell in found] == seeds for found in cells.values()):
-        over_trainings = [crossed_interval(gains[top] - gains[v]) for v in others]
-        if any(found.low is not None and found.low <= 0 for found in over_trainings):
-            return None
-    return top
-
-
-def gain(values: np.ndarray, better: str) -> np.ndarray:
+def oriented(values: Values, better: str) -> Values:
     """``values`` turned so that more is better."""
-    if better in ("higher", "lower"):
-        return values if better == "higher" else -values
-    return np.asarray(-np.abs(values - 1))
+    if better == "higher":
+        return values
+    return -values if better == "lower" else -abs(values - 1)
 
 
-def worth(value: float, better: str) -> float:
-    """As :func:`gain`, of one value."""
-    return float(gain(np.array(value), better))
-
-
-def holds_over_trainings(study: StudyRecord, variant: str, metric: str) -> bool | None:
-    """Whether the difference to the baseline excludes zero over trainings and images; None below three seeds."""
-    found = over_trainings(study, variant, metric)
-    return None if found is None else found[0] > 0 or found[1] < 0
-
-
-def over_trainings(study: StudyRecord, variant: str, metric: str) -> tuple[float, float] | None:
-    """The interval over trainings and images of the difference to the baseline; None below three seeds, or where the
-    two have other seeds or images."""
-    ours, theirs = (measured(study, v, metric) for v in (variant, study.baseline))
-    if [cell.seed for cell in ours] != [cell.seed for cell in theirs]:
-        return None
-    both = by_seed_and_image([*ours, *theirs], metric)
-    if both is None:
-        return None
-    values = both.to_numpy()
-    found = crossed_interval(values[: len(ours)] - values[len(ours) :])
-    return None if found.low is None or found.high is None else (found.low, found.high)
+def cell_text(summary: Summary) -> str:
+    """``value [low, high] ± sd``, as many decimals as its uncertainty leaves meaning."""
+    if summary.value is None:
+        return "not measured" if summary.reason != "no finished cell" else "no result"
+    mark = "*" if summary.differs else ""
+    sd = summary.seed_sd
+    if summary.low is None or summary.high is None:
+        # Without an interval: the decimals that the spread over seeds leaves, or three digits, with what is unknown.
+        digits = decimals(sd) if sd else max(0, 2 - math.floor(math.log10(abs(summary.value) or 1)))
+        beside = " one seed" if summary.n_seeds == 1 else "" if sd is None else f" ± {sd:.{digits}f}"
+        return f"{summary.value:.{min(digits, 6)}f}{mark}{beside}"
+    digits = decimals(summary.high - summary.low)
+    spread = "" if sd is None else f" ± {sd:.{digits + 1}f}"
+    return f"{summary.value:.{digits}f}{mark} [{summary.low:.{digits}f}, {summary.high:.{digits}f}]{spread}"

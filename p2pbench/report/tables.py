@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+import re
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from p2pbench.report.notes import notes
 from p2pbench.report.paper import TABLES
-from p2pbench.report.records import CellRecord, StudyRecord
-from p2pbench.report.reference_rows import Reference
-from p2pbench.report.summaries import Summary, best, summarise
-from p2pbench.system.console import bytes_text, decimals, duration
+from p2pbench.report.records import Reference, StudyRecord
+from p2pbench.report.summaries import Summary, cell_text, summarise
+from p2pbench.report.training_cost import COSTS, costs, full_cost, printed_cost
+from p2pbench.report.verdict import best
 
 
 def wide(study: StudyRecord) -> pd.DataFrame:
@@ -40,7 +39,7 @@ def wide(study: StudyRecord) -> pd.DataFrame:
                 f"{metric}_share_better": c.share_better if c else None,
                 f"{metric}_n": s.n_images or None,
             }
-        row |= _full_cost(costs(study, variant))
+        row |= full_cost(costs(study, variant))
         row["state"] = _states(study, variant)
         rows.append(row)
     for reference in study.references:
@@ -70,93 +69,6 @@ def long(study: StudyRecord) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What the finished trainings of a variant took on one machine; None where that is not recorded."""
-
-    machine: str
-    n_seeds: int
-    parameters: float | None
-    """Of the generator."""
-    flops: float | None
-    """Of the generator for one image: convolutions, a multiplication and an addition as two."""
-    seconds: float | None
-    """Of a training, the mean over seeds."""
-    images_per_second: float | None
-    """In training, the mean over seeds."""
-    peak_memory_bytes: float | None
-    """The most of any seed."""
-
-
-def costs(study: StudyRecord, variant: str) -> list[Cost]:
-    """What ``variant`` cost, for each machine by itself: times of two machines are never averaged."""
-    by_machine: dict[str, list[CellRecord]] = {}
-    for cell in study.of(variant):
-        by_machine.setdefault(cell.machine, []).append(cell)
-    return [
-        Cost(
-            machine, len(cells),
-            _first(numbers(cells, "generator_parameters")), _first(numbers(cells, "generator_flops")),
-            _mean(numbers(cells, "seconds")), _mean(images_per_second(cells)),
-            max(numbers(cells, "peak_memory_bytes"), default=None),
-        )
-        for machine, cells in by_machine.items()
-    ]  # fmt: skip
-
-
-def numbers(cells: list[CellRecord], key: str) -> list[float]:
-    """What the trainings of ``cells`` recorded under ``key``, where it is a number."""
-    found = [cell.training.get(key) for cell in cells]
-    return [float(value) for value in found if isinstance(value, int | float) and math.isfinite(value)]
-
-
-def images_per_second(cells: list[CellRecord]) -> list[float]:
-    """Of each training where it is known: its batch over the seconds of a step."""
-    found = []
-    for cell in cells:
-        batch = (cell.config.get("training") or {}).get("batch_size")
-        found += [batch / seconds for seconds in numbers([cell], "seconds_per_step") if seconds > 0 and batch]
-    return found
-
-
-def _first(values: list[float]) -> float | None:
-    return values[0] if values else None
-
-
-def _mean(values: list[float]) -> float | None:
-    return float(np.mean(values)) if values else None
-
-
-def _full_cost(found: list[Cost]) -> dict[str, Any]:
-    """The cost in full precision; of several machines the values of each, in the order of :func:`machines`."""
-    columns = {
-        "generator_parameters": [c.parameters for c in found[:1]],
-        "generator_flops": [c.flops for c in found[:1]],
-        "training_seconds": [c.seconds for c in found],
-        "training_images_per_second": [c.images_per_second for c in found],
-        "peak_memory_bytes": [c.peak_memory_bytes for c in found],
-    }
-    return {
-        name: None if not values else values[0] if len(values) == 1 else "; ".join(map(str, values))
-        for name, values in columns.items()
-    } | {"n_machines": len(found)}
-
-
-def machines(study: StudyRecord) -> list[str]:
-    """The machines that finished cells were trained on, in order; ``A`` is the first."""
-    return list(dict.fromkeys(cell.machine for cell in study.cells if cell.state == "finished"))
-
-
-def letter(position: int) -> str:
-    """What a machine is called in tables, by its position among :func:`machines`."""
-    return chr(ord("A") + position)
-
-
-def named_machines(study: StudyRecord) -> list[str]:
-    """Each machine with its letter."""
-    return [f"{letter(k)}: {machine or 'not recorded'}" for k, machine in enumerate(machines(study))]
-
-
 def _states(study: StudyRecord, variant: str) -> str:
     cells = [cell for cell in study.cells if cell.variant == variant]
     bad = [f"seed {cell.seed} {cell.state}" for cell in cells if cell.state != "finished"]
@@ -177,28 +89,6 @@ def printed(study: StudyRecord) -> pd.DataFrame:
             row[study.metric(metric).heading] = f"**{text}**" if variant == best(study, metric) else text
         rows.append(row | printed_cost(study, variant))
     return pd.DataFrame(rows).fillna("")
-
-
-COSTS = ("parameters", "GFLOPs", "training", "images/s", "memory")
-
-
-def printed_cost(study: StudyRecord, variant: str) -> dict[str, str]:
-    """The cost of a variant in words, a text a column of ``COSTS``; of several machines each with its letter."""
-    found, known = costs(study, variant), machines(study)
-
-    def each(texts: list[str | None]) -> str:
-        letters = [letter(known.index(cost.machine)) for cost in found]
-        named = [f"{letter}: {t}" if len(known) > 1 else t for letter, t in zip(letters, texts, strict=True) if t]
-        return ", ".join(named)
-
-    first = found[0] if found else None
-    return {
-        "parameters": "" if first is None or first.parameters is None else f"{first.parameters / 1e6:.3g} M",
-        "GFLOPs": "" if first is None or first.flops is None else f"{first.flops / 1e9:.3g}",
-        "training": each([None if c.seconds is None else duration(c.seconds) for c in found]),
-        "images/s": each([None if c.images_per_second is None else f"{c.images_per_second:.3g}" for c in found]),
-        "memory": each([None if c.peak_memory_bytes is None else bytes_text(int(c.peak_memory_bytes)) for c in found]),
-    }
 
 
 def printed_references(study: StudyRecord) -> pd.DataFrame:
@@ -222,22 +112,6 @@ def _of_reference(reference: Reference, metric: str) -> Summary:
     return Summary(value, low, high, method, None, None, None, 0, n, score.get("reason"))
 
 
-def cell_text(summary: Summary) -> str:
-    """``value [low, high] ± sd``, as many decimals as its uncertainty leaves meaning."""
-    if summary.value is None:
-        return "not measured" if summary.reason != "no finished cell" else "no result"
-    mark = "*" if summary.differs else ""
-    sd = summary.seed_sd
-    if summary.low is None or summary.high is None:
-        # Without an interval: the decimals that the spread over seeds leaves, or three digits, with what is unknown.
-        digits = decimals(sd) if sd else max(0, 2 - math.floor(math.log10(abs(summary.value) or 1)))
-        beside = " one seed" if summary.n_seeds == 1 else "" if sd is None else f" ± {sd:.{digits}f}"
-        return f"{summary.value:.{min(digits, 6)}f}{mark}{beside}"
-    digits = decimals(summary.high - summary.low)
-    spread = "" if sd is None else f" ± {sd:.{digits + 1}f}"
-    return f"{summary.value:.{digits}f}{mark} [{summary.low:.{digits}f}, {summary.high:.{digits}f}]{spread}"
-
-
 def published(study: StudyRecord) -> pd.DataFrame | None:
     """The paper's own rows for this grid, and None where the grid names no table."""
     name = study.about.get("paper")
@@ -254,3 +128,83 @@ def published(study: StudyRecord) -> pd.DataFrame | None:
     }
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(table.metrics))
     return frame.rename_axis("variant").reset_index()
+
+
+def to_markdown(study: StudyRecord) -> str:
+    """The printed table, the paper's rows apart from it, and the notes, as Markdown."""
+    parts = [f"# {study.about['question']}\n", markdown_table(printed(study), printed_references(study))]
+    parts += ["\n" + "\n".join(f"- {note}" for note in notes(study))]
+    paper = published(study)
+    if paper is not None:
+        table = TABLES[study.about["paper"]]
+        parts += [f"\n## The paper's rows: {table.title}\n", markdown_table(paper), f"\n{paper_note(study)}"]
+    return "\n".join(parts) + "\n"
+
+
+def paper_note(study: StudyRecord) -> str:
+    table = TABLES[study.about["paper"]]
+    return f"{table.source}. Other scores or other data: read the order of the rows, not their distance to ours."
+
+
+def markdown_table(frame: pd.DataFrame, apart: pd.DataFrame | None = None) -> str:
+    """``frame`` as Markdown, with the rows of ``apart`` set apart below it."""
+    rows = [list(frame.columns), ["---"] * frame.shape[1], *frame.astype(str).to_numpy().tolist()]
+    if apart is not None and len(apart):
+        rows += [["*references*", *[""] * (frame.shape[1] - 1)], *apart.astype(str).to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def to_latex(study: StudyRecord) -> str:
+    """The printed table and the paper's rows as LaTeX tables (booktabs)."""
+    parts = [
+        "% \\usepackage{booktabs, graphicx}",
+        _latex_table(printed(study), str(study.about["question"]), " ".join(notes(study)), printed_references(study)),
+    ]
+    paper = published(study)
+    if paper is not None:
+        parts.append(_latex_table(paper, TABLES[study.about["paper"]].title, paper_note(study)))
+    return "\n".join(parts) + "\n"
+
+
+def _latex_table(frame: pd.DataFrame, caption: str, note: str, apart: pd.DataFrame | None = None) -> str:
+    """A table (booktabs); a wide one is scaled down to the line, and what it needs said stands below it."""
+    lines = [" & ".join(map(latex_escape, frame.columns)) + r" \\", r"\midrule"]
+    lines += [_latex_row(row) for row in frame.astype(str).to_numpy().tolist()]
+    if apart is not None and len(apart):
+        lines += [r"\midrule", *map(_latex_row, apart.astype(str).to_numpy().tolist())]
+    body = "\n".join(lines)
+    tabular = f"\\begin{{tabular}}{{l{'r' * (frame.shape[1] - 1)}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}"
+    if frame.shape[1] > MOST_COLUMNS:
+        tabular = f"\\resizebox{{\\linewidth}}{{!}}{{%\n{tabular}}}"
+    return (
+        f"\\begin{{table}}\n\\centering\n\\caption{{{latex_escape(caption)}}}\n{tabular}\n\n"
+        f"\\smallskip\n\\begin{{minipage}}{{\\linewidth}}\\footnotesize\n{latex_escape(note)}\n\\end{{minipage}}\n"
+        "\\end{table}\n"
+    )
+
+
+MOST_COLUMNS = 5
+"""That fit a line at its own size of letters."""
+
+
+def _latex_row(row: list[str]) -> str:
+    cells = [re.fullmatch(r"\*\*(.*)\*\*", text) for text in row]
+    texts = [
+        rf"\textbf{{{latex_escape(bold[1])}}}" if bold else latex_escape(text)
+        for bold, text in zip(cells, row, strict=True)
+    ]
+    return " & ".join(texts) + r" \\"
+
+
+def latex_escape(text: object) -> str:
+    """``text`` with LaTeX's special characters made harmless; one that its fonts may lack becomes a question mark."""
+    return "".join(REPLACEMENTS.get(character, character if character < "\u0180" else "?") for character in str(text))
+
+
+REPLACEMENTS = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "↓": r"$\downarrow$", "↑": r"$\uparrow$", "±": r"$\pm$",
+    "λ": r"$\lambda$", "→": r"$\rightarrow$", "<": r"\textless{}", ">": r"\textgreater{}", "×": r"$\times$",
+    "·": r"$\cdot$", "−": "$-$", "–": "--", "’": "'", "²": r"$^2$", "≤": r"$\leq$", "≥": r"$\geq$",
+    "[": "{[}", "]": "{]}", "|": r"\textbar{}", '"': "''",
+}  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from report_records import OBJECTIVES
 
-from p2pbench.report.comparison import write_index
+from p2pbench.report.index import write_index
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -11,15 +11,15 @@ import pandas as pd
 import pytest
 from report_records import OBJECTIVES, fill, loss_study, pixels
 
-from p2pbench.report.answer import two_sentences
-from p2pbench.report.comparison import compare_studies
 from p2pbench.report.figures.all import DRAW
 from p2pbench.report.figures.costs import pareto_front
-from p2pbench.report.figures.drawing import MOST_DRAWN, drawn
+from p2pbench.report.figures.panels import MOST_DRAWN, drawn
 from p2pbench.report.figures.sheets import GAP, LABEL, TITLE, write_sheets
+from p2pbench.report.index import compare_studies
 from p2pbench.report.page import write_report
 from p2pbench.report.records import read_study
 from p2pbench.report.samples import choose, viewer
+from p2pbench.report.verdict import two_sentences
 from p2pbench.runs.store import Store
 from p2pbench.study.plan import build_study
 
@@ -162,8 +162,7 @@ def test_bad_records_are_reported_as_far_as_they_can_be(store: Store, what: str)
     study = read_study(store, "loss")
     import matplotlib.pyplot as plt
 
-    from p2pbench.report.forms import to_latex, to_markdown
-    from p2pbench.report.tables import long, wide
+    from p2pbench.report.tables import long, to_latex, to_markdown, wide
 
     assert two_sentences(study)[0].startswith("By L1")
     for draw in DRAW.values():

@@ -17,14 +17,13 @@ from PIL import Image
 from report_records import ASKED, OBJECTIVES, fill, loss_study
 
 from p2pbench.config.schema import RunConfig
-from p2pbench.report.answer import by_score, two_sentences
 from p2pbench.report.figures.training import draw_losses
-from p2pbench.report.forms import latex_escape, to_latex, to_markdown
 from p2pbench.report.page import Report, write_report
 from p2pbench.report.paper import TABLES
 from p2pbench.report.records import read_study
-from p2pbench.report.summaries import best, summarise
-from p2pbench.report.tables import printed, wide
+from p2pbench.report.summaries import summarise
+from p2pbench.report.tables import latex_escape, printed, to_latex, to_markdown, wide
+from p2pbench.report.verdict import best, by_score, two_sentences
 from p2pbench.runs.store import Store
 from p2pbench.statistics import compare, crossed_interval, mean_interval
 from p2pbench.study.plan import build_study

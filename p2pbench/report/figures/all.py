@@ -6,8 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from p2pbench.report.figures import costs, factors, outputs, scores, training
-from p2pbench.report.figures.drawing import STYLE
-from p2pbench.report.figures.style import write_all
+from p2pbench.report.figures.style import STYLE, write_all
 from p2pbench.report.records import StudyRecord
 
 DRAW = {

@@ -9,11 +9,11 @@ import numpy as np
 import seaborn as sns
 from matplotlib.lines import Line2D
 
-from p2pbench.report.figures.drawing import COLUMN, drawn, legend_below, palette
-from p2pbench.report.figures.style import MARKERS
+from p2pbench.report.figures.panels import drawn, legend_below, palette
+from p2pbench.report.figures.style import COLUMN, MARKERS
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import lead, summarise, worth
-from p2pbench.report.tables import costs, images_per_second, machines, named_machines
+from p2pbench.report.summaries import oriented, primary_metric, summarise
+from p2pbench.report.training_cost import costs, images_per_second, machines, named_machines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def draw_pareto(study: StudyRecord) -> Figure | None:
     """The leading score against training time, where one machine made all, and against the generator's FLOPs."""
-    metric = lead(study)
+    metric = primary_metric(study)
     if metric is None:
         return None
     panels = {label: found for label, found in _costs(study, metric).items() if len(set(found.values())) > 1}
@@ -63,8 +63,8 @@ def pareto_front(costs_and_gains: dict[str, tuple[float, float]]) -> list[str]:
     """Those that no other one beats: at most the cost and at least the gain, and better in one; by rising cost."""
     front = [
         name
-        for name, (cost, worth) in costs_and_gains.items()
-        if not any(c <= cost and w >= worth and (c, w) != (cost, worth) for c, w in costs_and_gains.values())
+        for name, (cost, gain) in costs_and_gains.items()
+        if not any(c <= cost and w >= gain and (c, w) != (cost, gain) for c, w in costs_and_gains.values())
     ]
     return sorted(front, key=lambda name: costs_and_gains[name])
 
@@ -73,7 +73,7 @@ def _scatter(axis: Axes, study: StudyRecord, metric: str, found: dict[str, float
     better = study.metric(metric).better
     summaries = {variant: summarise(study, variant, metric) for variant in found}
     values = {variant: s.value for variant, s in summaries.items() if s.value is not None}
-    front = pareto_front({v: (found[v], worth(value, better)) for v, value in values.items()})
+    front = pareto_front({v: (found[v], oriented(value, better)) for v, value in values.items()})
     axis.plot([found[v] for v in front], [values[v] for v in front], color=".5", lw=0.8, ls="--", zorder=1)
     for position, (variant, colour) in enumerate(palette(study).items()):
         if variant not in values:

@@ -10,10 +10,10 @@ import numpy as np
 import seaborn as sns
 
 from p2pbench.report.effects import factors_of
-from p2pbench.report.figures.drawing import COLUMN, MOST_DRAWN
-from p2pbench.report.figures.style import MARKERS
+from p2pbench.report.figures.panels import MOST_DRAWN
+from p2pbench.report.figures.style import COLUMN, MARKERS
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import by_seed_and_image, lead, measured
+from p2pbench.report.summaries import by_seed_and_image, measured, primary_metric
 from p2pbench.statistics import Estimate, crossed_interval, mean_interval
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ MOST_PAIRS = 6
 
 def draw_effects(study: StudyRecord) -> Figure | None:
     """By the leading score: a panel a factor, then a panel for each two of them."""
-    factors, metric = factors_of(study), lead(study)
+    factors, metric = factors_of(study), primary_metric(study)
     if len(factors) < 2 or metric is None:
         return None
     scores = _scores(study, metric, list(factors))

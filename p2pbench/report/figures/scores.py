@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from p2pbench.report.figures.drawing import drawn, palette, per_image, rows_of_panels
+from p2pbench.report.figures.panels import drawn, palette, per_image, rows_of_panels
 from p2pbench.report.figures.style import MARKERS
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import over_trainings, summarise
+from p2pbench.report.summaries import summarise
+from p2pbench.report.verdict import over_trainings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

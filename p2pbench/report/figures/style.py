@@ -61,3 +61,24 @@ def write_all(
             plt.close(figure)
             written[name] = path
     return written
+
+
+COLUMN = 3.5
+"""Inches: one column of a paper in two."""
+
+
+STYLE: dict[str, Any] = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7,
+    "axes.linewidth": 0.6,
+    "figure.dpi": 250,
+    "savefig.dpi": "figure",
+    "font.size": 7,
+    "grid.linewidth": 0.5,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+}

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from p2pbench.report.figures.drawing import COLUMN, legend_below, palette
+from p2pbench.report.figures.panels import legend_below, palette
+from p2pbench.report.figures.style import COLUMN
 from p2pbench.report.records import CellRecord, StudyRecord
 
 if TYPE_CHECKING:

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import Summary, best, holds_over_trainings, lead, summarise, worth
-from p2pbench.report.tables import cell_text
+from p2pbench.report.summaries import (  # fmt: skip
+    ALPHA,
+    Summary,
+    by_seed_and_image,
+    cell_text,
+    measured,
+    oriented,
+    primary_metric,
+    summarise,
+)
+from p2pbench.statistics import crossed_interval, holm, sign_flip_p
 from p2pbench.statistics.intervals import LEAST_SEEDS
 
 MOST_NAMED = 6
@@ -15,7 +26,7 @@ MOST_NAMED = 6
 
 def two_sentences(study: StudyRecord) -> tuple[str, str]:
     """What the score that speaks first says of the question, and how far that reaches."""
-    metric = lead(study)
+    metric = primary_metric(study)
     compared = {} if metric is None else _compared(study, metric)
     if metric is None or not compared:
         return _without_comparison(study, metric), _state(study)
@@ -51,7 +62,7 @@ def _direction(study: StudyRecord, metric: str, summary: Summary) -> str:
     better = study.metric(metric).better
     theirs = summarise(study, study.baseline, metric)
     assert summary.value is not None and theirs.value is not None  # they were compared
-    return "better" if worth(summary.value, better) > worth(theirs.value, better) else "worse"
+    return "better" if oriented(summary.value, better) > oriented(theirs.value, better) else "worse"
 
 
 def _other_scores(study: StudyRecord, metric: str, compared: dict[str, Summary]) -> str:
@@ -153,3 +164,60 @@ def by_score(study: StudyRecord) -> list[str]:
         parts = [f"{word}: {', '.join(groups[word])}" for word in order if groups[word]]
         sentences.append(f"{about.label} against {study.baseline}: {'; '.join(parts)}.")
     return sentences
+
+
+def best(study: StudyRecord, metric: str) -> str | None:
+    """The variant that is better than each other one, where that difference holds; else None.
+
+    It holds where the sign-flip test over the test images gives p at most 0.05 against every other variant, after
+    Holm's correction, and, where all have the same three seeds or more, where the interval over trainings and images of
+    each difference excludes zero too.
+    """
+    if metric not in study.best:
+        study.best[metric] = _best(study, metric)
+    return study.best[metric]
+
+
+def _best(study: StudyRecord, metric: str) -> str | None:
+    cells = {v: found for v in study.variants if (found := measured(study, v, metric))}
+    if len(cells) < 2:
+        return None
+    stacked = by_seed_and_image([cell for found in cells.values() for cell in found], metric)
+    if stacked is None or stacked.shape[1] < 2:
+        return None
+    rows = iter(oriented(stacked.to_numpy(), study.metric(metric).better))
+    gains = {v: np.stack([next(rows) for _ in found]) for v, found in cells.items()}  # (seeds, images)
+    top = max(gains, key=lambda v: float(gains[v].mean()))
+    values = {v: value for v in gains if (value := summarise(study, v, metric).value) is not None}
+    if top != max(values, key=lambda v: oriented(values[v], study.metric(metric).better)):
+        return None  # nearest to 1 image by image, but not in the mean that the table shows
+    others = [v for v in gains if v != top]
+    differences = np.stack([gains[top].mean(axis=0) - gains[v].mean(axis=0) for v in others])
+    if (holm(sign_flip_p(differences)) > ALPHA).any():
+        return None
+    seeds = [cell.seed for cell in cells[top]]
+    if all([cell.seed for cell in found] == seeds for found in cells.values()):
+        over_trainings = [crossed_interval(gains[top] - gains[v]) for v in others]
+        if any(found.low is not None and found.low <= 0 for found in over_trainings):
+            return None
+    return top
+
+
+def holds_over_trainings(study: StudyRecord, variant: str, metric: str) -> bool | None:
+    """Whether the difference to the baseline excludes zero over trainings and images; None below three seeds."""
+    found = over_trainings(study, variant, metric)
+    return None if found is None else found[0] > 0 or found[1] < 0
+
+
+def over_trainings(study: StudyRecord, variant: str, metric: str) -> tuple[float, float] | None:
+    """The interval over trainings and images of the difference to the baseline; None below three seeds, or where the
+    two have other seeds or images."""
+    ours, theirs = (measured(study, v, metric) for v in (variant, study.baseline))
+    if [cell.seed for cell in ours] != [cell.seed for cell in theirs]:
+        return None
+    both = by_seed_and_image([*ours, *theirs], metric)
+    if both is None:
+        return None
+    values = both.to_numpy()
+    found = crossed_interval(values[: len(ours)] - values[len(ours) :])
+    return None if found.low is None or found.high is None else (found.low, found.high)

@@ -11,11 +11,11 @@ from urllib.parse import quote
 import pandas as pd
 
 from p2pbench.report import html
-from p2pbench.report.answer import two_sentences
 from p2pbench.report.page import TEMPLATES, Report
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import summarise
-from p2pbench.report.tables import cell_text, printed_cost
+from p2pbench.report.summaries import cell_text, summarise
+from p2pbench.report.training_cost import printed_cost
+from p2pbench.report.verdict import two_sentences
 from p2pbench.system.files import write_text
 
 Levels = tuple[tuple[str, str], ...]

@@ -8,44 +8,28 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 import seaborn as sns
 
+from p2pbench.report.figures.style import COLUMN
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import by_seed_and_image, lead, measured, summarise, worth
+from p2pbench.report.summaries import by_seed_and_image, measured, oriented, primary_metric, summarise
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLUMN = 3.5
-"""Inches: one column of a paper in two."""
 MOST_DRAWN = 12
 """Variants in a figure; the tables have all."""
-STYLE: dict[str, Any] = {
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 8,
-    "axes.labelsize": 7,
-    "axes.linewidth": 0.6,
-    "figure.dpi": 250,
-    "savefig.dpi": "figure",
-    "font.size": 7,
-    "grid.linewidth": 0.5,
-    "legend.fontsize": 7,
-    "legend.frameon": False,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-}
 
 
 def drawn(study: StudyRecord) -> list[str]:
     """The variants that figures show, in the grid's order: all, or the baseline and those best by the leading score."""
     if len(study.variants) <= MOST_DRAWN:
         return study.variants
-    metric = lead(study)
+    metric = primary_metric(study)
 
     def place(variant: str) -> float:
         value = None if metric is None else summarise(study, variant, metric).value
-        return -math.inf if metric is None or value is None else worth(value, study.metric(metric).better)
+        return -math.inf if metric is None or value is None else oriented(value, study.metric(metric).better)
 
     chosen = {study.baseline, *sorted(study.variants, key=place, reverse=True)[: MOST_DRAWN - 1]}
     return [variant for variant in study.variants if variant in chosen]
