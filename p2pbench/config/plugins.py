@@ -15,6 +15,12 @@ from typing import Any
 from p2pbench.errors import ConfigError, unknown
 
 
+def is_reference(value: str) -> bool:
+    """Whether ``value`` has the form ``module:function``."""
+    module, colon, function = value.partition(":")
+    return bool(colon) and function.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
 def locate(reference: str) -> Path:
     """The source file of a ``module:function``, found without running it (but for the packages that it is in).
 

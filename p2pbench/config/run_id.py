@@ -6,8 +6,8 @@ import hashlib
 import json
 from typing import Any
 
-from p2pbench.config.plugins import code_hash
-from p2pbench.config.schema import DiscriminatorConfig, GeneratorConfig, RunConfig, is_reference
+from p2pbench.config.plugins import code_hash, is_reference
+from p2pbench.config.schema import DiscriminatorConfig, GeneratorConfig, RunConfig
 
 RECIPE = 1
 """Counted up when the code changes what a configuration trains to, so that old runs are not taken for new ones."""

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from p2pbench.config.metrics import METRICS
-from p2pbench.config.schema import RunConfig, is_reference, size_text
+from p2pbench.config.plugins import is_reference
+from p2pbench.config.schema import RunConfig, size_text
 from p2pbench.data.catalogue import PAPER_SETS
 from p2pbench.data.facades import drawn
 from p2pbench.errors import DataError

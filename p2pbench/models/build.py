@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from p2pbench.config.plugins import running
-from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig, is_reference
+from p2pbench.config.plugins import is_reference, running
+from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig
 from p2pbench.errors import ConfigError
 from p2pbench.models.layers import apply_spectral_norm, bias_before_norm, initialise
 from p2pbench.models.patchgan import build_patchgan

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.utils.flop_counter import FlopCounterMode
 
-from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig, is_reference
+from p2pbench.config.plugins import is_reference
+from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig
 from p2pbench.models.build import build_discriminator, build_generator, discriminator_in_channels
 from p2pbench.models.patchgan import receptive_field
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from p2pbench.config import yaml12
 from p2pbench.config.metrics import FCN_SCORES, METRICS
-from p2pbench.config.plugins import code_hash
+from p2pbench.config.plugins import code_hash, is_reference
 from p2pbench.config.resolve import from_mapping
-from p2pbench.config.schema import MOST_THREADS, RunConfig, is_reference
+from p2pbench.config.schema import MOST_THREADS, RunConfig
 from p2pbench.errors import ConfigError, RunBusy, StorageError
 from p2pbench.runs.records import (
     HASHED,

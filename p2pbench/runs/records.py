@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from p2pbench.config.metrics import METRICS
-from p2pbench.config.schema import RunConfig, is_reference
+from p2pbench.config.plugins import is_reference
+from p2pbench.config.schema import RunConfig
 
 SCHEMA_VERSION = 1
 STATES = ("running", "interrupted", "failed", "finished")

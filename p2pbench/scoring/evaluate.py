@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from p2pbench.config.metrics import FCN_SCORES, METRICS, Metric, Score
-from p2pbench.config.schema import is_reference
+from p2pbench.config.plugins import is_reference
 from p2pbench.errors import NotFinite, WeightsError
 from p2pbench.scoring import segmentation, weights
 from p2pbench.scoring.distribution import LEAST_IMAGES, FeatureSets, PatchSets, Sets

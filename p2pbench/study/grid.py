@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pbench.config import yaml12
+from p2pbench.config.plugins import is_reference
 from p2pbench.config.resolve import flatten
 from p2pbench.config.schema import (
     DISCRIMINATOR_STRIDES,
@@ -16,7 +17,6 @@ from p2pbench.config.schema import (
     OBJECTIVE_NAMES,
     SECTIONS,
     SETTINGS,
-    is_reference,
 )
 from p2pbench.errors import ConfigError, unknown
 

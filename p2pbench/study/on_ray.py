@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pbench.config.metrics import METRICS
-from p2pbench.config.schema import is_reference
+from p2pbench.config.plugins import is_reference
 from p2pbench.data.dataset import DataSet, open_dataset
 from p2pbench.errors import ConfigError, RunBusy
 from p2pbench.runs.folder import RunFolder

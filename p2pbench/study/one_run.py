@@ -14,9 +14,10 @@ from rich.console import Console
 
 from p2pbench.config import yaml12
 from p2pbench.config.metrics import FCN_SCORES, METRICS
+from p2pbench.config.plugins import is_reference
 from p2pbench.config.resolve import Layer, flatten, parse_set, resolve
 from p2pbench.config.run_id import run_id
-from p2pbench.config.schema import RunConfig, is_reference
+from p2pbench.config.schema import RunConfig
 from p2pbench.data.dataset import check_selection, open_dataset, steps_per_epoch
 from p2pbench.data.images import read_image
 from p2pbench.data.pairs import images_by_name

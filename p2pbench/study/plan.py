@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from p2pbench.config.plugins import locate
+from p2pbench.config.plugins import is_reference, locate
 from p2pbench.config.resolve import Layer, Resolved, resolve
 from p2pbench.config.run_id import run_id
-from p2pbench.config.schema import DataConfig, RunConfig, is_reference
+from p2pbench.config.schema import DataConfig, RunConfig
 from p2pbench.data.dataset import DataSet, check_selection, open_dataset, steps_per_epoch
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.study.grid import Grid, Level, Protocol, label_of, read_grid, read_protocol, text_of

@@ -20,10 +20,10 @@ from filelock import FileLock
 from rich.console import Console
 
 from p2pbench.config.metrics import METRICS
-from p2pbench.config.plugins import code_hash
+from p2pbench.config.plugins import code_hash, is_reference
 from p2pbench.config.resolve import from_mapping
 from p2pbench.config.run_id import run_id
-from p2pbench.config.schema import RunConfig, is_reference
+from p2pbench.config.schema import RunConfig
 from p2pbench.data.dataset import DataSet, as_tested, open_dataset
 from p2pbench.errors import DataError, P2PBenchError, StorageError
 from p2pbench.runs.records import SCHEMA_VERSION

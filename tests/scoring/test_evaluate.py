@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from p2pbench.config.metrics import FCN_SCORES, METRICS, Score
-from p2pbench.config.schema import METRICS as CONFIG_METRICS
+from p2pbench.config.metrics import METRICS as CONFIG_METRICS
 from p2pbench.errors import NotFinite
 from p2pbench.scoring import images as module
 from p2pbench.scoring import paired, weights

@@ -1,0 +1,147 @@
+"""The section ``data`` of a run's configuration: which pairs, their size, channels and range. Imports no torch."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, field_validator, model_validator
+
+from p2pbench.config.sections import Section
+
+
+def _ranges(value: object) -> tuple[tuple[float, float] | None, tuple[float, float] | None] | None:
+    """``[low, high]`` for both sides, or one for each."""
+    if value is None:
+        return None
+
+    def one(limits: object) -> tuple[float, float] | None:
+        if limits is None:
+            return None
+        numbers = isinstance(limits, list | tuple) and all(type(v) in (int, float) and isfinite(v) for v in limits)
+        if numbers and len(limits) == 2 and limits[0] < limits[1]:  # type: ignore[arg-type, index]
+            return float(limits[0]), float(limits[1])  # type: ignore[index]
+        raise ValueError(f"is {value!r}: give [low, high] with low < high, or [[low, high], [low, high]]")
+
+    if (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(v is None or isinstance(v, list | tuple) for v in value)
+    ):
+        found = one(value[0]), one(value[1])
+        return None if found == (None, None) else found
+    both = one(value)
+    return both, both
+
+
+def _two(value: object, what: str) -> tuple[int, int]:
+    if isinstance(value, list | tuple) and len(value) == 2 and all(type(v) is int and v > 0 for v in value):
+        return value[0], value[1]
+    raise ValueError(f"is {value!r}: give {what}")
+
+
+def _size(value: object) -> int | tuple[int, int]:
+    """A square as its side, so that it has one spelling."""
+    if type(value) is int and value > 0:
+        return value
+    height, width = _two(value, "a side in pixels, or [height, width]")
+    return height if height == width else (height, width)
+
+
+Ranges = Annotated[tuple[tuple[float, float] | None, tuple[float, float] | None] | None, BeforeValidator(_ranges)]
+Size = Annotated[int | tuple[int, int], BeforeValidator(_size)]
+"""The side of a square, or ``[height, width]``, in pixels."""
+Channels = Annotated[tuple[int, int], BeforeValidator(lambda value: _two(value, "[of the condition, of the target]"))]
+
+
+def _shape(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
+
+
+def size_text(size: int | tuple[int, int]) -> str:
+    """A size as people write it: ``256``, or ``256x512`` for [height, width]."""
+    return str(size) if isinstance(size, int) else f"{size[0]}x{size[1]}"
+
+
+class DataConfig(Section):
+    source: str = "photos"
+    """A built-in (``photos``, or ``drawn``, ``drawn:N``, ``drawn:N:SEED`` for N training pairs), a data set fetched by
+    name, or a folder of pairs."""
+    direction: Literal["AtoB", "BtoA"] = "AtoB"
+    """Which half is the condition: A (left, or folder ``A``) or B."""
+    condition: Literal["gray", "edges"] = "gray"
+    """What the built-in ``photos`` are translated from. Other sources bring their own condition."""
+    jitter: bool = True
+    """Resize training pairs to ``load_size`` and crop at random; otherwise resize them to ``crop_size``."""
+    load_size: Size = 286
+    """What training pairs are resized to before the random crop: a side in pixels, or ``[height, width]``."""
+    crop_size: Size = 256
+    """The size of what the networks see; test pairs are resized to it."""
+    mirror: bool = True
+    """Mirror half of the training pairs, chosen at random."""
+    resize_filter: Literal["bilinear", "bicubic"] = "bilinear"
+    """Preset: bilinear in Lua's release, bicubic in the port."""
+    colours: Literal["rgb", "lab"] = "rgb"
+    """``lab`` for colorization: the networks see the target's lightness L as condition and its a and b as target (CIE
+    L*a*b*); the data's own condition is not used. Outputs get their L back and are scored as RGB."""
+    channels: Channels = (3, 3)
+    """Channels of the condition and of the target as the networks see them. Of RGB files 1 is the image in grey
+    (Rec. 601); arrays of other channels (TIFF, ``.npy``) are seen as they are."""
+    range: Ranges | None = None
+    """Which values of the files become black and white: ``[low, high]``, or one such for the condition and one for the
+    target, ``null`` where that side spans the whole range of its 8 or 16 bits. Values beyond are clipped."""
+    background: str | None = None
+    """What lies behind transparent pixels, a colour as CSS names it. Without it they are refused."""
+
+    @property
+    def stored(self) -> tuple[int, int]:
+        """Channels of condition and target as they are read and kept: for colorization both are RGB."""
+        return (3, 3) if self.colours == "lab" else self.channels
+
+    @field_validator("background")
+    @classmethod
+    def _colour(cls, value: str | None) -> str | None:
+        if value is not None:
+            from PIL import ImageColor
+
+            try:
+                channels = ImageColor.getrgb(value)
+                if len(channels) != 3:  # transparent itself
+                    raise ValueError
+            except ValueError:
+                raise ValueError(f"is {value!r}: give a colour such as white, gray, or '#80c0ff'") from None
+            return "#{:02x}{:02x}{:02x}".format(*channels)
+        return value
+
+    @property
+    def load_shape(self) -> tuple[int, int]:
+        """``load_size`` as (height, width)."""
+        return _shape(self.load_size)
+
+    @property
+    def crop_shape(self) -> tuple[int, int]:
+        """``crop_size`` as (height, width)."""
+        return _shape(self.crop_size)
+
+    @model_validator(mode="after")
+    def _lab_has_three(self) -> DataConfig:
+        if self.colours == "lab" and self.channels != (1, 2):
+            raise ValueError(
+                f"data.colours is 'lab' and data.channels {list(self.channels)}: L is one channel, a and b are two; "
+                "use data.channels [1, 2]"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> DataConfig:
+        if self.jitter and any(load < crop for load, crop in zip(self.load_shape, self.crop_shape, strict=True)):
+            raise ValueError(
+                f"data.load_size is {size_text(self.load_size)} and data.crop_size {size_text(self.crop_size)}: "
+                "a crop cannot be larger than what it is cut from; raise load_size or lower crop_size"
+            )
+        if self.condition != "gray" and self.source != "photos":
+            raise ValueError(
+                f"data.condition is {self.condition!r} and data.source {self.source!r}: only the built-in photos make "
+                "their condition; a folder brings its own, so leave data.condition out"
+            )
+        return self
