@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from p2pbench.cli.app import app
-from p2pbench.study.grid import shipped
+from p2pbench.study.shipped import PUBLISHED, shipped
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,6 +30,7 @@ def test_the_wheel_carries_grids_protocols_and_templates(tmp_path: Path) -> None
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         archive.extractall(site)
+    assert shipped("").joinpath(PUBLISHED).is_file()
     for grid in shipped("").rglob("*.yaml"):
         assert f"p2pbench/ablations/{grid.relative_to(shipped('')).as_posix()}" in names
     assert "p2pbench/report/templates/study.html" in names

@@ -18,15 +18,15 @@ from p2pbench.report.effects import (  # fmt: skip
     printed_effects,
 )
 from p2pbench.report.notes import notes
-from p2pbench.report.paper import TABLES
 from p2pbench.report.records import StudyRecord, read_study
 from p2pbench.report.samples import Choice, choose, viewer
 from p2pbench.report.tables import (  # fmt: skip
     long,
-    paper_note,
     printed,
     printed_references,
-    published,
+    published_note,
+    published_rows,
+    published_table,
     to_latex,
     to_markdown,
     wide,
@@ -88,7 +88,7 @@ def render(
     """The page as one HTML text that needs nothing beside it."""
     from p2pbench.report.figures.all import CAPTIONS
 
-    paper = published(study)
+    published = published_table(study)
     unfinished = [cell for cell in study.cells if cell.state != "finished"]
     return html.render(
         TEMPLATES / "study.html",
@@ -101,9 +101,9 @@ def render(
         effects=printed_effects(study, effects),
         effects_shown=effects_sentences(study, effects),
         effects_notes=effects_notes(effects) if len(effects) else [],
-        paper=paper,
-        paper_title="" if paper is None else TABLES[study.about["paper"]].title,
-        paper_note="" if paper is None else paper_note(study),
+        published=published,
+        published_rows=published_rows(published) if published else None,
+        published_note=published_note(published) if published else "",
         figures={name: html.data_url(path.with_suffix(".svg")) for name, path in figures.items()},
         captions=CAPTIONS,
         redraws=html.data_url(sheets["redraws"]) if "redraws" in sheets else None,

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 
 from p2pbench.report.notes import notes
-from p2pbench.report.paper import TABLES
 from p2pbench.report.records import Reference, StudyRecord
 from p2pbench.report.summaries import Summary, cell_text, summarise
 from p2pbench.report.training_cost import COSTS, costs, full_cost, printed_cost
 from p2pbench.report.verdict import best
+from p2pbench.study.shipped import PublishedTable, published_name, published_tables
 
 
 def wide(study: StudyRecord) -> pd.DataFrame:
@@ -112,38 +112,37 @@ def _of_reference(reference: Reference, metric: str) -> Summary:
     return Summary(value, low, high, method, None, None, None, 0, n, score.get("reason"))
 
 
-def published(study: StudyRecord) -> pd.DataFrame | None:
-    """The paper's own rows for this grid, and None where the grid names no table."""
-    name = study.about.get("paper")
-    if name not in TABLES:
-        return None
-    table = TABLES[name]
-    spreads = table.spreads or {}
-    rows = {
-        label: [
-            f"{value:.{table.digits}f}" + (f" ± {spreads[label][column]:.{table.digits}f}" if spreads else "")
-            for column, value in enumerate(values)
-        ]
-        for label, values in table.rows.items()
-    }
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(table.metrics))
-    return frame.rename_axis("variant").reset_index()
+def published_table(study: StudyRecord) -> PublishedTable | None:
+    """The published table that the study's grid names, if any."""
+    return published_tables().get(published_name(study.about.get("paper") or ""))
+
+
+def published_rows(table: PublishedTable) -> pd.DataFrame:
+    """The rows of a published table, a text for each value."""
+    rows = []
+    for label, values in table.rows.items():
+        texts = [f"{value:.{table.digits}f}" for value in values]
+        if table.plus_minus:
+            spreads = table.plus_minus[label]
+            texts = [f"{text} ± {spread:.{table.digits}f}" for text, spread in zip(texts, spreads, strict=True)]
+        rows.append([label, *texts])
+    return pd.DataFrame(rows, columns=["variant", *table.columns])
+
+
+def published_note(table: PublishedTable) -> str:
+    """Where the published rows come from, and how far they compare with ours."""
+    return f"{table.source}. Other scores or other data: read the order of the rows, not their distance to ours."
 
 
 def to_markdown(study: StudyRecord) -> str:
     """The printed table, the paper's rows apart from it, and the notes, as Markdown."""
     parts = [f"# {study.about['question']}\n", markdown_table(printed(study), printed_references(study))]
     parts += ["\n" + "\n".join(f"- {note}" for note in notes(study))]
-    paper = published(study)
-    if paper is not None:
-        table = TABLES[study.about["paper"]]
-        parts += [f"\n## The paper's rows: {table.title}\n", markdown_table(paper), f"\n{paper_note(study)}"]
+    table = published_table(study)
+    if table is not None:
+        body = markdown_table(published_rows(table))
+        parts += [f"\n## The paper's rows: {table.title}\n", body, f"\n{published_note(table)}"]
     return "\n".join(parts) + "\n"
-
-
-def paper_note(study: StudyRecord) -> str:
-    table = TABLES[study.about["paper"]]
-    return f"{table.source}. Other scores or other data: read the order of the rows, not their distance to ours."
 
 
 def markdown_table(frame: pd.DataFrame, apart: pd.DataFrame | None = None) -> str:
@@ -160,9 +159,9 @@ def to_latex(study: StudyRecord) -> str:
         "% \\usepackage{booktabs, graphicx}",
         _latex_table(printed(study), str(study.about["question"]), " ".join(notes(study)), printed_references(study)),
     ]
-    paper = published(study)
-    if paper is not None:
-        parts.append(_latex_table(paper, TABLES[study.about["paper"]].title, paper_note(study)))
+    table = published_table(study)
+    if table is not None:
+        parts.append(_latex_table(published_rows(table), table.title, published_note(table)))
     return "\n".join(parts) + "\n"
 
 

@@ -50,7 +50,7 @@ class Store:
             "schema_version": SCHEMA_VERSION,
             "name": study.name,
             "question": study.grid.question,
-            "paper": study.grid.paper,
+            "paper": study.grid.published,
             "protocol": asdict(study.protocol),
             "baseline": study.baseline,
             "command": study.command,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,18 @@ from p2pbench.config.schema import (
     SETTINGS,
 )
 from p2pbench.errors import ConfigError, unknown
+from p2pbench.study.shipped import published_name, published_tables, shipped_files
+
+log = logging.getLogger(__name__)
 
 COMPONENTS: dict[str, Iterable[str]] = {
     "generator": GENERATOR_NAMES,
     "discriminator": DISCRIMINATOR_STRIDES,
     "objective": OBJECTIVE_NAMES,
 }
-GRID_KEYS = ("question", "about", "paper", "baseline", "factors", "include", "exclude", "protocol", "seeds", *SECTIONS)
+GRID_KEYS = (
+    "question", "about", "published", "baseline", "factors", "include", "exclude", "protocol", "seeds", *SECTIONS,
+)  # fmt: skip
 PROTOCOL_KEYS = ("about", "seeds", *SECTIONS)
 DEFAULT_PROTOCOL = "quick"
 
@@ -53,7 +59,8 @@ class Grid:
     name: str
     file: Path
     question: str
-    paper: str | None
+    published: str | None
+    """The published table that reports show beside this grid's, a key of ``published_tables()``."""
     baseline: dict[str, str]
     factors: dict[str, list[Level]]
     include: list[dict[str, Level]]
@@ -78,13 +85,6 @@ def label_of(variant: Mapping[str, Level]) -> str:
     return ", ".join(level.label for level in variant.values())
 
 
-def shipped(kind: str) -> Path:
-    """The folder of the grids (``kind`` "") or protocols (``kind`` "protocols") that come with p2pbench."""
-    package = Path(__file__).parents[1]
-    inside = package / "ablations"  # in an installed wheel
-    return (inside if inside.is_dir() else package.parent / "ablations") / kind
-
-
 def find_file(name: str, kind: str, what: str) -> Path:
     """The file that ``name`` is, or the shipped one of that name. Raises :class:`ConfigError`."""
     if "/" in name or name.endswith((".yaml", ".yml")):
@@ -92,7 +92,7 @@ def find_file(name: str, kind: str, what: str) -> Path:
         if not path.is_file():
             raise ConfigError(f"{what} {name!r}: there is no such file")
         return path
-    files = {path.stem: path for path in shipped(kind).glob("*.yaml")}
+    files = shipped_files(kind)
     if name not in files:
         raise ConfigError(f"{unknown(what, name, files)}; or a file, as in --{what} my/{name}.yaml")
     return files[name]
@@ -109,7 +109,7 @@ def read_grid(name: str) -> Grid:
     path = find_file(name, "", "grid")
     if path.stem.startswith("."):
         raise ConfigError(f"grid {name!r}: the name of its study, {path.stem!r}, begins with a dot; rename the file")
-    content = _mapping(path, GRID_KEYS)
+    content = _mapping(path, (*GRID_KEYS, "paper"))
     factors = content.get("factors")
     if not isinstance(factors, dict) or not factors:
         raise ConfigError(f"{path}: factors: a grid needs at least one, as in factors: {{objective: [l1, l1+cgan]}}")
@@ -125,11 +125,11 @@ def read_grid(name: str) -> Grid:
         labels = [level.label for level in levels[factor]]
         if len(set(labels)) < len(labels):
             raise ConfigError(f"{path}: factor {factor!r} names a level twice: {', '.join(labels)}")
-    grid = Grid(
+    return Grid(
         name=path.stem,
         file=path,
         question=" ".join(str(content.get("question", path.stem)).split()),
-        paper=_text("paper", content, path),
+        published=_published(content, path),
         baseline=_choice("baseline", content.get("baseline", {}), levels, path),
         factors=levels,
         include=[_included(entry, levels, path) for entry in _list("include", content, path)],
@@ -138,12 +138,6 @@ def read_grid(name: str) -> Grid:
         seeds=_seeds(content, path),
         settings=_settings(content, path),
     )
-    if content.get("paper") is not None:
-        from p2pbench.report.paper import TABLES
-
-        if not isinstance(content["paper"], str) or content["paper"] not in TABLES:
-            raise ConfigError(f"{path}: {unknown('paper table', content['paper'], TABLES)}")
-    return grid
 
 
 def _mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
@@ -179,11 +173,18 @@ def _list(key: str, content: Mapping[str, Any], path: Path) -> list[Any]:
     return entries
 
 
-def _text(key: str, content: dict[str, Any], path: Path) -> str | None:
-    value = content.get(key)
-    if not isinstance(value, str | None):
-        raise ConfigError(f"{path}: {key} is {value!r}; it is a name")
-    return value
+def _published(content: dict[str, Any], path: Path) -> str | None:
+    """The published table that the grid names; ``paper: table1`` of version 0.1 is ``published: pix2pix-table1``."""
+    key = "published" if "published" in content or "paper" not in content else "paper"
+    name = content.get(key)
+    if name is None:
+        return None
+    table = published_name(name) if isinstance(name, str) else ""
+    if table not in published_tables():
+        raise ConfigError(f"{path}: {key}: {unknown('published table', name, published_tables())}")
+    if key == "paper":
+        log.warning("%s: the key 'paper' is called 'published' now: write published: %s", path, table)
+    return table
 
 
 def _level(factor: str, value: Any, path: Path) -> Level:

@@ -196,8 +196,8 @@ VALUES = st.recursive(
         ["label", "objective", "generator.ngf", "training.seed", "factors"]), inner, max_size=3),
     max_leaves=6,
 )  # fmt: skip
-KEYS = st.sampled_from(["question", "paper", "baseline", "factors", "include", "exclude", "protocol", "seeds", "data",
-                        "training", "scoring", "generator"])  # fmt: skip
+KEYS = st.sampled_from(["question", "paper", "published", "baseline", "factors", "include", "exclude", "protocol",
+                        "seeds", "data", "training", "scoring", "generator"])  # fmt: skip
 
 
 @pytest.fixture(scope="module")

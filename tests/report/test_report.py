@@ -19,7 +19,6 @@ from report_records import ASKED, OBJECTIVES, fill, loss_study
 from p2pbench.config.schema import RunConfig
 from p2pbench.report.figures.training import draw_losses
 from p2pbench.report.page import Report, write_report
-from p2pbench.report.paper import TABLES
 from p2pbench.report.records import read_study
 from p2pbench.report.summaries import summarise
 from p2pbench.report.tables import latex_escape, printed, to_latex, to_markdown, wide
@@ -27,6 +26,7 @@ from p2pbench.report.verdict import best, by_score, two_sentences
 from p2pbench.runs.store import Store
 from p2pbench.statistics import compare, crossed_interval, mean_interval
 from p2pbench.study.plan import build_study
+from p2pbench.study.shipped import published_tables
 
 FIGURES = ("scores", "distributions", "differences", "pareto", "throughput", "losses", "spectrum", "colours")
 SHEETS = ("samples", "errors", "redraws")
@@ -110,7 +110,7 @@ def test_the_papers_rows_stand_apart(store: Store) -> None:
     assert "0.66 | 0.23 | 0.17" in theirs
     assert "0.66 | 0.23" not in ours
     assert "Other scores or other data" in theirs
-    assert TABLES["table1"].rows["gan"] == (0.22, 0.05, 0.01)
+    assert published_tables()["pix2pix-table1"].rows["gan"] == (0.22, 0.05, 0.01)
 
 
 def test_only_what_is_ahead_of_every_other_variant_is_bold(store: Store) -> None:

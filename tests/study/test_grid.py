@@ -13,14 +13,14 @@ from tiny_runs import write_pairs
 
 from p2pbench.config.metrics import FCN_SCORES
 from p2pbench.errors import ConfigError, DataError
-from p2pbench.report.paper import TABLES
 from p2pbench.runs.cell import Watcher, run_cell
 from p2pbench.runs.store import Store
-from p2pbench.study.grid import label_of, read_grid, read_protocol, shipped
+from p2pbench.study.grid import label_of, read_grid, read_protocol
 from p2pbench.study.plan import Cell, build_study
+from p2pbench.study.shipped import published_name, published_tables, shipped_files
 
-SHIPPED_GRIDS = sorted(path.stem for path in shipped("").glob("*.yaml"))
-SHIPPED_PROTOCOLS = sorted(path.stem for path in shipped("protocols").glob("*.yaml"))
+SHIPPED_GRIDS = sorted(shipped_files(""))
+SHIPPED_PROTOCOLS = sorted(shipped_files("protocols"))
 
 
 def write(tmp_path: Path, text: str, name: str = "own") -> str:
@@ -103,21 +103,30 @@ REFERENCE_ROWS = {"ground truth", "L2 regression (Zhang et al. 2016)", "Zhang et
 @pytest.mark.parametrize("grid", SHIPPED_GRIDS)
 def test_published_rows_name_variants_of_their_grid(grid: str) -> None:
     study = build_study(grid, None, {}, [0], plan=True)
-    if study.grid.paper:
+    if study.grid.published:
         variants = {cell.variant for cell in study.cells}
-        rows = set(TABLES[study.grid.paper].rows) - REFERENCE_ROWS
-        assert rows == ({"L to ab, l1+cgan"} if study.grid.paper == "table5" else variants)
+        rows = set(published_tables()[study.grid.published].rows) - REFERENCE_ROWS
+        assert rows == ({"L to ab, l1+cgan"} if study.grid.published == "pix2pix-table5" else variants)
 
 
 def test_published_tables_are_whole() -> None:
-    assert set(TABLES) == {"table1", "table2", "table3", "table4", "table5", "table6", "figure7"}
-    for table in TABLES.values():
-        assert {len(row) for row in table.rows.values()} == {len(table.metrics)}
+    assert set(published_tables()) == {*(f"pix2pix-table{number}" for number in range(1, 7)), "pix2pix-figure7"}
+    for table in published_tables().values():
+        assert {len(row) for row in table.rows.values()} == {len(table.columns)}
         assert "1611.07004v3" in table.source
-        if table.spreads is not None:
-            assert {label: len(row) for label, row in table.spreads.items()} == {
+        if table.plus_minus is not None:
+            assert {label: len(row) for label, row in table.plus_minus.items()} == {
                 label: len(row) for label, row in table.rows.items()
             }
+
+
+@pytest.mark.parametrize("old", ["table1", "figure7"])
+def test_the_key_of_published_tables_in_grids_of_version_01_is_read(
+    old: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    grid = read_grid(write(tmp_path, f"factors: {{objective: [l1]}}\npaper: {old}"))
+    assert grid.published == f"pix2pix-{old}" == published_name(old)
+    assert f"write published: pix2pix-{old}" in caplog.text
 
 
 def test_the_loss_grid_is_the_papers_table() -> None:
