@@ -58,7 +58,7 @@ def fill(store: Store, run_id: str, rank: int, seed: int, n: int = 20, side: int
             save_png(run.sample_file(f"draw{draw}", 3), np.roll(outputs[3], draw, axis=0))
         write_json(run.profile_file, profile.to_json(names, [3]))
     training = {
-        "seconds": 60.0 + rank, "peak_memory_bytes": 2**30, "generator_parameters": 1000,
+        "steps": 600, "seconds": 60.0 + rank, "peak_memory_bytes": 2**30, "generator_parameters": 1000,
         "generator_flops": 2e9 * (1 + rank), "seconds_per_step": 0.1 * (1 + rank),
     }  # fmt: skip
     run.set_status("finished", training=training, machine={"processor": "test"}, versions={"torch": "0"}, threads=1)

@@ -142,10 +142,13 @@ def train(
     )  # fmt: skip
     if finished is None:
         return  # another process of this training says it
+    status = finished.status()
+    scores = {name: score.to_json() for name, score in finished.scores().items()}
     if as_json:
-        print(json.dumps({"run": str(finished.path), **finished.status(), "scores": finished.scores()}, indent=2))
+        about = status.to_json() if status else {}
+        print(json.dumps({"run": str(finished.path), **about, "scores": scores}, indent=2))
         return
-    _show_scores(finished.scores())
+    _show_scores(scores)
     out.print(f"run: {finished.path}", soft_wrap=True)
 
 

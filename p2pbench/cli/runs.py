@@ -88,7 +88,9 @@ def runs_show(
     folder = store.find_run(run)
     facts = look_at(folder, read_studies(store))
     if as_json:
-        print(json.dumps({**facts.to_json(), "status": facts.status, "scores": folder.scores()}, indent=2))
+        record = facts.status.to_json() if facts.status else {}
+        scores = {name: score.to_json() for name, score in folder.scores().items()}
+        print(json.dumps({**facts.to_json(), "status": record, "scores": scores}, indent=2))
         return
     out.print(f"[bold]{facts.run_id}[/bold] {_coloured(facts.state)}, {bytes_text(facts.bytes)}: {folder.path}",
               soft_wrap=True)  # fmt: skip
@@ -96,18 +98,17 @@ def runs_show(
         out.print(f"reason   {escape(facts.reason)}", soft_wrap=True)
     for name in facts.part_of:
         out.print(f"study    {escape(name)}", soft_wrap=True)
-    training = facts.status.get("training")
-    if isinstance(training, dict) and training.keys() >= {"steps", "seconds", "peak_memory_bytes"}:
+    status = facts.status
+    if status and (training := status.training):
         out.print(
-            f"training {training['steps']:,} steps in {duration(training['seconds'])}, "
-            f"peak {bytes_text(training['peak_memory_bytes'])}"
+            f"training {training.steps:,} steps in {duration(training.seconds)}, "
+            f"peak {bytes_text(training.peak_memory_bytes)}"
         )
-    machine, versions = facts.status.get("machine") or {}, facts.status.get("versions") or {}
-    if machine:
-        out.print(f"machine  {escape(str(machine.get('gpu') or machine.get('processor')))}, "
-                  f"{facts.status.get('threads')} threads, torch {versions.get('torch')}", soft_wrap=True)  # fmt: skip
+    if status and (machine := status.machine):
+        out.print(f"machine  {escape(str(machine.gpu or machine.processor))}, {status.threads} threads, "
+                  f"torch {(status.versions or {}).get('torch')}", soft_wrap=True)  # fmt: skip
     for name, score in folder.scores().items():
-        value = "not measured" if score["value"] is None else f"{score['value']:.4g} (n = {score['n']})"
+        value = "not measured" if score.value is None else f"{score.value:.4g} (n = {score.n})"
         out.print(f"score    {escape(name)} {value}")
     for path in sorted(path for path in folder.path.rglob("*") if path.is_file()):
         out.print(f"file     {escape(path.relative_to(folder.path).as_posix())}", style="dim", soft_wrap=True)

@@ -150,9 +150,7 @@ def create_app(
 
 def name_models(models: Sequence[Model]) -> list[Shown]:
     """The models under the last part of their names, numbered where these are the same, labelled by how they differ."""
-    from p2pbench.runs.records import plain
-
-    trees = [plain(model.config) for model in models]
+    trees = [model.config.model_dump(mode="json") for model in models]
     keys = ["generator.name", "objective.name", "data.crop_size"]
     for section in ("generator", "discriminator", "objective", "training"):
         for key in trees[0][section]:

@@ -26,7 +26,6 @@ from p2pbench.inference.model_card import model_card
 from p2pbench.inference.onnx import METADATA, OnnxGenerator, runtime
 from p2pbench.models.layers import pad_to_multiple
 from p2pbench.runs.model import Model
-from p2pbench.runs.records import plain
 from p2pbench.runs.samples import spread
 from p2pbench.system.files import atomic, sha256_of, write_text
 from p2pbench.system.hardware import available_cores
@@ -108,10 +107,11 @@ def _sizes(images: Tensor, multiple: int) -> list[Tensor]:
 
 
 def _about(model: Model, multiple: int) -> dict[str, Any]:
-    status = model.run.status() if model.run else {}
+    status = model.run.status() if model.run else None
     return {
-        "config": plain(model.config), "multiple": multiple, "inference": MODE,
-        "run_id": status.get("run_id"), "bits": status.get("bits"), "version": version("p2pbench"),
+        "config": model.config.model_dump(mode="json"), "multiple": multiple, "inference": MODE,
+        "run_id": status.run_id if status else None, "bits": status.bits if status else None,
+        "version": version("p2pbench"),
     }  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def model_card(model: Model, exported: Mapping[str, Any]) -> str:
 
 
 def _about(model: Model) -> list[str]:
-    identity = model.run.status().get("run_id") if model.run else None
+    identity = model.run.recorded_id() if model.run else None
     origin = f"run `{identity}` of p2pbench" if identity else "weights of the PyTorch port, not trained by p2pbench"
     return [f"An image-to-image translation network as in pix2pix (Isola et al. 2017): {origin}."]
 
@@ -110,7 +110,7 @@ def _is_drawn(source: str) -> bool:
 
 
 def _training(model: Model) -> list[str]:
-    config, status = model.config, model.run.status() if model.run else {}
+    config = model.config
     generator = config.generator
     name = "the user's own" if is_reference(generator.name) else generator.name
     lines = [
@@ -127,8 +127,8 @@ def _training(model: Model) -> list[str]:
         f"- {t.epochs} epochs at batch {t.batch_size}, Adam, learning rate {t.learning_rate:g}, {t.schedule}; preset "
         f"{t.preset}; {t.precision}; seed {t.seed}."
     )
-    if isinstance(training := status.get("training"), dict):
-        lines.append(f"- {training['steps']:,} steps in {duration(training['seconds'])}.")
+    if (training := model.run.training()) is not None:
+        lines.append(f"- {training.steps:,} steps in {duration(training.seconds)}.")
     return lines
 
 
@@ -151,11 +151,11 @@ def _scores(model: Model) -> list[str]:
     ]
     for name, found in scores.items():
         label = METRICS[name].heading if name in METRICS else name
-        if found["value"] is None:
-            lines.append(f"| {label} | not measured | | {found['n']} |")
+        if found.value is None:
+            lines.append(f"| {label} | not measured | | {found.n} |")
             continue
-        value, interval = value_and_interval(found["value"], found["low"], found["high"])
-        lines.append(f"| {label} | {value} | {interval} | {found['n']} |")
+        value, interval = value_and_interval(found.value, found.low, found.high)
+        lines.append(f"| {label} | {value} | {interval} | {found.n} |")
     return lines
 
 

@@ -44,8 +44,8 @@ def effects_table(study: StudyRecord) -> pd.DataFrame:
 def factors_of(study: StudyRecord) -> dict[str, list[str]]:
     """The factors that have two levels or more among the cells, with these levels."""
     found: dict[str, list[str]] = {}
-    for cell in study.about["cells"]:
-        for factor, level in cell.get("levels", {}).items():
+    for cell in study.about.cells:
+        for factor, level in cell.levels.items():
             found.setdefault(factor, []).append(level)
     return {
         factor: levels for factor, all_levels in found.items() if len(levels := list(dict.fromkeys(all_levels))) > 1
@@ -53,7 +53,7 @@ def factors_of(study: StudyRecord) -> dict[str, list[str]]:
 
 
 def _effects(study: StudyRecord, metric: str, factors: dict[str, list[str]]) -> list[dict[str, Any]]:
-    levels_of = {cell["variant"]: cell["levels"] for cell in study.about["cells"]}
+    levels_of = {cell.variant: cell.levels for cell in study.about.cells}
     cells = {variant: found for variant in study.variants if (found := measured(study, variant, metric))}
     matrix = by_seed_and_image([cell for found in cells.values() for cell in found], metric)
     if matrix is None:  # not per image, or not all of the same images in the same way
@@ -165,4 +165,4 @@ def effects_markdown(study: StudyRecord, table: pd.DataFrame) -> str:
         "\n".join(f"- {line}" for line in of) for of in (effects_sentences(study, table), effects_notes(table))
     )
     body = markdown_table(printed_effects(study, table))
-    return f"# {study.about['question']} Main effects and interactions\n\n{shown}\n\n{body}\n\n{notes}\n"
+    return f"# {study.about.question} Main effects and interactions\n\n{shown}\n\n{body}\n\n{notes}\n"

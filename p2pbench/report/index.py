@@ -50,7 +50,7 @@ def compare_studies(studies: Sequence[StudyRecord]) -> list[tuple[str, pd.DataFr
     """
     found: dict[Levels, list[tuple[StudyRecord, str, str]]] = {}
     for study in studies:
-        levels = {str(c["variant"]): tuple(sorted((c.get("levels") or {}).items())) for c in study.about["cells"]}
+        levels = {c.variant: tuple(sorted(c.levels.items())) for c in study.about.cells}
         for variant in study.variants:
             for machine in dict.fromkeys(cell.machine for cell in study.of(variant)):
                 found.setdefault(levels[variant], []).append((study, variant, machine))
@@ -63,10 +63,9 @@ def compare_studies(studies: Sequence[StudyRecord]) -> list[tuple[str, pd.DataFr
 
 def _row(whole: StudyRecord, variant: str, machine: str) -> dict[str, str]:
     study = replace(whole, cells=[c for c in whole.of(variant) if c.machine == machine], summaries={}, best={})
-    protocol = study.about["protocol"]
     return {
-        "study": str(study.about["name"]),
-        "protocol": str(protocol.get("name", "")) if isinstance(protocol, dict) else "",
+        "study": study.about.name,
+        "protocol": str(study.about.protocol.get("name", "")),
         "machine": machine or "not recorded",
         "seeds": str(len(study.cells)),
         **{study.metric(m).heading: cell_text(summarise(study, variant, m)) for m in study.metrics},

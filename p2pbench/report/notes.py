@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from p2pbench.config.metrics import METRICS
-from p2pbench.report.records import Reference, StudyRecord
+from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import alike, measured, summarise
 from p2pbench.report.training_cost import machines, named_machines
 from p2pbench.report.verdict import best
+from p2pbench.runs.records import ReferenceRow
 
 
 def notes(study: StudyRecord) -> list[str]:
@@ -62,13 +63,15 @@ def notes(study: StudyRecord) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for metric in study.metrics:
         for cell in study.cells:
-            score = cell.scores.get(metric, {})
-            if score.get("state") == "not measured" and score.get("reason"):
-                names = reasons.setdefault(score["reason"], [])
+            score = cell.scores.get(metric)
+            if score is None:
+                continue
+            if score.value is None and score.reason:
+                names = reasons.setdefault(score.reason, [])
                 label = study.metric(metric).label
                 names += [] if label in names else [label]
-            for note in score.get("notes", []):
-                floor = floor_of(study.references, metric, score["n"])
+            for note in score.notes:
+                floor = floor_of(study.references, metric, score.n)
                 beside = "" if floor is None else f"; the floor at this n is {floor:.4g} (row {FLOOR!r})"
                 found += [] if f"{note}{beside}" in found else [f"{note}{beside}"]
     found += [f"{', '.join(names)} not measured: {reason}." for reason, names in reasons.items()]
@@ -79,8 +82,8 @@ def _over_set(study: StudyRecord, metric: str) -> str | None:
     """The score over all test images together, where it has one beside the mean over images."""
     values = {}
     for variant in study.variants:
-        settings = [cell.scores[metric]["settings"] for cell in study.of(variant) if metric in cell.scores]
-        whole = [s["over_set"] for s in settings if isinstance(s, dict) and s.get("over_set") is not None]
+        settings = [cell.scores[metric].settings for cell in study.of(variant) if metric in cell.scores]
+        whole = [s["over_set"] for s in settings if s.get("over_set") is not None]
         if whole:
             values[variant] = float(np.mean(whole))
     if not values:
@@ -89,7 +92,7 @@ def _over_set(study: StudyRecord, metric: str) -> str | None:
     return f"{study.metric(metric).label} over all test images together, as pix2pix has it: {listed}."
 
 
-def reference_notes(references: Sequence[Reference], metrics: Sequence[str]) -> list[str]:
+def reference_notes(references: Sequence[ReferenceRow], metrics: Sequence[str]) -> list[str]:
     """A line for each row, and why it lacks scores that are asked for."""
     if not references:
         return []
@@ -101,21 +104,21 @@ def reference_notes(references: Sequence[Reference], metrics: Sequence[str]) -> 
         if row.reason:
             missing.setdefault(row.reason, []).append(row.name)
         for metric in metrics:
-            score = row.scores.get(metric, {})
+            score = row.scores.get(metric)
             # A network that is missing is missing for the cells too, which say so.
-            if score.get("state") == "not measured" and not (metric in METRICS and METRICS[metric].net):
+            if score is not None and score.value is None and not (metric in METRICS and METRICS[metric].net):
                 label = METRICS[metric].label if metric in METRICS else metric.partition(":")[2]
-                missing.setdefault(f"{label} {score['reason']}", []).append(row.name)
+                missing.setdefault(f"{label} {score.reason}", []).append(row.name)
     lines += [f"{', '.join(names)} not measured: {reason}." for reason, names in missing.items()]
     if any(row.scores and any(metric not in row.scores for metric in metrics) for row in references):
         lines.append("A dash: paired scores of real images, each its own target, would be perfect and say nothing.")
     return lines
 
 
-def floor_of(references: Sequence[Reference], metric: str, n: int) -> float | None:
+def floor_of(references: Sequence[ReferenceRow], metric: str, n: int) -> float | None:
     """What two sets of ``n`` real images score against each other, where that was measured."""
-    values = [row.scores.get(metric, {}).get("value") for row in references if row.name == FLOOR and row.n == n]
-    return None if not values or values[0] is None else float(values[0])
+    found = [row.scores[metric] for row in references if row.name == FLOOR and row.n == n and metric in row.scores]
+    return found[0].value if found else None
 
 
 FLOOR = "real (split half)"

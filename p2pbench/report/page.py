@@ -113,7 +113,7 @@ def render(
         n_unfinished=len(unfinished),
         missing=missing_scores(study),
         machines=_machines(study),
-        command=f"{study.about['command']}\np2pbench report --study {shlex.quote(str(study.about['name']))}",
+        command=f"{study.about.command}\np2pbench report --study {shlex.quote(study.about.name)}",
         settings=_settings(study),
     )
 
@@ -124,8 +124,8 @@ def missing_scores(study: StudyRecord) -> list[tuple[str, str, str]]:
     for cell in study.cells:
         for metric in study.metrics if cell.state == "finished" else ():
             score = cell.scores.get(metric)
-            if score is None or score["state"] != "measured":
-                reason = str(score["reason"]) if score else "the run was not asked for it; run ablate again"
+            if score is None or score.value is None:
+                reason = str(score.reason) if score else "the run was not asked for it; run ablate again"
                 found.setdefault((study.metric(metric).label, reason), {})[cell.variant] = None
     every = len(study.variants)
     return [
@@ -139,7 +139,7 @@ def _settings(study: StudyRecord) -> list[tuple[str, str]]:
     values: dict[str, dict[str, None]] = {}
     for cell in study.cells:
         for section, settings in cell.config.items():
-            for key, value in settings.items() if isinstance(settings, dict) else ():
+            for key, value in settings.items():
                 values.setdefault(f"{section}.{key}", {})[str(value)] = None
     return [(key, " · ".join(found) if len(found) <= 8 else f"{len(found)} values") for key, found in values.items()]
 
@@ -148,10 +148,8 @@ def _machines(study: StudyRecord) -> list[dict[str, Any]]:
     """Each machine and set of versions that cells ran on, once."""
     found: list[dict[str, Any]] = []
     for cell in study.cells:
-        about: dict[str, Any] = {
-            key: cell.status[key] for key in ("machine", "versions", "threads") if key in cell.status
-        }
-        whole = isinstance(about.get("machine"), dict) and isinstance(about.get("versions"), dict)
-        if whole and "threads" in about and about not in found:
-            found.append(about)
+        status = cell.status
+        if status and status.machine and status.versions and status.threads:
+            about = {"machine": status.machine.to_json(), "versions": status.versions, "threads": status.threads}
+            found += [] if about in found else [about]
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 
 from p2pbench.config.metrics import METRICS, Metric
 from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.records import ReferenceRow, Score, Status, StudyCell, StudyFile, Training
 from p2pbench.runs.store import Store
 
 
@@ -25,35 +25,33 @@ class CellRecord:
     state: str
     """``finished``, ``failed``, ``interrupted``, ``running``, ``not run``, or ``damaged``: it cannot be read."""
     reason: str | None
-    status: dict[str, Any]
-    scores: dict[str, dict[str, Any]]
+    status: Status | None
+    scores: dict[str, Score]
     per_image: pd.DataFrame
     """Indexed by the image's name, a column a score; empty where there is none. What is no number is NaN."""
     losses: pd.DataFrame
-    config: dict[str, Any]
+    config: dict[str, dict[str, Any]]
     profile: dict[str, Any]
     """What its outputs look like (:mod:`p2pbench.runs.profile`); empty where there is none."""
 
     @property
-    def training(self) -> dict[str, Any]:
-        """What the training took; empty where that is not recorded."""
-        found = self.status.get("training")
-        return found if isinstance(found, dict) else {}
+    def training(self) -> Training | None:
+        """What the training took; None where that is not recorded."""
+        return self.status.training if self.status else None
 
     @property
     def machine(self) -> str:
         """The machine that trained it, in a line; empty where that is not recorded."""
-        found = self.status.get("machine")
-        return " · ".join(f"{key}: {value}" for key, value in found.items()) if isinstance(found, dict) else ""
+        return self.status.machine.line if self.status and self.status.machine else ""
 
 
 @dataclass(frozen=True)
 class StudyRecord:
     """A study and the records of its cells."""
 
-    about: dict[str, Any]
+    about: StudyFile
     cells: list[CellRecord]
-    references: list[Reference] = field(default_factory=list)
+    references: list[ReferenceRow] = field(default_factory=list)
     summaries: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """Summaries by score and variant: made once, for every table and figure asks for them."""
     best: dict[str, str | None] = field(default_factory=dict, compare=False, repr=False)
@@ -61,7 +59,7 @@ class StudyRecord:
 
     @property
     def baseline(self) -> str:
-        return str(self.about["baseline"])
+        return self.about.baseline
 
     @cached_property
     def variants(self) -> list[str]:
@@ -73,12 +71,7 @@ class StudyRecord:
 
         A run may have more: it is shared with studies that ask for others.
         """
-        asked = {
-            name
-            for cell in self.about["cells"]
-            for key in ("metrics", "also")
-            for name in (cell["config"].get("scoring") or {}).get(key) or ()
-        }
+        asked = set(self.about.asked)
         present = dict.fromkeys(name for cell in self.cells for name in cell.scores if name in asked)
         return [*(name for name in METRICS if name in present), *(name for name in present if name not in METRICS)]
 
@@ -87,10 +80,10 @@ class StudyRecord:
         if name in METRICS:
             return METRICS[name]
         found = [cell.scores[name] for cell in self.cells if name in cell.scores]
-        score = next((score for score in found if score["state"] == "measured"), found[0])
+        score = next((score for score in found if score.value is not None), found[0])
         label = name.partition(":")[2]
         alone = sum(other.partition(":")[2] == label for other in self.metrics) == 1
-        return Metric(label if alone else name, str(score["unit"]), score["better"])
+        return Metric(label if alone else name, score.unit, score.better)
 
     def of(self, variant: str) -> list[CellRecord]:
         """The finished cells of a variant, a seed each."""
@@ -108,16 +101,15 @@ class StudyRecord:
 def read_study(store: Store, name: str) -> StudyRecord:
     """The study ``name`` and what its cells left. A record that is missing or damaged is a cell without scores."""
     about = store.read_study(name)
-    cells = [_read_cell(store, cell) for cell in about["cells"]]
+    cells = [_read_cell(store, cell) for cell in about.cells]
     return StudyRecord(about, cells, read_references(store, about))
 
 
-def _read_cell(store: Store, cell: Mapping[str, Any]) -> CellRecord:
-    mode = (cell["config"].get("scoring") or {}).get("inference", "paper")
-    run = store.run(str(cell["run_id"]), str(mode))
+def _read_cell(store: Store, cell: StudyCell) -> CellRecord:
+    run = store.run(cell.run_id, cell.inference)
     status = run.status()
-    state, reason = str(status.get("state", "not run")), status.get("reason")
-    if not status and run.status_file.is_file():
+    state, reason = (status.state, status.reason) if status else ("not run", None)
+    if status is None and run.status_file.is_file():
         state, reason = "damaged", f"{run.status_file} cannot be read, or is of another version; run ablate again"
     scores = run.scores()
     if state == "finished" and not scores:
@@ -127,15 +119,13 @@ def _read_cell(store: Store, cell: Mapping[str, Any]) -> CellRecord:
     if "image" in per_image:
         per_image = per_image.set_index("image")
     return CellRecord(
-        str(cell["variant"]), cell["seed"], run, state, reason, status, scores, _numbers(per_image),
-        _numbers(_read_csv(run.losses_file)), cell["config"], run.profile(),
+        cell.variant, cell.seed, run, state, reason, status, scores, _numbers(per_image),
+        _numbers(_read_csv(run.losses_file)), cell.config, run.profile(),
     )  # fmt: skip
 
 
 def _read_csv(path: Path, **options: Any) -> pd.DataFrame:
     try:
-        if not path.is_file():  # a named pipe would be waited for
-            return pd.DataFrame()
         frame: pd.DataFrame = pd.read_csv(path, **options)
         return frame
     except (OSError, ValueError):  # pandas' own errors are ValueErrors
@@ -150,22 +140,8 @@ def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
     return numbers
 
 
-@dataclass(frozen=True)
-class Reference:
-    """One reference row, as it was recorded."""
-
-    name: str
-    about: str
-    n: int
-    reason: str | None
-    """Why it has no scores."""
-    scores: dict[str, dict[str, Any]]
-    """Those that make sense of it: paired scores of real images do not."""
-
-
-def read_references(store: Store, about: Mapping[str, Any]) -> list[Reference]:
+def read_references(store: Store, about: StudyFile) -> list[ReferenceRow]:
     """The reference rows of a study, ``about`` as recorded; none where they were made for another training or data."""
-    record = store.references(str(about["name"]))
-    if record.get("run_id") not in {cell["run_id"] for cell in about["cells"]}:
-        return []
-    return [Reference(r["name"], r["about"], r["n"], r["reason"], r["scores"]) for r in record["rows"]]
+    record = store.references(about.name)
+    known = record is not None and record.run_id in {cell.run_id for cell in about.cells}
+    return record.rows if record and known else []

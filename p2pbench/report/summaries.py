@@ -75,8 +75,8 @@ def _summarise(study: StudyRecord, metric: str) -> dict[str, Summary]:
         if not cells[variant]:
             summaries[variant] = _none(study, variant, metric)
             continue
-        values = np.array([cell.scores[metric]["value"] for cell in cells[variant]], dtype=float)
-        seed_sd, n_images = seed_spread(values).sd, int(cells[variant][0].scores[metric]["n"])
+        values = np.array([cell.scores[metric].value for cell in cells[variant]], dtype=float)
+        seed_sd, n_images = seed_spread(values).sd, cells[variant][0].scores[metric].n
         comparison, p_holm = compared.get(variant, (None, None))
         low: float | None
         high: float | None
@@ -89,8 +89,10 @@ def _summarise(study: StudyRecord, metric: str) -> dict[str, Summary]:
                 low, high, method = crossed.low, crossed.high, "crossed"
         else:
             # A score of the whole set: its own interval, over the images that one training was scored on.
-            alone = cells[variant][0].scores[metric] if len(values) == 1 else {}
-            low, high, method = alone.get("low"), alone.get("high"), (alone.get("settings") or {}).get("interval")
+            low = high = method = None
+            if len(values) == 1:
+                alone = cells[variant][0].scores[metric]
+                low, high, method = alone.low, alone.high, alone.settings.get("interval")
         summaries[variant] = Summary(
             float(values.mean()), low, high, method, seed_sd, comparison, p_holm, len(values), n_images, None
         )
@@ -98,7 +100,7 @@ def _summarise(study: StudyRecord, metric: str) -> dict[str, Summary]:
 
 
 def _none(study: StudyRecord, variant: str, metric: str) -> Summary:
-    reasons = [cell.scores[metric].get("reason") for cell in study.of(variant) if metric in cell.scores]
+    reasons = [cell.scores[metric].reason for cell in study.of(variant) if metric in cell.scores]
     reason = (reasons[0] or "not finite") if reasons else "no finished cell"
     return Summary(None, None, None, None, None, None, None, 0, 0, reason)
 
@@ -126,15 +128,7 @@ def _compared(
 
 def measured(study: StudyRecord, variant: str, metric: str) -> list[CellRecord]:
     """The finished cells of a variant that have the score, and it is a number."""
-    return [
-        cell
-        for cell in study.of(variant)
-        if cell.scores.get(metric, {}).get("state") == "measured" and _is_number(cell.scores[metric]["value"])
-    ]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and bool(np.isfinite(value))
+    return [c for c in study.of(variant) if metric in c.scores and c.scores[metric].value is not None]
 
 
 FREE = {"inference", "noise_seed", "over_set", "interval", "levels", "std_over_subsets", "per_class"}
@@ -147,7 +141,7 @@ LATER = {"split", "library", "weights_sha256", "heads_sha256"}
 
 def alike(cells: list[CellRecord], metric: str) -> bool:
     """Whether the score was made in the same way, of images of the same size, in all ``cells``."""
-    settings = [dict(cell.scores[metric].get("settings") or {}) for cell in cells]
+    settings = [dict(cell.scores[metric].settings) for cell in cells]
     for key in LATER:
         if any(key not in own for own in settings):
             for own in settings:

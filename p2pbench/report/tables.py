@@ -8,10 +8,11 @@ from typing import Any
 import pandas as pd
 
 from p2pbench.report.notes import notes
-from p2pbench.report.records import Reference, StudyRecord
+from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import Summary, cell_text, summarise
 from p2pbench.report.training_cost import COSTS, costs, full_cost, printed_cost
 from p2pbench.report.verdict import best
+from p2pbench.runs.records import ReferenceRow
 from p2pbench.study.shipped import PublishedTable, published_name, published_tables
 
 
@@ -60,7 +61,7 @@ def long(study: StudyRecord) -> pd.DataFrame:
             "seed": cell.seed,
             "run_id": cell.run.path.name,
             "metric": metric,
-            **{key: score.get(key) for key in ("value", "low", "high", "n", "unit", "better", "state", "reason")},
+            **score.model_dump(include={"value", "low", "high", "n", "unit", "better", "state", "reason"}),
         }
         for cell in study.cells
         for metric, score in cell.scores.items()
@@ -103,18 +104,19 @@ def printed_references(study: StudyRecord) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _of_reference(reference: Reference, metric: str) -> Summary:
+def _of_reference(reference: ReferenceRow, metric: str) -> Summary:
     """A score of a reference row: one set of images, never compared."""
-    score = reference.scores.get(metric, {})
-    value, low, high = (score.get(key) for key in ("value", "low", "high"))
-    method = score["settings"].get("interval") if low is not None else None
-    n = reference.n if value is not None else 0
-    return Summary(value, low, high, method, None, None, None, 0, n, score.get("reason"))
+    score = reference.scores.get(metric)
+    if score is None:
+        return Summary(None, None, None, None, None, None, None, 0, 0, None)
+    method = score.settings.get("interval") if score.low is not None else None
+    n = reference.n if score.value is not None else 0
+    return Summary(score.value, score.low, score.high, method, None, None, None, 0, n, score.reason)
 
 
 def published_table(study: StudyRecord) -> PublishedTable | None:
     """The published table that the study's grid names, if any."""
-    return published_tables().get(published_name(study.about.get("paper") or ""))
+    return published_tables().get(published_name(study.about.paper or ""))
 
 
 def published_rows(table: PublishedTable) -> pd.DataFrame:
@@ -136,7 +138,7 @@ def published_note(table: PublishedTable) -> str:
 
 def to_markdown(study: StudyRecord) -> str:
     """The printed table, the paper's rows apart from it, and the notes, as Markdown."""
-    parts = [f"# {study.about['question']}\n", markdown_table(printed(study), printed_references(study))]
+    parts = [f"# {study.about.question}\n", markdown_table(printed(study), printed_references(study))]
     parts += ["\n" + "\n".join(f"- {note}" for note in notes(study))]
     table = published_table(study)
     if table is not None:
@@ -157,7 +159,7 @@ def to_latex(study: StudyRecord) -> str:
     """The printed table and the paper's rows as LaTeX tables (booktabs)."""
     parts = [
         "% \\usepackage{booktabs, graphicx}",
-        _latex_table(printed(study), str(study.about["question"]), " ".join(notes(study)), printed_references(study)),
+        _latex_table(printed(study), study.about.question, " ".join(notes(study)), printed_references(study)),
     ]
     table = published_table(study)
     if table is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,15 +47,15 @@ def costs(study: StudyRecord, variant: str) -> list[Cost]:
 
 def numbers(cells: list[CellRecord], key: str) -> list[float]:
     """What the trainings of ``cells`` recorded under ``key``, where it is a number."""
-    found = [cell.training.get(key) for cell in cells]
-    return [float(value) for value in found if isinstance(value, int | float) and math.isfinite(value)]
+    found = [getattr(cell.training, key, None) for cell in cells]
+    return [float(value) for value in found if value is not None]
 
 
 def images_per_second(cells: list[CellRecord]) -> list[float]:
     """Of each training where it is known: its batch over the seconds of a step."""
     found = []
     for cell in cells:
-        batch = (cell.config.get("training") or {}).get("batch_size")
+        batch = cell.config.get("training", {}).get("batch_size")
         found += [batch / seconds for seconds in numbers([cell], "seconds_per_step") if seconds > 0 and batch]
     return found
 

@@ -27,6 +27,7 @@ from p2pbench.errors import ConfigError, DataError, NotFinite, StorageError
 from p2pbench.inference.generator import translate
 from p2pbench.models.describe import describe
 from p2pbench.runs.folder import LOCK_SECONDS, RunFolder
+from p2pbench.runs.records import Training
 from p2pbench.runs.samples import N_SHEET, N_UNTRAINED, save_png, spread, write_sheet
 from p2pbench.runs.score_run import score_run
 from p2pbench.study.estimate import cost_key
@@ -109,14 +110,14 @@ def run_cell(
             _train(config, dataset, identity, run, engine, watcher, group)
         watcher.stage("score")
         if to_score:
-            run.set_status(str(run.status()["state"]), files={})  # no hash holds until all are written
-        _record_flops(run, config)
+            run.set_status(_state(run), files={})  # no hash holds until all are written
+        training = _record_flops(run, config)
         for mode in to_score:
             scored = config.model_copy(update={"scoring": config.scoring.model_copy(update={"inference": mode})})
             score_run(scored, dataset, RunFolder(run.path, mode), engine, weights_dir, fetch, watcher.progress)
-        beside = {}
+        beside: dict[str, Any] = {}
         if whole and asked is not None:  # in one sitting: start of the process, data, scores
-            beside["seconds_beside_training"] = max(0.0, time.time() - asked - run.status()["training"]["seconds"])
+            beside["seconds_beside_training"] = max(0.0, time.time() - asked - training.seconds)
         run.set_status("finished", finished=_now(), files=run.record_hashes(), **beside)
         if not config.training.keep_checkpoints:
             shutil.rmtree(run.checkpoint, ignore_errors=True)
@@ -143,8 +144,7 @@ def take_part(config: RunConfig, group: Group, stop: Callable[[], bool]) -> None
 
 
 def _check_owner(run: RunFolder, identity: str) -> None:
-    owner = run.status().get("run_id", identity)
-    if owner != identity:
+    if (owner := run.recorded_id() or identity) != identity:
         raise ConfigError(
             f"{run.path} holds another run ({owner}, not {identity}): its settings, data or code differ; "
             "use another --out, or remove the folder"
@@ -252,12 +252,21 @@ def _selected(trained: Trained) -> dict[str, Any]:
     return {"selected": {"epoch": trained.selected.epoch, "val_l1": value if isfinite(value) else None}}
 
 
-def _record_flops(run: RunFolder, config: RunConfig) -> None:
-    """Add to the record of the training what its generator costs for one image."""
-    training = run.status()["training"]
-    if "generator_flops" not in training:
-        flops = describe(config)["generator"]["flops"]
-        run.set_status(str(run.status()["state"]), training={**training, "generator_flops": flops})
+def _state(run: RunFolder) -> str:
+    """The state of a run whose training is recorded."""
+    status = run.status()
+    assert status is not None
+    return status.state
+
+
+def _record_flops(run: RunFolder, config: RunConfig) -> Training:
+    """The record of the training, to which is added what its generator costs for one image."""
+    training = run.training()
+    assert training is not None
+    if training.generator_flops is None:
+        training = training.model_copy(update={"generator_flops": describe(config)["generator"]["flops"]})
+        run.set_status(_state(run), training=training)
+    return training
 
 
 def log_to_tensorboard(run: RunFolder) -> None:

@@ -15,21 +15,21 @@ from p2pbench.config import yaml12
 from p2pbench.config.metrics import FCN_SCORES, METRICS
 from p2pbench.config.plugins import code_hash, is_reference
 from p2pbench.config.resolve import from_mapping
-from p2pbench.config.schema import MOST_THREADS, RunConfig
+from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError, RunBusy, StorageError
+from p2pbench.runs import records
 from p2pbench.runs.records import (
     HASHED,
     OF_MODES,
     SCHEMA_VERSION,
-    STATES,
     TEST_SAMPLES,
+    Score,
+    Scores,
+    Status,
+    Training,
     of_mode,
-    plain,
-    read_json,
-    scores_are_whole,
-    status_is_whole,
 )
-from p2pbench.system.files import entries, sha256_of, write_json, write_text
+from p2pbench.system.files import entries, sha256_of, write_text
 
 LOCK_SECONDS = 5.0
 
@@ -126,7 +126,7 @@ class RunFolder:
         except RunBusy:
             return True
         except StorageError:  # a colleague's store, read-only here: what the record says must do
-            return bool(self.status().get("state") == "running")
+            return (status := self.status()) is not None and status.state == "running"
 
     def may_be_written(self) -> bool:
         """Whether it is a run's folder or empty: what a user keeps in any other is not to be written over."""
@@ -154,45 +154,56 @@ class RunFolder:
             raise ConfigError(f"{self.config_file}: there is no such file")
         return from_mapping(yaml12.read(self.config_file), str(self.config_file))
 
-    def status(self) -> dict[str, Any]:
-        """What ``status.json`` says; empty where there is none that can be believed."""
-        status = read_json(self.status_file)
-        return status if status_is_whole(status) else {}
+    def status(self) -> Status | None:
+        """The record ``status.json``; None where there is none that can be believed."""
+        return records.read(Status, self.status_file)
 
     def set_status(self, state: str, reason: str | None = None, **about: Any) -> None:
-        """Record ``state``; what was recorded before and is not given anew stays."""
-        assert state in STATES
-        write_json(
-            self.status_file,
-            {**self.status(), "schema_version": SCHEMA_VERSION, "state": state, "reason": reason, **about},
-        )
+        """Record ``state`` and ``about``; what was recorded before and is not given anew stays."""
+        before = self.status()
+        content = {} if before is None else before.to_json()
+        content |= {"schema_version": SCHEMA_VERSION, "state": state, "reason": reason, **about}
+        records.write(self.status_file, Status.model_validate(content))
 
-    def scores(self) -> dict[str, dict[str, Any]]:
-        """The scores by name, as the documented JSON has them; empty where there are none that can be believed."""
-        scores = read_json(self.scores_file).get("scores")
-        return scores if isinstance(scores, dict) and scores_are_whole(scores) else {}
+    def recorded_id(self) -> str | None:
+        """The run id that the record names; None where it names none."""
+        status = self.status()
+        return None if status is None else status.run_id
+
+    def training(self) -> Training | None:
+        """What the training took; None where it is not done."""
+        status = self.status()
+        return None if status is None else status.training
+
+    def scores(self) -> dict[str, Score]:
+        """The scores by name; empty where there are none that can be believed."""
+        found = records.read(Scores, self.scores_file)
+        return {} if found is None else found.scores
 
     def profile(self) -> dict[str, Any]:
         """What :mod:`p2pbench.runs.profile` recorded; empty where there is none that can be believed."""
-        return read_json(self.profile_file)
+        return records.read_json(self.profile_file)
 
     def profiled(self) -> bool:
-        """Whether all that reports show beside the scores is recorded; runs of before this was are scored again."""
-        training = self.status().get("training")
-        return bool(self.profile()) and isinstance(training, dict) and "generator_flops" in training
+        """Whether all that reports show besides the scores is recorded. An earlier version recorded less."""
+        training = self.training()
+        return bool(self.profile()) and training is not None and training.generator_flops is not None
 
     def trained(self) -> bool:
         """Whether training is done and its generator is there."""
-        return isinstance(self.status().get("training"), dict) and self.generator_file.is_file()
+        return self.training() is not None and self.generator_file.is_file()
 
     def generator_is_whole(self) -> bool:
         """Whether the generator's file is still what training left."""
-        return bool(self.status()["training"].get("generator_sha256") == sha256_of(self.generator_file))
+        training = self.training()
+        return training is not None and training.generator_sha256 == sha256_of(self.generator_file)
 
     def finished(self) -> bool:
-        """Whether training and scoring are done and what they left is there and unchanged, but for the weights."""
-        scored = bool(self.scores()) and self.per_image_file.is_file()
-        return self.status().get("state") == "finished" and scored and self.trained() and not self.damaged_records()
+        """Whether training and scoring are done and their records are there and unchanged; weights are not hashed."""
+        status = self.status()
+        if status is None or status.state != "finished" or not self.trained():
+            return False
+        return bool(self.scores()) and self.per_image_file.is_file() and not self.damaged_records()
 
     def forget_scores(self) -> None:
         """Remove the scores, and what was recorded with them, of every inference mode."""
@@ -225,14 +236,16 @@ class RunFolder:
 
     def damaged_records(self) -> list[str]:
         """The names of the records that are gone or not what the run left."""
-        recorded = self.status().get("files")
+        status = self.status()
+        if status is None or not status.files:
+            return []
         found = self.record_hashes()
-        return [name for name, sha256 in recorded.items() if found.get(name) != sha256] if recorded else []
+        return [name for name, sha256 in status.files.items() if found.get(name) != sha256]
 
     def recorded_threads(self) -> int:
         """The threads this run began with; 0 where that is not recorded."""
-        threads = self.status().get("threads")
-        return threads if type(threads) is int and 1 <= threads <= MOST_THREADS else 0
+        status = self.status()
+        return 0 if status is None else status.threads or 0
 
     def missing_scores(self, config: RunConfig, weights_dir: Path | None = None) -> list[str]:
         """The scores that ``config`` asks for, that this run lacks, and that could be measured now."""
@@ -245,16 +258,16 @@ class RunFolder:
             if name not in scores:
                 missing.append(name)
             elif is_reference(name):
-                if scores[name]["settings"].get("code") != code_hash(name):  # changed, or it failed
+                if scores[name].settings.get("code") != code_hash(name):  # changed, or it failed
                     missing.append(name)
             elif name in FCN_SCORES:
-                if scores[name]["settings"].get("palette") != name_of(config.data.source, config.scoring.palette):
+                if scores[name].settings.get("palette") != name_of(config.data.source, config.scoring.palette):
                     missing.append(name)
-            elif scores[name].get("state") != "measured":
+            elif scores[name].value is None:
                 net = METRICS[name].net
                 if net is not None and usable(net, weights_dir):
                     missing.append(name)
         return missing
 
     def write_config(self, config: RunConfig) -> None:
-        write_text(self.config_file, yaml12.dump(plain(config)))
+        write_text(self.config_file, yaml12.dump(config.model_dump(mode="json")))

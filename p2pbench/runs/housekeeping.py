@@ -15,13 +15,12 @@ from typing import Any
 
 from p2pbench.errors import ConfigError, RunBusy, StorageError
 from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.records import Status
 from p2pbench.runs.store import Store
 from p2pbench.system.files import sha256_of
 
 VANISHED = "its process ended without a word; the same command goes on from its last checkpoint"
 NOT_BEGUN = "it is only starting, or its process ended before it began; the same command begins it"
-LAST_MOMENT = datetime.datetime(9999, 12, 31, tzinfo=datetime.UTC).timestamp()
-"""What a calendar holds; file systems hold more."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class RunFacts:
     """A state of the record (``STATES``); ``damaged`` where there is none that can be believed, ``unreadable`` where
     this user may not look."""
     reason: str | None
-    status: dict[str, Any]
+    status: Status | None
     bytes: int
     changed: float
     """When anything in it was last written, in seconds since 1970."""
@@ -45,7 +44,7 @@ class RunFacts:
         return self.run.path.name
 
     def to_json(self) -> dict[str, Any]:
-        moment = datetime.datetime.fromtimestamp(min(self.changed, LAST_MOMENT), datetime.UTC)
+        moment = datetime.datetime.fromtimestamp(self.changed, datetime.UTC)
         changed = moment.isoformat(timespec="seconds")
         about = {"run_id": self.run_id, "state": self.state, "reason": self.reason, "studies": self.part_of}
         return {**about, "bytes": self.bytes, "changed": changed, "folder": str(self.run.path)}
@@ -80,18 +79,16 @@ def look_at(run: RunFolder, studies: Studies) -> RunFacts:
     return RunFacts(run, state, reason, status, size, changed, studies.of_run.get(run.path.name, []))
 
 
-def _state_of(run: RunFolder) -> tuple[str, str | None, dict[str, Any]]:
+def _state_of(run: RunFolder) -> tuple[str, str | None, Status | None]:
     """What state it is in, why, and its record."""
     if (why := run.why_unreadable()) is not None:
-        return "unreadable", f"{why}; ask whose it is", {}
+        return "unreadable", f"{why}; ask whose it is", None
     status = run.status()
-    begun = run.status_file.exists()
-    state = str(status.get("state", "damaged" if begun else "running"))
-    if state == "damaged":
-        return state, f"{run.status_file.name} is damaged; run ablate again to renew it", status
-    if state == "running" and not run.is_held():
-        return "interrupted", VANISHED if begun else NOT_BEGUN, status
-    return state, status.get("reason"), status
+    if status is None and run.status_file.exists():
+        return "damaged", f"{run.status_file.name} is damaged; run ablate again to renew it", None
+    if (status is None or status.state == "running") and not run.is_held():
+        return "interrupted", NOT_BEGUN if status is None else VANISHED, status
+    return ("running", None, None) if status is None else (status.state, status.reason, status)
 
 
 def read_studies(store: Store) -> Studies:
@@ -99,12 +96,12 @@ def read_studies(store: Store) -> Studies:
     found = Studies({}, [])
     for study in store.studies():
         try:
-            cells = store.read_study(study)["cells"]
+            cells = store.read_study(study).cells
         except ConfigError as error:  # damaged: ablate renews it
             found.unread.append(str(error))
             continue
         for cell in cells:
-            found.of_run.setdefault(str(cell["run_id"]), []).append(f"{study}: {cell['variant']} seed {cell['seed']}")
+            found.of_run.setdefault(cell.run_id, []).append(f"{study}: {cell.variant} seed {cell.seed}")
     return found
 
 
@@ -135,29 +132,30 @@ def verify(run: RunFolder) -> Iterator[Problem]:
     if run.is_held():
         return
     status = run.status()
-    if not status:
+    if status is None:
         if run.generator_file.exists() or run.status_file.exists():  # or it was killed before it began
             yield problem(run.status_file, "missing or damaged")
         return
-    if (owner := status.get("run_id", run.path.name)) != run.path.name:  # a run that never began names none
-        yield problem(run.status_file, f"is the record of another run, {owner}")
+    if status.run_id not in (None, run.path.name):  # a run that never began names none
+        yield problem(run.status_file, f"is the record of another run, {status.run_id}")
     try:
-        if run.config_file.exists() or status.get("state") == "finished":
+        if run.config_file.exists() or status.state == "finished":
             run.config()
     except ConfigError as error:
         yield problem(run.config_file, f"cannot be read: {error}")
     for path in sorted(run.checkpoint.glob("step-*.safetensors")):
         if why := _unreadable(path):
             yield problem(path, f"{why}; remove it")
-    if status.get("state") == "finished":
-        for name, recorded in status.get("files", {}).items():
+    if status.state == "finished":
+        for name, recorded in status.files.items():
             if detail := _differs(run.path / name, recorded):
                 # Losses come of training alone.
                 then = "which goes on without it" if name == "losses.csv" else "which makes it anew"
                 yield problem(run.path / name, f"{detail}; run ablate again, {then}")
-        for name, recorded in _generator_hash(status).items():
-            if detail := _differs(run.path / name, recorded):
-                yield problem(run.path / name, f"{detail}; remove it and run ablate again, which trains it anew")
+        weights = run.generator_file
+        left = status.training.generator_sha256 if status.training else None
+        if left and (detail := _differs(weights, left)):
+            yield problem(weights, f"{detail}; remove it and run ablate again, which trains it anew")
         if not run.scores():
             yield problem(run.scores_file, "holds no scores that can be read")
 
@@ -170,12 +168,6 @@ def _differs(path: Path, recorded: str) -> str | None:
         return None if sha256_of(path) == recorded else "is not what the run left: it was changed or is damaged"
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
-
-
-def _generator_hash(status: dict[str, Any]) -> dict[str, str]:
-    training = status.get("training")
-    recorded = training.get("generator_sha256") if isinstance(training, dict) else None
-    return {"generator.safetensors": recorded} if recorded else {}
 
 
 def _unreadable(path: Path) -> str | None:

@@ -18,7 +18,6 @@ from p2pbench.inference.onnx import OnnxGenerator
 from p2pbench.models.build import build_generator
 from p2pbench.models.port import load_port, read_port
 from p2pbench.runs.folder import RunFolder
-from p2pbench.runs.records import plain
 from p2pbench.runs.store import Store
 from p2pbench.system.hardware import available_cores
 from p2pbench.training.engine import prepare_engine
@@ -83,9 +82,10 @@ def load_model(name: str, runs: Path, layers: Sequence[Layer] = ()) -> Model:
         if path.suffix == ".onnx":
             return _load_onnx(name, path)
         run = Store(runs).find_run(name)
-        config = from_mapping({**flatten(plain(run.config()), name), **settings}, f"run {name}")
+        config = from_mapping({**flatten(run.config().model_dump(mode="json"), name), **settings}, f"run {name}")
         _check_whole(run)
-        return Model(name, config, load_generator(run), run, run.status().get("bits"))
+        status = run.status()
+        return Model(name, config, load_generator(run), run, None if status is None else status.bits)
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file")
     tensors, shape = read_port(path)

@@ -1,35 +1,32 @@
-"""What the records of runs and studies must be to be believed: a file that was cut short or written by hand is not.
+"""The records of runs and studies as typed models: a file that does not fit its model is not believed.
 
+The JSON on disk keeps the keys of version 0.1, and keys that a later version added are kept when a record is rewritten.
 Imports no torch.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import from_json
 
 from p2pbench.config.metrics import METRICS
 from p2pbench.config.plugins import is_reference
-from p2pbench.config.schema import RunConfig
+from p2pbench.config.sections import MOST_THREADS
+from p2pbench.system.files import write_json
 
-SCHEMA_VERSION = 1
-STATES = ("running", "interrupted", "failed", "finished")
-SCORE_KEYS = {"value", "low", "high", "n", "unit", "better", "settings", "state", "reason", "notes"}
-REFERENCE_KEYS = {"name", "about", "n", "reason", "scores"}
-STUDY_KEYS = {"name", "question", "paper", "protocol", "baseline", "command", "cells"}
-CELL_KEYS = {"run_id", "variant", "seed", "config"}
+SCHEMA_VERSION: Literal[1] = 1
+State = Literal["running", "interrupted", "failed", "finished"]
 RUN_ID = r"[0-9a-f]{12}"
 INFERENCE_MODES = ("paper", "statistics", "eval")
-TRAINING_KEYS = ("steps", "seconds", "seconds_per_step", "peak_memory_bytes")
 TEST_SAMPLES = "samples/test"
-"""Pictures of test pairs, which have one hash together."""
+"""The folder with pictures of test pairs, which are hashed together."""
 
 
 def of_mode(stem: str, suffix: str, mode: str) -> str:
-    """The name of a record that each inference mode has its own of."""
+    """The file name of a record that each inference mode has its own of."""
     return f"{stem}{'' if mode == 'paper' else f'-{mode}'}{suffix}"
 
 
@@ -38,116 +35,221 @@ OF_MODES = tuple(
     for stem, suffix in (("scores", ".json"), ("per_image", ".csv"), ("profile", ".json"))
     for mode in INFERENCE_MODES
 )
-"""The records that scoring makes, of all inference modes."""
+"""The records that scoring makes, for all inference modes."""
 HASHED = {"config.yaml", "losses.csv", TEST_SAMPLES, *OF_MODES}
-"""What a finished run records the hashes of, beside its generator's."""
+"""The files whose hashes a finished run records, besides its generator's."""
+
+
+class Record(BaseModel):
+    """What all records share: exact types, no NaN and no infinity, and unknown keys that are kept."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as it stands in its file: what was never set is left out."""
+        return self.model_dump(exclude_unset=True)
+
+
+class Training(Record):
+    """What the training of a run took, and what came of it. None stands for a value that was not recorded."""
+
+    steps: int
+    seconds: float
+    seconds_per_step: float
+    peak_memory_bytes: int
+    data_wait_share: float | None = None
+    """The share of the last sitting's time that the step waited for data, 0 to 1."""
+    engine: str | None = None
+    generator_parameters: int | None = None
+    generator_flops: float | None = None
+    """Operations of the generator for one image; a multiplication and an addition count as two."""
+    cost_key: str | None = None
+    generator_sha256: str | None = None
+    selected: dict[str, Any] | None = None
+    """The selected epoch and its validation L1, where ``training.select`` chose one."""
+
+
+class Machine(Record):
+    """The machine that a run was trained on, as :func:`p2pbench.system.hardware.describe_machine` has it."""
+
+    processor: str | None = None
+    cores: int | None = None
+    memory_gib: float | None = None
+    system: str | None = None
+    python: str | None = None
+    device: str | None = None
+    gpu: str | None = None
+    cuda: str | None = None
+
+    @property
+    def line(self) -> str:
+        """The machine in one line."""
+        return " · ".join(f"{key}: {value}" for key, value in self.to_json().items())
+
+
+class Status(Record):
+    """``status.json``: the state of a run, and what is needed to repeat it."""
+
+    schema_version: Literal[1]
+    state: State
+    reason: str | None = None
+    """Why the run failed or was interrupted."""
+    run_id: str | None = None
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] | None = None
+    """CPU threads that the run began with."""
+    processes: int | None = None
+    data_key: str | None = None
+    started: str | None = None
+    finished: str | None = None
+    machine: Machine | None = None
+    versions: dict[str, str] | None = None
+    bits: int | None = None
+    """Bits of the training images, 8 or 16."""
+    training: Training | None = None
+    files: dict[str, str] = {}
+    """The SHA-256 of each record by its name; empty while the run is not finished."""
+    seconds_beside_training: float | None = None
+
+    @field_validator("files")
+    @classmethod
+    def _lie_in_the_run(cls, files: dict[str, str]) -> dict[str, str]:
+        if not files.keys() <= HASHED:
+            raise ValueError("names files that are no records of a run")
+        return files
+
+
+class Score(Record):
+    """One score as it was recorded."""
+
+    value: float | None
+    """None where the score was not measured."""
+    low: float | None
+    """Ends of the 95 % interval over images, where there is one."""
+    high: float | None
+    n: int
+    unit: str
+    better: Literal["lower", "higher", "closer to 1"]
+    settings: dict[str, Any]
+    state: Literal["measured", "not measured"]
+    reason: str | None
+    """Why there is no value, or no interval."""
+    notes: list[str]
+
+
+class Scores(Record):
+    """``scores.json``: the scores of a run in one inference mode, by name."""
+
+    schema_version: Literal[1]
+    n: int
+    scores: dict[str, Score]
+
+    @field_validator("scores")
+    @classmethod
+    def _are_known(cls, scores: dict[str, Score]) -> dict[str, Score]:
+        for name in scores:
+            if name not in METRICS and not is_reference(name):
+                raise ValueError(f"{name!r} is no score")
+        return scores
+
+
+class StudyCell(Record):
+    """A variant with a seed, as its study recorded it."""
+
+    run_id: Annotated[str, Field(pattern=f"^{RUN_ID}$")]
+    variant: str
+    seed: int
+    config: dict[str, dict[str, Any]]
+    levels: dict[str, str] = {}
+    """For each factor the label of the variant's level."""
+
+    @field_validator("config")
+    @classmethod
+    def _has_a_mode(cls, config: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        if config.get("scoring", {}).get("inference") not in INFERENCE_MODES:
+            raise ValueError("has no inference mode")
+        return config
+
+    @property
+    def inference(self) -> str:
+        """The inference mode that the cell is scored in."""
+        return str(self.config["scoring"]["inference"])
+
+    @property
+    def asked(self) -> list[str]:
+        """The scores that the cell is asked for."""
+        scoring = self.config["scoring"]
+        return [name for key in ("metrics", "also") for name in scoring.get(key) or ()]
+
+
+class StudyFile(Record):
+    """``study.yaml``: a question, its protocol, and the resolved cells."""
+
+    schema_version: Literal[1]
+    name: str
+    question: str
+    paper: str | None
+    protocol: dict[str, Any]
+    baseline: str
+    command: str
+    cells: list[StudyCell]
+    factors: dict[str, list[str]] = {}
+
+    @property
+    def asked(self) -> list[str]:
+        """The scores that any cell is asked for, each once."""
+        return list(dict.fromkeys(name for cell in self.cells for name in cell.asked))
+
+
+class ReferenceRow(Record):
+    """One reference row: an output that no training made, and its scores."""
+
+    name: str
+    about: str
+    n: int
+    reason: str | None
+    """Why the row has no scores."""
+    scores: dict[str, Score]
+    """The scores that make sense of it: paired scores of real images do not."""
+
+
+class References(Record):
+    """``references.json``: the reference rows of a study."""
+
+    schema_version: Literal[1]
+    key: str | None
+    """A hash of all that decides the rows but for the pretrained networks."""
+    state: Literal["made", "failed"]
+    reason: str | None
+    rows: list[ReferenceRow]
+    run_id: str | None = None
+    """The run whose configuration and data the rows were made with."""
+    without: list[str] = []
+    """Pretrained networks that were not at hand."""
+    versions: dict[str, str] | None = None
+
+
+R = TypeVar("R", bound=Record)
+
+
+def read(model: type[R], path: Path) -> R | None:
+    """The record in ``path``; None where there is none, or where it does not fit ``model``."""
+    content = read_json(path)
+    try:
+        return model.model_validate(content) if content else None
+    except ValueError:
+        return None
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A record of this version; empty where there is none that can be believed."""
+    """The JSON object in ``path``; empty where there is none of this version."""
     try:
-        if not path.is_file():  # a named pipe would be waited for
-            return {}
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text, parse_int=_int, parse_float=_float, parse_constant=_float)
-    except (OSError, ValueError, RecursionError):
+        content = from_json(path.read_bytes(), allow_inf_nan=False)
+    except (OSError, ValueError):
         return {}
-    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
-        return {}
-    return content
+    whole = isinstance(content, dict) and content.get("schema_version") == SCHEMA_VERSION
+    return content if whole else {}
 
 
-def _int(digits: str) -> int:
-    """No record holds more than a machine counts; what is larger would be no finite float."""
-    value = int(digits)
-    if abs(value) >= 2**64:
-        raise ValueError(f"{digits} is too large")
-    return value
-
-
-def _float(text: str) -> float:
-    """JSON has no NaN and no infinity, but Python's reader takes them, and makes 1e999 one."""
-    value = float(text)
-    if not isfinite(value):
-        raise ValueError(f"{text} is not finite")
-    return value
-
-
-def plain(config: RunConfig) -> dict[str, Any]:
-    """The configuration as plain values, for YAML and JSON."""
-    return config.model_dump(mode="json")
-
-
-def status_is_whole(status: Any) -> bool:
-    """Whether ``status`` is a run's, with values of the kinds that are read of it and files in the run's folder."""
-    kinds: dict[str, tuple[type, ...]] = {
-        "state": (str,), "reason": (str, type(None)), "run_id": (str,), "training": (dict,), "machine": (dict,),
-        "versions": (dict,), "files": (dict,),
-    }  # fmt: skip
-    return (
-        isinstance(status, dict)
-        and status.get("state") in STATES
-        and all(isinstance(status[key], kind) for key, kind in kinds.items() if key in status)
-        and all(_is_number(status.get("training", {}).get(key, 0)) for key in TRAINING_KEYS)
-        and status.get("files", {}).keys() <= HASHED
-    )
-
-
-def scores_are_whole(scores: Any) -> bool:
-    """Whether ``scores`` are scores by name, as the documented JSON has them."""
-    return isinstance(scores, dict) and all(
-        (name in METRICS or is_reference(name)) and _is_score(score) for name, score in scores.items()
-    )
-
-
-def references_are_whole(rows: Any) -> bool:
-    """Whether ``rows`` are a study's reference rows."""
-    return isinstance(rows, list) and all(
-        isinstance(row, dict) and row.keys() >= REFERENCE_KEYS and scores_are_whole(row["scores"]) for row in rows
-    )
-
-
-def study_is_whole(content: Any) -> bool:
-    """Whether ``content`` is a study of this version."""
-    return (
-        isinstance(content, dict)
-        and content.get("schema_version") == SCHEMA_VERSION
-        and content.keys() >= STUDY_KEYS
-        and isinstance(content["cells"], list)
-        and isinstance(content["protocol"], dict)
-        and all(isinstance(content[key], str) for key in ("name", "question", "baseline", "command"))
-        and isinstance(content["paper"], str | None)
-        and all(map(_is_cell, content["cells"]))
-    )
-
-
-def _is_cell(cell: Any) -> bool:
-    """Whether ``cell`` is one of a study's, and its id an id: it names a folder, which is not to lie elsewhere."""
-    return (
-        isinstance(cell, dict)
-        and cell.keys() >= CELL_KEYS
-        and isinstance(cell["run_id"], str)
-        and re.fullmatch(RUN_ID, cell["run_id"]) is not None
-        and isinstance(cell["variant"], str)
-        and type(cell["seed"]) is int
-        and isinstance(cell["config"], dict)
-        and all(isinstance(section, dict) for section in cell["config"].values())
-        and cell["config"].get("scoring", {}).get("inference") in INFERENCE_MODES
-        and isinstance(cell.get("levels", {}), dict)
-        and all(isinstance(level, str) for level in cell.get("levels", {}).values())
-    )
-
-
-def _is_score(score: Any) -> bool:
-    return (
-        isinstance(score, dict)
-        and score.keys() >= SCORE_KEYS
-        and all(score[key] is None or _is_number(score[key]) for key in ("value", "low", "high"))
-        and _is_number(score["n"])
-        and isinstance(score["settings"], dict)
-        and isinstance(score["notes"], list)
-    )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def write(path: Path, record: Record) -> None:
+    """Write ``record`` to ``path``, whole or not at all."""
+    write_json(path, record.to_json())

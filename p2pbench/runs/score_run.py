@@ -19,6 +19,7 @@ from p2pbench.data.images import as_rgb8, as_scored
 from p2pbench.data.transforms import as_displayed, conditions_of, targets_of
 from p2pbench.errors import ConfigError, NotFinite
 from p2pbench.inference.generator import translate
+from p2pbench.runs import records
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.model import load_generator
 from p2pbench.runs.profile import Profile
@@ -161,8 +162,8 @@ def record_scores(run: RunFolder, new: Scores) -> None:
     """Add ``new`` to the run's scores.json and per_image.csv."""
     import pandas as pd
 
-    added = new.to_json()
-    merged = {**added, "scores": {**run.scores(), **added["scores"]}}
+    added = records.Scores.model_validate(new.to_json())
+    merged = added.model_copy(update={"scores": {**run.scores(), **added.scores}})
     table = new.to_frame()
     if run.per_image_file.is_file():
         try:
@@ -173,4 +174,4 @@ def record_scores(run: RunFolder, new: Scores) -> None:
             kept = before.drop(columns=["image", *new.per_image], errors="ignore")
             table = pd.concat([table[["image"]], kept, table.drop(columns="image")], axis=1)
     write_text(run.per_image_file, table.to_csv(index=False))
-    write_json(run.scores_file, merged)  # last: a run with scores.json has all of them
+    records.write(run.scores_file, merged)  # last: a run with scores.json has all of them

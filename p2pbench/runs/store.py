@@ -13,15 +13,15 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from p2pbench.config import yaml12
 from p2pbench.config.resolve import from_mapping
 from p2pbench.errors import ConfigError, StorageError
+from p2pbench.runs import records
 from p2pbench.runs.folder import RunFolder
-from p2pbench.runs.records import SCHEMA_VERSION, plain, read_json, references_are_whole, study_is_whole
+from p2pbench.runs.records import SCHEMA_VERSION, References, StudyCell, StudyFile
 from p2pbench.study.plan import Study
-from p2pbench.system.files import entries, write_json
+from p2pbench.system.files import entries
 
 
 @dataclass(frozen=True)
@@ -39,51 +39,43 @@ class Store:
     def references_file(self, study: str) -> Path:
         return self.study_file(study).with_name("references.json")
 
-    def references(self, study: str) -> dict[str, Any]:
-        """The record of the study's reference rows; empty where there is none that can be believed."""
-        record = read_json(self.references_file(study))
-        return record if references_are_whole(record.get("rows")) else {}
+    def references(self, study: str) -> References | None:
+        """The record of the study's reference rows; None where there is none that can be believed."""
+        return records.read(References, self.references_file(study))
 
     def write_study(self, study: Study) -> None:
         """Record the question, the protocol and the resolved cells of ``study``."""
-        content: dict[str, Any] = {
-            "schema_version": SCHEMA_VERSION,
-            "name": study.name,
-            "question": study.grid.question,
-            "paper": study.grid.published,
-            "protocol": asdict(study.protocol),
-            "baseline": study.baseline,
-            "command": study.command,
-            "factors": {factor: [level.label for level in levels] for factor, levels in study.grid.factors.items()},
-            "cells": [
-                {
-                    "run_id": c.run_id,
-                    "variant": c.variant,
-                    "levels": c.levels,
-                    "seed": c.seed,
-                    "config": plain(c.config),
-                }
-                for c in study.cells
-            ],
-        }
-        content["cells"] += self._other_seeds(study.name, content["cells"])
+        cells = [
+            StudyCell(
+                run_id=str(c.run_id), variant=c.variant, seed=c.seed, levels=c.levels,
+                config=c.config.model_dump(mode="json"),
+            )
+            for c in study.cells
+        ]  # fmt: skip
+        record = StudyFile(
+            schema_version=SCHEMA_VERSION, name=study.name, question=study.grid.question, paper=study.grid.published,
+            protocol=asdict(study.protocol), baseline=study.baseline, command=study.command,
+            cells=cells + self._other_seeds(study.name, cells),
+            factors={factor: [level.label for level in levels] for factor, levels in study.grid.factors.items()},
+        )  # fmt: skip
         # JSON is YAML 1.2, and a thousand cells are read in milliseconds instead of half a minute.
-        write_json(self.study_file(study.name), content)
+        records.write(self.study_file(study.name), record)
 
-    def _other_seeds(self, study: str, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _other_seeds(self, study: str, cells: list[StudyCell]) -> list[StudyCell]:
         """Cells recorded before that are these with another seed: a study grows seed by seed."""
 
-        def without_seed(cell: dict[str, Any]) -> str:
-            config = plain(from_mapping(cell["config"], study))  # a setting that came later has its default
+        def without_seed(cell: StudyCell) -> str:
+            # A setting that came later has its default.
+            config = from_mapping(cell.config, study).model_dump(mode="json")
             config["training"].pop("seed", None)
-            return json.dumps([cell["variant"], config], sort_keys=True)
+            return json.dumps([cell.variant, config], sort_keys=True)
 
-        seeds = {cell["seed"] for cell in cells}
+        seeds = {cell.seed for cell in cells}
         try:
-            others = [cell for cell in self.read_study(study)["cells"] if cell["seed"] not in seeds]
+            others = [cell for cell in self.read_study(study).cells if cell.seed not in seeds]
             known = {without_seed(cell) for cell in cells} if others else set()
             return [cell for cell in others if without_seed(cell) in known]
-        except (ConfigError, KeyError, TypeError, AttributeError):
+        except ConfigError:
             return []
 
     def studies(self) -> list[str]:
@@ -94,16 +86,18 @@ class Store:
         """All runs, by their ids. Raises :class:`StorageError` where this user may not look."""
         return [RunFolder(path) for path in entries(self.root / "cells") if path.is_dir()]
 
-    def read_study(self, name: str) -> dict[str, Any]:
+    def read_study(self, name: str) -> StudyFile:
         """What ``write_study`` recorded. Raises :class:`ConfigError` if it cannot be read or is another version's."""
         path = self.study_file(name)
-        content = read_json(path)
+        content = records.read_json(path)
         if not content and path.is_file():
-            content = yaml12.read(path)  # by an older version
-        if not study_is_whole(content):
-            raise ConfigError(f"{path} is not a study of this version of p2pbench; run ablate again to renew it")
-        study: dict[str, Any] = content
-        return study
+            content = yaml12.read(path)  # as an older version wrote it
+        try:
+            return StudyFile.model_validate(content)
+        except ValueError:
+            raise ConfigError(
+                f"{path} is not a study of this version of p2pbench; run ablate again to renew it"
+            ) from None
 
     def find_run(self, run: str) -> RunFolder:
         """A run by its folder, or by its id or the beginning of it.

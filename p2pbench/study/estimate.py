@@ -163,16 +163,14 @@ def _past_costs(store: Store) -> dict[str, _Cost]:
     found: dict[str, _Cost] = {}
     for path in store.root.glob("cells/*/status.json"):
         status = RunFolder(path.parent).status()
-        try:
-            training = status["training"]
-            cost = _Cost(
-                str(status.get("finished")),
-                float(training["seconds_per_step"]),
-                int(training["peak_memory_bytes"]),
-                float(status.get("seconds_beside_training", 0.0)),
-            )
-            key = str(training["cost_key"])
-        except (KeyError, TypeError, ValueError):
+        training = status.training if status else None
+        if status is None or training is None or training.cost_key is None:
             continue
-        found[key] = max(found.get(key, cost), cost)
+        cost = _Cost(
+            str(status.finished),
+            training.seconds_per_step,
+            training.peak_memory_bytes,
+            status.seconds_beside_training or 0.0,
+        )
+        found[training.cost_key] = max(found.get(training.cost_key, cost), cost)
     return found

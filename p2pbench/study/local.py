@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from p2pbench.runs.records import plain
 from p2pbench.runs.store import Store
 from p2pbench.study.plan import Cell
 from p2pbench.system.console import duration
@@ -136,7 +135,7 @@ class LocalExecutor:
         assert cell.run_id is not None
         job = {
             "folder": str(self.store.run(cell.run_id).path),
-            "config": plain(cell.config),
+            "config": cell.config.model_dump(mode="json"),
             "run_id": cell.run_id,
             "modes": modes,
             "threads": self.threads,

@@ -116,7 +116,7 @@ def _train_one(
             raise Interrupted(f"{error}; {'go on with --resume' if begun else 'nothing was trained'}") from None
         except Exception as error:
             log.info("failed: %s", error)
-            if run.status().get("run_id") == identity:  # or it is another run's
+            if run.recorded_id() == identity:  # or it is another run's
                 with contextlib.suppress(P2PBenchError):
                     run.set_status("failed", str(error))
             raise
@@ -171,7 +171,7 @@ def score_model(
     engine = prepare_engine(config.training, config.training.threads or recorded or available_cores())
     generator = loaded.generator.to(engine.device)
     dataset = open_dataset(config.data)
-    trained_as, now = run.status().get("run_id") if run else None, run_id(config, dataset.key)
+    trained_as, now = run.recorded_id() if run else None, run_id(config, dataset.key)
     if run and trained_as not in (None, now):
         raise DataError(
             f"{run.path} was trained as {trained_as}, which would be {now} today: its data, or the code of its "

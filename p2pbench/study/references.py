@@ -26,12 +26,13 @@ from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.dataset import DataSet, as_tested, open_dataset
 from p2pbench.errors import DataError, P2PBenchError, StorageError
-from p2pbench.runs.records import SCHEMA_VERSION
+from p2pbench.runs import records
+from p2pbench.runs.records import SCHEMA_VERSION, ReferenceRow, References
 from p2pbench.runs.store import Store
 from p2pbench.scoring.weights import usable
 from p2pbench.study.local import ENDS, exit_reason, start_worker
 from p2pbench.study.worker import Send, Stop, reason_of, receive_job, redirect, stopping_on_signals
-from p2pbench.system.files import write_json, write_text
+from p2pbench.system.files import write_text
 from p2pbench.system.hardware import available_cores
 from p2pbench.system.progress import Count, counted
 
@@ -50,9 +51,9 @@ def make_references(store: Store, name: str, *, weights_dir: Path | None, consol
         KeyboardInterrupt: the user stopped it.
     """
     study = store.read_study(name)
-    first = min((c for c in study["cells"] if c["variant"] == study["baseline"]), key=lambda c: int(c["seed"]))
-    config = from_mapping(first["config"], str(store.study_file(name)))
-    metrics = asked(study)
+    first = min((c for c in study.cells if c.variant == study.baseline), key=lambda c: c.seed)
+    config = from_mapping(first.config, str(store.study_file(name)))
+    metrics = study.asked
     key = None
     try:
         dataset = open_dataset(config.data)
@@ -62,7 +63,7 @@ def make_references(store: Store, name: str, *, weights_dir: Path | None, consol
         _decode(dataset, console)
         job = {
             "runs": str(store.root), "study": name, "key": key, "metrics": metrics,
-            "variant": study["baseline"], "config": first["config"],
+            "variant": study.baseline, "config": first.config,
             "threads": config.training.threads or available_cores(),
             "weights_dir": str(weights_dir) if weights_dir else None,
         }  # fmt: skip
@@ -72,22 +73,10 @@ def make_references(store: Store, name: str, *, weights_dir: Path | None, consol
         reason = str(error)
     if reason is None:
         return "made", None
-    record: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
-        "key": key,
-        "state": "failed",
-        "reason": reason,
-        "rows": [],
-    }
+    record = References(schema_version=SCHEMA_VERSION, key=key, state="failed", reason=reason, rows=[])
     with contextlib.suppress(StorageError):  # told all the same
-        write_json(store.references_file(name), record)
+        records.write(store.references_file(name), record)
     return "failed", reason
-
-
-def asked(study: dict[str, Any]) -> list[str]:
-    """The scores that any cell of a recorded study is asked for."""
-    scoring = [cell["config"].get("scoring", {}) for cell in study["cells"]]
-    return list(dict.fromkeys(name for s in scoring for key in ("metrics", "also") for name in s.get(key, ())))
 
 
 def key_of(config: RunConfig, dataset: DataSet, metrics: Sequence[str]) -> str:
@@ -101,11 +90,11 @@ def key_of(config: RunConfig, dataset: DataSet, metrics: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def up_to_date(record: dict[str, Any], key: str, weights_dir: Path | None) -> bool:
+def up_to_date(record: References | None, key: str, weights_dir: Path | None) -> bool:
     """Whether ``record`` holds the rows of ``key``, with all scores that can be made here."""
-    if record.get("key") != key or record.get("state") != "made":
+    if record is None or record.key != key or record.state != "made":
         return False
-    return not any(usable(net, weights_dir) for net in record.get("without", []))
+    return not any(usable(net, weights_dir) for net in record.without)
 
 
 def _decode(dataset: DataSet, console: Console) -> None:
@@ -172,11 +161,12 @@ def _carry_out(job: dict[str, Any], store: Store, send: Send) -> None:
         )  # fmt: skip
         table = pd.concat([row.to_frame() for row in rows])
         write_text(path.with_name("references-per_image.csv"), table.to_csv(index=False))
-        write_json(path, {
-            "schema_version": SCHEMA_VERSION, "key": job["key"], "state": "made", "reason": None,
-            "run_id": run_id(config, dataset.key), "without": without, "versions": versions(),
-            "rows": [row.to_json() for row in rows],
-        })  # fmt: skip
+        record = References(
+            schema_version=SCHEMA_VERSION, key=job["key"], state="made", reason=None,
+            run_id=run_id(config, dataset.key), without=without, versions=versions(),
+            rows=[ReferenceRow.model_validate(row.to_json()) for row in rows],
+        )  # fmt: skip
+        records.write(path, record)
 
 
 if __name__ == "__main__":

@@ -231,7 +231,7 @@ def pending(study: Study, store: Store, weights_dir: Path | None) -> list[Cell]:
 def _complete(cell: Cell, store: Store, weights_dir: Path | None) -> bool:
     """Whether ``store`` holds the cell trained, and scored as far as it can be here."""
     run = store.run(str(cell.run_id), cell.config.scoring.inference)
-    own = run.status().get("run_id") == cell.run_id
+    own = run.recorded_id() == cell.run_id
     return own and run.finished() and run.profiled() and not run.missing_scores(cell.config, weights_dir)
 
 

@@ -166,7 +166,9 @@ def test_a_generator_of_nan_is_not_scored_and_says_why(pairs_folder: Path) -> No
     save_file({name: tensor * float("nan") for name, tensor in load_file(weights).items()}, weights)
     assert "is not what training left" in error_of("score", "--model", "run", code=3)
     run = RunFolder(Path("run"))
-    run.set_status("finished", training={**run.status()["training"], "generator_sha256": sha256_of(weights)})
+    training = run.training()
+    assert training is not None
+    run.set_status("finished", training=training.model_copy(update={"generator_sha256": sha256_of(weights)}))
     found = document("score", "--model", "run", "--metrics", "l1,swd")
     for score in found["scores"].values():
         assert (score["value"], score["state"]) == (None, "not measured")

@@ -279,7 +279,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     found.write_study(study)
     (cell,) = study.cells
     shutil.copytree(run.path, found.run(str(cell.run_id)).path)
-    assert cell.run_id == run.status()["run_id"]
+    assert cell.run_id == run.recorded_id()
     return found
 
 
@@ -322,7 +322,7 @@ def test_records_of_any_content_are_read_or_told(name: str, store: Store, data: 
         for found in facts:
             list(verify(found.run))
             found.to_json()
-            json.dumps(found.run.scores())
+            json.dumps([score.to_json() for score in found.run.scores().values()])
         run.finished()
         run.damaged_records()
         config = resolve([Layer("test", {"scoring.metrics": ["l1"]})]).config
@@ -333,7 +333,7 @@ def test_records_of_any_content_are_read_or_told(name: str, store: Store, data: 
             message = str(error)
             assert str(path) in message
         else:
-            assert all(store.run(cell["run_id"]).path.parent == store.root / "cells" for cell in about["cells"])
+            assert all(store.run(cell.run_id).path.parent == store.root / "cells" for cell in about.cells)
 
 
 # --- checkpoints and caches -----------------------------------------------------------------------------------------

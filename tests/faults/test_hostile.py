@@ -140,7 +140,8 @@ def test_names_cannot_lead_out_of_the_folder(folder: Path, tmp_path: Path) -> No
         Store(runs).read_study("evil")
     run = RunFolder(runs / "cells" / "0123456789ab")
     run.path.mkdir(parents=True)
-    run.set_status("finished", run_id="0123456789ab", files={"../../../secret.json": "0" * 64, "/etc/passwd": "0" * 64})
+    files = {"../../../secret.json": "0" * 64, "/etc/passwd": "0" * 64}
+    run.status_file.write_text(json.dumps({"schema_version": 1, "state": "finished", "files": files}))
     found = {
         p["file"] for p in json.loads(invoke("runs", "verify", "--runs", runs, "--json", code=3).stdout)["problems"]
     }

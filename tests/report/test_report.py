@@ -66,7 +66,7 @@ def test_every_number_is_the_records(store: Store) -> None:
         estimate = mean_interval(values)
         assert row["l1"] == pytest.approx(estimate.value)
         assert (row["l1_low"], row["l1_high"]) == pytest.approx((estimate.low, estimate.high))
-        seeds = [cell.scores["l1"]["value"] for cell in study.of(variant)]
+        seeds = [float(cell.scores["l1"].value or 0) for cell in study.of(variant)]
         assert row["l1_seed_sd"] == pytest.approx(np.std(seeds, ddof=1))
         assert row["l1_n"] == 20
         if variant != "l1+cgan":
@@ -137,7 +137,8 @@ def test_what_it_cost_stands_beside_the_scores(store: Store) -> None:
 def test_two_machines_are_never_averaged(store: Store) -> None:
     for cell in read_study(store, "loss").cells:
         if cell.seed == 1:
-            training = {**cell.training, "seconds": 600.0}
+            assert cell.training is not None
+            training = cell.training.model_copy(update={"seconds": 600.0})
             cell.run.set_status("finished", training=training, machine={"processor": "another"})
     study = read_study(store, "loss")
     table: Any = printed(study).set_index("variant")
@@ -218,7 +219,8 @@ def test_missing_failed_and_damaged_cells_are_listed_and_the_rest_is_reported(st
     runs["l1+gan", 1].per_image_file.write_text("image,l1\n000")
     runs["cgan", 1].scores_file.write_text('{"schema_version": 1, "scores": {"l1": 5}}')
     status = runs["l1+cgan", 1].status()
-    runs["l1+cgan", 1].status_file.write_text(json.dumps({k: v for k, v in status.items() if k != "machine"}))
+    assert status is not None
+    runs["l1+cgan", 1].status_file.write_text(json.dumps({k: v for k, v in status.to_json().items() if k != "machine"}))
     report = write_report(store, "loss", tmp_path / "out")
     assert report.n_finished == 5
     assert two_sentences(report.record)[0].startswith("By L1")

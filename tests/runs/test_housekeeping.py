@@ -65,7 +65,7 @@ def test_a_run_is_shown_with_its_scores_and_the_end_of_its_log(runs: Path) -> No
     for word in ("finished", "12 steps", "score    l1 0.", "file     generator.safetensors", "log "):
         assert word in text
     shown = document("runs", "show", run.path.name, "--runs", runs)
-    assert shown["scores"] == run.scores()
+    assert shown["scores"] == {name: score.to_json() for name, score in run.scores().items()}
     assert shown["status"]["state"] == "finished"
 
 

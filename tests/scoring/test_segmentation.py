@@ -253,9 +253,9 @@ def test_cells_of_a_study_share_one_network(
         assert "fcn-pixel" in run.per_image_file.read_text().splitlines()[0]
     assert trainings == [8]
     for name in FCN_SCORES:
-        ceilings = {scores[name]["settings"]["real_photos"] for scores in found}
+        ceilings = {scores[name].settings["real_photos"] for scores in found}
         assert len(ceilings) == 1
-        assert all(scores[name]["state"] == "measured" for scores in found)
+        assert all(scores[name].state == "measured" for scores in found)
 
 
 # ---- the command line

@@ -71,11 +71,13 @@ def end_to_end(cell: Cell, runs: Path) -> None:
     run = Store(runs).run(str(cell.run_id), mode)
     watcher = Watcher(lambda _: None, lambda *_: None, lambda: False)
     run_cell(config, run, watcher, modes=[mode], wait=False, threads=1, weights_dir=None, fetch=False)
-    assert run.status()["training"]["steps"] >= 2
+    training = run.training()
+    assert training is not None
+    assert training.steps >= 2
     scores = run.scores()
     assert list(scores) == list(config.scoring.wanted)
     for name, score in scores.items():  # random pairs hold no label maps
-        assert score["state"] == ("not measured" if name in FCN_SCORES else "measured"), score
+        assert score.state == ("not measured" if name in FCN_SCORES else "measured"), score
 
 
 @pytest.mark.parametrize("grid", SHIPPED_GRIDS)

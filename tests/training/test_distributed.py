@@ -105,7 +105,9 @@ def test_two_processes_train_as_one_does(
 
     run = RunFolder(tmp_path / "run")
     assert run.finished()
-    assert run.status()["processes"] == 2
+    status = run.status()
+    assert status is not None
+    assert status.processes == 2
     assert run.scores().keys() == {"l1", "psnr", "ssim"}
 
 

@@ -61,7 +61,7 @@ def draw_effects(study: StudyRecord) -> Figure | None:
 
 def _scores(study: StudyRecord, metric: str, factors: list[str]) -> dict[tuple[str, ...], np.ndarray]:
     """(seeds, images) by the levels; none where the images are not the same everywhere."""
-    levels = {cell["variant"]: cell.get("levels", {}) for cell in study.about["cells"]}
+    levels = {cell.variant: cell.levels for cell in study.about.cells}
     cells = {variant: found for variant in study.variants if (found := measured(study, variant, metric))}
     stacked = by_seed_and_image([cell for found in cells.values() for cell in found], metric)
     if stacked is None:
