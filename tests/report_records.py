@@ -14,7 +14,7 @@ from p2pbench.runs.samples import save_png
 from p2pbench.runs.score_run import record_scores
 from p2pbench.runs.store import Store
 from p2pbench.scoring.evaluate import Scores
-from p2pbench.statistics import mean_interval
+from p2pbench.statistics.intervals import mean_interval
 from p2pbench.study.plan import Study, build_study
 from p2pbench.system.files import write_json
 

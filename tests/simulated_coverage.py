@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from p2pbench.statistics import crossed_interval, interval_method, mean_interval, sign_flip_p
-from p2pbench.statistics.intervals import bca_limits
+from p2pbench.statistics.comparison import sign_flip_p
+from p2pbench.statistics.intervals import bca_limits, crossed_interval, interval_method, mean_interval
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 POPULATIONS: dict[str, Draw] = {

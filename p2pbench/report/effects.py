@@ -11,8 +11,9 @@ import pandas as pd
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import ALPHA, by_seed_and_image, measured
 from p2pbench.report.tables import markdown_table
-from p2pbench.statistics import crossed_interval, factorial_effects, holm, sign_flip_p
-from p2pbench.statistics.intervals import LEAST_SEEDS
+from p2pbench.statistics.comparison import holm, sign_flip_p
+from p2pbench.statistics.factorial import factorial_effects
+from p2pbench.statistics.intervals import LEAST_SEEDS, crossed_interval
 from p2pbench.system.console import decimals
 
 COLUMNS = ["score", "effect", "levels", "estimate", "low", "high", "p", "interval", "n", "n_seeds"]

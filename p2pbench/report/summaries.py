@@ -10,15 +10,8 @@ import numpy as np
 import pandas as pd
 
 from p2pbench.report.records import CellRecord, StudyRecord
-from p2pbench.statistics import (  # fmt: skip
-    Comparison,
-    Estimate,
-    compare_all,
-    crossed_interval,
-    holm,
-    image_intervals,
-    seed_spread,
-)
+from p2pbench.statistics.comparison import Comparison, compare_all, holm
+from p2pbench.statistics.intervals import Estimate, crossed_interval, image_intervals, sd_over_seeds
 from p2pbench.system.console import decimals
 
 ALPHA = 0.05
@@ -76,7 +69,7 @@ def _summarise(study: StudyRecord, metric: str) -> dict[str, Summary]:
             summaries[variant] = _none(study, variant, metric)
             continue
         values = np.array([cell.scores[metric].value for cell in cells[variant]], dtype=float)
-        seed_sd, n_images = seed_spread(values).sd, cells[variant][0].scores[metric].n
+        seed_sd, n_images = sd_over_seeds(values), cells[variant][0].scores[metric].n
         comparison, p_holm = compared.get(variant, (None, None))
         low: float | None
         high: float | None

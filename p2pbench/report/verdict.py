@@ -17,8 +17,8 @@ from p2pbench.report.summaries import (  # fmt: skip
     primary_metric,
     summarise,
 )
-from p2pbench.statistics import crossed_interval, holm, sign_flip_p
-from p2pbench.statistics.intervals import LEAST_SEEDS
+from p2pbench.statistics.comparison import holm, sign_flip_p
+from p2pbench.statistics.intervals import LEAST_SEEDS, crossed_interval
 
 MOST_NAMED = 6
 """Variants that a sentence names; of more it gives the number."""

@@ -27,7 +27,7 @@ from p2pbench.scoring.paired import (
     Simple,
     unmeasured,
 )
-from p2pbench.statistics import image_interval
+from p2pbench.statistics.intervals import image_interval
 from p2pbench.system.progress import Count, no_progress
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from p2pbench.errors import DataError
 from p2pbench.scoring.confusion import EACH, confusion_matrices, mean_over_classes, pixel_accuracy
 from p2pbench.scoring.images import Images
 from p2pbench.scoring.palettes import PALETTES, Palette, name_of
-from p2pbench.statistics import bca_of_means, image_interval
+from p2pbench.statistics.intervals import bca_of_means, image_interval
 from p2pbench.system.progress import Count, no_progress
 
 if TYPE_CHECKING:

@@ -29,16 +29,19 @@ The lowest are where seeds make most of the error of the mean, but not all.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from p2pbench.statistics.draws import N_DRAWS, resampled_means
 
 LEAST_SEEDS = 3
-"""Below, no interval over trainings: with two, one degree of freedom, it would reach 12.7 standard errors each way."""
+"""The fewest seeds that an interval over trainings is made of; of two, with one degree of freedom, it would reach 12.7
+standard errors each way."""
 LEAST_BCA_IMAGES = 100
+"""The fewest images that a BCa interval is made of."""
 LEAST_BCA_SKEWNESS = 1.5
+"""The least skewness of the images' scores, on either side, from which on their interval is BCa."""
 
 
 class Estimate(NamedTuple):
@@ -47,13 +50,6 @@ class Estimate(NamedTuple):
     value: float
     low: float | None
     high: float | None
-    n: int
-
-
-class Spread(NamedTuple):
-    """Standard deviation over ``n`` seeds; None with one."""
-
-    sd: float | None
     n: int
 
 
@@ -85,11 +81,6 @@ def mean_interval(values: np.ndarray, level: float = 0.95) -> Estimate:
     return Estimate(mean, mean - half, mean + half, n)
 
 
-def paired_difference(values: np.ndarray, baseline: np.ndarray, level: float = 0.95) -> Estimate:
-    """Mean of ``values - baseline`` over the same test pairs, with its t interval; both (n,), in the same order."""
-    return mean_interval(paired(values, baseline), level)
-
-
 def bca_interval(values: np.ndarray) -> Estimate:
     """The mean of ``values`` with its 95 % BCa bootstrap interval (Efron 1987, bias-corrected and accelerated).
 
@@ -108,8 +99,14 @@ def bca_interval(values: np.ndarray) -> Estimate:
 
 
 def bca_limits(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The limits of :func:`bca_interval` for many samples at once: (m, n), finite, n >= 2, to (m,) and (m,)."""
-    from scipy.special import ndtr, ndtri
+    """The lower and upper limits of :func:`bca_interval` for many samples at once.
+
+    Args:
+        samples: (m, n), finite, n >= 2.
+    Returns:
+        Two arrays, (m,) each.
+    """
+    from scipy.special import ndtri
 
     samples = np.sort(samples, axis=1)  # so that the order of the images does not matter
     mean = samples.mean(axis=1)
@@ -124,8 +121,8 @@ def bca_limits(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     bias = ndtri(below + ties / 2)
     acceleration = (centred**3).sum(axis=1) / (6 * (centred**2).sum(axis=1) ** 1.5)  # the jackknife's, for a mean
     limits = []
-    for z in (-_Z, _Z):
-        place = ndtr(bias + (bias + z) / (1 - acceleration * (bias + z))) * (N_DRAWS - 1)
+    for share in _bca_shares(bias, acceleration):
+        place = share * (N_DRAWS - 1)
         left = np.minimum(place.astype(np.intp), N_DRAWS - 2)
         around = np.take_along_axis(means, np.stack([left, left + 1], axis=1), axis=1)
         limit = around[:, 0] + (place - left) * (around[:, 1] - around[:, 0])
@@ -134,15 +131,15 @@ def bca_limits(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def bca_of_means(samples: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Estimate:
-    """A function of means over images, of their confusion matrices say, with its 95 % BCa bootstrap interval.
+    """A function of means over images, as of their confusion matrices, with its 95 % BCa bootstrap interval.
 
-    The same values give the same interval, in any order, as of :func:`bca_interval`.
+    As in :func:`bca_interval`, the same values give the same interval in any order.
 
     Args:
         samples: (n, ...), finite, n >= 1, an array an image.
         statistic: takes k means, (k, ...), and gives k finite numbers, (k,).
     """
-    from scipy.special import ndtr, ndtri
+    from scipy.special import ndtri
 
     n, shape = len(samples), samples.shape[1:]
     rows = finite(samples.reshape(n, -1), 2)
@@ -158,9 +155,16 @@ def bca_of_means(samples: np.ndarray, statistic: Callable[[np.ndarray], np.ndarr
     away = left_out.mean() - left_out
     spread = (away**2).sum() ** 1.5
     acceleration = (away**3).sum() / (6 * spread) if spread > 0 else 0.0
-    z = np.array([-_Z, _Z])
-    low, high = np.quantile(draws, ndtr(bias + (bias + z) / (1 - acceleration * (bias + z))))
+    low, high = np.quantile(draws, _bca_shares(bias, acceleration))
     return Estimate(value, float(low), float(high), n)
+
+
+def _bca_shares(bias: Any, acceleration: Any) -> tuple[Any, Any]:
+    """The shares of the resamples below the lower and below the upper limit."""
+    from scipy.special import ndtr
+
+    low, high = (ndtr(bias + (bias + z) / (1 - acceleration * (bias + z))) for z in (-_Z, _Z))
+    return low, high
 
 
 def interval_method(values: np.ndarray) -> Literal["t", "BCa"]:
@@ -193,10 +197,10 @@ def image_intervals(rows: np.ndarray) -> list[tuple[Estimate, Literal["t", "BCa"
     return list(zip(found, methods, strict=True))
 
 
-def seed_spread(values: np.ndarray) -> Spread:
-    """The spread of a score over trainings that differ in their seed alone: (n,), finite, n >= 1."""
+def sd_over_seeds(values: np.ndarray) -> float | None:
+    """The standard deviation of a score over trainings that differ in their seed alone, (n,); None for one training."""
     values = finite(values, 1)
-    return Spread(float(values.std(ddof=1)) if len(values) > 1 else None, len(values))
+    return float(values.std(ddof=1)) if len(values) > 1 else None
 
 
 def crossed_interval(scores: np.ndarray) -> Crossed:

@@ -18,7 +18,9 @@ from p2pbench.report.records import StudyRecord, read_study
 from p2pbench.runs.score_run import record_scores
 from p2pbench.runs.store import Store
 from p2pbench.scoring.evaluate import Scores
-from p2pbench.statistics import crossed_interval, factorial_effects, holm, mean_interval, sign_flip_p
+from p2pbench.statistics.comparison import holm, sign_flip_p
+from p2pbench.statistics.factorial import factorial_effects
+from p2pbench.statistics.intervals import crossed_interval, mean_interval
 from p2pbench.study.plan import build_study
 
 GRID = """

@@ -24,7 +24,8 @@ from p2pbench.report.summaries import summarise
 from p2pbench.report.tables import latex_escape, printed, to_latex, to_markdown, wide
 from p2pbench.report.verdict import best, by_score, two_sentences
 from p2pbench.runs.store import Store
-from p2pbench.statistics import compare, crossed_interval, mean_interval
+from p2pbench.statistics.comparison import compare
+from p2pbench.statistics.intervals import crossed_interval, mean_interval
 from p2pbench.study.plan import build_study
 from p2pbench.study.shipped import published_tables
 

@@ -12,15 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from simulated_coverage import false_positives
 
-from p2pbench.statistics import (
-    cohens_dz,
-    compare,
-    compare_all,
-    holm,
-    image_interval,
-    share_better,
-    sign_flip_p,
-)
+from p2pbench.statistics.comparison import cohens_dz, compare, compare_all, holm, share_better, sign_flip_p
+from p2pbench.statistics.intervals import image_interval
 
 sixteenths = st.integers(-1600, 1600).map(lambda whole: whole / 16)
 p_values = st.lists(st.floats(0, 1), max_size=20)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pbench.statistics import factorial_effects, mean_interval
+from p2pbench.statistics.factorial import factorial_effects
+from p2pbench.statistics.intervals import mean_interval
 
 FACTORS = {"generator": ["resnet6", "unet"], "objective": ["l1", "gan", "l1+cgan"], "dropout": ["on", "off"]}
 BASELINE = {"generator": "unet", "objective": "l1+cgan", "dropout": "on"}

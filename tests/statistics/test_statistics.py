@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from simulated_coverage import SPREADS, crossed_coverage, image_coverage
 
-from p2pbench.statistics import (
+from p2pbench.statistics.intervals import (
     Estimate,
     bca_interval,
     crossed_interval,
     image_interval,
     mean_interval,
-    paired_difference,
-    seed_spread,
+    paired,
+    sd_over_seeds,
 )
 
 values = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=40)
@@ -130,23 +130,23 @@ def test_paired_differences_see_what_unpaired_ones_do_not() -> None:
     random = np.random.default_rng(0)
     baseline = random.normal(0, 10, 50)
     better = baseline + 0.5 + random.normal(0, 0.1, 50)
-    difference = paired_difference(better, baseline)
+    difference = mean_interval(paired(better, baseline))
     assert difference.low is not None
     assert 0 < difference.low < 0.5 < difference.high  # type: ignore[operator]
     with pytest.raises(ValueError, match="equal numbers, got 50 and 3"):
-        paired_difference(baseline, baseline[:3])
+        paired(baseline, baseline[:3])
 
 
 @given(values)
 def test_a_difference_to_oneself_is_zero(sample: list[float]) -> None:
-    assert paired_difference(np.array(sample), np.array(sample))[:3] == (0.0, 0.0, 0.0)
+    assert mean_interval(paired(np.array(sample), np.array(sample)))[:3] == (0.0, 0.0, 0.0)
 
 
 def test_the_spread_over_seeds() -> None:
-    assert seed_spread(np.array([1.0, 2.0, 3.0])) == (1.0, 3)
-    assert seed_spread(np.array([1.0])) == (None, 1)
+    assert sd_over_seeds(np.array([1.0, 2.0, 3.0])) == 1.0
+    assert sd_over_seeds(np.array([1.0])) is None
     with pytest.raises(ValueError, match="finite"):
-        seed_spread(np.array([1.0, np.nan]))
+        sd_over_seeds(np.array([1.0, np.nan]))
 
 
 def test_the_crossed_interval_of_a_matrix_by_hand() -> None:

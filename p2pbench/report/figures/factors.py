@@ -14,7 +14,7 @@ from p2pbench.report.figures.panels import MOST_DRAWN
 from p2pbench.report.figures.style import COLUMN, MARKERS
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import by_seed_and_image, measured, primary_metric
-from p2pbench.statistics import Estimate, crossed_interval, mean_interval
+from p2pbench.statistics.intervals import Estimate, crossed_interval, mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
