@@ -16,6 +16,7 @@ from p2pbench.runs.store import Store
 from p2pbench.scoring.evaluate import Scores
 from p2pbench.statistics.intervals import mean_interval
 from p2pbench.study.plan import Study, build_study
+from p2pbench.study.study_file import write_study
 from p2pbench.system.files import write_json
 
 OBJECTIVES = ["l1", "gan", "cgan", "l1+gan", "l1+cgan"]
@@ -25,7 +26,7 @@ ASKED = {"scoring.metrics": ["l1", "lpips", "fid"]}
 def loss_study(store: Store, seeds: Sequence[int]) -> Study:
     """The loss grid in ``store``: each variant is a little worse than the one before."""
     study = build_study("loss", None, ASKED, list(seeds))
-    store.write_study(study)
+    write_study(study, store)
     for cell in study.cells:
         fill(store, str(cell.run_id), OBJECTIVES.index(cell.variant), cell.seed)
     return study

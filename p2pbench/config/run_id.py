@@ -64,3 +64,17 @@ def _component(section: GeneratorConfig | DiscriminatorConfig) -> dict[str, Any]
     if is_reference(section.name):
         values["code"] = code_hash(section.name)
     return values
+
+
+def cost_key(config: RunConfig) -> str:
+    """A hash of what decides the time of a step; runs record it, so that plans can look for runs like theirs."""
+    training = config.training
+    engine = [] if training.engine == "auto" else [training.engine]
+    parts: dict[str, Any] = {
+        "generator": config.generator.model_dump(),
+        "discriminator": config.discriminator.model_dump() if config.objective.has_discriminator else None,
+        "objective": config.objective.model_dump(exclude={"lambda_l1"}),
+        "training": [training.batch_size, training.precision, training.bias_rule, training.device, *engine],
+        "size": [config.data.crop_size, config.data.channels, config.depth],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]

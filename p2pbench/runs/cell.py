@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from p2pbench.config.run_id import run_id
+from p2pbench.config.run_id import cost_key, run_id
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, open_dataset
@@ -30,7 +30,6 @@ from p2pbench.runs.folder import LOCK_SECONDS, RunFolder
 from p2pbench.runs.records import Training
 from p2pbench.runs.samples import N_SHEET, N_UNTRAINED, save_png, spread, write_sheet
 from p2pbench.runs.score_run import score_run
-from p2pbench.study.estimate import cost_key
 from p2pbench.system.files import sha256_of
 from p2pbench.system.hardware import describe_machine, versions
 from p2pbench.system.progress import Count, no_progress

@@ -9,18 +9,15 @@ Imports no torch.
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from p2pbench.config import yaml12
-from p2pbench.config.resolve import from_mapping
 from p2pbench.errors import ConfigError, StorageError
 from p2pbench.runs import records
 from p2pbench.runs.folder import RunFolder
-from p2pbench.runs.records import SCHEMA_VERSION, References, StudyCell, StudyFile
-from p2pbench.study.plan import Study
+from p2pbench.runs.records import References, StudyFile
 from p2pbench.system.files import entries
 
 
@@ -43,41 +40,6 @@ class Store:
         """The record of the study's reference rows; None where there is none that can be believed."""
         return records.read(References, self.references_file(study))
 
-    def write_study(self, study: Study) -> None:
-        """Record the question, the protocol and the resolved cells of ``study``."""
-        cells = [
-            StudyCell(
-                run_id=str(c.run_id), variant=c.variant, seed=c.seed, levels=c.levels,
-                config=c.config.model_dump(mode="json"),
-            )
-            for c in study.cells
-        ]  # fmt: skip
-        record = StudyFile(
-            schema_version=SCHEMA_VERSION, name=study.name, question=study.grid.question, paper=study.grid.published,
-            protocol=asdict(study.protocol), baseline=study.baseline, command=study.command,
-            cells=cells + self._other_seeds(study.name, cells),
-            factors={factor: [level.label for level in levels] for factor, levels in study.grid.factors.items()},
-        )  # fmt: skip
-        # JSON is YAML 1.2, and a thousand cells are read in milliseconds instead of half a minute.
-        records.write(self.study_file(study.name), record)
-
-    def _other_seeds(self, study: str, cells: list[StudyCell]) -> list[StudyCell]:
-        """Cells recorded before that are these with another seed: a study grows seed by seed."""
-
-        def without_seed(cell: StudyCell) -> str:
-            # A setting that came later has its default.
-            config = from_mapping(cell.config, study).model_dump(mode="json")
-            config["training"].pop("seed", None)
-            return json.dumps([cell.variant, config], sort_keys=True)
-
-        seeds = {cell.seed for cell in cells}
-        try:
-            others = [cell for cell in self.read_study(study).cells if cell.seed not in seeds]
-            known = {without_seed(cell) for cell in cells} if others else set()
-            return [cell for cell in others if without_seed(cell) in known]
-        except ConfigError:
-            return []
-
     def studies(self) -> list[str]:
         """The names of all studies. Raises :class:`StorageError` where this user may not look."""
         return [path.name for path in entries(self.root / "studies") if _may_hold(path / "study.yaml")]
@@ -87,7 +49,7 @@ class Store:
         return [RunFolder(path) for path in entries(self.root / "cells") if path.is_dir()]
 
     def read_study(self, name: str) -> StudyFile:
-        """What ``write_study`` recorded. Raises :class:`ConfigError` if it cannot be read or is another version's."""
+        """The record of a study. Raises :class:`ConfigError` where it cannot be read or is of another version."""
         path = self.study_file(name)
         content = records.read_json(path)
         if not content and path.is_file():

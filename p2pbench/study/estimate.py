@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from p2pbench.config.run_id import cost_key
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.store import Store
@@ -132,20 +131,6 @@ def discriminator_parameters(config: RunConfig) -> int | None:
     for level, (before, after) in enumerate(pairwise(widths)):
         total += 16 * before * after + (after if biased or level == 0 else 0) + (normed * after if level else 0)
     return total
-
-
-def cost_key(config: RunConfig) -> str:
-    """A hash of what decides the time of a step; runs record it, so that plans can look for runs like theirs."""
-    training = config.training
-    engine = [] if training.engine == "auto" else [training.engine]
-    parts: Mapping[str, Any] = {
-        "generator": config.generator.model_dump(),
-        "discriminator": config.discriminator.model_dump() if config.objective.has_discriminator else None,
-        "objective": config.objective.model_dump(exclude={"lambda_l1"}),
-        "training": [training.batch_size, training.precision, training.bias_rule, training.device, *engine],
-        "size": [config.data.crop_size, config.data.channels, config.depth],
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 class _Cost(NamedTuple):

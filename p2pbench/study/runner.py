@@ -21,6 +21,7 @@ from p2pbench.runs.store import Store
 from p2pbench.scoring import weights
 from p2pbench.study.local import ENDS, Event, LocalExecutor
 from p2pbench.study.plan import Cell, Study
+from p2pbench.study.study_file import write_study
 from p2pbench.study.worker import IMPATIENCE_SECONDS
 from p2pbench.system.console import escape
 from p2pbench.system.hardware import available_cores
@@ -110,7 +111,7 @@ def run_study(
     Returns:
         The outcome of every cell, in their order, and whether the user interrupted.
     """
-    store.write_study(study)
+    write_study(study, store)
     by_id: dict[str, Outcome] = {}
     todo: dict[str, list[Cell]] = {}
     for cell in pending(study, store, weights_dir):

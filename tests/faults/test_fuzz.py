@@ -40,6 +40,7 @@ from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.housekeeping import all_runs, find_waste, read_studies, verify
 from p2pbench.runs.store import Store
 from p2pbench.study.plan import build_study
+from p2pbench.study.study_file import write_study
 from p2pbench.training import checkpoint
 from p2pbench.training.engine import build_optimisers, place_networks, prepare_engine
 from p2pbench.training.step import Networks, Optimisers, train_step
@@ -276,7 +277,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
             "one.yaml", None, {"data.mirror": False, "training.epochs": 1, "scoring.metrics": ["l1"]}, [0]
         )
     found = Store(folder / "runs")
-    found.write_study(study)
+    write_study(study, found)
     (cell,) = study.cells
     shutil.copytree(run.path, found.run(str(cell.run_id)).path)
     assert cell.run_id == run.recorded_id()

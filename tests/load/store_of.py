@@ -8,6 +8,7 @@ from pathlib import Path
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.store import Store
 from p2pbench.study.plan import build_study
+from p2pbench.study.study_file import write_study
 
 GRID = """
 question: Does the store hold it?
@@ -25,7 +26,7 @@ def write_grid(path: Path, n_variants: int) -> None:
 def fill(store: Store, grid: Path, n_seeds: int, like: RunFolder) -> int:
     """Give every cell of ``grid`` the records of the finished run ``like``; returns how many there are."""
     study = build_study(str(grid), None, {}, range(n_seeds))
-    store.write_study(study)
+    write_study(study, store)
     for cell in study.cells:
         run = store.run(str(cell.run_id))
         if run.path == like.path:

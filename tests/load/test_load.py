@@ -19,6 +19,7 @@ from p2pbench.runs.housekeeping import all_runs, read_studies
 from p2pbench.runs.store import Store
 from p2pbench.study.local import LocalExecutor
 from p2pbench.study.plan import build_study
+from p2pbench.study.study_file import write_study
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_a_store_of_many_records_is_planned_skipped_listed_and_read(store: Store
     about = store.read_study("many").to_json()
     del about["cells"][0]["config"]["training"]["select"]  # a setting that it did not have
     store.study_file("many").write_text(yaml12.dump(about))
-    store.write_study(build_study("many.yaml", None, {"scoring.metrics": ["l1"]}, [2]))
+    write_study(build_study("many.yaml", None, {"scoring.metrics": ["l1"]}, [2]), store)
     assert len(store.read_study("many").cells) == 60
 
 

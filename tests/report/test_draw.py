@@ -22,6 +22,7 @@ from p2pbench.report.samples import choose, viewer
 from p2pbench.report.verdict import two_sentences
 from p2pbench.runs.store import Store
 from p2pbench.study.plan import build_study
+from p2pbench.study.study_file import write_study
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_many_variants_are_drawn_as_the_baseline_and_the_best(tmp_path: Path) ->
     )
     made = Store(tmp_path / "runs")
     study = build_study(str(grid), None, {}, [0])
-    made.write_study(study)
+    write_study(study, made)
     for rank, cell in enumerate(study.cells):
         fill(made, str(cell.run_id), rank, 1)
     shown = drawn(read_study(made, "many"))
@@ -194,7 +195,7 @@ def test_a_study_of_one_cell_is_reported(tmp_path: Path) -> None:
     (tmp_path / "one.yaml").write_text("protocol: quick\nfactors: {objective: [l1]}\n")
     made = Store(tmp_path / "runs")
     study = build_study(str(tmp_path / "one.yaml"), None, {"scoring.metrics": ["l1"]}, [0])
-    made.write_study(study)
+    write_study(study, made)
     fill(made, str(study.cells[0].run_id), 0, 0)
     report = write_report(made, "one", tmp_path / "out")
     assert two_sentences(report.record) == (
@@ -206,7 +207,7 @@ def test_a_study_of_one_cell_is_reported(tmp_path: Path) -> None:
 def test_studies_stand_side_by_side_and_are_not_merged(store: Store, tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("data: {source: photos, condition: gray}\ntraining: {epochs: 1}\n")
     other = build_study("loss", str(tmp_path / "other.yaml"), {"scoring.metrics": ["l1"]}, [0, 1])
-    store.write_study(other)
+    write_study(other, store)
     for cell in other.cells:
         fill(store, str(cell.run_id), OBJECTIVES.index(cell.variant), cell.seed)
         if cell.seed == 1:

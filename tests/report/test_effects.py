@@ -22,6 +22,7 @@ from p2pbench.statistics.comparison import holm, sign_flip_p
 from p2pbench.statistics.factorial import factorial_effects
 from p2pbench.statistics.intervals import crossed_interval, mean_interval
 from p2pbench.study.plan import build_study
+from p2pbench.study.study_file import write_study
 
 GRID = """
 question: Do skips and the GAN term add up?
@@ -48,7 +49,7 @@ def study_of(folder: Path, seeds: Sequence[int], grid: str = GRID) -> tuple[Stor
     (folder / "two.yaml").write_text(grid)
     store = Store(folder / "runs")
     study = build_study(str(folder / "two.yaml"), None, {}, list(seeds))
-    store.write_study(study)
+    write_study(study, store)
     for cell in study.cells:
         values, flat = of_image(cell.levels, cell.seed), np.full(24, 0.5)
         run = store.run(str(cell.run_id))

@@ -28,6 +28,7 @@ from p2pbench.statistics.comparison import compare
 from p2pbench.statistics.intervals import crossed_interval, mean_interval
 from p2pbench.study.plan import build_study
 from p2pbench.study.shipped import published_tables
+from p2pbench.study.study_file import write_study
 
 FIGURES = ("scores", "distributions", "differences", "pareto", "throughput", "losses", "spectrum", "colours")
 SHEETS = ("samples", "errors", "redraws")
@@ -95,7 +96,7 @@ def test_a_mark_stands_only_where_the_difference_holds(store: Store) -> None:
 def test_one_seed_is_said_to_be_one_seed(tmp_path: Path) -> None:
     made = Store(tmp_path / "runs")
     study = build_study("loss", None, ASKED, [0])
-    made.write_study(study)
+    write_study(study, made)
     for cell in study.cells:
         fill(made, str(cell.run_id), 0, 0)
     text = to_markdown(read_study(made, "loss"))
@@ -201,7 +202,7 @@ def test_what_a_user_named_cannot_become_markup(tmp_path: Path, tiny: Callable[.
     )
     study = build_study(str(grid), None, {}, [0])
     made = Store(tmp_path / "runs")
-    made.write_study(study)
+    write_study(study, made)
     fill(made, str(study.cells[0].run_id), 0, 0)
     write_report(made, "x", tmp_path / "out")
     parser = Resources()
@@ -236,7 +237,7 @@ def test_missing_failed_and_damaged_cells_are_listed_and_the_rest_is_reported(st
 
 def test_a_study_without_any_result_is_still_reported(tmp_path: Path) -> None:
     made = Store(tmp_path / "runs")
-    made.write_study(build_study("loss", None, ASKED, [0]))
+    write_study(build_study("loss", None, ASKED, [0]), made)
     report = write_report(made, "loss", tmp_path / "out")
     assert report.n_finished == 0
     assert {file.name for file in report.files} == TEXTS
@@ -316,7 +317,7 @@ def test_losses_below_zero_are_drawn(store: Store) -> None:
 def test_from_three_seeds_on_the_interval_is_over_trainings_too(tmp_path: Path) -> None:
     made = Store(tmp_path / "runs")
     study = build_study("loss", None, ASKED, [0, 1, 2])
-    made.write_study(study)
+    write_study(study, made)
     for cell in study.cells:
         fill(made, str(cell.run_id), OBJECTIVES.index(cell.variant), cell.seed)
     found = read_study(made, "loss")
@@ -332,7 +333,7 @@ def test_from_three_seeds_on_the_interval_is_over_trainings_too(tmp_path: Path) 
 def test_a_difference_that_chance_explains_has_no_mark(tmp_path: Path) -> None:
     made = Store(tmp_path / "runs")
     study = build_study("loss", None, ASKED, [0])
-    made.write_study(study)
+    write_study(study, made)
     for cell in study.cells:
         fill(made, str(cell.run_id), 0, 0)  # all variants alike
     found = read_study(made, "loss")

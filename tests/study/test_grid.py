@@ -218,6 +218,12 @@ def test_layers_in_their_order(tmp_path: Path) -> None:
     assert study.command == f"p2pbench ablate --grid {grid} --protocol {protocol} --set data.mirror=false --seeds 0"
 
 
+def test_the_recorded_command_writes_null_as_yaml_does(tmp_path: Path) -> None:
+    grid = write(tmp_path, "factors: {objective: [l1]}")
+    study = build_study(grid, None, {"data.background": None}, [0])
+    assert "--set data.background=null " in study.command
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

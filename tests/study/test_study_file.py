@@ -1,0 +1,50 @@
+"""The record of a study: other seeds are kept, whoever writes them and when."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from p2pbench.runs.records import StudyFile
+from p2pbench.runs.store import Store
+from p2pbench.study.plan import build_study
+from p2pbench.study.study_file import write_study
+
+ASKED = {"scoring.metrics": ["l1"]}
+
+
+def test_two_processes_that_record_other_seeds_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both read at once what is recorded; each write would be without the other's seed."""
+    read = Store.read_study
+
+    def slowly(store: Store, name: str) -> StudyFile:
+        try:
+            return read(store, name)
+        finally:
+            time.sleep(0.3)
+
+    monkeypatch.setattr(Store, "read_study", slowly)
+    store = Store(tmp_path / "runs")
+    studies = [build_study("loss", None, ASKED, [seed]) for seed in (0, 1)]
+    writers = [threading.Thread(target=write_study, args=(study, store)) for study in studies]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    found = read(store, "loss")
+    assert {cell.seed for cell in found.cells} == {0, 1}
+    assert len(found.cells) == 2 * len(studies[0].cells)
+
+
+def test_keys_of_a_later_version_are_kept_where_a_study_grows(tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs")
+    write_study(build_study("loss", None, ASKED, [0]), store)
+    before = store.read_study("loss")
+    cell = before.cells[0].model_copy(update={"added_later": 1})
+    store.study_file("loss").write_text(before.model_copy(update={"cells": [cell]}).model_dump_json())
+    write_study(build_study("loss", None, ASKED, [1]), store)
+    kept = next(cell for cell in store.read_study("loss").cells if cell.seed == 0)
+    assert kept.to_json()["added_later"] == 1
