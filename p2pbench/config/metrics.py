@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -55,6 +56,12 @@ METRICS: dict[str, Metric] = {
 
 FCN_SCORES = ("fcn-pixel", "fcn-class", "fcn-iou")
 """Those that compare classes: they need label maps on one side of the data (:mod:`p2pbench.scoring.segmentation`)."""
+
+
+def asked_metrics(scoring: Mapping[str, Any] | None) -> list[str]:
+    """The metrics that a recorded section ``scoring`` asks for; version 0.1 called the second list ``also``."""
+    keys = ("metrics", "extra_metrics", "also")
+    return list(dict.fromkeys(name for key in keys for name in (scoring or {}).get(key) or ()))
 
 
 @dataclass(frozen=True)

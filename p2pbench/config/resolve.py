@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
-from p2pbench.config.schema import PRESETS, SECTIONS, SETTINGS, RunConfig
+from p2pbench.config import renamed
+from p2pbench.config.renamed import current_name, current_value
+from p2pbench.config.schema import COMPONENTS, PRESETS, SECTIONS, SETTINGS, RunConfig
 from p2pbench.errors import ConfigError, unknown
 
 
@@ -36,11 +39,7 @@ def resolve(layers: Iterable[Layer]) -> Resolved:
     Raises:
         ConfigError: an unknown key, a value that its setting does not take, or settings that contradict each other.
     """
-    layers = list(layers)
-    for layer in layers:
-        for key in layer.settings:
-            if key not in SETTINGS:
-                raise ConfigError(f"{layer.name}: {unknown('setting', key, SETTINGS)}")
+    layers = [Layer(layer.name, flatten(layer.settings, layer.name)) for layer in layers]
     preset = "paper"
     for layer in layers:
         preset = layer.settings.get("training.preset", preset)
@@ -64,23 +63,40 @@ def from_mapping(tree: Mapping[str, Any], name: str) -> RunConfig:
 
 
 def flatten(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Sections of settings, or dotted keys, or both, as one mapping of dotted keys."""
+    """Sections of settings, dotted keys, and components by their name alone, as one mapping of dotted keys.
+
+    ``{"training": {"epochs": 2}}`` gives ``{"training.epochs": 2}``, and ``{"objective": "l1"}`` gives
+    ``{"objective.name": "l1"}``. Names of version 0.1 become those of today. ``name`` says in messages whose they are.
+
+    Raises:
+        ConfigError: a key that is no setting, or one that stands twice under two spellings.
+    """
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        if key in SECTIONS:
-            if not isinstance(value, Mapping):
-                raise ConfigError(f"{name}: {key!r} is a section, as in {key}: {{setting: value}}; got {value!r}")
-            flat.update({f"{key}.{inner}": inner_value for inner, inner_value in value.items()})
+        inner: Mapping[str, Any]
+        if key not in SECTIONS:
+            inner = {str(key): value}
+        elif isinstance(value, Mapping):
+            inner = {f"{key}.{setting}": inner_value for setting, inner_value in value.items()}
+        elif key in COMPONENTS:
+            inner = {f"{key}.name": value}
         else:
-            flat[str(key)] = value
-    for key in flat:
-        if key not in SETTINGS:
-            raise ConfigError(f"{name}: {unknown('setting', key, SETTINGS)}")
+            raise ConfigError(f"{name}: {key!r} is a section, as in {key}: {{setting: value}}; got {value!r}")
+        for old, given in inner.items():
+            dotted = current_name(renamed.SETTINGS, old, name)
+            if dotted not in SETTINGS:
+                raise ConfigError(f"{name}: {unknown_setting(dotted)}")
+            if dotted in flat:
+                raise ConfigError(f"{name}: {dotted} is given twice, once as {old}; leave one of them out")
+            flat[dotted] = current_value(dotted, given, name)
     return flat
 
 
 def parse_set(assignments: Iterable[str]) -> dict[str, Any]:
-    """``["training.epochs=2"]`` as ``{"training.epochs": 2}``; values are read as YAML 1.2."""
+    """``["training.epochs=2"]`` as ``{"training.epochs": 2}``; values are read as YAML 1.2, the last one of a key wins.
+
+    A component may be named alone: ``objective=l1`` is ``objective.name=l1``.
+    """
     from p2pbench.config.yaml12 import parse
 
     settings: dict[str, Any] = {}
@@ -89,10 +105,20 @@ def parse_set(assignments: Iterable[str]) -> dict[str, Any]:
         key = key.strip()
         if not equals:
             raise ConfigError(f"--set {assignment!r} is no assignment; write --set key=value")
-        if key not in SETTINGS:
-            raise ConfigError(f"--set: {unknown('setting', key, SETTINGS)}")
-        settings[key] = parse(text, f"--set {key}")
+        settings |= flatten({key: parse(text, f"--set {key}")}, "--set")
     return settings
+
+
+def unknown_setting(key: str) -> str:
+    """``unknown setting 'x'`` with the three nearest: the message for a key that is no setting."""
+    *_, last = key.split(".")
+
+    def likeness(setting: str) -> float:
+        ratio = difflib.SequenceMatcher(None, key, setting).ratio()
+        return max(ratio, difflib.SequenceMatcher(None, last, setting.split(".")[1]).ratio())
+
+    first, second, third = (repr(setting) for setting in sorted(SETTINGS, key=likeness, reverse=True)[:3])
+    return f"unknown setting {key!r}; did you mean {first}, {second} or {third}? (p2pbench settings lists all)"
 
 
 def _validate(nested: dict[str, dict[str, Any]], origin: Mapping[str, str]) -> RunConfig:

@@ -22,6 +22,7 @@ from p2pbench.config.sections import (
 )
 
 __all__ = [
+    "COMPONENTS",
     "DISCRIMINATOR_STRIDES",
     "GENERATOR_NAMES",
     "MOST_THREADS",
@@ -134,4 +135,6 @@ SECTIONS: dict[str, type[Section]] = {
     name: field.annotation  # type: ignore[misc]
     for name, field in RunConfig.model_fields.items()
 }
+COMPONENTS = tuple(section for section, model in SECTIONS.items() if "name" in model.model_fields)
+"""The sections that a name may stand for: ``objective: l1`` is ``objective.name: l1``."""
 SETTINGS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields)

@@ -166,12 +166,12 @@ class ScoringConfig(Section):
     ``statistics``, the same without dropout; ``eval``, running statistics, no dropout."""
     metrics: Annotated[MetricNames, Field(min_length=1)] = ("l1", "psnr", "ssim", "lpips", "fid", "kid")
     """Names, or ``module:function`` for one of your own."""
-    also: MetricNames = ()
-    """Scores that a grid's question needs beside those of the protocol."""
+    extra_metrics: MetricNames = ()
+    """Metrics that a grid's question needs beside those of the protocol."""
     palette: Literal["facades", "cityscapes"] | None = None
     """The colours of the data's label maps, for the FCN-scores; unless given, known from the name of the data set."""
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """``metrics`` and ``also``, each once."""
-        return tuple(dict.fromkeys((*self.metrics, *self.also)))
+        """``metrics`` and ``extra_metrics``, each once."""
+        return tuple(dict.fromkeys((*self.metrics, *self.extra_metrics)))

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import from_json
 
-from p2pbench.config.metrics import METRICS
+from p2pbench.config.metrics import METRICS, asked_metrics
 from p2pbench.config.plugins import is_reference
 from p2pbench.config.sections import MOST_THREADS
 from p2pbench.system.files import write_json
@@ -177,8 +177,7 @@ class StudyCell(Record):
     @property
     def asked(self) -> list[str]:
         """The scores that the cell is asked for."""
-        scoring = self.config["scoring"]
-        return [name for key in ("metrics", "also") for name in scoring.get(key) or ()]
+        return asked_metrics(self.config["scoring"])
 
 
 class StudyFile(Record):

@@ -11,7 +11,7 @@ from typing import Any
 
 from p2pbench.config import yaml12
 from p2pbench.config.plugins import is_reference
-from p2pbench.config.resolve import flatten
+from p2pbench.config.resolve import flatten, unknown_setting
 from p2pbench.config.schema import (
     DISCRIMINATOR_STRIDES,
     GENERATOR_NAMES,
@@ -202,7 +202,7 @@ def _level(factor: str, value: Any, path: Path) -> Level:
             raise ConfigError(f"{where}: level {value!r} is {_kind(value)}; a setting's level is a single value")
         return Level(f"{factor.split('.')[1]}={text_of(value)}", {factor: value})
     if "." in factor:
-        raise ConfigError(f"{path}: {unknown('setting', factor, SETTINGS)}")
+        raise ConfigError(f"{path}: {unknown_setting(factor)}")
     if not isinstance(value, dict):
         raise ConfigError(
             f"{where} is neither a component ({', '.join(COMPONENTS)}) nor a setting, so its levels are mappings "

@@ -171,7 +171,7 @@ def _with_all_scores(cells: list[Cell]) -> Cell:
     """The first of ``cells``, which share a training, asked for the scores of all of them."""
     wanted = tuple(dict.fromkeys(name for cell in cells for name in cell.config.scoring.wanted))
     config = cells[0].config
-    scoring = config.scoring.model_copy(update={"metrics": wanted, "also": ()})
+    scoring = config.scoring.model_copy(update={"metrics": wanted, "extra_metrics": ()})
     return replace(cells[0], config=config.model_copy(update={"scoring": scoring}))
 
 

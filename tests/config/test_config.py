@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pbench.config import yaml12
+from p2pbench.config import renamed, yaml12
+from p2pbench.config.metrics import asked_metrics
 from p2pbench.config.resolve import Layer, flatten, from_mapping, parse_set, resolve
 from p2pbench.config.run_id import identity, run_id
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, GENERATOR_NAMES, OBJECTIVE_NAMES, PRESETS, SETTINGS, RunConfig
@@ -67,7 +68,7 @@ def test_a_later_layer_wins_and_every_value_knows_its_origin() -> None:
         ({"objective.lambda_l1": -1.0}, "objective.lambda_l1"),
         ({"scoring.metrics": ["lpip"]}, "did you mean 'lpips'"),
         ({"scoring.metrics": []}, "at least 1"),
-        ({"scoring.also": 3}, "list of metrics"),
+        ({"scoring.extra_metrics": 3}, "list of metrics"),
         ({"data.load_size": 100}, "data.load_size"),
         ({"data.load_size": [286, 300], "data.crop_size": [256, 512]}, "data.crop_size 256x512"),
         ({"data.crop_size": 8}, "16 or more"),
@@ -118,6 +119,55 @@ def test_set_reads_yaml_1_2() -> None:
         parse_set(["training.epoch=1"])
 
 
+def test_a_component_is_set_by_its_name_alone_as_in_a_grid() -> None:
+    assert parse_set(["objective=l1", "generator=resnet6", "discriminator.ndf=32"]) == {
+        "objective.name": "l1",
+        "generator.name": "resnet6",
+        "discriminator.ndf": 32,
+    }
+    assert resolve([Layer("here", {"objective": "gan"})]).config.objective.name == "gan"
+    with pytest.raises(ConfigError, match=r"did you mean 'l1\+cgan'"):
+        resolve([Layer("here", parse_set(["objective=l1+cgn"]))])
+    with pytest.raises(ConfigError, match="is given twice"):
+        flatten({"objective": "l1", "objective.name": "gan"}, "f")
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [("training.epoch", "training.epochs"), ("epochs", "training.epochs"), ("lambda_l1", "objective.lambda_l1")],
+)
+def test_a_typo_in_a_key_names_the_three_nearest_and_not_all(key: str, nearest: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_set([f"{key}=1"])
+    message = str(caught.value)
+    assert f"did you mean {nearest!r}, " in message
+    assert sum(setting in message for setting in SETTINGS if setting != key) == 3
+    assert "p2pbench settings" in message
+
+
+def test_names_of_version_0_1_are_read_and_the_new_one_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(renamed, "_announced", set())
+    monkeypatch.setitem(renamed.VALUES, "objective.name", {"cgan+l1": "l1+cgan"})
+    config = from_mapping({"scoring": {"also": ["diversity"]}, "objective.name": "cgan+l1"}, "old.yaml")
+    assert (config.scoring.extra_metrics, config.objective.name) == (("diversity",), "l1+cgan")
+    assert capsys.readouterr().err.splitlines() == [
+        "old.yaml: scoring.also is now called scoring.extra_metrics; the old name is still read",
+        "old.yaml: objective.name: cgan+l1 is now called l1+cgan; the old name is still read",
+    ]
+    assert parse_set(["scoring.also=[hist-l]"]) == {"scoring.extra_metrics": ["hist-l"]}
+    assert capsys.readouterr().err == ""
+    with pytest.raises(ConfigError, match="is given twice"):
+        flatten({"scoring.extra_metrics": ["hist-l"], "scoring.also": ["hist-a"]}, "f")
+
+
+def test_what_a_record_asks_for_is_read_under_both_names() -> None:
+    assert asked_metrics({"metrics": ["l1", "ssim"], "also": ["ssim", "swd"]}) == ["l1", "ssim", "swd"]
+    assert asked_metrics({"metrics": ["l1"], "extra_metrics": ["swd"]}) == ["l1", "swd"]
+    assert asked_metrics(None) == []
+
+
 def test_yaml_errors_name_the_file_and_the_line(tmp_path: Path) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text("a: 1\nb: [1, 2\nc: 3\n")
@@ -161,7 +211,7 @@ def test_sections_and_dotted_keys_are_the_same() -> None:
 
 INDIFFERENT = {
     "scoring.metrics": ["l1"],
-    "scoring.also": ["diversity"],
+    "scoring.extra_metrics": ["diversity"],
     "scoring.inference": "eval",
     "scoring.palette": "cityscapes",
     "training.log_every": 7,

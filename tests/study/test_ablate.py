@@ -162,7 +162,7 @@ def test_one_training_is_scored_under_every_inference_mode(workplace: Workplace)
 def test_a_score_of_the_users_own_is_a_column_and_measured_anew_when_it_changes(workplace: Workplace) -> None:
     (workplace.folder / "own_metric.py").write_text("def bits(f, t):\n    return [1.0] * len(f)\n")
     grid = (workplace.folder / "two.yaml").read_text()
-    (workplace.folder / "own.yaml").write_text(grid + 'scoring: {also: ["own_metric:bits", diversity]}\n')
+    (workplace.folder / "own.yaml").write_text(grid + 'scoring: {extra_metrics: ["own_metric:bits", diversity]}\n')
     assert workplace.json("ablate", "--grid", "own.yaml")["trained"] == 2
     workplace.json("report")
     text = (workplace.folder / "reports" / "own" / "scores.md").read_text()
@@ -182,8 +182,8 @@ def test_a_score_of_the_users_own_is_a_column_and_measured_anew_when_it_changes(
 
 def test_variants_that_share_a_training_get_the_scores_of_each(workplace: Workplace) -> None:
     (workplace.folder / "shared.yaml").write_text(
-        "protocol: tiny.yaml\nfactors:\n  asked:\n    - {label: a, scoring.also: [sharpness]}\n"
-        "    - {label: b, scoring.also: [diversity]}\n"
+        "protocol: tiny.yaml\nfactors:\n  asked:\n    - {label: a, scoring.extra_metrics: [sharpness]}\n"
+        "    - {label: b, scoring.extra_metrics: [diversity]}\n"
     )
     found = workplace.json("ablate", "--grid", "shared.yaml")
     (run,) = {cell["run_id"] for cell in found["cells"]}

@@ -86,13 +86,13 @@ def test_rows_are_made_again_only_when_what_they_depend_on_has_changed(place: Pa
     before = record()
     assert ablate("--seeds", "0,1")["state"] == "kept"  # they are the first seed's
     Path("runs/studies/one/references.json").write_text("{}")
-    assert ablate("--set", "scoring.also=[sharpness]")["state"] == "made"
+    assert ablate("--set", "scoring.extra_metrics=[sharpness]")["state"] == "made"
     again = rows()
     for row in before["rows"][2:]:
         assert again[row["name"]]["scores"].pop("sharpness")["value"] > 0
         assert again[row["name"]] == row
     Path("runs/studies/one/references.json").unlink()
-    assert ablate("--set", "scoring.also=[sharpness]")["state"] == "made"  # though all cells are finished
+    assert ablate("--set", "scoring.extra_metrics=[sharpness]")["state"] == "made"  # though all cells are finished
 
     content = record()
     Path("runs/studies/one/references.json").write_text(json.dumps({**content, "run_id": "0123456789ab"}))

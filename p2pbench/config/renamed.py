@@ -1,0 +1,38 @@
+"""Names of version 0.1 that grids, ``--set`` and records may still have. Each is read as what it is called now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SETTINGS = {"scoring.also": "scoring.extra_metrics"}
+"""Settings by dotted key."""
+
+VALUES: dict[str, dict[str, str]] = {}
+"""Values, by the dotted key of the setting that takes them."""
+
+GRID_KEYS: dict[str, str] = {}
+"""Keys of a grid's file."""
+
+_announced: set[str] = set()
+
+
+def current_name(names: Mapping[str, str], name: str, where: str) -> str:
+    """What ``name`` is called now according to ``names``, one of the tables above.
+
+    The first time in a process that an old name is met, one line on standard error names the new one. ``where`` is
+    the file or the option that has the old name.
+    """
+    new = names.get(name, name)
+    if new != name and name not in _announced:
+        from p2pbench.system.console import err, escape
+
+        _announced.add(name)
+        err.print(escape(f"{where}: {name} is now called {new}; the old name is still read"), soft_wrap=True)
+    return new
+
+
+def current_value(key: str, value: Any, where: str) -> Any:
+    """What ``value`` of the setting ``key`` is called now; announced as :func:`current_name` does."""
+    names = VALUES.get(key, {})
+    return current_name(names, value, f"{where}: {key}") if isinstance(value, str) else value
