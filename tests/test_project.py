@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from p2pbench.cli.app import app
-from p2pbench.study.shipped import PUBLISHED, shipped
+from p2pbench.config.shipped import PUBLISHED, shipped
 
 ROOT = Path(__file__).parents[1]
 

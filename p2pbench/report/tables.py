@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from p2pbench.config.shipped import PublishedTable, published_name, published_tables
 from p2pbench.report.notes import notes
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import Summary, cell_text, summarise
 from p2pbench.report.training_cost import COSTS, costs, full_cost, printed_cost
 from p2pbench.report.verdict import best
 from p2pbench.runs.records import ReferenceRow
-from p2pbench.study.shipped import PublishedTable, published_name, published_tables
 
 
 def wide(study: StudyRecord) -> pd.DataFrame:

@@ -19,8 +19,8 @@ from p2pbench.config.schema import (
     SECTIONS,
     SETTINGS,
 )
+from p2pbench.config.shipped import published_name, published_tables, shipped_files
 from p2pbench.errors import ConfigError, unknown
-from p2pbench.study.shipped import published_name, published_tables, shipped_files
 
 log = logging.getLogger(__name__)
 

@@ -17,6 +17,7 @@ from PIL import Image
 from report_records import ASKED, OBJECTIVES, fill, loss_study
 
 from p2pbench.config.schema import RunConfig
+from p2pbench.config.shipped import published_tables
 from p2pbench.report.figures.training import draw_losses
 from p2pbench.report.page import Report, write_report
 from p2pbench.report.records import read_study
@@ -27,7 +28,6 @@ from p2pbench.runs.store import Store
 from p2pbench.statistics.comparison import compare
 from p2pbench.statistics.intervals import crossed_interval, mean_interval
 from p2pbench.study.plan import build_study
-from p2pbench.study.shipped import published_tables
 from p2pbench.study.study_file import write_study
 
 FIGURES = ("scores", "distributions", "differences", "pareto", "throughput", "losses", "spectrum", "colours")

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from tiny_runs import write_pairs
 
 from p2pbench.config.metrics import FCN_SCORES
+from p2pbench.config.shipped import published_name, published_tables, shipped_files
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.runs.cell import Watcher, run_cell
 from p2pbench.runs.store import Store
 from p2pbench.study.grid import label_of, read_grid, read_protocol
 from p2pbench.study.plan import Cell, build_study
-from p2pbench.study.shipped import published_name, published_tables, shipped_files
 
 SHIPPED_GRIDS = sorted(shipped_files(""))
 SHIPPED_PROTOCOLS = sorted(shipped_files("protocols"))
