@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from p2pbench.config.resolve import Layer
-from p2pbench.data.images import read_array
+from p2pbench.data.image_files import read_array
 from p2pbench.errors import ConfigError, P2PBenchError
 from p2pbench.inference.folders import output_of
 from p2pbench.report.records import StudyRecord, read_study

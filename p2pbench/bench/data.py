@@ -18,10 +18,9 @@ from p2pbench.bench.measure import Contestant, Step, figures, race
 from p2pbench.config.resolve import Resolved
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
-from p2pbench.data.dataset import DataSet, open_dataset, steps_per_epoch
+from p2pbench.data.dataset import DataSet, open_dataset, readers, steps_per_epoch
+from p2pbench.data.images import FILTERS
 from p2pbench.data.pairs import Pair, find_folder
-from p2pbench.data.reading import readers
-from p2pbench.data.resize import FILTERS
 from p2pbench.errors import StorageError
 from p2pbench.system.cache_dir import home
 from p2pbench.system.hardware import available_cores, describe_machine, versions
@@ -135,7 +134,7 @@ def build_batches(config: RunConfig, own_home: Path) -> tuple[Step, int]:
     """Batch after batch, as training on the host asks for them."""
     import torch
 
-    from p2pbench.data.streaming import open_batches
+    from p2pbench.data.batches import open_batches
 
     os.environ["P2PBENCH_HOME"] = str(own_home)
     torch.set_num_threads(available_cores())

@@ -14,9 +14,8 @@ from p2pbench.bench.measure import Contestant, Step, figures, race
 from p2pbench.config.resolve import Resolved
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
-from p2pbench.data.dataset import open_dataset
-from p2pbench.data.images import write_like
-from p2pbench.data.reading import wanted_by_role
+from p2pbench.data.dataset import open_dataset, wanted_by_role
+from p2pbench.data.image_files import write_like
 from p2pbench.data.transforms import conditions_of
 from p2pbench.errors import StorageError
 from p2pbench.inference.generator import inference, noise

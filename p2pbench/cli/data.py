@@ -227,11 +227,10 @@ def _show_problems(document: dict[str, Any]) -> None:
 @cache_app.command("list")
 def cache_list(as_json: Json = False) -> None:
     """List the decoded arrays, the one used last first."""
-    from p2pbench.data.cache import folder
-    from p2pbench.data.kept import kept_arrays
+    from p2pbench.data.cache import cached_arrays, folder
     from p2pbench.system.console import bytes_text
 
-    arrays = kept_arrays()
+    arrays = cached_arrays()
     total = sum(kept.bytes for kept in arrays)
     if as_json:
         document = {"folder": str(folder()), "bytes": total, "arrays": [kept.to_json() for kept in arrays]}
@@ -252,7 +251,7 @@ def cache_clear(
     as_json: Json = False,
 ) -> None:
     """Remove decoded arrays that no process uses, and what killed builds left. They are made again when needed."""
-    from p2pbench.data.kept import clear
+    from p2pbench.data.cache import clear
     from p2pbench.system.console import bytes_text
 
     cleared = clear(source, older)

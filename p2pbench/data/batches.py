@@ -1,7 +1,11 @@
-"""Batches on the device, in an order and with jitter that depend on (seed, epoch, position) alone (pix2pix §6.2)."""
+"""Batches in an order and with jitter that depend on (seed, epoch, position) alone (pix2pix §6.2).
+
+They are cut from pairs on the device or, for a set larger than its memory, out of the mapped file ahead of their steps.
+"""
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +14,7 @@ from torch import Tensor
 
 from p2pbench.config.schema import DataConfig, RunConfig
 from p2pbench.data.transforms import to_model
+from p2pbench.system.hardware import let_go
 
 
 class EpochPlan(NamedTuple):
@@ -44,13 +49,15 @@ class Batch(NamedTuple):
 class Batches:
     """The training pairs on the device, and the batch of every step; :class:`StreamedBatches` where they do not fit.
 
-    An epoch has ``n // batch_size`` steps; the pairs left over are others in every epoch.
+    An epoch has ``n // batch_size`` steps; each epoch leaves other pairs over.
     """
 
     def __init__(self, images: np.ndarray, config: RunConfig, device: torch.device, share: slice = slice(None)) -> None:
-        """Of every batch its ``share``, where several processes divide it.
+        """Hold ``images`` on the device.
 
-        ``images``: (N, H, W, C + C'), uint8 or uint16, as :func:`p2pbench.data.cache.decoded` gives them.
+        Args:
+            images: (N, H, W, C + C'), uint8 or uint16, as :func:`p2pbench.data.cache.decoded` gives them.
+            share: the positions of every batch that are wanted, where several processes divide it.
         """
         self.config, self.share = config, share
         height, width = config.data.crop_shape
@@ -62,19 +69,19 @@ class Batches:
         self._plan = torch.empty(0)
 
     def __getitem__(self, step: int) -> Batch:
-        return self.cut(self.places(step))
+        return self.cut(self.crops(step))
 
-    def places(self, step: int) -> Tensor:
-        """Where the batch of ``step`` is cut: pair, top, left, mirror of each image, (4, B), int64, on the device."""
+    def crops(self, step: int) -> Tensor:
+        """The crops of the batch of ``step``: pair, top, left, mirror of each, (4, B), int64, on the device."""
         epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._epoch, self._plan = epoch, self._plan_on_device(epoch)
         size = self.config.training.batch_size
         return self._plan[:, position * size : (position + 1) * size][:, self.share]
 
-    def cut(self, places: Tensor) -> Batch:
-        """The batch at ``places``: device code only, so that a CUDA graph can hold it."""
-        index, top, left, mirror = places
+    def cut(self, crops: Tensor) -> Batch:
+        """The batch of these :meth:`crops`: device code only, so that a CUDA graph can hold it."""
+        index, top, left, mirror = crops
         pairs = crop(self.images, index, top, left, mirror, self._rows, self._columns)
         return batch_of(pairs, self.config.data)
 
@@ -84,7 +91,7 @@ class Batches:
 
 
 def plan_of(config: RunConfig, n_pairs: int, margin: tuple[int, int], epoch: int) -> EpochPlan:
-    """The plan of an epoch of the run of ``config``."""
+    """The plan of one epoch of the run that ``config`` describes."""
     return plan_epoch(n_pairs, seed=config.training.seed, epoch=epoch, margin=margin, mirror=config.data.mirror)
 
 
@@ -110,3 +117,95 @@ def crop(
     rows = top[:, None] + rows  # (B, H)
     columns = left[:, None] + torch.where(mirror[:, None] == 1, columns.flip(0), columns)  # (B, W)
     return images[index[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+# ---- sets that are larger than the device's memory
+
+MOST_OF_FREE = 0.6
+"""The share of a GPU's free memory that the pairs may take; activations need the rest."""
+
+MOST_MAPPED = 2**30
+"""Maximum bytes that training on the host maps at once: pages that were read count as the process's memory."""
+
+LET_GO = 2**28
+"""Bytes read from the file after which its pages are given back to the system, which still caches them."""
+
+
+def open_batches(
+    images: np.ndarray,
+    config: RunConfig,
+    device: torch.device,
+    *,
+    share: slice = slice(None),
+    stream: bool | None = None,
+) -> Batches | StreamedBatches:
+    """The batches of ``images``, (N, H, W, C + C'), uint8 or uint16: the same bits on the device or streamed to it.
+
+    Args:
+        share: the positions of every batch that are wanted, where several processes divide it.
+        stream: whether to leave them in their file; by default only where the device has too little memory for them.
+    """
+    if stream is None:
+        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+        stream = images.nbytes > (MOST_OF_FREE * free if device.type == "cuda" else MOST_MAPPED)
+    return StreamedBatches(images, config, device, share) if stream else Batches(images, config, device, share)
+
+
+class StreamedBatches:
+    """Like :class:`Batches`, but a thread cuts each batch out of the file during the step before it.
+
+    There are two buffers, for even and odd steps. On CUDA they are pinned, the copy to the device is enqueued like any
+    other work, and the thread, not the training, waits for it to end before it fills the buffer anew.
+    """
+
+    def __init__(self, images: np.ndarray, config: RunConfig, device: torch.device, share: slice = slice(None)) -> None:
+        """Keep ``images`` in their file; the arguments are those of :class:`Batches`."""
+        self.config, self.device, self.images = config, device, images
+        rows = range(config.training.batch_size)[share]
+        self._first = rows.start
+        size, (height, width) = config.training.batch_size, config.data.crop_shape
+        self.margin = (images.shape[1] - height, images.shape[2] - width)
+        self.steps_per_epoch = len(images) // size
+        on_cuda = device.type == "cuda"
+        like = torch.from_numpy(images[:1]).new_empty((len(rows), height, width, images.shape[3]))
+        self._buffers = [like.pin_memory() if on_cuda else like.clone() for _ in range(2)]
+        self._copied = [torch.cuda.Event() for _ in range(2)] if on_cuda else []
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._coming: dict[int, Future[None]] = {}
+        self._epoch, self._plan = 0, plan_of(config, len(images), self.margin, 0)
+        self._unreturned = 0
+
+    def __getitem__(self, step: int) -> Batch:
+        if step not in self._coming:  # the first step since it was opened or resumed
+            for future in self._coming.values():
+                future.result()
+            self._coming = {ahead: self._thread.submit(self._fill, ahead) for ahead in (step, step + 1)}
+        self._coming.pop(step).result()
+        pairs = self._buffers[step % 2].to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        if self._copied:
+            self._copied[step % 2].record()
+        batch = batch_of(pairs, self.config.data)
+        self._coming[step + 2] = self._thread.submit(self._fill, step + 2)
+        return batch
+
+    def _fill(self, step: int) -> None:
+        """Cut the batch of ``step`` out of the file into its buffer."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._plan = epoch, plan_of(self.config, len(self.images), self.margin, epoch)
+        if self._copied:
+            self._copied[step % 2].synchronize()
+        buffer = self._buffers[step % 2].numpy()
+        _, height, width, _ = buffer.shape
+        start = position * self.config.training.batch_size + self._first
+        for row, image in enumerate(buffer, start=start):
+            pair, top, left, mirror = (int(column[row]) for column in self._plan)
+            cut = self.images[pair, top : top + height, left : left + width]
+            image[...] = cut[:, ::-1] if mirror else cut
+        self._let_go(len(buffer) * self.images[0].nbytes)
+
+    def _let_go(self, read: int) -> None:
+        self._unreturned += read
+        if self._unreturned >= LET_GO:
+            let_go(self.images)
+            self._unreturned = 0

@@ -1,49 +1,54 @@
-"""Decode once: the pairs of a split as one array of integers on disk, mapped into memory by everyone who needs it.
+"""The cache of decoded pairs: a split as one array of integers on disk, which every process maps into its memory.
 
-Keyed by the content of the data and by what was done to them, so a changed image is never answered from an old array.
-Beside an array ``KEY.npy`` lies ``KEY.json``, which says what it is, and whose time of change is that of its last use.
+An array is keyed by the content of the data and by what was done to them, so that a changed image is never answered
+from an old array. Beside ``KEY.npy`` lies ``KEY.json``: what the array is; its time of change is that of the last use.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import hashlib
+import json
 import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from p2pbench.data import building
-from p2pbench.data.dataset import DataSet, open_dataset
-from p2pbench.data.decoding import Place
-from p2pbench.data.reading import readers
+from p2pbench.data.dataset import DataSet, open_dataset, readers
+from p2pbench.data.decoding import ArrayFile, decode_all
 from p2pbench.errors import DataError, StorageError
 from p2pbench.system.cache_dir import home
 from p2pbench.system.files import NO_ARRAY, atomic, write_json
 from p2pbench.system.progress import Count, no_progress
 
 try:
-    from fcntl import LOCK_SH, flock
-except ImportError:  # Windows: a mapped file cannot be removed there anyway
+    from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+except ImportError:  # Windows, where a mapped file cannot be removed anyway
     flock = None  # type: ignore[assignment]
 
 DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
 
 
 def folder() -> Path:
-    """Where decoded arrays are kept."""
+    """Where decoded arrays are cached."""
     return home() / "decoded"
 
 
 def decoded(dataset: DataSet, split: str, progress: Count = no_progress) -> np.ndarray:
     """The pairs of ``split``, (N, H, W, C + C'), uint8 or uint16: the condition's channels, then the target's.
 
-    They are as large as ``load_size`` for training with jitter, which crops at random, and as ``crop_size`` for
-    everything else. The array is mapped from the cache; a first call decodes and writes it.
+    Their size is ``load_size`` for training with jitter, which crops at random, and ``crop_size`` for everything else.
+    The array is mapped from the cache; a first call decodes the pairs and writes it.
 
     Raises:
-        DataError: an image that cannot be read (named). Nothing is left in the cache then.
+        DataError: an image cannot be read; the message names it. Nothing is left in the cache then.
         StorageError: the cache cannot be written.
     """
     config = dataset.config
@@ -68,7 +73,7 @@ def decoded(dataset: DataSet, split: str, progress: Count = no_progress) -> np.n
                 _build(path, shape, dataset, split, progress)
                 array = _load(path, shape)
     assert array is not None
-    _take_note(path, shape, dataset, split)
+    _note_use(path, shape, dataset, split)
     return array
 
 
@@ -78,7 +83,7 @@ def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
         with path.open("rb") as stream:
             if flock is not None:
                 with contextlib.suppress(OSError):  # a file system without locks
-                    # In use, as long as the mapping lives: it duplicates the handle. See clear() of kept.py.
+                    # The mapping duplicates the handle, so the array is in use as long as it lives: see _remove.
                     flock(stream, LOCK_SH)
             version = np.lib.format.read_magic(stream)
             header = np.lib.format.read_array_header_1_0(stream)
@@ -92,27 +97,159 @@ def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
 
 def _build(path: Path, shape: tuple[int, ...], dataset: DataSet, split: str, progress: Count) -> None:
     for left_behind in path.parent.glob(f".{path.name}.*.part"):
-        left_behind.unlink(missing_ok=True)  # by a process that was killed; this one holds the lock
+        left_behind.unlink(missing_ok=True)  # a process that was killed left it; this one holds the lock
     config = dataset.config
-    deep = any(image.dtype == np.uint16 for image in next(readers(dataset, split))())  # of all as of the first
+    deep = any(image.dtype == np.uint16 for image in next(readers(dataset, split))())  # the first decides for all
     dtype = np.dtype(np.uint16 if deep else np.uint8)
     with atomic(path) as part:
         with part.open("wb") as stream:
             header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(stream, header)
-            place = Place(part, stream.tell(), (shape[1], shape[2]), config.resize_filter, config.direction, deep)
-        building.build(place, readers(dataset, split), shape[0], progress)
+            file = ArrayFile(part, stream.tell(), (shape[1], shape[2]), config.resize_filter, config.direction, deep)
+        decode_all(file, readers(dataset, split), shape[0], progress)
         if open_dataset(config).key != dataset.key:
             raise DataError(f"{config.source} changed while its pairs were decoded; run it again when it is at rest")
 
 
-def _take_note(path: Path, shape: tuple[int, ...], dataset: DataSet, split: str) -> None:
-    """Note what the array is, and that it is used now."""
+def _note_use(path: Path, shape: tuple[int, ...], dataset: DataSet, split: str) -> None:
+    """Write beside the array what it is, or touch that note, for the array is used now."""
     note, config = path.with_suffix(".json"), dataset.config
-    with contextlib.suppress(OSError, StorageError):  # a cache that can only be read still serves
+    with contextlib.suppress(OSError, StorageError):  # a read-only cache still serves
         try:
             os.utime(note)
         except FileNotFoundError:
             is_folder = dataset.found is not None and Path(config.source).expanduser().is_dir()
             source = str(Path(config.source).expanduser().resolve()) if is_folder else config.source
             write_json(note, {"source": source, "split": split, "shape": shape, "direction": config.direction})
+
+
+try:
+    from fcntl import LOCK_EX, LOCK_NB, flock
+except ImportError:
+    flock = None  # type: ignore[assignment]
+
+
+# ---- what the cache holds, and how it is emptied
+
+
+@dataclass(frozen=True)
+class CachedArray:
+    """A decoded array in the cache."""
+
+    path: Path
+    about: dict[str, Any]
+    """What the note beside it says: ``source``, ``split``, ``shape``, ``direction``; empty where there is no note."""
+    bytes: int
+    used: float
+    """When it was last opened, in seconds since the epoch."""
+
+    def is_of(self, source: str) -> bool:
+        """Whether it was made from ``source``, a name or a folder."""
+        return self.about.get("source") in (source, str(Path(source).expanduser().resolve()))
+
+    def to_json(self) -> dict[str, Any]:
+        shape = self.about.get("shape", [None])
+        return {
+            "source": self.about.get("source"),
+            "split": self.about.get("split"),
+            "pairs": shape[0],
+            "size": shape[1:3],
+            "direction": self.about.get("direction"),
+            "bytes": self.bytes,
+            "last_use": datetime.datetime.fromtimestamp(self.used, datetime.UTC).isoformat(timespec="seconds"),
+            "file": str(self.path),
+        }
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """What became of the cache."""
+
+    removed: list[CachedArray]
+    in_use: list[CachedArray]
+    """Arrays that were left, because a process uses them."""
+    leftovers_bytes: int
+    """Bytes freed of what killed processes had left half-written."""
+
+
+def cached_arrays() -> list[CachedArray]:
+    """The decoded arrays, the most recently used first."""
+    found = []
+    for path in folder().glob("*.npy"):
+        note = path.with_suffix(".json")
+        try:
+            stat = path.stat()
+        except OSError:
+            continue  # removed meanwhile
+        try:
+            about, used = json.loads(note.read_text()), note.stat().st_mtime
+        except (OSError, ValueError):
+            about, used = {}, stat.st_mtime
+        found.append(CachedArray(path, about if isinstance(about, dict) else {}, stat.st_size, used))
+    return sorted(found, key=lambda array: (-array.used, array.path))
+
+
+def clear(source: str | None = None, older_days: float | None = None) -> Cleared:
+    """Remove decoded arrays, and all that killed processes have left. They are made again when they are needed.
+
+    Args:
+        source: only the arrays of this data set, a name or a folder.
+        older_days: only the arrays that were not used for so many days.
+    Raises:
+        StorageError: an array cannot be removed.
+    """
+    removed: list[CachedArray] = []
+    in_use: list[CachedArray] = []
+    for array in cached_arrays():
+        if source is not None and not array.is_of(source):
+            continue
+        if older_days is not None and time.time() - array.used < older_days * 86400:
+            continue
+        (removed if _remove(array.path) else in_use).append(array)
+    leftovers = sum(_remove_leftover(path) for path in _leftovers())
+    return Cleared(removed, in_use, leftovers)
+
+
+def _remove(path: Path) -> bool:
+    """Remove an array unless a process has it mapped; see :func:`_load`.
+
+    A process that maps it between the two steps loses nothing: on Linux and macOS a file lives on, without a name,
+    until the last mapping ends; Windows refuses to remove it.
+    """
+    try:
+        if flock is not None:
+            with path.open("rb") as stream:
+                flock(stream, LOCK_EX | LOCK_NB)
+                path.unlink()
+        else:
+            path.unlink()
+    except BlockingIOError:
+        return False
+    except FileNotFoundError:
+        pass  # another process has removed it
+    except OSError as error:
+        if flock is None:
+            return False
+        raise StorageError(f"{path} cannot be removed: {error.strerror}") from None
+    path.with_suffix(".json").unlink(missing_ok=True)
+    return True
+
+
+def _leftovers() -> Iterator[Path]:
+    """Half-written files, and notes on arrays that no longer exist."""
+    yield from folder().glob(".*.part")
+    yield from (note for note in folder().glob("*.json") if not note.with_suffix(".npy").exists())
+
+
+def _remove_leftover(path: Path) -> int:
+    """Remove ``path`` unless the array it belongs to is being built; returns the bytes that this freed."""
+    found = re.match(r"\.?(\w+)\.", path.name)
+    if found is None:
+        return 0
+    try:
+        with FileLock(path.with_name(f"{found[1]}.lock"), timeout=0):
+            size = path.stat().st_size
+            path.unlink()
+            return size
+    except (Timeout, FileNotFoundError):
+        return 0

@@ -138,13 +138,13 @@ PAPER_SETS: dict[str, PaperSet] = {
 }
 
 
-def kept_in() -> Path:
-    """The folder of the data sets that are kept on this machine, one sub-folder each."""
+def datasets_folder() -> Path:
+    """The folder of the data sets on this machine, one sub-folder each."""
     return home() / "data"
 
 
 def known() -> list[dict[str, Any]]:
-    """Every data set that has a name: built-in, of the paper, and others in :func:`kept_in`.
+    """Every data set that has a name: built-in, of the paper, and others in :func:`datasets_folder`.
 
     Each with ``source``, ``pairs`` per split (found, else as published), ``about``, and ``state``: ``built in``,
     ``here``, ``to fetch``, ``by hand`` (see ``data fetch``) or ``unusable``, with the ``reason``. Sets of the paper
@@ -159,7 +159,7 @@ def known() -> list[dict[str, Any]]:
         for name, (names, about) in built_in.items()
     ]
     rows += [_paper_row(name, entry) for name, entry in PAPER_SETS.items()]
-    folders = sorted(kept_in().iterdir()) if kept_in().is_dir() else []
+    folders = sorted(datasets_folder().iterdir()) if datasets_folder().is_dir() else []
     others = [f for f in folders if f.is_dir() and not f.name.startswith(".") and f.name not in PAPER_SETS]
     return rows + [{"source": folder.name, **_local(folder), "about": f"kept in {folder}"} for folder in others]
 
@@ -170,7 +170,7 @@ def _paper_row(name: str, entry: PaperSet) -> dict[str, Any]:
         "source": name,
         "state": "to fetch" if entry.mirrors else "by hand",
         "pairs": dict(entry.pairs),
-        **(_local(kept_in() / name) if (kept_in() / name).is_dir() else {}),
+        **(_local(datasets_folder() / name) if (datasets_folder() / name).is_dir() else {}),
         "about": f"{entry.about}: {condition} to {target}",
         "halves": dict(zip("AB", entry.halves, strict=True)),
         "size": [entry.size, entry.size],

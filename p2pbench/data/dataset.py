@@ -1,15 +1,37 @@
-"""A data set: which pairs a configuration names, and a key of their content. Imports neither torch nor numpy."""
+"""A data set: which pairs a configuration names, a key of their content, and functions that read them.
+
+This module imports neither torch nor numpy until a pair is read, so that a plan is made at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from p2pbench.config.schema import DataConfig
 from p2pbench.data import pairs, photos
-from p2pbench.data.content import content_key
 from p2pbench.data.facades import drawn
-from p2pbench.errors import ConfigError
+from p2pbench.data.pairs import Pair
+from p2pbench.errors import ConfigError, DataError, StorageError
+from p2pbench.system.cache_dir import home
+from p2pbench.system.files import sha256_of, write_text
+
+if TYPE_CHECKING:
+    from p2pbench.data.images import Images, Wanted
+
+Reader = Callable[[], "Images"]
+"""Reads one pair. Raises :class:`DataError`, which names the file, where it cannot be read. Threads may call it."""
+
+RACY_NS = 2_000_000_000
+"""A file changed less than two seconds ago may change again under the same time stamp; FAT has the coarsest."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +42,9 @@ class DataSet:
     key: str
     """A hash of the content of all splits."""
     names: Mapping[str, list[str]]
-    """For each split the names of its pairs, in their order."""
-    found: Mapping[str, list[pairs.Pair]] | None
-    """The files, or None for a built-in."""
+    """The names of the pairs of each split, in their order."""
+    found: Mapping[str, list[Pair]] | None
+    """The files of each split, or None for a built-in data set."""
 
 
 def is_built_in(source: str) -> bool:
@@ -31,7 +53,9 @@ def is_built_in(source: str) -> bool:
 
 
 def open_dataset(config: DataConfig) -> DataSet:
-    """Find the pairs of ``config.source`` and hash their content. Decodes nothing and imports no torch.
+    """Find the pairs of ``config.source`` and hash their content; nothing is decoded.
+
+    To open the same files again in a process costs a look at their time stamps (see :func:`content_key`).
 
     Raises:
         DataError: there is no such source, no pairs in it, or an image without its mate.
@@ -47,12 +71,12 @@ def open_dataset(config: DataConfig) -> DataSet:
 
 
 def as_tested(dataset: DataSet) -> DataSet:
-    """The same pairs, those of training too resized to ``crop_size`` as test pairs are, not to be cropped at random."""
+    """The same data set with its training pairs resized to ``crop_size`` as test pairs are, instead of cropped."""
     return replace(dataset, config=dataset.config.model_copy(update={"jitter": False}))
 
 
 def check_selection(dataset: DataSet, select: str) -> None:
-    """Raise :class:`ConfigError` where an epoch is to be selected and no split is there to select it on."""
+    """Raise :class:`ConfigError` where an epoch is to be selected and there is no split to select it on."""
     if select == "best-on-val" and "val" not in dataset.names:
         raise ConfigError(
             f"training.select is {select!r}, but {dataset.config.source} has no split val beside the one that it is "
@@ -61,7 +85,7 @@ def check_selection(dataset: DataSet, select: str) -> None:
 
 
 def steps_per_epoch(dataset: DataSet, batch_size: int) -> int:
-    """Full batches in the training split; the pairs left over are others in every epoch.
+    """The number of full batches in the training split; each epoch leaves other pairs over.
 
     Raises:
         ConfigError: there are fewer pairs than one batch.
@@ -72,3 +96,134 @@ def steps_per_epoch(dataset: DataSet, batch_size: int) -> int:
             f"training.batch_size is {batch_size}, but there are only {n_pairs} training pairs; use a smaller batch"
         )
     return n_pairs // batch_size
+
+
+# ---- reading its pairs, at the size they have
+
+
+def readers(dataset: DataSet, split: str) -> Iterator[Reader]:
+    """For each pair of ``split``, in order, a function that reads A and B as the configuration wants them.
+
+    Each image is uint8 or uint16, with the channels of :attr:`DataConfig.stored`.
+    """
+    from p2pbench.data.images import drawn_as_wanted
+
+    wanted = wanted_of(dataset.config)
+    if dataset.found is not None:
+        yield from (partial(pairs.read_wanted, pair, wanted) for pair in dataset.found[split])
+    else:
+        for name, draw in zip(dataset.names[split], _built_in(dataset, split), strict=True):
+            yield partial(drawn_as_wanted, draw, wanted, Path(name))
+
+
+def views(dataset: DataSet, split: str) -> Iterator[Reader]:
+    """For each pair of ``split``, in order, a function that reads A and B as uint8 RGB pictures for people."""
+    if dataset.found is not None:
+        yield from (partial(pairs.preview_pair, pair) for pair in dataset.found[split])
+    else:
+        yield from _built_in(dataset, split)
+
+
+def wanted_of(config: DataConfig) -> tuple[Wanted, Wanted]:
+    """What the configuration wants of A and of B."""
+    condition, target = wanted_by_role(config)
+    return (condition, target) if config.direction == "AtoB" else (target, condition)
+
+
+def wanted_by_role(config: DataConfig) -> tuple[Wanted, Wanted]:
+    """What the configuration wants of conditions and of targets."""
+    from p2pbench.data.images import Wanted
+
+    ranges = config.range or (None, None)
+    condition, target = (
+        Wanted(channels, limits, config.background) for channels, limits in zip(config.stored, ranges, strict=True)
+    )
+    return condition, target
+
+
+def _built_in(dataset: DataSet, split: str) -> Iterator[Reader]:
+    if asked := drawn.parse(dataset.config.source):
+        yield from (partial(drawn.draw, asked, split, index) for index in range(len(dataset.names[split])))
+    else:
+        for images in photos.photos_pairs(split, dataset.config.condition):
+            yield partial(photos.as_they_are, images)
+
+
+# ---- the key of its content
+
+
+def content_key(root: Path, splits: Mapping[str, Sequence[Pair]]) -> str:
+    """A hash of all files' content in their order, by split: the same wherever the data lie and whatever their names.
+
+    The hash of each file is remembered on disk, in one file for each data set folder ``root``, and the key of all of
+    them in this process, until a time stamp, a size or an inode changes.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    settled_before = time.time_ns() - RACY_NS
+    states = {path: _state(path) for found in splits.values() for pair in found for path in pair.files}
+    layout = {split: [pair.files for pair in found] for split, found in splits.items()}
+    snapshot = hashlib.sha256(repr((layout, states)).encode()).hexdigest()
+    if snapshot in _keys:
+        return _keys[snapshot]
+    hashes = _remembered_hashes(root, states, settled_before)
+    digest = hashlib.sha256()
+    for split in sorted(splits):
+        digest.update(f"{split}:".encode())
+        for pair in splits[split]:
+            digest.update("+".join(hashes[path] for path in pair.files).encode() + b";")
+    key = digest.hexdigest()
+    if all(_settled(state, settled_before) for state in states.values()):
+        _keys[snapshot] = key
+    return key
+
+
+_keys: dict[str, str] = {}
+"""The content keys that this process has worked out, by a hash of the files' names and states."""
+
+
+def _remembered_hashes(root: Path, states: Mapping[Path, list[int]], settled_before: int) -> dict[Path, str]:
+    """The SHA-256 of each file: from disk where its state is the one that it was hashed in, as git's index does it."""
+    name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:24]
+    memory = home() / "hashes" / f"{name}.json"
+    try:
+        known = json.loads(memory.read_text())
+    except (OSError, ValueError):
+        known = {}
+    known = known if isinstance(known, dict) else {}
+    hashes: dict[Path, str] = {}
+    kept: dict[str, list[object]] = {}
+    for path, state in states.items():
+        inside = str(path)[len(str(root)) :]
+        entry = known.get(inside)
+        if isinstance(entry, list) and entry[:4] == state and len(entry) == 5:
+            hashes[path], kept[inside] = str(entry[4]), entry
+            continue
+        hashes[path] = _sha256(path)
+        if _settled(state, settled_before):
+            kept[inside] = [*state, hashes[path]]
+    if kept != known:
+        with contextlib.suppress(StorageError):  # a convenience: without it the files are hashed again
+            write_text(memory, json.dumps(kept))
+    return hashes
+
+
+def _state(path: Path) -> list[int]:
+    """What changes when the file does: not its size and time of change alone, for a copy can bring its own."""
+    try:
+        stat = os.stat(path)  # noqa: PTH116 - for ten thousand files, Path.stat takes twice the time
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+
+
+def _settled(state: list[int], settled_before: int) -> bool:
+    return max(state[1], state[2]) < settled_before
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None

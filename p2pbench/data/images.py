@@ -1,110 +1,40 @@
-"""Image files as they are: what they hold, in its own type, and how it becomes what the networks see.
+"""Images in memory: the kind that networks, scores and people want, made of the kind that a file holds.
 
-The rules, so that nothing is converted silently:
-
-- 8-bit RGB, grey, black-and-white and palette images; 16-bit grey and RGB (PNG, TIFF); TIFF and ``.npy`` arrays of any
-  number of channels. A photograph is turned as its EXIF orientation says.
-- Transparency is composited on ``data.background``; without that, only images that are opaque throughout are read.
-- Grey is repeated where RGB is wanted, RGB weighted by Rec. 601 where grey is wanted; any other difference in channels
-  is refused.
-- 8 and 16 bits span the whole range of their type, unless ``data.range`` says which values become black and white.
-  Values beyond are clipped. Other types (floating point, 32 bits) need ``data.range``. With a range, and where either
-  side has 16 bits, images are kept in 16 bits.
-- CMYK is refused: its colours depend on a profile. So are signed, complex and other arrays without ``data.range``.
+The rules stand in :mod:`p2pbench.data.image_files`. Neither module imports torch: pairs are decoded by processes that
+do not need it.
 """
 
 from __future__ import annotations
 
-import warnings
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageColor, UnidentifiedImageError
+from PIL import Image
 
-from p2pbench.errors import DataError, UnsupportedImage
-from p2pbench.system.files import NO_ARRAY, atomic
+from p2pbench.errors import UnsupportedImage
 
-MAX_PIXELS = 89_478_485
-"""Of one image: 9,459 squared, a quarter of a GiB as RGB, where Pillow begins to warn. A small file may claim to
-hold more than any memory does; what it claims is looked at before anything is decoded."""
-ORIENTATION = 274
-"""The EXIF tag that says how a camera was held."""
+Images = tuple[np.ndarray, np.ndarray]
+"""A and B of a pair, each (H, W, C)."""
 LUMA = np.array([19595, 38470, 7471], dtype=np.int64)
-"""Rec. 601, of 65536: whole numbers, the same bits everywhere."""
-
-
-# Above the limit Pillow warns, and above twice the limit refuses; here both are one line that refuses.
-warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
-
-
-class NeedsBackground(UnsupportedImage):
-    """An image is transparent, and nobody said what lies behind it."""
+"""Rec. 601 weights of red, green and blue, in 65536ths: whole numbers, the same bits everywhere."""
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is wanted of the files of one side."""
+    """The kind of image that the files of one side are to become."""
 
     channels: int = 3
     range: tuple[float, float] | None = None
-    """The values that become the least and the most; None for those of the integer type."""
+    """The values that become black and white; None for the ends of the integer type."""
     background: str | None = None
-    """A colour as CSS names it, for what is transparent."""
-
-
-def read_image(path: Path) -> np.ndarray:
-    """An 8-bit image as RGB, (H, W, 3), uint8.
-
-    Raises:
-        UnsupportedImage: it is of another kind. DataError: it cannot be read. Both name the file.
-    """
-    try:
-        raw = read_array(path, None)
-    except NeedsBackground:
-        raise UnsupportedImage(f"{path} has transparency: flatten it onto a background first") from None
-    image = as_wanted(raw, Wanted(), path)
-    if image.dtype != np.uint8:
-        raise UnsupportedImage(f"{path} has more than 8 bits a channel, which would be cut off; convert it first")
-    return image
-
-
-def preview(path: Path) -> np.ndarray:
-    """Any image as a picture for people, (H, W, 3), uint8: 16 bits scaled to 8, on white where it is transparent.
-
-    Of arrays with other than 1 or 3 channels the first three, or the first; other types from their least to their most.
-
-    Raises:
-        UnsupportedImage, DataError: as :func:`read_image`.
-    """
-    return picture_of(read_array(path, "white"))
-
-
-def picture_of(raw: np.ndarray) -> np.ndarray:
-    """What :func:`read_array` gave as a picture for people, (H, W, 3), uint8, as :func:`preview` has it."""
-    if raw.dtype not in (np.uint8, np.uint16):
-        low, high = float(np.nanmin(raw)), float(np.nanmax(raw))
-        raw = scaled(raw, (low, high if high > low else low + 1))
-    return as_rgb8(raw)
-
-
-def as_scored(image: np.ndarray) -> np.ndarray:
-    """(..., C), uint8 or uint16, as scores are made of it: 8 bits, grey repeated to RGB, other channels as they are."""
-    eight = image if image.dtype == np.uint8 else ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return np.repeat(eight, 3, axis=-1) if eight.shape[-1] == 1 else eight
-
-
-def as_rgb8(image: np.ndarray) -> np.ndarray:
-    """(..., C), uint8 or uint16, as a picture (..., 3), uint8: of other channels the first three, or the first."""
-    eight = as_scored(image)
-    return eight[..., :3] if eight.shape[-1] >= 3 else np.repeat(eight[..., :1], 3, axis=-1)
+    """The colour behind transparent pixels, as CSS names it."""
 
 
 def as_wanted(raw: np.ndarray, wanted: Wanted, path: Path) -> np.ndarray:
-    """What :func:`read_array` gave of ``path``, or half of it, as ``wanted``: (H, W, channels), uint8 or uint16.
+    """``raw``, (H, W, C), read from ``path``, or half of it, as ``wanted``: (H, W, channels), uint8 or uint16.
 
     Raises:
         UnsupportedImage: it is of a kind that needs another setting, which is named.
@@ -127,246 +57,71 @@ def as_wanted(raw: np.ndarray, wanted: Wanted, path: Path) -> np.ndarray:
     )
 
 
+def drawn_as_wanted(draw: Callable[[], Images], wanted: tuple[Wanted, Wanted], name: Path) -> Images:
+    """A and B of a built-in data set, which ``draw`` gives, as ``wanted`` of A and of B."""
+    a, b = draw()
+    return as_wanted(a, wanted[0], name), as_wanted(b, wanted[1], name)
+
+
 def luma(image: np.ndarray) -> np.ndarray:
     """Rec. 601 luma of (..., 3), uint8 or uint16, rounded: (...), of the same type. A grey pixel keeps its value."""
     weighted: np.ndarray = (image @ LUMA + 32768) >> 16
     return weighted.astype(image.dtype)
 
 
-def drawn_as_wanted(
-    draw: Callable[[], tuple[np.ndarray, np.ndarray]], wanted: tuple[Wanted, Wanted], name: Path
-) -> tuple[np.ndarray, np.ndarray]:
-    """A and B of a built-in set, which ``draw`` gives, as ``wanted`` of A and of B."""
-    a, b = draw()
-    return as_wanted(a, wanted[0], name), as_wanted(b, wanted[1], name)
-
-
 def scaled(raw: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """Values from ``limits[0]`` to ``limits[1]`` as 0 to 65535, uint16; what is beyond is clipped, NaN is the least."""
+    """Values from ``limits[0]`` to ``limits[1]`` as 0 to 65535, uint16; values beyond are clipped, NaN is 0."""
     low, high = limits
     share = (np.nan_to_num(raw.astype(np.float64), nan=low) - low) / (high - low)
     return (share.clip(0, 1) * 65535).round().astype(np.uint16)
 
 
-def read_array(path: Path, background: str | None) -> np.ndarray:
-    """What the file holds, (H, W, C), of its own type; upright, and opaque.
-
-    Raises:
-        UnsupportedImage, DataError: as :func:`read_image`.
-    """
-    if path.suffix.lower() == ".npy":
-        try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)  # maps, and so claims no more than the file holds
-        except NO_ARRAY as error:
-            raise DataError(f"{path} cannot be read as an image: {error}") from None
-        if not isinstance(array, np.ndarray):
-            array.close()
-            raise UnsupportedImage(f"{path} is an .npz archive: save one array with numpy.save")
-        return _with_channels(array, path)
-    if path.suffix.lower() in (".tif", ".tiff") and not _is_plain_tiff(path):
-        return _read_tiff(path)
-    with opened(path) as image:
-        if _png_bits(path, image) == 16:
-            _check_mode(image, path)
-            if "transparency" in image.info:
-                raise UnsupportedImage(f"{path} has 16 bits and transparency: flatten it onto a background first")
-            if image.mode != "I;16":
-                return _turned(_read_deep_png(path), image.getexif().get(ORIENTATION, 1))
-        return pixels_of(image, path, background)
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
-    """The image at ``path``, opened by Pillow and not yet decoded.
-
-    Raises:
-        DataError: it cannot be read, in the block too, or claims to be larger than :data:`MAX_PIXELS`.
-    """
-    with _readable(path), Image.open(path) as image:
-        _check_size(path, *image.size)
-        yield image
-
-
-def _check_size(path: Path, width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise DataError(_too_large(path))
-
-
-def _too_large(path: Path) -> str:
-    return f"{path} holds, or claims to hold, more than {MAX_PIXELS:,} pixels: scale it down, or cut it into parts"
-
-
-def pixels_of(image: Image.Image, path: Path, background: str | None) -> np.ndarray:
-    """What an image that Pillow has opened holds, (H, W, C), uint8 or uint16; upright, and opaque.
-
-    ``path`` is for messages. Pillow cuts 16 bits of colour to 8: not for such a PNG.
-
-    Raises:
-        UnsupportedImage, DataError: as :func:`read_image`.
-    """
-    with _readable(path):
-        _check_mode(image, path)
-        # Pillow turns a TIFF itself, when it is loaded.
-        turn = 1 if image.format == "TIFF" else image.getexif().get(ORIENTATION, 1)
-        if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA"):
-            return _turned(_opaque(path, image.convert("RGBA"), background), turn)
-        mode = {"1": "L", "P": "RGB"}.get(image.mode, image.mode)
-        plain = image if mode == image.mode else image.convert(mode)  # which would copy it all the same
-        return _turned(_with_channels(np.asarray(plain), path), turn)
-
-
-def _check_mode(image: Image.Image, path: Path) -> None:
-    if image.mode == "CMYK":
-        raise UnsupportedImage(f"{path} is CMYK, whose colours depend on a profile: convert it to RGB first")
-    if image.mode not in ("1", "L", "P", "RGB", "RGBA", "LA", "PA", "I;16"):
-        raise UnsupportedImage(f"{path} is an image of mode {image.mode}, which is not read; convert it first")
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except DataError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise DataError(_too_large(path)) from None
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, TypeError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as an image: {error}") from None
-
-
-def _with_channels(array: np.ndarray, path: Path) -> np.ndarray:
-    if array.dtype.kind not in "buif":
-        raise UnsupportedImage(f"{path} holds values of type {array.dtype}; images are numbers")
-    if array.dtype == bool:
-        array = array.astype(np.uint8) * 255
-    if array.ndim == 2:
-        array = array[..., None]
-    if array.ndim != 3 or 0 in array.shape:
-        raise UnsupportedImage(f"{path} holds an array of shape {array.shape}; images are (H, W) or (H, W, channels)")
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-
-def _read_tiff(path: Path) -> np.ndarray:
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            page = file.pages.first
-            _check_size(path, page.imagewidth, page.imagelength)
-            array = page.asarray()
-            planar = page.axes.startswith("S")
-            colours, extra = tifffile.PHOTOMETRIC(page.photometric).name, [int(kind) for kind in page.extrasamples]
-            turn = int(page.tags.valueof(ORIENTATION, default=1))
-            pages = len(file.pages)
-    except DataError:
-        raise
-    except Exception as error:  # tifffile raises whatever a damaged file leads it to
-        raise DataError(f"{path} cannot be read as an image: {error}") from None
-    if pages > 1:
-        raise UnsupportedImage(f"{path} has {pages} pages: write its channels into one, or one image a file")
-    if colours not in ("MINISBLACK", "RGB"):
-        raise UnsupportedImage(
-            f"{path} is a TIFF of mode {colours}, which is not read; convert it to RGB or grey first"
-        )
-    if colours == "RGB" and set(extra) & {1, 2}:  # alpha, of either kind
-        raise UnsupportedImage(f"{path} has 16 bits and transparency: flatten it onto a background first")
-    return _turned(_with_channels(np.moveaxis(array, 0, -1) if planar else array, path), turn)
-
-
-def _read_deep_png(path: Path) -> np.ndarray:
-    """A PNG with 16 bits a channel in colour, which Pillow would cut to 8."""
-    import png
-
-    try:
-        with path.open("rb") as stream:
-            width, height, rows, about = png.Reader(file=stream).read()
-            pixels = np.vstack([np.asarray(row, dtype=np.uint16) for row in rows])
-    except (png.Error, zlib.error) as error:
-        raise DataError(f"{path} cannot be read as an image: {error}") from None
-    if about["alpha"] or about.get("transparent"):
-        raise UnsupportedImage(f"{path} has 16 bits and transparency: flatten it onto a background first")
-    return pixels.reshape(height, width, about["planes"])
-
-
-def _opaque(path: Path, image: Image.Image, background: str | None) -> np.ndarray:
-    """RGBA composited on ``background``, (H, W, 3), uint8; without one, only if nothing is transparent."""
-    if background is None:
-        if image.getchannel("A").getextrema() != (255, 255):
-            raise NeedsBackground(f"{path} has transparency: say what lies behind it, as in data.background=white")
-        return np.asarray(image.convert("RGB"))
-    behind = Image.new("RGBA", image.size, ImageColor.getrgb(background))
-    return np.asarray(Image.alpha_composite(behind, image).convert("RGB"))
-
-
-def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """``pixels``, (H, W, C), as a photo of this EXIF orientation, 1 to 8, is looked at."""
-    turned = {
-        2: pixels[:, ::-1], 3: pixels[::-1, ::-1], 4: pixels[::-1], 5: pixels.swapaxes(0, 1), 6: np.rot90(pixels, -1),
-        7: pixels.swapaxes(0, 1)[::-1, ::-1], 8: np.rot90(pixels),
-    }.get(orientation, pixels)  # fmt: skip
-    return np.ascontiguousarray(turned)
-
-
-def _png_bits(path: Path, image: Image.Image) -> int:
-    """Bits a channel of a PNG, which Pillow cuts to 8 for colour without a word; 8 for other files."""
-    if image.format != "PNG":
-        return 8
-    with path.open("rb") as stream:
-        return stream.read(25)[24]  # signature, length, IHDR, width, height, bit depth
-
-
-def _is_plain_tiff(path: Path) -> bool:
-    """Whether a TIFF is one 8-bit image as other files are; Pillow reads no others whole."""
-    with _readable(path):
-        try:
-            with Image.open(path) as image:
-                tags = image.getexif()
-                bits, signs = (_flat(tags.get(tag, default)) for tag, default in ((258, 8), (339, 1)))
-                channels = 1 if image.mode == "P" else len(image.getbands())
-                whole = tags.get(277, 1) == channels and getattr(image, "n_frames", 1) == 1
-                plain = max(bits) <= 8 and set(signs) == {1} and whole
-                return plain and image.mode in ("1", "L", "P", "RGB", "RGBA", "LA", "CMYK")
-        except UnidentifiedImageError:
-            return False
-
-
-def _flat(value: int | tuple[int, ...]) -> tuple[int, ...]:
-    return value if isinstance(value, tuple) else (int(value),)
-
-
-def write_like(like: Path, image: np.ndarray, folder: Path, limits: tuple[float, float] | None) -> Path:
-    """Write ``image``, (H, W, C), uint8 or uint16, to ``folder`` under the name of ``like``.
-
-    Its values are those of the files that were trained on: ``limits`` (``data.range``) are undone. An array (``.npy``)
-    becomes one. Others become PNG, or TIFF where PNG as Pillow writes it cannot hold them: 16 bits of colour, other
-    than 1 or 3 channels, values below 0 or above 65535.
-    """
-    if limits is not None:
-        image = _unscaled(image, limits, whole=like.suffix.lower() != ".npy")
-    if like.suffix.lower() == ".npy":
-        path = folder / f"{like.stem}.npy"
-        with atomic(path) as part, part.open("wb") as stream:
-            np.save(stream, image)
-    elif image.dtype.kind == "u" and (image.shape[2] == 1 or (image.shape[2] == 3 and image.dtype == np.uint8)):
-        path = folder / f"{like.stem}.png"
-        with atomic(path) as part:
-            # Level 1 takes a quarter of the time of Pillow's own level and 6 % more room (photographs, 256x256).
-            Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(part, "PNG", compress_level=1)
-    else:
-        import tifffile
-
-        path = folder / f"{like.stem}.tif"
-        with atomic(path) as part:
-            photometric = "rgb" if image.shape[2] == 3 else "minisblack"
-            planes, layout = (image, "contig") if image.shape[2] > 1 else (image[..., 0], None)
-            tifffile.imwrite(part, planes, photometric=photometric, planarconfig=layout)
-    return path
-
-
-def _unscaled(image: np.ndarray, limits: tuple[float, float], *, whole: bool) -> np.ndarray:
-    """What :func:`scaled` made of ``limits`` undone: whole numbers of 8 or 16 bits where asked for and possible."""
+def unscaled(image: np.ndarray, limits: tuple[float, float], *, whole: bool) -> np.ndarray:
+    """The inverse of :func:`scaled`; with ``whole``, rounded to 8 or 16 bits where ``limits`` lie within them."""
     low, high = limits
     values = low + image / np.iinfo(image.dtype).max * (high - low)
     if whole and low >= 0 and high <= 65535:
         return values.round().astype(np.uint8 if high <= 255 else np.uint16)
     return values.astype(np.float32)
+
+
+def picture_of(raw: np.ndarray) -> np.ndarray:
+    """``raw``, (H, W, C), of any type, as a picture for people, (H, W, 3), uint8: 16 bits are scaled to 8.
+
+    Of other than 1 or 3 channels it shows the first three, or the first; other types from their least to their most.
+    """
+    if raw.dtype not in (np.uint8, np.uint16):
+        low, high = float(np.nanmin(raw)), float(np.nanmax(raw))
+        raw = scaled(raw, (low, high if high > low else low + 1))
+    return as_rgb8(raw)
+
+
+def as_scored(image: np.ndarray) -> np.ndarray:
+    """(..., C), uint8 or uint16, as it is scored: in 8 bits, grey repeated to RGB, other channels as they are."""
+    eight = image if image.dtype == np.uint8 else ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return np.repeat(eight, 3, axis=-1) if eight.shape[-1] == 1 else eight
+
+
+def as_rgb8(image: np.ndarray) -> np.ndarray:
+    """(..., C), uint8 or uint16, as a picture, (..., 3), uint8: the first three channels, or the first one."""
+    eight = as_scored(image)
+    return eight[..., :3] if eight.shape[-1] >= 3 else np.repeat(eight[..., :1], 3, axis=-1)
+
+
+def resize(image: np.ndarray, shape: tuple[int, int], resize_filter: str) -> np.ndarray:
+    """An image (H, W, C), uint8 or uint16, scaled to ``shape``, (height, width), by Pillow's antialiased filter.
+
+    Pillow takes 8-bit RGB whole; other images go through it channel by channel, 16 bits as float32, then rounded.
+    """
+    if image.shape[:2] == shape:
+        return image
+    size, how = shape[::-1], FILTERS[resize_filter]
+    if image.dtype == np.uint8 and image.shape[2] == 3:
+        return np.asarray(Image.fromarray(image).resize(size, how))
+    exact = image if image.dtype == np.uint8 else image.astype(np.float32)
+    channels = [
+        np.asarray(Image.fromarray(np.ascontiguousarray(exact[..., channel])).resize(size, how))
+        for channel in range(image.shape[2])
+    ]
+    scaled = np.stack(channels, axis=2)
+    return scaled if image.dtype == np.uint8 else scaled.round().clip(0, 65535).astype(np.uint16)

@@ -158,14 +158,14 @@ def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         DataError: a file that cannot be read, or is of another kind; or two images that differ in size.
     """
-    from p2pbench.data.images import read_image
+    from p2pbench.data.image_files import read_image
 
     return as_pair(pair, [read_image(path) for path in pair.files])
 
 
-def look_at_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """A and B of ``pair`` as pictures for people, as :func:`p2pbench.data.images.preview` makes them of any image."""
-    from p2pbench.data.images import preview
+def preview_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """A and B of ``pair`` as pictures for people; see :func:`p2pbench.data.image_files.preview`."""
+    from p2pbench.data.image_files import preview
 
     return as_pair(pair, [preview(path) for path in pair.files])
 
@@ -176,7 +176,8 @@ def read_wanted(pair: Pair, wanted: tuple[Wanted, Wanted]) -> tuple[np.ndarray, 
     Raises:
         DataError: as :func:`read_pair`; or a file that needs another setting, which is named.
     """
-    from p2pbench.data.images import as_wanted, read_array
+    from p2pbench.data.image_files import read_array
+    from p2pbench.data.images import as_wanted
 
     a, b = as_pair(pair, [read_array(path, wanted[0].background) for path in pair.files])
     return as_wanted(a, wanted[0], pair.files[0]), as_wanted(b, wanted[1], pair.files[-1])

@@ -8,12 +8,10 @@ from itertools import islice
 
 import numpy as np
 
-from p2pbench.data.dataset import open_dataset
+from p2pbench.data.dataset import open_dataset, readers
 from p2pbench.data.facades import CLASSES
-from p2pbench.data.images import as_rgb8
+from p2pbench.data.images import as_rgb8, resize
 from p2pbench.data.palette import count_colours, find_palette, flat_pixels
-from p2pbench.data.reading import readers
-from p2pbench.data.resize import resize
 from p2pbench.data.transforms import as_displayed
 from p2pbench.errors import P2PBenchError
 from p2pbench.runs.model import Model

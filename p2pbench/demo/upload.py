@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from p2pbench.data.images import as_rgb8, pixels_of
+from p2pbench.data.image_files import pixels_of
+from p2pbench.data.images import as_rgb8
 from p2pbench.errors import DataError
 
 MAX_BYTES = 10 * 2**20

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from p2pbench.data.images import preview
+from p2pbench.data.image_files import preview
 from p2pbench.data.pairs import images_by_name
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.inference.pipeline import as_taken, translate_files
@@ -77,7 +77,7 @@ def output_of(
     """What ``model`` makes of one picture.
 
     Args:
-        raw: (H, W, C), of any type, as :func:`p2pbench.data.images.read_array` gives it; ``name`` is for messages.
+        raw: (H, W, C), of any type, as :func:`p2pbench.data.image_files.read_array` gives it; ``name`` is for messages.
         mode, seed: of the inference; those of the run's scores unless given.
         before_each: called before each tile of a large picture; what it raises ends the work.
     Returns:
@@ -104,8 +104,9 @@ def translate_pictures(
 ) -> Translated:
     """Write what ``model`` makes of each picture, at the picture's own size, under its name in ``out``.
 
-    The values are of the kind that the model was trained on; see :func:`p2pbench.data.images.write_like`. A picture
-    that this model has translated into ``out`` before, and that has not changed since, is skipped unless ``again``.
+    The values are of the kind that the model was trained on; see :func:`p2pbench.data.image_files.write_like`. A
+    picture that this model has translated into ``out`` before, and that has not changed since, is skipped unless
+    ``again``.
 
     Args:
         compare: where to write a PNG with some of the pictures, evenly spread, beside their translations.

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from p2pbench.data.images import as_wanted, read_array, write_like
-from p2pbench.data.reading import wanted_by_role
+from p2pbench.data.dataset import wanted_by_role
+from p2pbench.data.image_files import read_array, write_like
+from p2pbench.data.images import as_wanted
 from p2pbench.errors import DataError
 from p2pbench.inference.generator import translate
 from p2pbench.inference.tiling import TILE, translate_picture
@@ -33,7 +34,7 @@ Failure = tuple[int, DataError]
 
 
 def translate_files(model: Model, files: Sequence[Path], folder: Path) -> Iterator[tuple[int, Path] | Failure]:
-    """Write what ``model`` makes of each file into ``folder``, as :func:`p2pbench.data.images.write_like` does.
+    """Write what ``model`` makes of each file into ``folder``, as :func:`p2pbench.data.image_files.write_like` does.
 
     What becomes of a picture does not depend on the others, but for the last bits of a batch's floating-point sums.
 
@@ -66,7 +67,7 @@ def as_taken(model: Model, raw: np.ndarray, name: Path) -> np.ndarray:
     """A picture as ``model`` takes it, (H, W, C), uint8 or uint16.
 
     Args:
-        raw: (H, W, C), of any type, as :func:`p2pbench.data.images.read_array` gives it; ``name`` is for messages.
+        raw: (H, W, C), of any type, as :func:`p2pbench.data.image_files.read_array` gives it; ``name`` is for messages.
     Raises:
         UnsupportedImage: the picture is not what the model was trained on.
     """

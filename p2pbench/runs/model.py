@@ -12,7 +12,7 @@ from torch import nn
 
 from p2pbench.config.resolve import Layer, flatten, from_mapping, resolve
 from p2pbench.config.schema import RunConfig
-from p2pbench.data.reading import wanted_by_role
+from p2pbench.data.dataset import wanted_by_role
 from p2pbench.errors import ConfigError, WeightsError
 from p2pbench.inference.onnx import OnnxGenerator
 from p2pbench.models.build import build_generator

@@ -19,8 +19,7 @@ import numpy as np
 from p2pbench.config.metrics import METRICS, Score
 from p2pbench.config.schema import DataConfig
 from p2pbench.data.cache import decoded
-from p2pbench.data.dataset import DataSet, open_dataset
-from p2pbench.data.reading import readers
+from p2pbench.data.dataset import DataSet, open_dataset, readers
 from p2pbench.errors import DataError
 from p2pbench.scoring.confusion import EACH, confusion_matrices, mean_over_classes, pixel_accuracy
 from p2pbench.scoring.images import Images

@@ -19,7 +19,7 @@ from p2pbench.config.resolve import Layer, flatten, parse_set, resolve
 from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.dataset import check_selection, open_dataset, steps_per_epoch
-from p2pbench.data.images import read_image
+from p2pbench.data.image_files import read_image
 from p2pbench.data.pairs import images_by_name
 from p2pbench.errors import ConfigError, DataError, Interrupted, P2PBenchError, RunBusy, unknown
 from p2pbench.runs.folder import RunFolder

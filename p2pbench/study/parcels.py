@@ -10,8 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from p2pbench.config.plugins import locate
-from p2pbench.data.content import content_key
-from p2pbench.data.dataset import DataSet
+from p2pbench.data.dataset import DataSet, content_key
 from p2pbench.data.pairs import find_folder, find_pairs
 from p2pbench.errors import DataError, StorageError
 from p2pbench.scoring import weights

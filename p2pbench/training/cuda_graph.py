@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from p2pbench.config.schema import RunConfig
-from p2pbench.data.batches import Batch, Batches
-from p2pbench.data.streaming import StreamedBatches
+from p2pbench.data.batches import Batch, Batches, StreamedBatches
 from p2pbench.training.step import Networks, Optimisers, train_step
 
 WARM_UP = 3
@@ -40,10 +39,10 @@ class Captured:
     ) -> None:
         self.networks, self.optimisers, self.batches, self.config = networks, optimisers, batches, config
         device = next(networks.generator.parameters()).device
-        self._places: Tensor | None = None
+        self._crops: Tensor | None = None
         self._batch: Batch | None = None
         if isinstance(batches, Batches):
-            self._places = torch.zeros_like(batches.places(0))
+            self._crops = torch.zeros_like(batches.crops(0))
         else:
             self._batch = Batch(*(image.clone(memory_format=torch.preserve_format) for image in batches[0]))
         before = State(networks, optimisers)
@@ -62,8 +61,8 @@ class Captured:
 
     def feed(self, step: int) -> None:
         if isinstance(self.batches, Batches):
-            assert self._places is not None
-            self._places.copy_(self.batches.places(step))
+            assert self._crops is not None
+            self._crops.copy_(self.batches.crops(step))
         else:
             assert self._batch is not None
             for static, fresh in zip(self._batch, self.batches[step], strict=True):
@@ -87,8 +86,8 @@ class Captured:
 
     def _step(self) -> Tensor:
         if isinstance(self.batches, Batches):
-            assert self._places is not None
-            batch = self.batches.cut(self._places)
+            assert self._crops is not None
+            batch = self.batches.cut(self._crops)
         else:
             assert self._batch is not None
             batch = self._batch

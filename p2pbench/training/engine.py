@@ -16,8 +16,7 @@ import torch._functorch.config as functorch
 from torch import Tensor, nn
 
 from p2pbench.config.schema import RunConfig, TrainingConfig
-from p2pbench.data.batches import Batch, Batches
-from p2pbench.data.streaming import StreamedBatches
+from p2pbench.data.batches import Batch, Batches, StreamedBatches
 from p2pbench.errors import ConfigError
 from p2pbench.system.hardware import keep_freed_memory
 from p2pbench.training.step import Networks, Optimisers, train_step

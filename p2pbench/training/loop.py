@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from p2pbench.config.schema import RunConfig, TrainingConfig
-from p2pbench.data.streaming import open_batches
+from p2pbench.data.batches import open_batches
 from p2pbench.errors import Interrupted, TrainingError
 from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.system.files import write_text

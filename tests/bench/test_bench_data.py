@@ -13,7 +13,7 @@ from p2pbench.bench.data import as_files, bench_data, build_build, build_plain, 
 from p2pbench.cli.app import app
 from p2pbench.config.resolve import Layer, Resolved, resolve
 from p2pbench.config.schema import DataConfig
-from p2pbench.data import images, pairs
+from p2pbench.data import image_files, pairs
 from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import ConfigError
 from p2pbench.system.cache_dir import home
@@ -58,13 +58,13 @@ def test_a_first_start_decodes_every_time_and_a_second_never(
 ) -> None:
     monkeypatch.setenv("P2PBENCH_HOME", str(tmp_path / "mine"))  # put back after the test
     read: list[Path] = []
-    whole = images.read_array
+    whole = image_files.read_array
 
     def count(path: Path, background: str | None) -> Any:
         read.append(path)
         return whole(path, background)
 
-    monkeypatch.setattr(images, "read_array", count)
+    monkeypatch.setattr(image_files, "read_array", count)
     config = small(pairs_folder).config
     for build, home_, times in ((build_build, "a", 14), (build_start, "b", 7)):
         read.clear()

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from p2pbench.cli.app import app
 from p2pbench.config.resolve import Layer, resolve
-from p2pbench.data.catalogue import PAPER_SETS, kept_in, known
+from p2pbench.data.catalogue import PAPER_SETS, datasets_folder, known
 from p2pbench.study.grid import read_protocol
 
 
@@ -49,18 +49,18 @@ def test_a_set_is_here_once_it_is_kept() -> None:
     assert row("maps")["state"] == "to fetch"
     assert row("maps")["pairs"] == {"train": 1096, "test": 1098}
     assert row("cityscapes")["state"] == "by hand"
-    write_pairs(kept_in() / "maps", {"train": 2, "val": 1})
+    write_pairs(datasets_folder() / "maps", {"train": 2, "val": 1})
     assert row("maps")["state"] == "here"
     assert row("maps")["pairs"] == {"train": 2, "test": 1}
-    assert row("maps")["folder"] == str(kept_in() / "maps")
+    assert row("maps")["folder"] == str(datasets_folder() / "maps")
 
 
 def test_sets_of_ones_own_are_listed_and_what_is_no_set_is_not() -> None:
-    write_pairs(kept_in() / "mine", {"train": 2, "test": 1})
-    (kept_in() / "broken").mkdir()
-    (kept_in() / ".facades.x.part").mkdir()
-    (kept_in() / ".facades.lock").write_text("")
-    (kept_in() / "facades.sha256").write_text("")
+    write_pairs(datasets_folder() / "mine", {"train": 2, "test": 1})
+    (datasets_folder() / "broken").mkdir()
+    (datasets_folder() / ".facades.x.part").mkdir()
+    (datasets_folder() / ".facades.lock").write_text("")
+    (datasets_folder() / "facades.sha256").write_text("")
     assert [found["source"] for found in known()] == ["photos", "drawn", *PAPER_SETS, "broken", "mine"]
     assert row("mine")["pairs"] == {"train": 2, "test": 1}
     assert row("broken")["state"] == "unusable"
@@ -68,11 +68,11 @@ def test_sets_of_ones_own_are_listed_and_what_is_no_set_is_not() -> None:
 
 
 def test_the_list_fits_a_terminal_and_is_json_when_asked() -> None:
-    write_pairs(kept_in() / "mine", {"train": 2, "test": 1})
+    write_pairs(datasets_folder() / "mine", {"train": 2, "test": 1})
     text = CliRunner().invoke(app, ["data", "list"], env={"COLUMNS": "80"}).stdout
     for name in ("photos", *PAPER_SETS, "mine"):
         assert name in text
-    named = [line for line in text.splitlines() if str(kept_in())[:8] not in line]
+    named = [line for line in text.splitlines() if str(datasets_folder())[:8] not in line]
     assert max(len(line.rstrip()) for line in named) <= 80
     rows = json.loads(CliRunner().invoke(app, ["data", "list", "--json"]).stdout)["sources"]
     facades = next(found for found in rows if found["source"] == "facades")

@@ -32,7 +32,7 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.cache import folder as cache_folder
 from p2pbench.data.dataset import open_dataset
-from p2pbench.data.images import preview, read_array
+from p2pbench.data.image_files import preview, read_array
 from p2pbench.data.pairs import find_pairs
 from p2pbench.errors import DataError, P2PBenchError
 from p2pbench.models.build import build_discriminator, build_generator

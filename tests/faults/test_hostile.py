@@ -18,7 +18,7 @@ from tiny_runs import write_pairs
 from trained_run import train_run
 
 from p2pbench.api import load
-from p2pbench.data.images import MAX_PIXELS, preview, read_array, read_image
+from p2pbench.data.image_files import MAX_PIXELS, preview, read_array, read_image
 from p2pbench.demo.app import create_app
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.runs.folder import RunFolder

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 from p2pbench.config.resolve import Layer, resolve
-from p2pbench.data.images import read_array
+from p2pbench.data.image_files import read_array
 from p2pbench.errors import DataError
 from p2pbench.inference import pipeline
 from p2pbench.inference.folders import output_of

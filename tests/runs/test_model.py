@@ -12,7 +12,7 @@ from port_network import Port, trained
 from program import document, invoke
 from study_workplace import Workplace
 
-from p2pbench.data.images import read_array
+from p2pbench.data.image_files import read_array
 
 SETTINGS = ("--protocol", "tiny.yaml", "--set", "training.epochs=1")
 

@@ -20,7 +20,7 @@ from training.two_processes import both, images, train_in
 
 from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import RunConfig
-from p2pbench.data.streaming import open_batches
+from p2pbench.data.batches import open_batches
 from p2pbench.errors import ConfigError
 from p2pbench.runs.folder import RunFolder
 from p2pbench.training.distributed import ALONE, Group, process_group

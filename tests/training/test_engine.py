@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from p2pbench.config.schema import RunConfig
-from p2pbench.data import streaming
+from p2pbench.data import batches
 from p2pbench.data.batches import Batches
 from p2pbench.errors import ConfigError, Interrupted, TrainingError
 from p2pbench.models.build import build_discriminator, build_generator
@@ -238,7 +238,7 @@ class TestOnCuda:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         if streamed:
-            monkeypatch.setattr(streaming, "MOST_OF_FREE", 0.0)
+            monkeypatch.setattr(batches, "MOST_OF_FREE", 0.0)
         monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
         config = tiny(training__engine="graph", training__precision=precision, training__device="cuda", **case)
         whole = training(config, tmp_path / "whole")

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from p2pbench.config.schema import RunConfig
-from p2pbench.data import batches, streaming
+from p2pbench.data import batches
 from p2pbench.errors import ConfigError, Interrupted, TrainingError, WeightsError
 from p2pbench.training import engine, loop
 from p2pbench.training.engine import prepare_engine
@@ -79,7 +79,7 @@ def test_a_set_that_is_streamed_trains_and_resumes_to_the_bits_of_one_on_the_dev
 ) -> None:
     config = tiny(training__batch_size=2)
     resident, _ = run(config, tmp_path / "resident")
-    monkeypatch.setattr(streaming, "MOST_MAPPED", 0)
+    monkeypatch.setattr(batches, "MOST_MAPPED", 0)
     streamed, _ = run(config, tmp_path / "streamed")
     with pytest.raises(Interrupted):
         run(config, tmp_path / "parts", stop_at=3)

@@ -21,12 +21,12 @@ import numpy as np
 from p2pbench.config.schema import DataConfig
 from p2pbench.curation.check import outliers
 from p2pbench.curation.check.duplicates import duplicates
-from p2pbench.curation.check.fingerprint import Fingerprint, Images, take
+from p2pbench.curation.check.fingerprint import Fingerprint, take
 from p2pbench.curation.check.problems import KINDS, Problem
 from p2pbench.data import pairs
-from p2pbench.data.dataset import is_built_in, open_dataset
-from p2pbench.data.images import NeedsBackground, picture_of, read_array
-from p2pbench.data.reading import views
+from p2pbench.data.dataset import Images, is_built_in, open_dataset, views
+from p2pbench.data.image_files import NeedsBackground, read_array
+from p2pbench.data.images import picture_of
 from p2pbench.errors import DataError, StorageError, UnsupportedImage
 from p2pbench.system.cache_dir import home
 from p2pbench.system.files import write_json
@@ -184,7 +184,7 @@ def _folder(root: Path) -> _Subject:
 
     def items() -> list[_Item]:
         return [
-            _Item(split, pair.a.relative_to(root).as_posix(), pair, partial(pairs.look_at_pair, pair))
+            _Item(split, pair.a.relative_to(root).as_posix(), pair, partial(pairs.preview_pair, pair))
             for split, members in survey.items()
             for pair in members
         ]

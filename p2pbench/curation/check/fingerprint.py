@@ -10,9 +10,7 @@ import numpy as np
 from PIL import Image, ImageStat
 
 from p2pbench.curation.check.alignment import Shift, align, reduction
-
-Images = tuple[np.ndarray, np.ndarray]
-"""A and B, each (H, W, 3), uint8."""
+from p2pbench.data.dataset import Images
 
 BLANK = 2.0
 """An image is blank if no channel's standard deviation reaches this many of 255 levels; a line on white paper does."""

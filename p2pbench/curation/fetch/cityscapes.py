@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from p2pbench.data.images import opened
+from p2pbench.data.image_files import opened
 from p2pbench.errors import DataError
 from p2pbench.system.progress import Count
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from p2pbench.curation.fetch import cityscapes
 from p2pbench.curation.fetch.download import download
 from p2pbench.curation.fetch.unpack import unpack
-from p2pbench.data.catalogue import PAPER_SETS, kept_in
+from p2pbench.data.catalogue import PAPER_SETS, datasets_folder
 from p2pbench.data.pairs import SPLITS, Pair, find_pairs
 from p2pbench.errors import ConfigError, DataError, StorageError, unknown
 from p2pbench.system.files import sha256_of, write_text
@@ -75,7 +75,7 @@ def describe_fetched(fetched: Fetched, *, named: bool) -> list[str]:
 def fetch(
     name: str, *, archive: Path | None = None, url: str | None = None, data_dir: Path | None = None, console: Console
 ) -> Fetched:
-    """Put the set ``name`` of the paper into ``data_dir`` (:func:`kept_in` unless given), under its name.
+    """Put the set ``name`` of the paper into ``data_dir`` (:func:`datasets_folder` unless given), under its name.
 
     From ``archive`` (for cityscapes also a folder), from ``url``, or from the mirrors that the catalogue names. A set
     that is already there is left as it is, and nothing is downloaded.
@@ -87,7 +87,7 @@ def fetch(
         In each case nothing is left behind.
     """
     _check(name, archive, url)
-    parent = (data_dir or kept_in()).expanduser()
+    parent = (data_dir or datasets_folder()).expanduser()
     folder = parent / name
     if folder.exists() and not _leftovers(parent, name):
         return _already_there(name, folder)

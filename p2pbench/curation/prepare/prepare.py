@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 from p2pbench.curation.check.splits import name_of, parse_shares, split_of
 from p2pbench.curation.prepare.conditions import make_condition
 from p2pbench.curation.prepare.recipe import Recipe
-from p2pbench.data.images import read_image
+from p2pbench.data.image_files import read_image
 from p2pbench.data.pairs import SPLITS, SUFFIXES, Pair, read_pair
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.system.cache_dir import home

@@ -30,7 +30,7 @@ from typer.testing import CliRunner
 
 from p2pbench.cli.app import app
 from p2pbench.curation.fetch import download
-from p2pbench.data.catalogue import PAPER_SETS, kept_in
+from p2pbench.data.catalogue import PAPER_SETS, datasets_folder
 from p2pbench.data.pairs import find_pairs, read_pair
 
 COUNTS = {"train": 4, "test": 2}
@@ -126,7 +126,7 @@ def error_of(*arguments: str | Path, code: int = 3) -> str:
 
 def kept(parent: Path | None = None) -> list[str]:
     """What lies where the data sets are kept, but for the lock."""
-    folder = parent or kept_in()
+    folder = parent or datasets_folder()
     return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock") if folder.is_dir() else []
 
 
@@ -143,12 +143,12 @@ def test_a_set_is_fetched_once_and_found_by_its_name(
     mirrored(monkeypatch, f"{server}/good/maps.tar.gz")
     found = document("maps")
     assert found == {
-        "source": "maps", "folder": str(kept_in() / "maps"), "state": "fetched", "pairs": COUNTS,
+        "source": "maps", "folder": str(datasets_folder() / "maps"), "state": "fetched", "pairs": COUNTS,
         "origin": f"{server}/good/maps.tar.gz", "sha256": sha256(archive), "verified": "nothing", "warnings": [],
     }  # fmt: skip
     assert kept() == ["maps", "maps.sha256"]
     for split in COUNTS:
-        for path in (kept_in() / "maps" / split).iterdir():
+        for path in (datasets_folder() / "maps" / split).iterdir():
             assert path.read_bytes() == (tmp_path / "whole" / split / path.name).read_bytes()
     again = document("maps")
     assert (again["state"], again["pairs"], again["warnings"]) == ("already there", COUNTS, [])
@@ -201,15 +201,15 @@ def test_the_hash_of_the_first_fetch_is_kept_and_compared(server: str, archive: 
 
     url = f"{server}/good/maps.tar.gz"
     assert document("maps", "--url", url)["verified"] == "nothing"
-    record = kept_in() / "maps.sha256"
+    record = datasets_folder() / "maps.sha256"
     assert record.read_text() == f"{sha256(archive)}  maps.tar.gz\n"
-    shutil.rmtree(kept_in() / "maps")
+    shutil.rmtree(datasets_folder() / "maps")
     assert document("maps", "--url", url)["verified"] == "recorded"
-    shutil.rmtree(kept_in() / "maps")
+    shutil.rmtree(datasets_folder() / "maps")
     own = packed(tmp_path / "whole", tmp_path / "own.zip")
     assert document("maps", "--from", own)["verified"] == "nothing"
     assert record.read_text().splitlines()[1] == f"{sha256(own)}  own.zip"
-    shutil.rmtree(kept_in() / "maps")
+    shutil.rmtree(datasets_folder() / "maps")
     Server.content = packed(write_pairs(tmp_path / "other", {"train": 1, "test": 1}), tmp_path / "o.tgz").read_bytes()
     result = run("maps", "--url", url, code=3)
     assert "as at the first fetch" in result.stderr
@@ -331,10 +331,10 @@ def test_a_disk_that_fills_up_meanwhile_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_what_is_there_and_unusable_is_not_touched(archive: Path) -> None:
-    (kept_in() / "maps" / "train").mkdir(parents=True)
-    (kept_in() / "maps" / "train" / "notes.txt").write_text("mine")
+    (datasets_folder() / "maps" / "train").mkdir(parents=True)
+    (datasets_folder() / "maps" / "train" / "notes.txt").write_text("mine")
     assert "is there but unusable; remove it and fetch again" in run("maps", "--from", archive, code=3).stderr
-    assert (kept_in() / "maps" / "train" / "notes.txt").read_text() == "mine"
+    assert (datasets_folder() / "maps" / "train" / "notes.txt").read_text() == "mine"
 
 
 # ---- interrupted, and two at once
@@ -373,7 +373,7 @@ def test_what_a_killed_fetch_leaves_is_never_a_set_and_goes_with_the_next(server
     assert leftover not in {row["source"] for row in listed}
     assert document("maps", "--url", f"{server}/good/maps.tar.gz")["pairs"] == COUNTS
     assert kept() == ["maps", "maps.sha256"]
-    (kept_in() / ".maps.killed.part" / "download").mkdir(parents=True)  # by one killed between the rename and its end
+    (datasets_folder() / ".maps.killed.part" / "download").mkdir(parents=True)  # killed after the rename
     assert document("maps")["state"] == "already there"
     assert kept() == ["maps", "maps.sha256"]
 
@@ -425,7 +425,7 @@ def test_cityscapes_is_made_from_ones_own_download(own: Path) -> None:
     assert found["sha256"] is None
     assert len(found["warnings"]) == 2
     assert kept() == ["cityscapes"]
-    pairs = find_pairs(kept_in() / "cityscapes")
+    pairs = find_pairs(datasets_folder() / "cityscapes")
     assert [pair.name for pair in pairs["train"]] == SCENES["train"]
     photo, labels = read_pair(pairs["test"][0])
     assert photo.shape == labels.shape == (256, 256, 3)
@@ -473,4 +473,4 @@ def test_the_real_facades_are_fetched_whole(shared: Path, tmp_path: Path) -> Non
     assert found["warnings"] == []
     for line in (shared / "data" / "facades.sha256").read_text().splitlines():
         digest, name = line.split()
-        assert sha256(kept_in() / "facades" / name) == digest
+        assert sha256(datasets_folder() / "facades" / name) == digest

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from p2pbench.cli.app import app
 from p2pbench.curation.prepare import hed
 from p2pbench.curation.prepare.hed import edge_probability, layout, read_detector, side_outputs
-from p2pbench.data.images import read_image
+from p2pbench.data.image_files import read_image
 from p2pbench.data.pairs import find_pairs, read_pair
 from p2pbench.errors import ConfigError, WeightsError
 

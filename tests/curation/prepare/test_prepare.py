@@ -28,7 +28,7 @@ from p2pbench.curation.prepare.prepare import prepare
 from p2pbench.curation.prepare.recipe import build_recipe
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
-from p2pbench.data.images import ORIENTATION, read_image
+from p2pbench.data.image_files import ORIENTATION, read_image
 from p2pbench.data.pairs import SPLITS, find_pairs, read_pair
 from p2pbench.data.photos import condition_of
 from p2pbench.errors import DataError

@@ -101,7 +101,7 @@ def test_the_key_is_all_that_decides_the_pixels() -> None:
 
 def test_naming_pairs_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from p2pbench.data import drawn; d = drawn.parse('drawn:9'); drawn.drawn_key(d);"
+        "import sys; from p2pbench.data.facades import drawn; d = drawn.parse('drawn:9'); drawn.drawn_key(d);"
         "drawn.drawn_names(d); print([name for name in ('numpy', 'torch', 'PIL', 'scipy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -21,8 +21,8 @@ from p2pbench.data import pairs, photos
 from p2pbench.data.batches import Batches, crop, plan_epoch
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset, steps_per_epoch
-from p2pbench.data.images import read_image
-from p2pbench.data.resize import resize
+from p2pbench.data.image_files import read_image
+from p2pbench.data.images import resize
 from p2pbench.data.transforms import to_integers, to_network
 from p2pbench.errors import ConfigError, DataError, StorageError
 from p2pbench.system.cache_dir import home

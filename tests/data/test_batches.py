@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 
 from p2pbench.config.resolve import Layer, resolve
 from p2pbench.config.schema import DataConfig, RunConfig
-from p2pbench.data import streaming
-from p2pbench.data.batches import Batch, Batches
+from p2pbench.data import batches
+from p2pbench.data.batches import Batch, Batches, StreamedBatches, open_batches
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
-from p2pbench.data.streaming import StreamedBatches, open_batches
 
 Tiny = Callable[..., RunConfig]
 CPU = torch.device("cpu")
@@ -66,7 +65,7 @@ def test_a_batch_stays_what_it_is_when_its_buffer_is_filled_anew(tiny: Tiny) -> 
 
 
 def test_pages_that_are_let_go_come_back(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "LET_GO", 1)
+    monkeypatch.setattr(batches, "LET_GO", 1)
     array = decoded(open_dataset(DataConfig(source="drawn:5", load_size=18, crop_size=16)), "train")
     resident = open_batches(np.array(array), tiny(), CPU, stream=False)
     streamed = open_batches(array, tiny(), CPU, stream=True)
@@ -77,7 +76,7 @@ def test_pages_that_are_let_go_come_back(tiny: Tiny, monkeypatch: pytest.MonkeyP
 def test_what_is_too_large_is_streamed(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     images = pairs(6, 18, 18)
     for room, kind in ((images.nbytes, Batches), (images.nbytes - 1, StreamedBatches)):
-        monkeypatch.setattr(streaming, "MOST_MAPPED", room)
+        monkeypatch.setattr(batches, "MOST_MAPPED", room)
         assert type(open_batches(images, tiny(), CPU)) is kind
 
 

@@ -18,9 +18,8 @@ from typer.testing import CliRunner
 from p2pbench.cli.app import app
 from p2pbench.config.schema import DataConfig
 from p2pbench.data import cache
-from p2pbench.data.cache import decoded
+from p2pbench.data.cache import cached_arrays, clear, decoded
 from p2pbench.data.dataset import open_dataset
-from p2pbench.data.kept import clear, kept_arrays
 
 locks = pytest.mark.skipif(sys.platform == "win32", reason="Windows itself keeps what is mapped")
 
@@ -64,11 +63,11 @@ def test_the_list_says_what_each_array_is(filled: Path) -> None:
 
 
 def test_last_use_is_when_an_array_was_last_opened(filled: Path) -> None:
-    for kept in kept_arrays():
+    for kept in cached_arrays():
         os.utime(kept.path.with_suffix(".json"), (0, 0))
     assert {row["last_use"] for row in command("list")["arrays"]} == {"1970-01-01T00:00:00+00:00"}
     decoded(open_dataset(small("drawn:3")), "train")
-    newest, *others = kept_arrays()
+    newest, *others = cached_arrays()
     assert newest.about["source"] == "drawn:3"
     assert time.time() - newest.used < 60
     removed = command("clear", "--older", "1")["removed"]
@@ -135,7 +134,7 @@ def test_what_killed_builds_left_is_cleared_and_what_is_being_built_is_not(fille
     assert running.exists()
     assert not killed.exists()
     assert not orphan.exists()
-    assert len(kept_arrays()) == 3
+    assert len(cached_arrays()) == 3
 
 
 def test_an_array_without_a_note_is_listed_and_can_be_cleared(filled: Path) -> None:

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from p2pbench.config.schema import DataConfig
-from p2pbench.data import building, cache
+from p2pbench.data import cache, decoding
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
-from p2pbench.data.decoding import Place, side_by_side
+from p2pbench.data.decoding import ArrayFile, side_by_side
 from p2pbench.errors import DataError
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -29,8 +29,8 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.fixture(params=["threads", "processes"])
 def by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Build by two threads, or by two processes, whatever the size of the set."""
-    monkeypatch.setattr(building, "available_cores", lambda: 2)
-    monkeypatch.setattr(building, "PROCESSES_FROM", 1 if request.param == "processes" else 10**9)
+    monkeypatch.setattr(decoding, "available_cores", lambda: 2)
+    monkeypatch.setattr(decoding, "PROCESSES_FROM", 1 if request.param == "processes" else 10**9)
     return str(request.param)
 
 
@@ -59,8 +59,8 @@ def test_built_ins_are_built_by_processes_as_by_threads(source: str, monkeypatch
     by_threads = np.array(decoded(dataset, "train"))
     for path in cache.folder().glob("*.npy"):
         path.unlink()
-    monkeypatch.setattr(building, "available_cores", lambda: 2)
-    monkeypatch.setattr(building, "PROCESSES_FROM", 1)
+    monkeypatch.setattr(decoding, "available_cores", lambda: 2)
+    monkeypatch.setattr(decoding, "PROCESSES_FROM", 1)
     seen: list[tuple[int, int]] = []
     assert np.array_equal(decoded(dataset, "train", lambda *done: seen.append(done)), by_threads)
     assert seen == sorted(seen)
@@ -113,31 +113,32 @@ def kill_oneself() -> tuple[np.ndarray, np.ndarray]:
 
 @posix
 def test_a_killed_process_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "available_cores", lambda: 2)
-    monkeypatch.setattr(building, "PROCESSES_FROM", 1)
+    monkeypatch.setattr(decoding, "available_cores", lambda: 2)
+    monkeypatch.setattr(decoding, "PROCESSES_FROM", 1)
     (tmp_path / "x").touch()
-    place = Place(tmp_path / "x", 0, (8, 8), "bilinear", "AtoB", deep=False)
+    file = ArrayFile(tmp_path / "x", 0, (8, 8), "bilinear", "AtoB", deep=False)
     with pytest.raises(DataError, match=r"ended \(exit code -9\).* out of memory"):
-        building.build(place, iter([kill_oneself] * 4), 4, lambda done, total: None)
+        decoding.decode_all(file, iter([kill_oneself] * 4), 4, lambda done, total: None)
 
 
 PARENT = """
-import os, sys
+import os, signal, sys
 from functools import partial
 from pathlib import Path
-from p2pbench.data import building
-from p2pbench.data.decoding import Place
-building.available_cores = lambda: 2
-building.PROCESSES_FROM = 1
-start = building.Process.__enter__
+from p2pbench.data import decoding
+from p2pbench.data.decoding import ArrayFile
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may have it ignored
+decoding.available_cores = lambda: 2
+decoding.PROCESSES_FROM = 1
+start = decoding.DecodingProcess.__enter__
 def told(self):
     start(self)
     print(self._program.pid, flush=True)
     return self
-building.Process.__enter__ = told
-place = Place(Path(sys.argv[1]), 0, (8, 8), "bilinear", "AtoB", deep=False)
+decoding.DecodingProcess.__enter__ = told
+file = ArrayFile(Path(sys.argv[1]), 0, (8, 8), "bilinear", "AtoB", deep=False)
 from time import sleep
-building.build(place, iter([partial(sleep, 600)] * 4), 4, lambda done, total: None)
+decoding.decode_all(file, iter([partial(sleep, 600)] * 4), 4, lambda done, total: None)
 """
 
 
@@ -178,14 +179,14 @@ def black() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_an_error_of_the_system_is_the_same_in_a_process_as_in_a_thread(by: str, tmp_path: Path) -> None:
-    place = Place(tmp_path / "absent", 0, (8, 8), "bilinear", "AtoB", deep=False)
+    file = ArrayFile(tmp_path / "absent", 0, (8, 8), "bilinear", "AtoB", deep=False)
     with pytest.raises(FileNotFoundError, match="absent"):
-        building.build(place, iter([black] * 4), 4, lambda done, total: None)
+        decoding.decode_all(file, iter([black] * 4), 4, lambda done, total: None)
 
 
 def test_processes_that_decode_import_no_torch() -> None:
     code = (
-        "import sys; from p2pbench.data import decoding, drawn, pairs; from pathlib import Path\n"
+        "import sys; from p2pbench.data import decoding, pairs\nfrom p2pbench.data.facades import drawn\n"
         "drawn.draw(drawn.Drawn(), 'train', 0)\n"
         "assert not {'torch', 'pydantic', 'scipy', 'skimage'} & set(sys.modules), sorted(sys.modules)"
     )

@@ -15,18 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from p2pbench.data.images import (
-    ORIENTATION,
-    Wanted,
-    as_rgb8,
-    as_scored,
-    as_wanted,
-    preview,
-    read_array,
-    read_image,
-    scaled,
-    write_like,
-)
+from p2pbench.data.image_files import ORIENTATION, preview, read_array, read_image, write_like
+from p2pbench.data.images import Wanted, as_rgb8, as_scored, as_wanted, scaled
 from p2pbench.errors import DataError, UnsupportedImage
 
 RANDOM = np.random.default_rng(0)

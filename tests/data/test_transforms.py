@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from skimage.color import lab2rgb, rgb2lab
 
 from p2pbench.config.schema import DataConfig
-from p2pbench.data.lab import lab_to_rgb, rgb_to_lab
 from p2pbench.data.transforms import (
     as_displayed,
     condition_to_model,
     conditions_of,
     from_model,
+    lab_to_rgb,
+    rgb_to_lab,
     targets_of,
     to_integers,
     to_model,
