@@ -24,9 +24,9 @@ from p2pbench.curation.check.duplicates import duplicates
 from p2pbench.curation.check.fingerprint import Fingerprint, take
 from p2pbench.curation.check.problems import KINDS, Problem
 from p2pbench.data import pairs
-from p2pbench.data.dataset import Images, is_built_in, open_dataset, views
+from p2pbench.data.dataset import is_built_in, open_dataset, views
 from p2pbench.data.image_files import NeedsBackground, read_array
-from p2pbench.data.images import picture_of
+from p2pbench.data.images import Images, picture_of
 from p2pbench.errors import DataError, StorageError, UnsupportedImage
 from p2pbench.system.cache_dir import home
 from p2pbench.system.files import write_json

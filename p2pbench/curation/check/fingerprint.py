@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageStat
 
 from p2pbench.curation.check.alignment import Shift, align, reduction
-from p2pbench.data.dataset import Images
+from p2pbench.data.images import Images
 
 BLANK = 2.0
 """An image is blank if no channel's standard deviation reaches this many of 255 levels; a line on white paper does."""

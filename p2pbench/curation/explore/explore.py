@@ -25,8 +25,8 @@ from PIL import Image
 from p2pbench.config.schema import DataConfig
 from p2pbench.curation.check import measures
 from p2pbench.curation.check.drift import drift_of
-from p2pbench.data.dataset import DataSet, Images, Reader, open_dataset, views
-from p2pbench.data.images import resize
+from p2pbench.data.dataset import DataSet, Reader, open_dataset, views
+from p2pbench.data.images import Images, resize
 from p2pbench.data.pairs import Pair
 from p2pbench.data.palette import N_CELLS, Palette, count_colours, find_palette, flat_pixels
 from p2pbench.system.progress import Count, no_progress

@@ -17,8 +17,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from p2pbench.curation.check import measures
 from p2pbench.curation.check.drift import LARGE, MODERATE
 from p2pbench.curation.explore.explore import MEASURES, SIDES, Exploration, Key, Labels, edges_of, keyed_sample
-from p2pbench.data.dataset import Images
-from p2pbench.data.images import resize
+from p2pbench.data.images import Images, resize
 from p2pbench.report.figures.style import write_all
 
 if TYPE_CHECKING:
