@@ -64,6 +64,11 @@ class Interrupted(P2PBenchError):
     exit_code = 130
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what ``error`` says, or its type's name where it says nothing."""
+    return next((line for line in str(error).strip().splitlines() if line), type(error).__name__)
+
+
 def unknown(kind: str, value: object, valid: Iterable[str]) -> str:
     """``unknown KIND 'value'; did you mean 'x'? (valid: a, b, c)``: the message for a name that no table holds."""
     names = sorted(valid)

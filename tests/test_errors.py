@@ -24,6 +24,19 @@ def test_unknown_names_come_with_the_nearest_and_all_valid() -> None:
 
 
 @pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("one\ntwo"), "one"),
+        (OSError("\n\n two"), "two"),
+        (MemoryError(), "MemoryError"),
+        (ValueError("\n"), "ValueError"),
+    ],
+)
+def test_an_error_that_says_nothing_is_told_by_its_type(error: Exception, line: str) -> None:
+    assert errors.first_line(error) == line
+
+
+@pytest.mark.parametrize(
     ("width", "digits"), [(0.0123, 3), (0.9, 2), (1.2, 1), (15.0, 0), (1500.0, 0), (0.0, 4), (float("inf"), 4)]
 )
 def test_decimals_follow_the_uncertainty(width: float, digits: int) -> None:

@@ -25,7 +25,7 @@ from p2pbench.training.engine import (
     prepare_engine,
     runner,
 )
-from p2pbench.training.memory import telling_what_fits
+from p2pbench.training.memory import out_of_memory_explained
 from p2pbench.training.step import Networks
 
 PLAIN = "plain loop"
@@ -120,7 +120,7 @@ def _precision(contestant: Contestant) -> str:
 def build_ours(config: RunConfig) -> tuple[Step, int]:
     """Our training step as ``train`` runs it. The device is not waited for, but for the losses every ``log_every``."""
     engine = prepare_engine(config.training, _threads(config))
-    with telling_what_fits(config, engine.device):
+    with out_of_memory_explained(config, engine.device):
         networks = place_networks(Networks(build_generator(config), build_discriminator(config)), engine)
         optimisers = build_optimisers(networks, config, capturable=engine.kind == "graph")
         run = runner(engine, networks, optimisers, Batches(random_pairs(config), config, engine.device), config)
@@ -128,7 +128,7 @@ def build_ours(config: RunConfig) -> tuple[Step, int]:
 
     def step() -> None:
         number = next(steps)
-        with telling_what_fits(config, engine.device):
+        with out_of_memory_explained(config, engine.device):
             run.feed(number)
             losses = run.run()
             if (number + 1) % config.training.log_every == 0:

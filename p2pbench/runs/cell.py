@@ -36,8 +36,8 @@ from p2pbench.system.progress import Count, no_progress
 from p2pbench.training.checkpoint import save_generator
 from p2pbench.training.distributed import ALONE, Group
 from p2pbench.training.engine import Engine, prepare_engine
-from p2pbench.training.loop import Reporter, Trained, train
-from p2pbench.training.memory import telling_what_fits
+from p2pbench.training.loop import Reporter, TrainingResult, train
+from p2pbench.training.memory import out_of_memory_explained
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def run_cell(
             log.warning("%s is not what training left: trained again", run.generator_file)
             run.forget(run.generator_file)
         whole = not run.trained() and not run.checkpoint.is_dir()
-        group.tell(None if run.trained() else (identity, threads))
+        group.broadcast(None if run.trained() else (identity, threads))
         if not run.trained():
             run.forget_scores()  # they were another generator's
             to_score = list(modes)
@@ -129,7 +129,7 @@ def take_part(config: RunConfig, group: Group, stop: Callable[[], bool]) -> None
         DataError: the data here are not those of the first process.
     """
     dataset = open_dataset(config.data)
-    told = group.tell(None)
+    told = group.broadcast(None)
     if told is None:
         return
     identity, threads = told
@@ -198,10 +198,10 @@ def _train(
             for position, output in zip(chosen, outputs, strict=True):
                 save_png(run.sample_file("untrained", position), as_rgb8(output))
 
-    judge = None
+    validation_score = None
     if config.training.select == "best-on-val":
         judged = unseen[spread(len(unseen), N_JUDGED)]
-        judge = partial(l1_of, pairs=judged, config=config)
+        validation_score = partial(l1_of, pairs=judged, config=config)
 
     run.set_status("running", bits=8 * images.dtype.itemsize)
     watcher.stage("train")
@@ -210,8 +210,8 @@ def _train(
         identity, engine.device, engine.kind, " (auto)" if config.training.engine == "auto" else "", engine.threads,
         config.training.precision,
     )  # fmt: skip
-    reporter = Reporter(watcher.progress, sample, watcher.stop, judge)
-    with telling_what_fits(config, engine.device):
+    reporter = Reporter(watcher.progress, sample, watcher.stop, validation_score)
+    with out_of_memory_explained(config, engine.device):
         trained = train(config, images, run.path, identity, engine, reporter, group)
     log.info("trained %d steps in %.0f s", trained.steps, trained.seconds)
     log_to_tensorboard(run)
@@ -243,7 +243,7 @@ def l1_of(generator: nn.Module, pairs: np.ndarray, config: RunConfig) -> float:
     return float(differences.mean() / np.iinfo(outputs.dtype).max)
 
 
-def _selected(trained: Trained) -> dict[str, Any]:
+def _selected(trained: TrainingResult) -> dict[str, Any]:
     """What the record says of the epoch that was selected; nothing where it is the last."""
     if trained.selected is None:
         return {}

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from p2pbench.config.resolve import Layer, flatten, from_mapping, resolve
@@ -20,6 +19,7 @@ from p2pbench.models.port import load_port, read_port
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.store import Store
 from p2pbench.system.hardware import available_cores
+from p2pbench.training import checkpoint
 from p2pbench.training.engine import prepare_engine
 
 
@@ -117,7 +117,7 @@ def load_generator(run: RunFolder) -> nn.Module:
     """The trained generator of a run, on the CPU. Raises :class:`WeightsError` if it is missing or damaged."""
     generator = build_generator(run.config())
     try:
-        generator.load_state_dict(load_file(run.generator_file))
+        checkpoint.load_generator(run.generator_file, generator)
     except FileNotFoundError:
         raise WeightsError(f"{run.path} has no generator.safetensors: its training has not finished") from None
     except (SafetensorError, RuntimeError, OSError) as error:

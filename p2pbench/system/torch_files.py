@@ -1,4 +1,4 @@
-"""Files that torch wrote, read as plain tensors and no other way: a pickle may run code as it is read."""
+"""Files that torch wrote, read as plain tensors only: unpickling anything else may run code."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from p2pbench.errors import WeightsError
+from p2pbench.errors import WeightsError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """The named tensors in a torch file, read with ``weights_only=True``. Raises :class:`WeightsError`."""
+    """The named tensors in a torch file, on the CPU, read with ``weights_only=True``.
+
+    Raises:
+        WeightsError: the file cannot be read, or is not a dictionary of tensors.
+    """
     import pickle
 
     import torch
@@ -23,8 +27,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
             warnings.simplefilter("ignore")  # on odd pickles, which are refused anyway
             tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise WeightsError(f"{path} cannot be read as weights: {reason}") from None
+        raise WeightsError(f"{path} cannot be read as weights: {first_line(error)}") from None
     if not isinstance(tensors, dict) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
         raise WeightsError(f"{path} is not a dictionary of tensors")
     return tensors

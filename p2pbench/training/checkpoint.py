@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from p2pbench.errors import ConfigError, P2PBenchError, WeightsError
+from p2pbench.errors import ConfigError, P2PBenchError, WeightsError, first_line
 from p2pbench.system.files import atomic
 from p2pbench.training import tensorfile
 from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers
@@ -28,19 +28,19 @@ SCHEMA = "1"
 
 @dataclass
 class Best:
-    """The generator that did best on the validation split so far (``training.select``)."""
+    """The generator with the best validation score so far (``training.select``)."""
 
     epoch: int
     """Epochs done by then."""
     value: float
-    """What it was judged by: mean L1 on the validation split; the lower the better."""
+    """Its validation score: mean L1 on the validation split; lower is better."""
     generator: dict[str, Tensor]
     """Its weights, copies on the CPU."""
 
 
 @dataclass
 class Progress:
-    """How far a training is."""
+    """How far a training has come."""
 
     step: int
     """Steps done."""
@@ -49,12 +49,15 @@ class Progress:
     pending: Tensor
     """Losses of the steps since the last row, (k, 4), float32."""
     seconds: float
-    """Time spent training, in all sittings."""
+    """Seconds spent training, resumed sittings included."""
     best: Best | None = None
 
 
 def state_of(networks: Networks, optimisers: Optimisers, progress: Progress) -> dict[str, Tensor]:
-    """All that a training needs to go on to the same bits, by name; not copies: the next step changes it."""
+    """Everything that a training needs to be resumed to the same bits, by name.
+
+    The tensors are not copies: the next step changes them. Each is of a dtype that the file format knows.
+    """
     tensors = {f"network.{name}": tensor for name, tensor in _network_state(networks).items()}
     tensors |= {f"optimiser.{name}": tensor for name, tensor in _optimiser_state(optimisers).items()}
     tensors |= {f"random.{name}": state for name, state in _random_state(networks).items()}
@@ -62,19 +65,19 @@ def state_of(networks: Networks, optimisers: Optimisers, progress: Progress) -> 
     tensors["losses.pending"] = progress.pending
     if progress.best is not None:
         tensors |= {f"best.{name}": tensor for name, tensor in progress.best.generator.items()}
-    return tensors
+    return {name: tensorfile.as_storable(tensor) for name, tensor in tensors.items()}
 
 
 def write(
     folder: Path, run_id: str, progress: Progress, tensors: Mapping[str, Tensor], *, keep: int, world_size: int = 1
 ) -> None:
-    """Write the checkpoint of this step to ``folder``; of those before, the last ``keep - 1`` stay.
+    """Write the checkpoint of this step to ``folder`` and keep the newest ``keep - 1`` earlier ones.
 
     Args:
-        tensors: what :func:`state_of` gave.
-        world_size: of how many processes the training is.
+        tensors: the result of :func:`state_of`.
+        world_size: the number of processes that share the training.
     Raises:
-        StorageError: it cannot be written; those before stay.
+        StorageError: the checkpoint cannot be written; earlier ones stay.
     """
     about = {"schema": SCHEMA, "run_id": run_id, "step": progress.step, "seconds": progress.seconds}
     if progress.best is not None:
@@ -82,13 +85,13 @@ def write(
     if world_size > 1:
         about["world_size"] = world_size
     path = folder / f"step-{progress.step:08d}.safetensors"
-    on_host = _on_host(tensors)
-    about["crc32"] = _checksum(about, on_host)
+    on_host = tensorfile.on_host(tensors)
+    about["crc32"] = tensorfile.checksum(about, on_host)
     with atomic(path) as part:
         tensorfile.write(part, on_host, {"p2pbench": json.dumps(about)})
     before = sorted((other for other in folder.glob("step-*.safetensors") if other < path), reverse=True)
     for other in set(folder.glob("step-*.safetensors")) - {path, *before[: keep - 1]}:
-        if other.is_file():  # among them later ones, which were damaged: this training went on before them
+        if other.is_file():  # later ones are among them: damaged, so that training was resumed before them
             other.unlink(missing_ok=True)
 
 
@@ -98,11 +101,11 @@ def load(
     """Restore the newest readable checkpoint in ``folder`` into the networks and optimisers; None if there is none.
 
     Args:
-        steps: that the training has in all.
-        world_size: of how many processes the training is.
+        steps: the number of steps of the whole training.
+        world_size: the number of processes that share the training.
     Raises:
-        ConfigError: it is a training of another number of processes.
-        WeightsError: the checkpoints there belong to another run, or none of them can be read.
+        ConfigError: the checkpoint is of a training with another number of processes.
+        WeightsError: the checkpoints belong to another run, or none of them can be read.
     """
     damaged = []
     for path in sorted(folder.glob("step-*.safetensors"), reverse=True):
@@ -117,18 +120,18 @@ def load(
         if begun != world_size:
             raise ConfigError(
                 f"{path} is of a training in {begun} process{'es' * (begun > 1)}, and this one is in {world_size}: "
-                "its noise and the order of its sums would differ; go on with as many (torchrun --nproc-per-node), or "
-                "begin anew with another --out"
+                "its noise and the order of its sums would differ; resume with as many (torchrun --nproc-per-node), or "
+                "start again with another --out"
             )
         try:
             progress = _restore(about, tensors, networks, optimisers, steps)
         except torch.OutOfMemoryError:
-            raise  # it is not the checkpoint's fault
+            raise  # the checkpoint is not to blame
         except (KeyError, ValueError, TypeError, IndexError, RuntimeError, AttributeError) as error:
-            damaged.append(f"{path} cannot be gone on from ({_gist(error)})")
+            damaged.append(f"{path} cannot be restored ({_gist(error)})")
             continue
         for why in damaged:
-            log.warning("%s: going on from %s", why, path.name)
+            log.warning("%s: resuming from %s", why, path.name)
         return progress
     if damaged:
         raise WeightsError(f"{'; '.join(damaged)}; remove {folder} to train from the beginning")
@@ -136,7 +139,7 @@ def load(
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What the checkpoint at ``path`` says of itself, and its tensors.
+    """The metadata of the checkpoint at ``path`` and its tensors.
 
     Raises:
         WeightsError: it cannot be read, or its content is not what was written.
@@ -145,7 +148,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         with safe_open(path, framework="pt") as stored:
             about = json.loads((stored.metadata() or {})["p2pbench"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-        if about.pop("crc32") != _checksum(about, tensors):
+        if about.pop("crc32") != tensorfile.checksum(about, tensors):
             raise ValueError("its content has changed since it was written")
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{path} cannot be read ({_gist(error)})") from None
@@ -153,32 +156,36 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _gist(error: Exception) -> str:
-    text = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-    return text.splitlines()[0] if text else type(error).__name__
+    return f"it has no {error}" if isinstance(error, KeyError) else first_line(error)
 
 
-def _checksum(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> int:
-    """Of everything in a checkpoint: a bit that a disk turned would otherwise train on. 1 GiB takes half a second."""
-    crc = zlib.crc32(json.dumps(about, sort_keys=True).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        crc = zlib.crc32(f"{name} {tensor.dtype} {list(tensor.shape)}".encode(), crc)
-        if tensor.numel():
-            crc = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, crc)
-    return crc
-
-
-def _best(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Best | None:
+def _best(about: Mapping[str, Any], tensors: Mapping[str, Tensor], generator: nn.Module) -> Best | None:
     if "best" not in about:
         return None
-    weights = {name.removeprefix("best."): tensor for name, tensor in tensors.items() if name.startswith("best.")}
+    state = generator.state_dict()
+    weights = {name: tensorfile.from_stored(tensors[f"best.{name}"], state[name]) for name in state}
     return Best(int(about["best"]["epoch"]), float(about["best"]["value"]), weights)
 
 
 def save_generator(path: Path, generator: nn.Module, metadata: dict[str, str]) -> None:
-    """Write the generator's weights alone, float32, as safetensors."""
+    """Write the generator's weights and buffers alone, as safetensors, for :func:`load_generator`."""
+    tensors = {name: tensorfile.as_storable(tensor) for name, tensor in generator.state_dict().items()}
     with atomic(path) as part:
-        tensorfile.write(part, _on_host(generator.state_dict()), metadata)
+        tensorfile.write(part, tensorfile.on_host(tensors), metadata)
+
+
+def load_generator(path: Path, generator: nn.Module) -> None:
+    """Load the weights and buffers that :func:`save_generator` wrote to ``path`` into ``generator``.
+
+    Raises:
+        OSError, SafetensorError, RuntimeError: the file is missing, damaged, or of another network.
+    """
+    _load_state(generator, load_file(path))
+
+
+def _load_state(network: nn.Module, stored: Mapping[str, Tensor]) -> None:
+    state = network.state_dict()
+    network.load_state_dict({k: tensorfile.from_stored(v, state[k]) if k in state else v for k, v in stored.items()})
 
 
 def _named(networks: Networks) -> list[tuple[str, nn.Module]]:
@@ -201,7 +208,7 @@ def _optimiser_state(optimisers: Optimisers) -> dict[str, Tensor]:
 
 
 def _random_state(networks: Networks) -> dict[str, Tensor]:
-    """The state of the generators that dropout draws from."""
+    """The state of the random generators that dropout draws from."""
     states = {"cpu": torch.get_rng_state()}
     device = next(networks.generator.parameters()).device
     if device.type == "cuda":
@@ -212,16 +219,16 @@ def _random_state(networks: Networks) -> dict[str, Tensor]:
 def _restore(
     about: dict[str, Any], tensors: dict[str, Tensor], networks: Networks, optimisers: Optimisers, steps: int
 ) -> Progress:
-    """Any error is the checkpoint's; what it has changed by then, the next one to be restored changes too."""
+    """Restore one checkpoint. An error may leave the networks half restored: the next checkpoint overwrites them."""
     progress = Progress(
         int(about["step"]), tensors["losses.rows"].tolist(), tensors["losses.pending"], float(about["seconds"]),
-        _best(about, tensors),
+        _best(about, tensors, networks.generator),
     )  # fmt: skip
     if not 0 <= progress.step <= steps:
         raise ValueError(f"it is of step {progress.step} of {steps}")
     for name, network in _named(networks):
         prefix = f"network.{name}."
-        network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        _load_state(network, {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
     for name, optimiser in (("generator", optimisers.generator), ("discriminator", optimisers.discriminator)):
         if optimiser is None:
             continue
@@ -240,35 +247,30 @@ def _restore(
 
 
 def _laid_out_as(parameter: Tensor, stored: Tensor) -> Tensor:
-    """A moment in its parameter's memory format: fused Adam reads both as if they had the same."""
+    """A moment in its parameter's memory format, which fused Adam takes for granted."""
     if stored.shape != parameter.shape:
         return stored  # Adam's step counter
     return torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(stored).detach()
 
 
-def _on_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """On the CPU and contiguous, which channels-last weights are not; copies where they have to be."""
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-
-
 class Writer:
-    """Writes the checkpoints of one training, one at a time and in order, as whole as if training waited for each.
+    """Writes the checkpoints of one training in a thread, one at a time and in order, while training goes on.
 
-    It keeps a copy of the training's state in memory (U-Net-256 with Adam: 0.64 GiB). Copying that takes a tenth of the
-    time that a disk takes to write it, and is all that training waits for.
+    It keeps a copy of the training's state in memory (U-Net-256 with Adam: 0.64 GiB). Training waits for the copying
+    only, which takes a tenth of the time of writing to a disk.
     """
 
     def __init__(self, folder: Path, run_id: str, keep: int, world_size: int = 1) -> None:
         self._folder, self._run_id, self._keep, self._world_size = folder, run_id, keep, world_size
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
-        self._at_work: Future[None] | None = None
+        self._pending: Future[None] | None = None
         self._copies: dict[str, Tensor] = {}
 
     def save(self, networks: Networks, optimisers: Optimisers, progress: Progress, then: Callable[[], None]) -> None:
-        """Have the state of this step written, and ``then`` called; returns when the state is copied.
+        """Copy the state of this step, then write it and call ``then`` in the thread.
 
         Raises:
-            StorageError: the checkpoint before could not be written; those before it stay.
+            StorageError: the previous checkpoint could not be written; earlier ones stay.
         """
         self.wait()
         copies = self._copied(state_of(networks, optimisers, progress))
@@ -277,16 +279,16 @@ class Writer:
             write(self._folder, self._run_id, progress, copies, keep=self._keep, world_size=self._world_size)
             then()
 
-        self._at_work = self._thread.submit(write_copies)
+        self._pending = self._thread.submit(write_copies)
 
     def wait(self) -> None:
-        """Until the last checkpoint is on the disk. Raises :class:`StorageError` if it could not be written."""
-        if self._at_work is not None:
-            done, self._at_work = self._at_work, None
+        """Wait until the last checkpoint is on the disk. Raises :class:`StorageError` if it could not be written."""
+        if self._pending is not None:
+            done, self._pending = self._pending, None
             done.result()
 
     def _copied(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Copies on the host, in the memory of those before: new memory costs several times the copy itself."""
+        """Copies on the host that reuse the memory of the previous ones: new memory costs several times the copying."""
         on_cuda = False
         for name, tensor in state.items():
             copy = self._copies.get(name)
@@ -302,7 +304,7 @@ class Writer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """Wait for the last one. What went wrong with it is raised, unless something else did before."""
+        """Wait for the last checkpoint. Its error is raised, or logged if the block already raised another."""
         with self._thread:
             try:
                 self.wait()

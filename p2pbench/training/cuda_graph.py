@@ -1,9 +1,9 @@
 """The whole step, from index to both of Adam's updates, as one CUDA graph: captured once, replayed every step.
 
 At batch 1 a step is some 1,500 short kernels, and Python takes longer to launch them than the GPU to run them. A replay
-launches them all at once. Its inputs lie at fixed addresses: where the batch is cut (or the batch itself, if it is
-streamed), the learning rate, and the state of the generator that dropout draws from, which CUDA's graphs register and
-advance as eager steps do; so order, jitter and noise are those of the eager engine.
+launches them all at once. Its inputs lie at fixed addresses: the places where the batch is cut (or the batch itself, if
+it is streamed), the learning rate, and the state of the generator that dropout draws from, which CUDA's graphs register
+and advance as eager steps do. So order, jitter and noise are those of the eager engine.
 """
 
 from __future__ import annotations
@@ -13,23 +13,26 @@ from torch import Tensor
 
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.batches import Batch, Batches, StreamedBatches
+from p2pbench.errors import first_line
 from p2pbench.training.step import Networks, Optimisers, train_step
 
 WARM_UP = 3
-"""Steps before the capture, which choose cuDNN's algorithms and make Adam's moments; they are undone."""
+"""Steps before the capture, which choose cuDNN's algorithms and create Adam's moments; they are undone."""
 
 
 class NotCapturable(Exception):
-    """The step does something that a CUDA graph cannot hold."""
+    """The step does something that a CUDA graph cannot capture."""
 
 
 class Captured:
-    """Replays the step of ``config``. Building it leaves weights, moments, statistics and random state as they were.
+    """Replays the captured step of ``config``.
+
+    Capturing leaves weights, moments, statistics and random state as they were.
 
     Args:
         optimisers: built as ``capturable``.
     Raises:
-        NotCapturable: the step waits for the device, or allocates on the host, as a network of the user's own may.
+        NotCapturable: the step waits for the device or allocates on the host, as a user's own network may.
     """
 
     kind = "graph"
@@ -55,7 +58,7 @@ class Captured:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            raise NotCapturable(f"this step cannot be captured in a CUDA graph ({_first_line(error)})") from error
+            raise NotCapturable(f"this step cannot be captured in a CUDA graph ({first_line(error)})") from error
         finally:
             before.restore()
 
@@ -73,11 +76,11 @@ class Captured:
         return self._losses
 
     def _warm_up(self, device: torch.device) -> None:
-        """Some steps on a stream of their own, as captures want it."""
+        """Run a few steps on a separate stream, as a capture requires."""
         stream = torch.cuda.Stream(device)
         stream.wait_stream(torch.cuda.current_stream(device))
         for optimiser in (self.optimisers.generator, self.optimisers.discriminator):
-            if optimiser is not None:  # capturable, and not captured yet: on purpose
+            if optimiser is not None:  # not captured yet, on purpose
                 optimiser._warned_capturable_if_run_uncaptured = True
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
@@ -95,23 +98,23 @@ class Captured:
 
 
 class State:
-    """What a step changes: weights, statistics, moments, and the random states. ``restore`` puts it back in place."""
+    """A copy of what a step changes: weights, statistics, moments, random states. ``restore`` puts it back in place."""
 
     def __init__(self, networks: Networks, optimisers: Optimisers) -> None:
         self.networks, self.optimisers = networks, optimisers
         self.device = next(networks.generator.parameters()).device
-        # On the host: the device's peak of memory stays the step's own.
-        self._kept = {name: tensor.detach().to("cpu", copy=True) for name, tensor in self._tensors().items()}
+        # The copy is on the host, so that the device's peak of memory is that of the step alone.
+        self._copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in self._tensors().items()}
         self._random = torch.get_rng_state()
         self._cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
 
     @torch.no_grad()
     def restore(self) -> None:
         for name, tensor in self._tensors().items():
-            if name in self._kept:
-                tensor.copy_(self._kept[name])
+            if name in self._copies:
+                tensor.copy_(self._copies[name])
             else:
-                tensor.zero_()  # a moment or a step counter that was made since: they begin at 0
+                tensor.zero_()  # a moment or a step counter that was created since; they begin at 0
         self.optimisers.zero_grad()
         torch.set_rng_state(self._random)
         if self._cuda is not None:
@@ -129,7 +132,3 @@ class State:
                 state = optimiser.state.get(parameter, {})
                 found |= {f"{role}.{index}.{name}": tensor for name, tensor in state.items()}
         return found
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,12 +1,11 @@
 """One training in several processes, a GPU or a share of the cores each: ``torchrun ... -m p2pbench train``.
 
-Each process takes its share of every batch; gradients are averaged before each optimiser's step, so that the update is
-the one that a single process makes of the whole batch. Not DistributedDataParallel: it averages when a network's
-``backward`` has run once for each of its forward passes, but here D is run three times for two gradients, one of them
-with respect to the image alone (:mod:`p2pbench.training.step`), which its hooks do not see. A plain all-reduce
-of all gradients at once is right for any objective, gradient penalty included, leaves the networks (and so their
-checkpoints) as they are, and can be part of a captured step. It does not overlap with the backward pass: DDP could hide
-some of it.
+Each process takes its share of every batch, and gradients are averaged before each optimiser's step, so that the
+update is the one that a single process makes of the whole batch. DistributedDataParallel would not do: it averages when
+a network's ``backward`` has run once for each of its forward passes, but here D runs three times for two gradients, one
+of them with respect to the image alone (:mod:`p2pbench.training.step`), which its hooks do not see. One all-reduce of
+all gradients is right for any objective, gradient penalty included, leaves the networks (and so their checkpoints) as
+they are, and can be part of a captured step. Unlike DDP's it does not overlap with the backward pass.
 """
 
 from __future__ import annotations
@@ -20,37 +19,38 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from p2pbench.config.schema import RunConfig
-from p2pbench.errors import ConfigError, P2PBenchError, TrainingError
+from p2pbench.errors import ConfigError, P2PBenchError, TrainingError, first_line
 from p2pbench.models.build import build_generator
 from p2pbench.system.hardware import available_cores
 from p2pbench.training import checkpoint
 from p2pbench.training.step import Networks, Optimisers
 
 TIMEOUT = timedelta(minutes=30)
-"""How long a process waits for the others; the first may be decoding the pairs meanwhile."""
+"""How long a process waits for the others: the first one may be decoding the pairs meanwhile."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """The processes of one training, as one of them sees them."""
+    """The processes that share one training, as one of them sees them."""
 
     rank: int = 0
     size: int = 1
     control: Any = None
-    """A second, gloo group for what the hosts agree on: asking over it does not make them wait for the device."""
+    """A second process group over gloo, for what the hosts agree on without waiting for the device."""
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that writes."""
+        """Whether this process is the one that writes files and takes samples."""
         return self.rank == 0
 
     def share_of(self, batch_size: int) -> slice:
-        """The positions of a batch that are this process's: disjoint, together all of them."""
+        """The positions of a batch that this process trains on: shares are disjoint and together the whole batch."""
         size = batch_size // self.size
         return slice(self.rank * size, (self.rank + 1) * size)
 
@@ -73,26 +73,28 @@ class Group:
             )
 
     def seed(self, seed: int, step: int) -> None:
-        """What dropout draws from in ``step``: other noise in every process and step, the same after a resume.
+        """Seed dropout's noise of ``step``: other noise for each seed, step and process, the same after a resume.
 
-        A single process goes on with its own random state, which its checkpoint holds.
+        A single process goes on with its own random state, which its checkpoint holds. The three are hashed, because
+        torch's CPU generator reads no more than the lower 32 bits of its seed.
         """
         if self.size > 1:
-            torch.manual_seed((seed * 2**20 + step) * 2**10 + self.rank)
+            hashed = np.random.SeedSequence([seed, step, self.rank]).generate_state(1, np.uint64)
+            torch.manual_seed(int(hashed[0]))
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Put in place of each tensor its mean over the processes."""
+        """Replace each tensor, in place, by its mean over the processes."""
         if self.size == 1 or not tensors:
             return
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        with lost_processes_told():
+        with lost_processes_raise():
             dist.all_reduce(flat)
         flat /= self.size
         parts = flat.split([tensor.numel() for tensor in tensors])
         torch._foreach_copy_(list(tensors), [p.view_as(t) for p, t in zip(parts, tensors, strict=True)])
 
     def attach(self, optimisers: Optimisers) -> None:
-        """Have gradients averaged before each step of each optimiser."""
+        """Make each optimiser average its gradients over the processes before each of its steps."""
         if self.size == 1:
             return
 
@@ -105,7 +107,7 @@ class Group:
                 optimiser.register_step_pre_hook(average_gradients)
 
     def synchronise_norms(self, networks: Networks, config: RunConfig) -> Networks:
-        """The networks, batch norm with the statistics of the whole batch where the configuration asks for it."""
+        """The networks; their batch norm uses the statistics of the whole batch where the configuration asks for it."""
         if self.size == 1 or config.training.batch_norm == "local":
             return networks
 
@@ -117,8 +119,8 @@ class Group:
             synchronised(networks.generator), None if discriminator is None else synchronised(discriminator)
         )
 
-    def as_alone(self, generator: nn.Module, config: RunConfig) -> nn.Module:
-        """The generator for one process to translate with: synchronised norms would wait for the others."""
+    def for_one_process(self, generator: nn.Module, config: RunConfig) -> nn.Module:
+        """The generator without synchronised norms, which would wait for other processes, for one to translate with."""
         if self.size == 1 or config.training.batch_norm == "local":
             return generator
         twin = build_generator(config).to(next(generator.parameters()).device)
@@ -126,33 +128,36 @@ class Group:
         return twin
 
     def mean(self, losses: Tensor) -> Tensor:
-        """The mean of each loss over the processes, whose shares are equally large: that of the whole batch."""
+        """The mean of each loss over the processes: that of the whole batch, since shares are equally large."""
         losses = losses.clone()
         self.average([losses])
         return losses
 
-    def any(self, said: bool) -> bool:
-        """Whether any process says so: all hear the same."""
+    def any_rank(self, value: bool) -> bool:
+        """Whether ``value`` is true in any process; all get the same answer."""
         if self.size == 1:
-            return said
-        flag = torch.tensor(int(said))
-        with lost_processes_told():
+            return value
+        flag = torch.tensor(int(value))
+        with lost_processes_raise():
             dist.all_reduce(flag, dist.ReduceOp.MAX, group=self.control)
         return bool(flag)
 
-    def tell(self, value: Any) -> Any:
-        """What the first process says, a plain value or an error, in all of them."""
+    def broadcast(self, value: Any) -> Any:
+        """The ``value`` of the first process, a plain value or an error, in all of them."""
         if self.size == 1:
             return value
-        said = [value]
-        with lost_processes_told():
-            dist.broadcast_object_list(said, src=0, group=self.control)
-        return said[0]
+        values = [value]
+        with lost_processes_raise():
+            dist.broadcast_object_list(values, src=0, group=self.control)
+        return values[0]
 
     def resume(
         self, folder: Path, run_id: str, networks: Networks, optimisers: Optimisers, steps: int
     ) -> checkpoint.Progress | None:
-        """As :func:`p2pbench.training.checkpoint.load`: the first process reads; all go on from its very state.
+        """Restore the newest checkpoint in all processes: the first one reads it and sends its state to the others.
+
+        Without a checkpoint the others take over the first one's initial networks. Arguments and result are those of
+        :func:`p2pbench.training.checkpoint.load`.
 
         Raises:
             ConfigError: the checkpoint is of another number of processes.
@@ -165,7 +170,7 @@ class Group:
                 done = checkpoint.load(folder, run_id, networks, optimisers, steps=steps, world_size=self.size)
             except P2PBenchError as error:
                 problem = error
-        if problem := self.tell(problem):
+        if problem := self.broadcast(problem):
             raise problem
         with TemporaryDirectory() as scratch:
             content = None
@@ -173,13 +178,13 @@ class Group:
                 state = checkpoint.state_of(networks, optimisers, done)
                 checkpoint.write(Path(scratch), run_id, done, state, keep=1, world_size=self.size)
                 content = next(Path(scratch).glob("*.safetensors")).read_bytes()
-            content = self.tell(content)
+            content = self.broadcast(content)
             if content is not None and not self.is_first:
                 (Path(scratch) / "step-00000000.safetensors").write_bytes(content)
                 done = checkpoint.load(Path(scratch), run_id, networks, optimisers, steps=steps, world_size=self.size)
-        if done is None:  # another processor may draw other last bits from the same seed
-            for network in (networks.generator, networks.discriminator):
-                for tensor in network.state_dict().values() if network is not None else ():
+        if done is None:  # from the same seed, processors of another kind may draw weights that differ in the last bits
+            for network in filter(None, (networks.generator, networks.discriminator)):
+                for tensor in network.state_dict().values():
                     dist.broadcast(tensor, src=0)
         return done
 
@@ -194,7 +199,7 @@ def launched() -> bool:
 
 @contextmanager
 def process_group(device: str) -> Iterator[Group]:
-    """The group that torchrun started this process in, over nccl on CUDA and gloo elsewhere; else a group of one.
+    """The group in which torchrun started this process, over nccl on CUDA and gloo elsewhere; otherwise a group of one.
 
     Args:
         device: ``cuda``, ``cpu`` or ``mps``.
@@ -218,12 +223,12 @@ def process_group(device: str) -> Iterator[Group]:
 
 
 @contextmanager
-def lost_processes_told() -> Iterator[None]:
-    """Raise :class:`TrainingError` where another process does not take part."""
+def lost_processes_raise() -> Iterator[None]:
+    """Raise :class:`TrainingError` where another process of the group no longer takes part."""
     try:
         yield
     except RuntimeError as error:
         raise TrainingError(
-            f"another process of this training has ended ({str(error).splitlines()[0][:120]}); go on from the last "
-            "checkpoint with --resume, with as many processes"
+            f"another process of this training has ended ({first_line(error)[:120]}); resume from the last checkpoint "
+            "with --resume and as many processes"
         ) from error

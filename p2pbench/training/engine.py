@@ -39,7 +39,7 @@ def prepare_engine(training: TrainingConfig, threads: int) -> Engine:
     """Set this process up for training: threads, float32 arithmetic, the allocator.
 
     Raises:
-        ConfigError: a device that is not here, or an engine or precision that it does not have.
+        ConfigError: the device is not on this machine, or does not have the engine or precision.
     """
     device = torch.device(available_device(training.device))
     kind = available_engine(training.engine, device)
@@ -60,7 +60,11 @@ def prepare_engine(training: TrainingConfig, threads: int) -> Engine:
 
 
 def available_device(device: str) -> str:
-    """``device``, or for ``auto`` the best one here. Raises :class:`ConfigError` if it is not here."""
+    """``device``, or for ``auto`` the fastest one of this machine.
+
+    Raises:
+        ConfigError: this machine does not have the device.
+    """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if device == "auto":
         return "cuda" if cuda else "mps" if mps else "cpu"
@@ -70,7 +74,11 @@ def available_device(device: str) -> str:
 
 
 def available_engine(engine: str, device: torch.device) -> str:
-    """``engine``, or for ``auto`` the best one for ``device``. Raises :class:`ConfigError` if it cannot run there."""
+    """``engine``, or for ``auto`` the fastest one for ``device``.
+
+    Raises:
+        ConfigError: the engine does not run on the device.
+    """
     if engine == "auto":
         return "graph" if device.type == "cuda" else "eager"
     if engine == "graph" and device.type != "cuda":
@@ -81,8 +89,8 @@ def available_engine(engine: str, device: torch.device) -> str:
         compilers = filter(None, (os.environ.get("CXX"), "g++", "clang++"))
         if not any(shutil.which(compiler) for compiler in compilers):
             raise ConfigError(
-                "training.engine is compile, which needs a C++ compiler: neither g++ nor clang++ is here; install one, "
-                "name it in CXX, or use training.engine eager"
+                "training.engine is compile, which needs a C++ compiler: neither g++ nor clang++ was found; install "
+                "one, name it in CXX, or use training.engine eager"
             )
     return engine
 
@@ -103,7 +111,7 @@ def build_optimisers(networks: Networks, config: RunConfig, *, capturable: bool 
     """Adam for each network (pix2pix §3.3), its update fused into one kernel where the device has that.
 
     Args:
-        capturable: for a CUDA graph: step counters and learning rate live on the device.
+        capturable: keep step counters and learning rate on the device, as a CUDA graph requires.
     """
 
     def adam(network: nn.Module) -> torch.optim.Optimizer:
@@ -124,7 +132,7 @@ def build_optimisers(networks: Networks, config: RunConfig, *, capturable: bool 
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most memory this process has held: on the device for CUDA, resident elsewhere."""
+    """The largest amount of memory this process has held: on the device for CUDA, resident elsewhere."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     unit = 1 if sys.platform == "darwin" else 1024
@@ -132,7 +140,7 @@ def peak_memory_bytes(device: torch.device) -> int:
 
 
 class Runner(Protocol):
-    """Runs the steps of one training, in order."""
+    """Runs the steps of one training in order: eager, compiled, or as one captured CUDA graph."""
 
     kind: str
     """``eager``, ``compile`` or ``graph``."""
@@ -141,10 +149,16 @@ class Runner(Protocol):
         """Enqueue the batch of ``step``."""
 
     def run(self) -> Tensor:
-        """Enqueue the update on it; its losses, (4,), float32, on the device, are valid until the next."""
+        """Enqueue the update on that batch.
+
+        Returns:
+            Its losses, (4,), float32, on the device; they are valid until the next step.
+        """
 
 
 class Eager:
+    """Runs each step as it is written, with networks that may be compiled."""
+
     def __init__(
         self,
         networks: Networks,
@@ -172,11 +186,12 @@ def runner(
     batches: Batches | StreamedBatches,
     config: RunConfig,
 ) -> Runner:
-    """What runs the steps of ``config`` on ``engine``, from the state that networks, optimisers and dropout have now.
+    """The runner of the steps of ``config`` on ``engine``, starting from the current state of networks and optimisers.
+
+    Where ``auto`` chose an engine that cannot run this step, the eager one replaces it and the log says so.
 
     Raises:
-        ConfigError: a step that the engine asked for cannot run. Where ``auto`` chose it, eager steps in, and the log
-            says so.
+        ConfigError: the configured engine cannot run this step.
     """
     if engine.kind == "graph":
         from p2pbench.training.cuda_graph import Captured, NotCapturable
@@ -186,7 +201,7 @@ def runner(
         except NotCapturable as error:
             if config.training.engine == "graph":
                 raise ConfigError(f"training.engine is graph: {error}; use training.engine eager") from error
-            log.warning("%s: going on with the eager engine", error)
+            log.warning("%s: using the eager engine", error)
     if engine.kind == "compile":
         compile_networks(networks, config)
         return Eager(networks, optimisers, batches, config, "compile")
@@ -194,23 +209,23 @@ def runner(
 
 
 def compile_networks(networks: Networks, config: RunConfig) -> None:
-    """Have torch.compile make kernels of the networks' passes, in place; parameters keep their names.
+    """Compile the networks' passes with torch.compile, in place; parameters keep their names.
 
     Dropout still draws from PyTorch's own generator, so that masks are those of the eager engine.
 
     Raises:
-        ConfigError: the Wasserstein loss, whose penalty differentiates D twice.
+        ConfigError: the objective is the Wasserstein loss, whose penalty differentiates D twice.
     """
     if networks.discriminator is not None and config.objective.adversarial == "wgan-gp":
         raise ConfigError(
             "training.engine is compile and objective.adversarial wgan-gp: the gradient penalty differentiates D "
             "twice, which torch.compile does not support; use training.engine eager"
         )
-    # While it traces, torch looks at the gradient of D's input, and warns itself of it.
+    # While tracing, torch reads the gradient of D's input and warns about that.
     warnings.filterwarnings(
         "ignore", message="The .grad attribute of a Tensor that is not a leaf", category=UserWarning
     )
-    # The stale gradient goes back through D twice, so that nothing its forward pass saved may be given away.
+    # The stale gradient goes back through D twice, so nothing that its forward pass saved may be donated.
     functorch.donated_buffer = False
     for network in (networks.generator, networks.discriminator):
         if network is not None:

@@ -1,4 +1,7 @@
-"""Training, top to bottom."""
+"""The training loop, read from top to bottom: :func:`train` sets up, resumes, and updates D and G step by step.
+
+The update itself is :mod:`p2pbench.training.step`; the losses are :mod:`p2pbench.training.losses`.
+"""
 
 from __future__ import annotations
 
@@ -30,30 +33,33 @@ from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers
 
 @dataclass(frozen=True)
 class Reporter:
-    """Whom the loop tells how it goes, and whom it asks whether to stop."""
+    """The functions by which the loop reports progress and asks whether to stop."""
 
     progress: Count
     """Called after each step with (steps done, steps in all)."""
     sample: Callable[[int, nn.Module], None]
     """Called with (epochs done, generator) before training, every ``sample_every`` epochs, and at the end."""
     stop: Callable[[], bool]
-    """Asked after each step; true ends the training after a checkpoint."""
-    judge: Callable[[nn.Module], float] | None = None
-    """Called with the generator after each epoch, where ``training.select`` asks for the best: the lower the better."""
+    """Called after each step; true ends the training after a checkpoint."""
+    validation_score: Callable[[nn.Module], float] | None = None
+    """Called with the generator after each epoch where ``training.select`` asks for the best; lower is better."""
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
+    """A finished training: its generator and what it cost."""
+
     generator: nn.Module
     steps: int
     seconds: float
+    """Seconds of training, resumed sittings included."""
     peak_memory_bytes: int
     data_wait_share: float
-    """Of this sitting's time, the share between asking for a batch and having it enqueued, 0 to 1."""
+    """The share of this sitting's time between asking for a batch and having it enqueued, 0 to 1."""
     engine: str
     """What ran the steps: ``eager``, ``compile`` or ``graph``."""
     selected: checkpoint.Best | None
-    """The epoch whose generator it is, where one was selected; None for the last."""
+    """The epoch that was selected by its validation score, and its generator; None for the last epoch."""
 
 
 def train(
@@ -64,19 +70,19 @@ def train(
     engine: Engine,
     reporter: Reporter,
     group: Group = ALONE,
-) -> Trained:
-    """Train the networks of ``config`` on ``images``, going on from the checkpoint in ``folder`` if there is one.
+) -> TrainingResult:
+    """Train the networks of ``config`` on ``images``, resuming from the checkpoint in ``folder`` if there is one.
 
     Writes ``losses.csv`` and ``checkpoint/`` into ``folder``. An interrupted and resumed training gives the same bits
     as one that ran through, on one machine with one thread setting.
 
     Args:
-        images: training pairs (N, H, W, C + C'), uint8 or uint16.
-        group: the processes that share the training; the first alone writes and is asked for samples.
+        images: training pairs, (N, H, W, C + C'), uint8 or uint16.
+        group: the processes that share the training; only the first one writes files and takes samples.
     Raises:
-        TrainingError: a loss is not finite; names the step. The last good checkpoint stays.
-        Interrupted: ``reporter.stop`` said so; a checkpoint of this very step is written.
-        StorageError: a checkpoint cannot be written; those before stay.
+        TrainingError: a loss is not finite; the message names the step. The last good checkpoint stays.
+        Interrupted: ``reporter.stop`` returned true; a checkpoint of that step is written.
+        StorageError: a checkpoint cannot be written; earlier ones stay.
     """
     with Writer(folder / "checkpoint", run_id, config.training.checkpoints, group.size) as writer:
         return _train(config, images, folder, run_id, engine, reporter, group, writer)
@@ -85,7 +91,7 @@ def train(
 def _train(
     config: RunConfig, images: np.ndarray, folder: Path, run_id: str, engine: Engine, reporter: Reporter, group: Group,
     writer: Writer,
-) -> Trained:  # fmt: skip
+) -> TrainingResult:  # fmt: skip
     training = config.training
     networks = place_networks(Networks(build_generator(config), build_discriminator(config)), engine)
     networks = group.synchronise_norms(networks, config)
@@ -93,19 +99,19 @@ def _train(
     group.attach(optimisers)
     batches = open_batches(images, config, engine.device, share=group.share_of(training.batch_size))
     steps = training.epochs * batches.steps_per_epoch
-    torch.manual_seed(training.seed)  # what dropout draws from while training
+    torch.manual_seed(training.seed)  # dropout draws from the global random state
 
     done = group.resume(folder / "checkpoint", run_id, networks, optimisers, steps)
     if done is None:
         done = checkpoint.Progress(step=0, rows=[], pending=torch.empty(0, len(LOSS_NAMES)), seconds=0.0)
         if group.is_first:
-            reporter.sample(0, group.as_alone(networks.generator, config))
+            reporter.sample(0, group.for_one_process(networks.generator, config))
     rows, best, first = done.rows, done.best, done.step
     n_window = len(done.pending)  # steps since the last row of losses.csv
     window = torch.zeros(max(training.log_every, n_window + 1), len(LOSS_NAMES), device=engine.device)
     window[:n_window] = done.pending
 
-    waited = 0.0  # on the host's clock: the device is not asked
+    waited = 0.0  # by the host's clock, without asking the device
     start = saved = time.monotonic()
     run = runner(engine, networks, optimisers, batches, config)
     for step in range(first, steps):
@@ -120,17 +126,17 @@ def _train(
         n_done, n_window = step + 1, n_window + 1
         epochs_done, left_over = divmod(n_done, batches.steps_per_epoch)
         sampling = left_over == 0 and (epochs_done % training.sample_every == 0 or n_done == steps)
-        judging = left_over == 0 and training.select == "best-on-val"
-        stopping = n_done < steps and group.any(reporter.stop())
+        validating = left_over == 0 and training.select == "best-on-val"
+        stopping = n_done < steps and group.any_rank(reporter.stop())
         complete = n_window >= training.log_every or n_done == steps
-        if complete or stopping or sampling or judging:
+        if complete or stopping or sampling or validating:
             losses = group.mean(window[:n_window]).cpu()  # the only place where the host waits for the device
             check_finite(losses, n_done)
-            if (sampling or judging) and group.is_first:  # before a checkpoint that is taken for having done them
-                generator = group.as_alone(networks.generator, config)
+            if (sampling or validating) and group.is_first:  # before the checkpoint, which counts them as done
+                generator = group.for_one_process(networks.generator, config)
                 if sampling:
                     reporter.sample(epochs_done, generator)
-                if judging:
+                if validating:
                     best = better(best, epochs_done, generator, reporter)
             if complete:
                 rows.append([n_done, n_done / batches.steps_per_epoch, *losses.double().mean(0).tolist()])
@@ -155,14 +161,14 @@ def _train(
     sitting = time.monotonic() - start
     peak = peak_memory_bytes(engine.device)
     wait_share = waited / max(sitting, waited, 1e-9)
-    generator = group.as_alone(networks.generator, config)
-    return Trained(generator, steps, done.seconds + sitting, peak, wait_share, run.kind, best)
+    generator = group.for_one_process(networks.generator, config)
+    return TrainingResult(generator, steps, done.seconds + sitting, peak, wait_share, run.kind, best)
 
 
 def better(best: checkpoint.Best | None, epoch: int, generator: nn.Module, reporter: Reporter) -> checkpoint.Best:
-    """``best``, or the generator as it is after ``epoch`` if it is judged better; of equals the earlier."""
-    assert reporter.judge is not None
-    value = reporter.judge(generator)
+    """``best``, or the generator after ``epoch`` if its validation score is lower; the earlier of equals."""
+    assert reporter.validation_score is not None
+    value = reporter.validation_score(generator)
     if best is not None and best.value <= value:
         return best
     weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in generator.state_dict().items()}
@@ -182,17 +188,22 @@ def learning_rate(training: TrainingConfig, epoch: int) -> float:
 
 
 def set_learning_rate(optimisers: Optimisers, rate: float) -> None:
+    """Set the learning rate of both optimisers."""
     for optimiser in (optimisers.generator, optimisers.discriminator):
         if optimiser is not None:
             for group in optimiser.param_groups:
                 if isinstance(group["lr"], Tensor):
-                    group["lr"].fill_(rate)  # where a captured step reads it
+                    group["lr"].fill_(rate)  # in place, because a captured step reads it there
                 else:
                     group["lr"] = rate
 
 
 def check_finite(losses: Tensor, n_done: int) -> None:
-    """Raise if any of the last steps' ``losses``, (k, 4), the last of them step ``n_done``, is not finite."""
+    """Raise :class:`TrainingError` if a loss of the last k steps, which end at step ``n_done``, is not finite.
+
+    Args:
+        losses: (k, 4), float32, in the order of ``LOSS_NAMES``.
+    """
     bad = (~torch.isfinite(losses)).any(dim=1).nonzero()
     if len(bad):
         step = n_done - len(losses) + int(bad[0]) + 1
@@ -208,7 +219,10 @@ def check_finite(losses: Tensor, n_done: int) -> None:
 
 
 def write_losses(path: Path, rows: list[list[float]], config: RunConfig) -> None:
-    """``losses.csv``: steps done, epochs done, and the mean losses since the row before; empty where there is no D."""
+    """Write ``losses.csv``: steps done, epochs done, and the mean losses since the previous row.
+
+    The columns of D are empty where the objective has no discriminator.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["step", "epoch", *LOSS_NAMES])

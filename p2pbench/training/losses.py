@@ -1,4 +1,10 @@
-"""The losses, as pure functions (pix2pix §3.1)."""
+"""The losses of D and G, as pure functions (pix2pix §3.1).
+
+To add an adversarial loss, write it as a row of ``GAN_LOSSES`` below and add its name to
+``ObjectiveConfig.adversarial`` in ``config/schema.py``; ``--set objective.adversarial=NAME`` then trains with it. To
+add a term to G's objective, add it to :func:`generator_loss` and its weight to ``ObjectiveConfig``. The update that
+uses them is ``training/step.py``.
+"""
 
 from __future__ import annotations
 
@@ -13,58 +19,81 @@ from p2pbench.config.schema import ObjectiveConfig
 
 
 def discriminator_input(condition: Tensor, image: Tensor, *, conditional: bool) -> Tensor:
-    """What D judges: condition and image side by side (N, 2C, H, W), Eq. 1, or the image alone (N, C, H, W), Eq. 2."""
+    """The input of D: condition and image side by side (Eq. 1), or the image alone (Eq. 2).
+
+    Args:
+        condition, image: (N, C, H, W) and (N, C', H, W), float in [-1, 1].
+    Returns:
+        (N, C + C', H, W) or (N, C', H, W).
+    """
     return torch.cat([condition, image], dim=1) if conditional else image
 
 
-def gan_loss(logits: Tensor, kind: str, *, real: bool) -> Tensor:
-    """What D loses by these logits of real images, or of fakes; averaged over patches and images; a scalar.
+def _bce(logits: Tensor, label: float) -> Tensor:
+    return binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
-    ``bce``: cross-entropy with 1 or 0 (pix2pix §3.1). ``lsgan``: squared distance to 1 or 0 (Mao et al. 2017, b = 1,
-    a = 0, without the factor 1/2). ``hinge``: max(0, 1 - D) or max(0, 1 + D) (Lim and Ye 2017). ``wgan-gp``: -D or D
-    (Arjovsky et al. 2017, Eq. 2), without its penalty.
+
+def _squared(logits: Tensor, label: float) -> Tensor:
+    return mse_loss(logits, torch.full_like(logits, label))
+
+
+class GanLoss(NamedTuple):
+    """One kind of adversarial loss: functions from patch logits of D, (N, 1, h, w), unbounded, to a scalar."""
+
+    real: Callable[[Tensor], Tensor]
+    """The loss of D on logits of real images."""
+    fake: Callable[[Tensor], Tensor]
+    """The loss of D on logits of G's outputs."""
+    generator: Callable[[Tensor], Tensor]
+    """The loss of G on logits of its outputs."""
+
+
+GAN_LOSSES = {
+    # Cross-entropy (pix2pix §3.1); G maximises log D(x, G(x)), the non-saturating form (§3.3).
+    "bce": GanLoss(lambda real: _bce(real, 1.0), lambda fake: _bce(fake, 0.0), lambda fake: _bce(fake, 1.0)),
+    # Mao et al. 2017 with b = 1 and a = 0, without the factor 1/2.
+    "lsgan": GanLoss(
+        lambda real: _squared(real, 1.0), lambda fake: _squared(fake, 0.0), lambda fake: _squared(fake, 1.0)
+    ),
+    # Lim and Ye 2017.
+    "hinge": GanLoss(lambda real: relu(1 - real).mean(), lambda fake: relu(1 + fake).mean(), lambda fake: -fake.mean()),
+    # Arjovsky et al. 2017, Eq. 2; the training step adds the gradient penalty.
+    "wgan-gp": GanLoss(lambda real: -real.mean(), lambda fake: fake.mean(), lambda fake: -fake.mean()),
+}
+"""The values of ``objective.adversarial``."""
+
+
+def discriminator_loss(logits_real: Tensor, logits_fake: Tensor, reduction: str, kind: str = "bce") -> Tensor:
+    """The loss of D: -log D(x, y) - log(1 - D(x, G(x))), or what ``kind`` has in its place; a scalar.
+
+    Args:
+        logits_real, logits_fake: patch logits of D, (N, 1, h, w), unbounded.
+        reduction: ``sum`` adds the two halves, as Lua's release does; ``mean`` halves that, as the port does (§3.3: "we
+            divide the objective by 2 while optimizing D").
+        kind: a key of ``GAN_LOSSES``.
     """
-    if kind == "bce":
-        return binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
-    if kind == "lsgan":
-        return mse_loss(logits, torch.full_like(logits, float(real)))
-    signed = -logits if real else logits
-    return relu(1 + signed).mean() if kind == "hinge" else signed.mean()
-
-
-def discriminator_loss(logits_real: Tensor, logits_fake: Tensor, how: str, kind: str = "bce") -> Tensor:
-    """-log D(x, y) - log(1 - D(x, G(x))), or what ``kind`` has in its place; a scalar.
-
-    ``how`` is ``sum`` for the two halves added, as Lua's release has it, or ``mean`` for half of that, as the port has
-    it (§3.3: "we divide the objective by 2 while optimizing D").
-    """
-    halves = gan_loss(logits_real, kind, real=True) + gan_loss(logits_fake, kind, real=False)
-    return halves if how == "sum" else 0.5 * halves
-
-
-def adversarial_loss(logits_fake: Tensor, kind: str = "bce") -> Tensor:
-    """What G loses by D's logits of its fakes: -log D(x, G(x)), the non-saturating form (§3.3); a scalar.
-
-    ``lsgan``: squared distance to 1. ``hinge`` and ``wgan-gp``: -D.
-    """
-    return -logits_fake.mean() if kind in ("hinge", "wgan-gp") else gan_loss(logits_fake, kind, real=True)
+    loss = GAN_LOSSES[kind]
+    halves = loss.real(logits_real) + loss.fake(logits_fake)
+    return halves if reduction == "sum" else 0.5 * halves
 
 
 PENALTY_WEIGHT = 10.0
 """λ of Gulrajani et al. 2017, Eq. 3, the same in all their experiments."""
 
 
-def gradient_penalty(judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+def gradient_penalty(logits_of: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
     """λ (|gradient of D at a point between real and fake| - 1)², averaged over images (Gulrajani et al. 2017, Eq. 3).
 
     Args:
-        judge: D as a function of the image, its condition fixed; maps (N, C, H, W) to logits.
-        real, fake: images, (N, C, H, W), float, without gradient. The points are drawn uniformly, one per image, from
-            the global random state that dropout draws from.
+        logits_of: D as a function of the image, its condition fixed; maps (N, C, H, W) to logits (N, 1, h, w).
+        real, fake: images, (N, C, H, W), float in [-1, 1], without gradient. The points are drawn uniformly, one per
+            image, from the global random state that dropout draws from.
+    Returns:
+        A scalar, 0 or more.
     """
     position = torch.rand(len(real), 1, 1, 1, dtype=real.dtype, device=real.device)
     between = torch.lerp(fake, real, position).requires_grad_()
-    (gradient,) = torch.autograd.grad(judge(between).float().mean(dim=(1, 2, 3)).sum(), between, create_graph=True)
+    (gradient,) = torch.autograd.grad(logits_of(between).float().mean(dim=(1, 2, 3)).sum(), between, create_graph=True)
     penalty: Tensor = PENALTY_WEIGHT * ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
     return penalty
 
@@ -80,15 +109,15 @@ class GeneratorLoss(NamedTuple):
 def generator_loss(
     logits_fake: Tensor | None, fake: Tensor, target: Tensor, objective: ObjectiveConfig
 ) -> GeneratorLoss:
-    """The generator's side of Eq. 4: adversarial plus λ times L1, as far as the objective has them.
+    """The loss of G in Eq. 4: adversarial plus λ times L1, as far as the objective has them.
 
     Args:
         logits_fake: patch logits of D for the fake, (N, 1, h, w), unbounded; None where there is no discriminator.
-        fake, target: images (N, C, H, W), float in [-1, 1].
+        fake, target: images, (N, C, H, W), float in [-1, 1].
         objective: which terms count, and λ.
     """
     zero = fake.new_zeros(())
-    adversarial = zero if logits_fake is None else adversarial_loss(logits_fake.float(), objective.adversarial)
+    adversarial = zero if logits_fake is None else GAN_LOSSES[objective.adversarial].generator(logits_fake.float())
     # The L1 distance is always reported; it is part of the objective only where its name says so.
     l1 = l1_loss(fake.float(), target)
     total = adversarial + objective.lambda_l1 * l1 if objective.has_l1 else adversarial

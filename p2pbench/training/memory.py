@@ -1,4 +1,4 @@
-"""How much memory a training needs, and what to say where there is too little of it."""
+"""How much memory a training needs, and the message for where there is too little."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from p2pbench.system.console import bytes_text
 from p2pbench.training.losses import discriminator_input
 
 STATE_BYTES = 16
-"""Of a parameter: its weight, gradient and two moments, float32."""
-PASSING = 1.3
-"""Gradients of activations and workspaces pass by, beside what the forward passes keep."""
-MOST = 4096
-"""The largest batch that is ever named."""
+"""Bytes per parameter: its weight, gradient and two moments, float32."""
+TRANSIENT = 1.3
+"""Peak memory as a multiple of the activations that the forward passes keep: gradients and workspaces come and go."""
+LARGEST_BATCH = 4096
+"""The largest batch size that a message suggests."""
 
 
 @contextmanager
-def telling_what_fits(config: RunConfig, device: torch.device) -> Iterator[None]:
-    """Turn running out of memory in the block into a :class:`TrainingError` that says what would fit."""
+def out_of_memory_explained(config: RunConfig, device: torch.device) -> Iterator[None]:
+    """Raise running out of memory in the block as a :class:`TrainingError` that says what would fit."""
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -37,7 +37,7 @@ def telling_what_fits(config: RunConfig, device: torch.device) -> Iterator[None]
 
 
 def shortage(config: RunConfig, device: torch.device) -> str:
-    """What was asked for, and what would fit into the memory of ``device``; estimated."""
+    """The message for ``config`` running out of memory on ``device``, with an estimate of what would fit."""
     training, memory = config.training, memory_bytes(device)
     asked = (
         f"out of memory: training.batch_size is {training.batch_size}, training.precision {training.precision}, "
@@ -46,7 +46,7 @@ def shortage(config: RunConfig, device: torch.device) -> str:
     most = largest_batch(config, memory, training.precision)
     in_bf16 = largest_batch(config, memory, "bf16")
     if most >= training.batch_size:
-        return f"{asked}; alone, about batch_size {most} would fit: others hold the rest, so use fewer --jobs"
+        return f"{asked}; alone, about batch_size {most} would fit: other processes hold the rest, so use fewer --jobs"
     if most == in_bf16 == 0:
         return f"{asked}; not even batch_size 1 would fit: use a smaller data.crop_size, generator.ngf or ndf"
     ways = [f"batch_size {most}"] if most else []
@@ -56,16 +56,16 @@ def shortage(config: RunConfig, device: torch.device) -> str:
 
 
 def largest_batch(config: RunConfig, memory: int, precision: str) -> int:
-    """The largest batch size that ``memory`` bytes hold, at most ``MOST``; 0 where not even one image does."""
+    """The largest batch size that ``memory`` bytes hold, at most ``LARGEST_BATCH``; 0 where not even one image does."""
     n_parameters, kept = sizes(config)
-    each = PASSING * kept * (0.5 if precision == "bf16" else 1.0)
-    return max(0, min(MOST, int((memory - STATE_BYTES * n_parameters) / each)))
+    each = TRANSIENT * kept * (0.5 if precision == "bf16" else 1.0)
+    return max(0, min(LARGEST_BATCH, int((memory - STATE_BYTES * n_parameters) / each)))
 
 
 def sizes(config: RunConfig) -> tuple[int, int]:
-    """Parameters of both networks, and bytes that the forward passes of one step keep for one image in float32.
+    """Parameters of both networks, and the bytes that the forward passes of one step keep for one image in float32.
 
-    Counted on the meta device, where nothing is computed and no memory taken.
+    They are counted on the meta device, where nothing is computed and no memory is taken.
     """
     generator, discriminator = build_generator(config).to("meta"), build_discriminator(config)
     parameters = list(generator.parameters())
@@ -78,7 +78,7 @@ def sizes(config: RunConfig) -> tuple[int, int]:
         kept.setdefault(tensor.untyped_storage()._cdata, tensor)
         return tensor
 
-    # Two images: batch norm takes no single value for a batch.
+    # Batch norm needs more than one value per channel, hence two images.
     condition, target = (torch.empty(2, c, *config.data.crop_shape, device="meta") for c in config.data.channels)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         fake = generator(condition)
@@ -91,7 +91,7 @@ def sizes(config: RunConfig) -> tuple[int, int]:
 
 
 def memory_bytes(device: torch.device) -> int:
-    """All the memory there is: the device's, or the machine's."""
+    """All the memory of a CUDA device, or of the machine for other devices."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[1])
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -31,7 +31,7 @@ class Optimisers:
     discriminator: torch.optim.Optimizer | None
 
     def zero_grad(self) -> None:
-        """Let go of all gradients."""
+        """Drop all gradients."""
         for optimiser in (self.generator, self.discriminator):
             if optimiser is not None:
                 optimiser.zero_grad(set_to_none=True)
@@ -43,17 +43,17 @@ def train_step(
     """Update D, then G, on one batch.
 
     Args:
-        condition, target: images (N, 3, S, S), float32 in [-1, 1].
+        condition, target: images, (N, C, H, W) and (N, C', H, W), float32 in [-1, 1].
     Returns:
         The losses before the update, (4,), float32, on the device, in the order of ``LOSS_NAMES``.
     """
     objective = config.objective
     generator, discriminator = networks.generator, networks.discriminator
-    optimisers.zero_grad()  # first, so that activations lie where the last step's gradients lay
+    optimisers.zero_grad()  # first, so that activations take the memory of the last step's gradients
     with _precision(condition, config):
         fake = generator(condition)
 
-    # The losses see the fake as a leaf: G's update needs their gradient with respect to the image alone.
+    # The losses get the fake as a leaf, because G's update needs their gradient with respect to the image alone.
     image = fake.detach().float().requires_grad_()
     d_loss = image.new_zeros(())
     if discriminator is None:
@@ -62,45 +62,43 @@ def train_step(
     else:
         assert optimisers.discriminator is not None
         _zero_biases(discriminator, config)
-        logits_real = _judge(discriminator, condition, target, config)
-        logits_fake = _judge(discriminator, condition, image, config)
+        logits_of = partial(_logits, discriminator, condition, config=config)
+        logits_real, logits_fake = logits_of(target), logits_of(image)
         d_loss = discriminator_loss(logits_real, logits_fake, objective.discriminator_loss, objective.adversarial)
         if objective.adversarial == "wgan-gp":
-            judge = partial(_judge, discriminator, condition, config=config)
-            d_loss = d_loss + gradient_penalty(judge, target, image.detach())
+            d_loss = d_loss + gradient_penalty(logits_of, target, image.detach())
         if objective.generator_gradient == "stale":
-            # Through D as it was before its update, so before the optimiser steps: afterwards autograd would refuse
-            # (plain Adam), or mix old activations with new weights without a word (fused Adam).
+            # This goes through D as it was before its update, so it must come before the optimiser's step: afterwards
+            # autograd would refuse (plain Adam), or silently mix old activations with new weights (fused Adam).
             g_loss = generator_loss(logits_fake, image, target, objective)
             (gradient,) = torch.autograd.grad(g_loss.total, image, retain_graph=True)
         torch.autograd.backward(d_loss, inputs=list(discriminator.parameters()))
         optimisers.discriminator.step()
         if objective.generator_gradient == "fresh":
-            g_loss = generator_loss(_judge(discriminator, condition, image, config), image, target, objective)
+            g_loss = generator_loss(logits_of(image), image, target, objective)
             (gradient,) = torch.autograd.grad(g_loss.total, image)
 
     fake.backward(gradient.to(fake.dtype))
-    _zero_biases(generator, config)  # Lua: after G's forward pass. A compiled backward pass may read them, too
+    _zero_biases(generator, config)  # in Lua after G's forward pass; here a compiled backward pass may read them too
     optimisers.generator.step()
     return torch.stack([d_loss, *g_loss]).detach()
 
 
 def _precision(images: Tensor, config: RunConfig) -> AbstractContextManager[None]:
-    """Forward passes in bf16 where the configuration asks for it; weights and losses stay float32."""
+    """A block whose forward passes run in bf16 where the configuration asks for it; weights and losses stay float32."""
     return torch.autocast(images.device.type, torch.bfloat16) if config.training.precision == "bf16" else nullcontext()
 
 
-def _judge(discriminator: nn.Module, condition: Tensor, image: Tensor, config: RunConfig) -> Tensor:
-    """D's logits of ``image``, float32: of the pair, or of the image alone, as the objective has it."""
+def _logits(discriminator: nn.Module, condition: Tensor, image: Tensor, config: RunConfig) -> Tensor:
+    """D's logits, (N, 1, h, w), float32: of condition and ``image`` together, or of the image alone (Eq. 1 and 2)."""
     with _precision(condition, config):
-        seen = discriminator_input(condition, image, conditional=config.objective.conditional)
-        logits: Tensor = discriminator(seen)
+        logits: Tensor = discriminator(discriminator_input(condition, image, conditional=config.objective.conditional))
     return logits.float()
 
 
 @torch.no_grad()
 def _zero_biases(network: nn.Module, config: RunConfig) -> None:
-    """Set the convolutions' biases to zero, as Lua's release does before each update."""
+    """Set the biases of all convolutions to zero where ``training.bias_rule`` says so, as Lua's release does."""
     if config.training.bias_rule == "zeroed":
         for bias in convolution_biases(network):
             bias.zero_()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import StorageError, TrainingError, WeightsError
@@ -105,6 +108,53 @@ def test_what_goes_wrong_is_raised_by_the_next_call(
     with pytest.raises(TrainingError, match="diverged"):
         fail(TrainingError("diverged"))
     assert "cannot be written" in caplog.text
+
+
+def dtypes_of_buffers() -> list[torch.dtype]:
+    """All that a network's buffer can have; the others (int4, quantised) cannot even be copied."""
+    found = []
+    for dtype in {value for value in vars(torch).values() if isinstance(value, torch.dtype)}:
+        with contextlib.suppress(RuntimeError, NotImplementedError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # complex32 is experimental
+            copy.deepcopy(torch.zeros(2, dtype=dtype)).copy_(torch.zeros(2, dtype=dtype))
+            found.append(dtype)
+    return sorted(found, key=str)
+
+
+@pytest.mark.parametrize("dtype", dtypes_of_buffers(), ids=str)
+def test_buffers_of_any_type_come_back_to_the_bit(made: Made, tmp_path: Path, dtype: torch.dtype) -> None:
+    _, networks, optimisers = made
+    n = 6 * dtype.itemsize
+    content = torch.arange(n, dtype=torch.uint8) % 2 if dtype == torch.bool else 7 * torch.arange(n, dtype=torch.uint8)
+    vector, scalar = content.view(dtype).reshape(3, 2), content[: dtype.itemsize].view(dtype).reshape(())
+    networks.generator.register_buffer("vector", vector.clone())
+    networks.generator.register_buffer("scalar", scalar.clone())
+
+    def check(generator: nn.Module) -> None:
+        for name, wanted in (("vector", vector), ("scalar", scalar)):
+            found = generator.state_dict()[name]
+            assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
+            assert torch.equal(as_bytes(found), as_bytes(wanted))
+            found.copy_(torch.zeros_like(found))
+
+    best = checkpoint.Best(1, 0.5, {k: v.clone() for k, v in networks.generator.state_dict().items()})
+    done = checkpoint.Progress(1, [], torch.zeros(0, 4), 0.0, best)
+    with Writer(tmp_path, "id", keep=1) as writer:
+        writer.save(networks, optimisers, done, lambda: None)
+    checkpoint.save_generator(tmp_path / "generator", networks.generator, {})
+    check(networks.generator)
+    restored = checkpoint.load(tmp_path, "id", networks, optimisers, steps=9)
+    check(networks.generator)
+    assert restored is not None
+    assert restored.best is not None
+    networks.generator.load_state_dict(restored.best.generator)
+    check(networks.generator)
+    checkpoint.load_generator(tmp_path / "generator", networks.generator)
+    check(networks.generator)
+
+
+def as_bytes(tensor: Tensor) -> Tensor:
+    return tensor.reshape(-1).view(torch.uint8)
 
 
 @pytest.mark.parametrize("wrong", ["step", "missing", "shape", "no checksum"])

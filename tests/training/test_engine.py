@@ -28,7 +28,7 @@ from p2pbench.training.engine import (
     prepare_engine,
     runner,
 )
-from p2pbench.training.loop import Reporter, Trained, train
+from p2pbench.training.loop import Reporter, TrainingResult, train
 from p2pbench.training.step import Networks, Optimisers, train_step
 
 Tiny = Callable[..., RunConfig]
@@ -60,7 +60,7 @@ def losses_of(config: RunConfig, n_steps: int) -> Tensor:
     return torch.stack(rows).cpu()
 
 
-def training(config: RunConfig, folder: Path, stop_at: int | None = None) -> Trained:
+def training(config: RunConfig, folder: Path, stop_at: int | None = None) -> TrainingResult:
     done = 0
 
     def progress(n: int, _: int) -> None:
@@ -104,7 +104,9 @@ def test_warming_up_leaves_no_trace(kind: str, tiny: Tiny) -> None:
             state.restore()
         train_step(networks, optimisers, *batches[n_before], config)
         random = {"random": torch.get_rng_state()}
-        return {name: tensor.detach().clone() for name, tensor in (State(networks, optimisers)._kept | random).items()}
+        return {
+            name: tensor.detach().clone() for name, tensor in (State(networks, optimisers)._copies | random).items()
+        }
 
     for n_before in (0, 2):
         plain, warmed = after(n_before, warm=False), after(n_before, warm=True)
@@ -131,7 +133,7 @@ def test_a_step_that_cannot_be_captured(
                 runner(*arguments)
         else:
             assert runner(*arguments).kind == "eager"
-            assert "going on with the eager engine" in caplog.text
+            assert "using the eager engine" in caplog.text
 
 
 @needs_compiler
@@ -188,17 +190,17 @@ def test_out_of_memory_names_what_would_fit(tiny: Tiny, monkeypatch: pytest.Monk
         (0.1, "not even batch_size 1 would fit"),
         (99.5, "alone, about batch_size 99 would fit"),
     ):
-        available["bytes"] = int(memory.STATE_BYTES * n_parameters + images_fit * memory.PASSING * each)
+        available["bytes"] = int(memory.STATE_BYTES * n_parameters + images_fit * memory.TRANSIENT * each)
         for error in (torch.OutOfMemoryError("CUDA"), RuntimeError("[enforce fail] DefaultCPUAllocator: no memory")):
             with (
                 pytest.raises(
                     TrainingError, match=r"batch_size is 64, training.precision fp32, data.crop_size 16"
                 ) as e,
-                memory.telling_what_fits(config, CPU),
+                memory.out_of_memory_explained(config, CPU),
             ):
                 raise error
             assert words in str(e.value)
-    with pytest.raises(RuntimeError, match="something else"), memory.telling_what_fits(config, CPU):
+    with pytest.raises(RuntimeError, match="something else"), memory.out_of_memory_explained(config, CPU):
         raise RuntimeError("something else")
 
 

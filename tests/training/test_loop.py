@@ -17,7 +17,7 @@ from p2pbench.data import batches
 from p2pbench.errors import ConfigError, Interrupted, TrainingError, WeightsError
 from p2pbench.training import engine, loop
 from p2pbench.training.engine import prepare_engine
-from p2pbench.training.loop import Reporter, Trained, learning_rate, train
+from p2pbench.training.loop import Reporter, TrainingResult, learning_rate, train
 
 Tiny = Callable[..., RunConfig]
 
@@ -31,7 +31,7 @@ def images(n: int = 6, size: int = 18) -> np.ndarray:
 
 def run(
     config: RunConfig, folder: Path, pairs: np.ndarray | None = None, *, stop_at: int | None = None
-) -> tuple[Trained, list[int]]:
+) -> tuple[TrainingResult, list[int]]:
     """Train; ``stop_at`` asks for a stop after so many steps of this sitting."""
     sampled: list[int] = []
     steps = 0
@@ -117,7 +117,7 @@ def test_the_epoch_that_does_best_is_kept_and_survives_an_interruption(stop: int
     pairs = images(3)
     judged = {1: 0.4, 2: 0.2, 3: 0.2, 4: 0.3}
 
-    def run_judged(folder: Path, stop_at: int | None) -> Trained:
+    def run_judged(folder: Path, stop_at: int | None) -> TrainingResult:
         steps = 0
 
         def progress(done: int, _total: int) -> None:
