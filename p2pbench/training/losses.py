@@ -1,7 +1,7 @@
 """The losses of D and G, as pure functions (pix2pix §3.1).
 
 To add an adversarial loss, write it as a row of ``GAN_LOSSES`` below and add its name to
-``ObjectiveConfig.adversarial`` in ``config/schema.py``; ``--set objective.adversarial=NAME`` then trains with it. To
+``ObjectiveConfig.adversarial`` in ``config/sections.py``; ``--set objective.adversarial=NAME`` then trains with it. To
 add a term to G's objective, add it to :func:`generator_loss` and its weight to ``ObjectiveConfig``. The update that
 uses them is ``training/step.py``.
 """
