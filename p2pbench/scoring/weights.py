@@ -1,7 +1,8 @@
-"""Pretrained networks: what each score needs, where it is looked for, verified and fetched from.
+"""Pretrained networks: which score needs which, and how their files are found, verified and fetched.
 
-Looked for in ``--weights-dir``, ``P2PBENCH_WEIGHTS``, torch's hub cache, and p2pbench's own cache; then fetched. A file
-counts only if its hash is the published one. Nothing here imports torch.
+Files are looked for in ``--weights-dir``, ``P2PBENCH_WEIGHTS``, torch's hub cache and p2pbench's own cache, and fetched
+if they are in none of them. A file counts only if its hash is the published one; a file that cannot be read counts as a
+wrong one. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ from p2pbench.system.progress import Count, Megabytes
 
 @dataclass(frozen=True)
 class Net:
+    """A pretrained network."""
+
     about: str
     url: str
     megabytes: int
     files: dict[str, str]
-    """File names it goes by, the fetched one first, and the SHA-256 of each (or as much of it as is published)."""
+    """The names its file may have, the fetched one first, with the SHA-256 of each or its published beginning."""
 
 
 NETS: dict[str, Net] = {
@@ -76,18 +79,18 @@ def search_path(weights_dir: Path | None) -> list[Path]:
 
 
 def locate(name: str, weights_dir: Path | None = None) -> Path | None:
-    """The file of network ``name`` that would be used: the first on the search path that is what it should be.
+    """The file of network ``name`` that is used: the first right one on the search path.
 
-    Where there are only wrong ones, the first of them, which :func:`verify` refuses; None if there is none at all.
+    Where all are wrong it is the first of them, which :func:`verify` refuses; None where there is none at all.
     """
     there = present(name, weights_dir)
     return next((path for path in there if is_right(path, name)), there[0] if there else None)
 
 
 def present(name: str, weights_dir: Path | None = None) -> list[Path]:
-    """All files on the search path that go by a name of network ``name``, right or wrong, in the search's order."""
+    """All files on the search path that have a name of network ``name``, right or wrong, in the search's order."""
     folders = dict.fromkeys(search_path(weights_dir))
-    return [folder / file for folder in folders for file in NETS[name].files if (folder / file).is_file()]
+    return [folder / file for folder in folders for file in NETS[name].files if os.path.lexists(folder / file)]
 
 
 def usable(name: str, weights_dir: Path | None = None) -> bool:
@@ -97,15 +100,12 @@ def usable(name: str, weights_dir: Path | None = None) -> bool:
 
 
 def is_right(path: Path, name: str) -> bool:
-    """Whether the file at ``path`` has the published hash of network ``name``."""
-    found, expected = _hashes(path, name)
-    return found.startswith(expected)
-
-
-def _hashes(path: Path, name: str) -> tuple[str, str]:
-    """The SHA-256 that ``path`` has, and the one (or its beginning) that network ``name`` has under that file name."""
-    expected = NETS[name].files.get(path.name, next(iter(NETS[name].files.values())))
-    return sha256(path), expected
+    """Whether the file at ``path`` can be read and has the published hash of network ``name``."""
+    try:
+        verify(path, name)
+    except WeightsError:
+        return False
+    return True
 
 
 def sha256(path: Path) -> str:
@@ -123,8 +123,9 @@ def _hash(path: Path, _size: int, _mtime: int) -> str:
 
 
 def verify(path: Path, name: str) -> str:
-    """The SHA-256 of ``path``. Raises :class:`WeightsError` unless it is the published one."""
-    found, expected = _hashes(path, name)
+    """The SHA-256 of the file at ``path``. Raises :class:`WeightsError` unless it is that of network ``name``."""
+    expected = NETS[name].files.get(path.name, next(iter(NETS[name].files.values())))
+    found = sha256(path)
     if not found.startswith(expected):
         raise WeightsError(
             f"{path} is not {NETS[name].about}: its SHA-256 begins {found[:12]}, expected {expected[:12]}; "
@@ -134,12 +135,13 @@ def verify(path: Path, name: str) -> str:
 
 
 def obtain(name: str, weights_dir: Path | None = None, *, fetch: bool = True, progress: Count | None = None) -> Path:
-    """A verified file of network ``name``, fetched if it is on no folder of the search path.
+    """A verified file of network ``name``, fetched if no folder of the search path has one.
 
     Args:
-        progress: of the fetching; without it a terminal shows pooch's own bar.
+        fetch: whether it may be fetched.
+        progress: called while fetching; without it a terminal shows pooch's own bar.
     Raises:
-        WeightsError: not there and not to be had, or there with a wrong hash. The message says the way out.
+        WeightsError: it is not on this machine and cannot be fetched, or cannot be read, or has a wrong hash.
     """
     path = locate(name, weights_dir)
     if path is None:
@@ -185,18 +187,19 @@ def _fetch(name: str, progress: Count | None) -> Path:
         raise WeightsError(
             f"{_missing(name)} and could not be fetched ({urlsplit(net.url).hostname} {problem}); {_by_hand(name)}"
         ) from None
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be written: {error.strerror or error}") from None
+    except (OSError, StorageError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise WeightsError(f"{_missing(name)} and {folder} cannot be written: {reason}; {_by_hand(name)}") from None
     return folder / file
 
 
 def inventory(weights_dir: Path | None) -> dict[str, Any]:
-    """Where networks are looked for, and of each what needs it and the file that is used, by :func:`locate`.
+    """Where networks are looked for, and of each the scores that need it and the file that :func:`locate` finds.
 
     Returns:
         ``search``, the folders in order, and ``weights``, a mapping for each network: ``name``, ``about``, ``scores``,
         ``megabytes``, ``url``, ``files`` (the names it may have, with the SHA-256 or the published beginning of it),
-        ``state`` (``ready``, ``wrong`` or ``missing``), ``path`` and ``sha256`` (None where it is missing).
+        ``state`` (``ready``, ``wrong`` or ``missing``), ``path`` and ``sha256`` (None where it cannot be read).
     """
     nets = []
     for name, net in NETS.items():
@@ -207,25 +210,31 @@ def inventory(weights_dir: Path | None) -> dict[str, Any]:
 
 
 def verify_all(weights_dir: Path | None) -> list[dict[str, Any]]:
-    """Of every file on the search path that goes by a network's name: ``name``, ``state``, ``path``, ``sha256``,
-    ``reason`` (why it is wrong, else None). Those that another one hides are among them."""
-    found = []
-    for name in NETS:
-        for path in present(name, weights_dir):
-            reason = None
-            try:
-                verify(path, name)
-            except WeightsError as error:
-                reason = str(error)
-            found.append({"name": name, **_file(name, path), "reason": reason})
-    return found
+    """Every file on the search path that has a network's name, also those that an earlier one hides.
+
+    Returns:
+        A mapping for each: ``name``, ``state``, ``path``, ``sha256``, ``reason`` (why it is wrong, else None).
+    """
+    return [
+        {"name": name, **_file(name, path), "reason": _fault(name, path)}
+        for name in NETS
+        for path in present(name, weights_dir)
+    ]
+
+
+def _fault(name: str, path: Path) -> str | None:
+    try:
+        verify(path, name)
+    except WeightsError as error:
+        return str(error)
+    return None
 
 
 def networks_of(names: Sequence[str]) -> list[str]:
-    """The networks that ``names`` ask for: networks, scores that need one, or ``all``; each once.
+    """The networks that ``names`` stand for: names of networks, of scores that need one, or ``all``; each once.
 
     Raises:
-        ConfigError: a name that is none of these.
+        ConfigError: a name is none of these.
     """
     asked = {name: [name] for name in NETS}
     asked |= {score: [metric.net] for score, metric in METRICS.items() if metric.net}
@@ -239,13 +248,16 @@ def networks_of(names: Sequence[str]) -> list[str]:
 
 
 def is_missing(name: str, weights_dir: Path | None) -> bool:
-    """Whether no file, right or wrong, goes by a name of the network."""
+    """Whether no file, right or wrong, has a name of the network."""
     return locate(name, weights_dir) is None
 
 
 def fetch(name: str, weights_dir: Path | None, progress: Count) -> dict[str, Any]:
-    """Have the network ``name`` on this machine: ``name``, ``state`` (``there``, ``fetched`` or ``failed``), ``path``
-    and ``reason`` (why it failed)."""
+    """Fetch the network ``name`` unless it is on this machine.
+
+    Returns:
+        ``name``, ``state`` (``there``, ``fetched`` or ``failed``), ``path`` and ``reason`` (why it failed).
+    """
     before = locate(name, weights_dir)
     try:
         path = obtain(name, weights_dir, progress=progress)
@@ -262,5 +274,8 @@ def scores_of(name: str) -> list[str]:
 def _file(name: str, path: Path | None) -> dict[str, Any]:
     if path is None:
         return {"state": "missing", "path": None, "sha256": None}
-    state = "ready" if is_right(path, name) else "wrong"
-    return {"state": state, "path": str(path), "sha256": sha256(path)}
+    try:
+        digest = sha256(path)
+    except WeightsError:
+        digest = None
+    return {"state": "ready" if is_right(path, name) else "wrong", "path": str(path), "sha256": digest}

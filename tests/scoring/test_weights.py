@@ -13,12 +13,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from p2pbench.cli.app import app
 from p2pbench.errors import WeightsError
 from p2pbench.scoring import weights
+from p2pbench.scoring.evaluate import evaluate
 from p2pbench.scoring.lpips import backbone_tensors
 from p2pbench.system.cache_dir import home
 
@@ -102,6 +104,43 @@ def test_a_wrong_file_does_not_hide_a_right_one(
     monkeypatch.setenv("P2PBENCH_WEIGHTS", str(right))
     assert weights.usable("test", wrong)
     assert weights.obtain("test", wrong) == right / "net-1.pth"
+
+
+@pytest.mark.parametrize("fault", ["permissions", "directory", "truncated", "dangling link"])
+def test_a_file_that_cannot_be_read_is_a_score_that_is_not_measured(
+    fault: str, alexnet_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "alexnet-owt-7be5be79.pth"
+    if fault == "directory":
+        path.mkdir()
+    elif fault == "dangling link":
+        path.symlink_to(tmp_path / "nowhere")
+    else:
+        path.write_bytes(alexnet_file.read_bytes()[: -1 if fault == "truncated" else None])
+    if fault == "permissions":  # as an ordinary user meets them; root may read everything
+        read = Path.open
+
+        def refusing(self: Path, *arguments: Any, **options: Any) -> Any:
+            if self == path:
+                raise PermissionError(13, "Permission denied", str(self))
+            return read(self, *arguments, **options)
+
+        monkeypatch.setattr(Path, "open", refusing)
+    assert not weights.usable("alex", tmp_path)  # what a study asks before it begins
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    found = evaluate(images, images[::-1], list("abcd"), ["l1", "lpips"], weights_dir=tmp_path)
+    assert found.scores["l1"].state == "measured"
+    assert found.scores["lpips"].state == "not measured"
+    assert str(path) in str(found.scores["lpips"].reason)
+    assert rows("list", "--weights-dir", tmp_path)["alex"]["state"] == "wrong"
+    assert rows("verify", "--weights-dir", tmp_path, code=3)["alex"]["state"] == "wrong"
+
+
+def test_a_cache_that_cannot_be_written_is_a_score_that_is_not_measured(net: weights.Net) -> None:
+    home().mkdir(exist_ok=True)
+    (home() / "weights").write_text("a file where the folder should be")
+    with pytest.raises(WeightsError, match=r"not on this machine and .*weights cannot be written.*--weights-dir"):
+        weights.obtain("test")
 
 
 def test_what_is_missing_is_fetched_once_and_verified(net: weights.Net) -> None:
