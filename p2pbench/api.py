@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from p2pbench.config.renamed import current_value
 from p2pbench.config.resolve import Layer
 from p2pbench.data.image_files import read_array
 from p2pbench.errors import ConfigError, P2PBenchError
-from p2pbench.inference.folders import output_of
+from p2pbench.inference.generator import Model, place_model
+from p2pbench.inference.tiling import output_of
 from p2pbench.report.records import StudyRecord, read_study
-from p2pbench.runs.model import Model, load_model, place_model
+from p2pbench.runs.model import load_model
 from p2pbench.runs.store import Store
 from p2pbench.scoring.evaluate import Scores, evaluate
 from p2pbench.study import runner
@@ -42,13 +44,14 @@ def translate(
 
     Args:
         picture: (H, W, C), uint8 or uint16, or a file. Grey becomes RGB and RGB grey where the model wants it.
-        mode: ``paper`` (with dropout), ``statistics`` or ``eval``; as the model was scored unless given.
+        mode: ``paper`` (with dropout), ``instance-stats`` or ``eval``; by default the one that the model was scored in.
         seed: of the dropout's noise; the training's unless given.
     Returns:
         (H, W, C'), uint8 or uint16.
     Raises:
         ConfigError: a mode that the model does not have. DataError: a picture it was not trained for.
     """
+    mode = current_value("scoring.inference", mode, "translate")
     if mode is not None and mode not in model.modes:
         raise ConfigError(f"mode is {mode!r}: this model has {', '.join(model.modes)}")
     name = Path("the picture")

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from p2pbench.config.metrics import Score
+from p2pbench.inference.samples import save_png
 from p2pbench.runs.profile import Profile
-from p2pbench.runs.samples import save_png
 from p2pbench.runs.score_run import record_scores
 from p2pbench.runs.store import Store
 from p2pbench.scoring.evaluate import Scores

@@ -18,10 +18,10 @@ from p2pbench.data.dataset import open_dataset, wanted_by_role
 from p2pbench.data.image_files import write_like
 from p2pbench.data.transforms import conditions_of
 from p2pbench.errors import StorageError
-from p2pbench.inference.generator import inference, noise
-from p2pbench.inference.pipeline import batch_size, translate_files
+from p2pbench.inference.folders import batch_size, translate_files
+from p2pbench.inference.generator import Model
+from p2pbench.inference.modes import inference, noise
 from p2pbench.models.build import build_generator
-from p2pbench.runs.model import Model
 from p2pbench.system.cache_dir import home
 from p2pbench.system.hardware import available_cores, describe_machine, versions
 from p2pbench.system.progress import Count

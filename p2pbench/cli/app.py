@@ -242,9 +242,10 @@ def export(
 
     runtime()
     from p2pbench.inference.export import export as export_model
-    from p2pbench.runs.model import load_model
+    from p2pbench.runs.model import background_of, load_model
 
-    done = export_model(load_model(model, runs, _layers(None, sets)), file, tolerance).to_json()
+    loaded = load_model(model, runs, _layers(None, sets))
+    done = export_model(loaded, file, background_of(loaded), tolerance).to_json()
     if as_json:
         print(json.dumps(done, indent=2))
         return

@@ -8,7 +8,7 @@ from typing import Any
 SETTINGS = {"scoring.also": "scoring.extra_metrics"}
 """Settings by dotted key."""
 
-VALUES: dict[str, dict[str, str]] = {}
+VALUES = {"scoring.inference": {"statistics": "instance-stats"}}
 """Values, by the dotted key of the setting that takes them."""
 
 GRID_KEYS: dict[str, str] = {}

@@ -161,9 +161,9 @@ MetricNames = Annotated[tuple[str, ...], BeforeValidator(_metric_names)]
 
 
 class ScoringConfig(Section):
-    inference: Literal["paper", "statistics", "eval"] = "paper"
+    inference: Literal["paper", "instance-stats", "eval"] = "paper"
     """How test images are translated: ``paper``, dropout on and each image normalised by its own statistics (§3.3);
-    ``statistics``, the same without dropout; ``eval``, running statistics, no dropout."""
+    ``instance-stats``, the same without dropout; ``eval``, running statistics, no dropout."""
     metrics: Annotated[MetricNames, Field(min_length=1)] = ("l1", "psnr", "ssim", "lpips", "fid", "kid")
     """Names, or ``module:function`` for one of your own."""
     extra_metrics: MetricNames = ()

@@ -17,14 +17,15 @@ import flask
 import numpy as np
 from werkzeug.exceptions import HTTPException, SecurityError
 
+from p2pbench.config.renamed import VALUES
 from p2pbench.data.images import as_rgb8
 from p2pbench.demo import upload
 from p2pbench.demo.examples import Example, find_examples, palette_of
 from p2pbench.demo.queue import QUEUE, Queue
 from p2pbench.demo.upload import MAX_BYTES, MAX_PIXELS, Refused, decode, encode
 from p2pbench.errors import DataError, unknown
-from p2pbench.inference.folders import output_of
-from p2pbench.runs.model import Model
+from p2pbench.inference.generator import Model
+from p2pbench.inference.tiling import output_of
 from p2pbench.scoring.paired import l1, psnr, ssim
 
 POLICY = (
@@ -201,6 +202,7 @@ def _asked(shown: dict[str, Shown]) -> _Asked:
         raise Refused(404, unknown("model", name[:80], shown))
     model = shown[name].model
     mode = request.form.get("mode") or model.config.scoring.inference
+    mode = VALUES["scoring.inference"].get(mode, mode)
     if mode not in model.modes:
         raise Refused(400, unknown("mode", mode[:80], model.modes))
     seed = request.form.get("seed") or "0"

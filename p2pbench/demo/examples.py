@@ -14,8 +14,8 @@ from p2pbench.data.images import as_rgb8, resize
 from p2pbench.data.palette import count_colours, find_palette, flat_pixels
 from p2pbench.data.transforms import as_displayed
 from p2pbench.errors import P2PBenchError
-from p2pbench.runs.model import Model
-from p2pbench.runs.samples import spread
+from p2pbench.inference.generator import Model
+from p2pbench.inference.samples import spread
 
 N_EXAMPLES = 8
 MOST_SWATCHES = 16

@@ -18,7 +18,7 @@ from p2pbench.demo.app import LOOPBACK, create_app, name_models
 from p2pbench.demo.queue import QUEUE
 from p2pbench.demo.upload import MAX_BYTES
 from p2pbench.errors import ConfigError
-from p2pbench.runs.model import Model, place_model
+from p2pbench.inference.generator import Model, place_model
 
 THREADS = QUEUE + 5
 """One a place in the queue, and four for whoever is sent away or asks for something quick."""

@@ -21,17 +21,17 @@ from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
 from p2pbench.data.transforms import condition_to_model, conditions_of
 from p2pbench.errors import ConfigError, WeightsError
-from p2pbench.inference.generator import inference
-from p2pbench.inference.model_card import model_card
+from p2pbench.inference.generator import Model
+from p2pbench.inference.model_card import Background, model_card
+from p2pbench.inference.modes import inference
 from p2pbench.inference.onnx import METADATA, OnnxGenerator, runtime
+from p2pbench.inference.samples import spread
 from p2pbench.models.layers import pad_to_multiple
-from p2pbench.runs.model import Model
-from p2pbench.runs.samples import spread
 from p2pbench.system.files import atomic, sha256_of, write_text
 from p2pbench.system.hardware import available_cores
 
 OPSET = 18
-MODE = "statistics"
+MODE = "instance-stats"
 """The inference mode that is exported: an ONNX file that draws its own noise would answer differently everywhere."""
 TOLERANCE = 1e-3
 """Most that torch and onnxruntime may differ in [-1, 1] unless told otherwise: an eighth of a grey level."""
@@ -59,12 +59,15 @@ class Exported:
         }  # fmt: skip
 
 
-def export(model: Model, out: Path, tolerance: float = TOLERANCE) -> Exported:
-    """Write ``model`` to ``out`` (``.onnx``) in the inference mode ``statistics``, and its card beside it (``.md``).
+def export(model: Model, out: Path, background: Background, tolerance: float = TOLERANCE) -> Exported:
+    """Write ``model`` to ``out`` (``.onnx``), its dropout off, and its card beside it (``.md``).
 
     The file maps ``condition`` (N, C, H, W), float32 in [-1, 1], to ``image`` (N, C', H, W), the same; N is free, and
     so are H and W as far as the network can halve them.
 
+    Args:
+        background: what is known of the model's run, for the file's metadata and the card.
+        tolerance: the most that onnxruntime's and torch's outputs may differ, in [-1, 1].
     Raises:
         ConfigError: ``out`` is no ``.onnx``, the extra is not installed, or torch cannot export the network.
         DataError: there are no test images to check with.
@@ -77,8 +80,12 @@ def export(model: Model, out: Path, tolerance: float = TOLERANCE) -> Exported:
     runtime()
     config, multiple = model.config, 2**model.config.depth if model.config.depth else 0
     images = _checked_images(config)
+    about = {
+        "config": config.model_dump(mode="json"), "multiple": multiple, "inference": MODE,
+        "run_id": background.run_id, "bits": model.bits, "version": version("p2pbench"),
+    }  # fmt: skip
     with inference(model.generator.cpu(), MODE) as (network, _), atomic(out) as part:
-        _write(network, images[:1], multiple, part, {METADATA: json.dumps(_about(model, multiple), ensure_ascii=False)})
+        _write(network, images[:1], multiple, part, {METADATA: json.dumps(about, ensure_ascii=False)})
         batches = _sizes(images, multiple)
         difference = max(_difference(network, part, batch) for batch in batches)
         if not difference <= tolerance:  # not even where it is NaN
@@ -88,7 +95,7 @@ def export(model: Model, out: Path, tolerance: float = TOLERANCE) -> Exported:
             )
     sizes = [(batch.shape[2], batch.shape[3]) for batch in batches]
     done = Exported(out, out.with_suffix(".md"), multiple, difference, len(images), sizes)
-    write_text(done.card, model_card(model, done.to_json()))
+    write_text(done.card, model_card(model, background, done.to_json()))
     return done
 
 
@@ -104,15 +111,6 @@ def _checked_images(config: RunConfig) -> Tensor:
 def _sizes(images: Tensor, multiple: int) -> list[Tensor]:
     """``images`` at the size they are trained at and, where the file takes others, one repeated at another shape."""
     return [images] if not multiple else [images, pad_to_multiple(images[:1].repeat(1, 1, 1, 2), multiple)[0]]
-
-
-def _about(model: Model, multiple: int) -> dict[str, Any]:
-    status = model.run.status() if model.run else None
-    return {
-        "config": model.config.model_dump(mode="json"), "multiple": multiple, "inference": MODE,
-        "run_id": status.run_id if status else None, "bits": status.bits if status else None,
-        "version": version("p2pbench"),
-    }  # fmt: skip
 
 
 def _write(network: nn.Module, image: Tensor, multiple: int, path: Path, metadata: dict[str, str]) -> None:
@@ -131,9 +129,8 @@ def _write(network: nn.Module, image: Tensor, multiple: int, path: Path, metadat
                 output_names=["image"], dynamic_shapes=(shapes,), verbose=False,
             )  # fmt: skip
     except Exception as error:  # the exporter raises whatever a network leads it to
-        raise ConfigError(
-            f"torch cannot export this network to ONNX: {type(error).__name__}: {str(error).strip().splitlines()[0]}"
-        ) from error
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(f"torch cannot export this network to ONNX: {type(error).__name__}: {reason}") from error
     assert program is not None
     proto = program.model_proto
     onnx.helper.set_model_props(proto, metadata)

@@ -1,29 +1,40 @@
-"""Translate a person's own pictures: what ``translate`` does."""
+"""Translate a person's own pictures: files, folders and patterns in, a file for each out; what is done is skipped.
+
+Threads read ahead and write behind, and neighbours of one size go through the generator as a batch. What is held is
+bounded, however many files there are: a batch has no more pixels than a tile, the most that a generator is given.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from p2pbench.data.image_files import preview
+from p2pbench.data.dataset import wanted_by_role
+from p2pbench.data.image_files import read_array, write_like
 from p2pbench.data.pairs import images_by_name
 from p2pbench.errors import ConfigError, DataError
-from p2pbench.inference.pipeline import as_taken, translate_files
-from p2pbench.inference.tiling import translate_picture
-from p2pbench.runs.model import Model, place_model
-from p2pbench.runs.samples import save_png, spread
+from p2pbench.inference.generator import Model, place_model, translate
+from p2pbench.inference.samples import write_comparison
+from p2pbench.inference.tiling import TILE, translate_picture
 from p2pbench.system.files import sha256_of, write_json
+from p2pbench.system.hardware import available_cores
 from p2pbench.system.progress import Count
 
 RECORD = "translated.json"
-"""In the folder of the outputs: what made them, so that the same command skips what is done."""
-N_COMPARED, CELL, GREY = 16, 256, 128
-"""Pictures on a sheet at the most, the side of the box that each is fitted into, in pixels, and what is around it."""
+"""A file among the outputs that says what made them, so that the same command skips what is done."""
+BATCH = 16
+"""The most pictures in a batch. At 256x256 they are as large as a tile."""
+
+Picture = tuple[int, np.ndarray]
+"""The position of a file, and what is in it: (H, W, C), uint8 or uint16."""
+Failure = tuple[int, DataError]
 
 
 @dataclass(frozen=True)
@@ -65,34 +76,6 @@ def _matching(path: Path) -> list[Path]:
     return matches
 
 
-def output_of(
-    model: Model,
-    raw: np.ndarray,
-    name: Path,
-    *,
-    mode: str | None = None,
-    seed: int | None = None,
-    before_each: Callable[[], None] = lambda: None,
-) -> np.ndarray:
-    """What ``model`` makes of one picture.
-
-    Args:
-        raw: (H, W, C), of any type, as :func:`p2pbench.data.image_files.read_array` gives it; ``name`` is for messages.
-        mode, seed: of the inference; those of the run's scores unless given.
-        before_each: called before each tile of a large picture; what it raises ends the work.
-    Returns:
-        (H, W, C'), uint8 or uint16.
-    Raises:
-        UnsupportedImage: the picture is not what the model was trained on.
-    """
-    config = model.config
-    return translate_picture(
-        model.generator, as_taken(model, raw, name), config.data,
-        seed=config.training.seed if seed is None else seed, mode=mode or config.scoring.inference,
-        deep=model.deep, before_each=before_each,
-    )  # fmt: skip
-
-
 def translate_pictures(
     model: Model,
     inputs: Sequence[Path],
@@ -102,7 +85,7 @@ def translate_pictures(
     again: bool = False,
     compare: Path | None = None,
 ) -> Translated:
-    """Write what ``model`` makes of each picture, at the picture's own size, under its name in ``out``.
+    """Translate each picture at its own size and write the output under its name in ``out``.
 
     The values are of the kind that the model was trained on; see :func:`p2pbench.data.image_files.write_like`. A
     picture that this model has translated into ``out`` before, and that has not changed since, is skipped unless
@@ -133,7 +116,7 @@ def translate_pictures(
         progress(done, len(pictures))
     translated = [(picture, files[name]) for name, picture in pictures.items() if name in files]
     if compare is not None and translated:
-        _write_sheet(compare, translated)
+        write_comparison(compare, translated)
     if failed:
         others = f"; the other {len(translated)} are in {out}" if translated else ""
         more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
@@ -146,17 +129,18 @@ def _done_before(model: Model, out: Path, pictures: Mapping[str, Path], *, again
 
     Leaves a record that from now on it does. What is older than the record is another model's.
     """
-    weights = model.run.generator_file if model.run else Path(model.name).expanduser()
     config, record = model.config, out / RECORD
     how = {
-        "weights": sha256_of(weights), "inference": config.scoring.inference, "seed": config.training.seed,
-        "data": config.data.model_dump(mode="json"),
+        "weights": sha256_of(model.weights) if model.weights else None, "inference": config.scoring.inference,
+        "seed": config.training.seed, "data": config.data.model_dump(mode="json"),
     }  # fmt: skip
     try:
         before = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         before = None
-    if before != json.loads(json.dumps(how)):
+    if isinstance(before, dict) and before.get("inference") == "statistics":  # as version 0.1 called it
+        before["inference"] = "instance-stats"
+    if before != how:
         write_json(record, how)
         return {}
     if again:
@@ -169,20 +153,93 @@ def _done_before(model: Model, out: Path, pictures: Mapping[str, Path], *, again
     }
 
 
-def _write_sheet(path: Path, translated: Sequence[tuple[Path, Path]]) -> None:
-    """Pictures beside their translations, each fitted into a box of ``CELL`` pixels on grey; from 9 on, two a row."""
-    chosen = [translated[position] for position in spread(len(translated), N_COMPARED)]
-    pairs = [np.concatenate([_cell(file) for file in files], axis=1) for files in chosen]
-    wide = 1 if len(pairs) <= N_COMPARED // 2 else 2
-    if len(pairs) % wide:
-        pairs.append(np.full_like(pairs[-1], GREY))
-    rows = [np.concatenate(pairs[start : start + wide], axis=1) for start in range(0, len(pairs), wide)]
-    save_png(path, np.concatenate(rows))
+def translate_files(model: Model, files: Sequence[Path], folder: Path) -> Iterator[tuple[int, Path] | Failure]:
+    """Translate each file and write the output into ``folder``, as :func:`p2pbench.data.image_files.write_like` does.
+
+    An output does not depend on the other files, but for the last bits of a batch's floating-point sums.
+
+    Yields:
+        The position of each file, once, as it is done: with what was written, or why it cannot be read or used.
+    Raises:
+        NotFinite, StorageError: as :func:`p2pbench.inference.generator.translate` and ``write_like``.
+    """
+    limits = wanted_by_role(model.config.data)[1].range
+    writing: list[tuple[int, Future[Path]]] = []
+    with ThreadPoolExecutor(available_cores(), thread_name_prefix="pictures") as pool:
+        for batch in _batches(_read_ahead(model, files, pool)):
+            if isinstance(batch, tuple):
+                yield batch
+                continue
+            try:
+                outputs = _outputs_of(model, [image for _, image in batch])
+            except DataError as error:
+                yield from ((position, error) for position, _ in batch)
+                continue
+            yield from ((position, written.result()) for position, written in writing)  # of the batch before
+            writing = [
+                (position, pool.submit(write_like, files[position], output, folder, limits))
+                for (position, _), output in zip(batch, outputs, strict=True)
+            ]
+        yield from ((position, written.result()) for position, written in writing)
 
 
-def _cell(path: Path) -> np.ndarray:
-    picture = Image.fromarray(preview(path))
-    picture.thumbnail((CELL, CELL))
-    cell = Image.new("RGB", (CELL, CELL), (GREY,) * 3)
-    cell.paste(picture, ((CELL - picture.width) // 2, (CELL - picture.height) // 2))
-    return np.asarray(cell)
+def _read_ahead(model: Model, files: Sequence[Path], pool: Executor) -> Iterator[Picture | Failure]:
+    """The pictures in their order; meanwhile threads read as many more as fill a batch like the last."""
+
+    def read(file: Path) -> np.ndarray:
+        return model.as_condition(read_array(file, model.config.data.background), file)
+
+    coming = enumerate(files)
+    reading: deque[tuple[int, Future[np.ndarray]]] = deque()
+    cores = ahead = available_cores()
+    while True:
+        more = islice(coming, max(0, ahead - len(reading)))
+        reading.extend((position, pool.submit(read, file)) for position, file in more)
+        if not reading:
+            return
+        position, future = reading.popleft()
+        try:
+            image = future.result()
+        except DataError as error:
+            yield position, error
+        else:
+            ahead = max(cores, batch_size(image))
+            yield position, image
+
+
+def _batches(pictures: Iterable[Picture | Failure]) -> Iterator[list[Picture] | Failure]:
+    """Neighbours of one shape and type together, a batch or less; failures as they come."""
+    batch: list[Picture] = []
+    for position, image in pictures:
+        if isinstance(image, DataError):
+            yield position, image
+            continue
+        if batch and (image.shape, image.dtype) != (batch[0][1].shape, batch[0][1].dtype):
+            yield batch
+            batch = []
+        batch.append((position, image))
+        if len(batch) == batch_size(image):
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def batch_size(image: np.ndarray) -> int:
+    """How many pictures like ``image``, (H, W, C), are translated at once."""
+    height, width, _ = image.shape
+    return max(1, min(BATCH, TILE**2 // int(height * width)))
+
+
+def _outputs_of(model: Model, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The outputs for images of one shape and type, in one batch; a single one goes in tiles if it is large."""
+    config = model.config
+    seed, mode = config.training.seed, config.scoring.inference
+    if len(images) == 1:
+        return [translate_picture(model.generator, images[0], config.data, seed=seed, mode=mode, deep=model.deep)]
+    outputs = translate(
+        model.generator, np.stack(images), config.data, seed=seed, mode=mode, deep=model.deep,
+        keys=[0] * len(images),  # the noise that each would have alone
+        batch_size=len(images),
+    )  # fmt: skip
+    return list(outputs)

@@ -2,73 +2,77 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import instance_norm
+from torch import nn
 
-from p2pbench.config.schema import DataConfig
+from p2pbench.config.schema import DataConfig, RunConfig
+from p2pbench.data.dataset import wanted_by_role
+from p2pbench.data.images import as_wanted
 from p2pbench.data.transforms import condition_to_model, from_model
 from p2pbench.errors import NotFinite
+from p2pbench.inference.modes import inference, noise
+from p2pbench.inference.onnx import OnnxGenerator
+from p2pbench.system.hardware import available_cores
+from p2pbench.training.engine import prepare_engine
 
 
-class PerImageNorm(nn.Module):
-    """Batch norm as the paper runs it at test time: each image is normalised by its own statistics (§3.3).
+@dataclass(frozen=True)
+class Model:
+    """A generator, on the CPU until :func:`place_model` moves it, and what it was trained for."""
 
-    Its scale and shift are those of ``norm``; running statistics are neither used nor changed. For a single image it is
-    what ``norm`` computes in training mode.
+    name: str
+    config: RunConfig
+    generator: nn.Module
+    folder: Path | None = None
+    """The folder of its run; None for weights alone, as those of the port and of an ONNX file."""
+    weights: Path | None = None
+    """The file that the generator was read from."""
+    bits: int | None = None
+    """Bits of the images that it was trained on, 8 or 16, where that is known."""
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The inference modes that it can run in, its own first."""
+        if isinstance(self.generator, OnnxGenerator):
+            return ("instance-stats",)
+        return tuple(dict.fromkeys((self.config.scoring.inference, "paper", "instance-stats", "eval")))
+
+    @property
+    def deep(self) -> bool:
+        """Whether outputs have 16 bits where conditions have 8: it was trained on a range of values, or on 16 bits."""
+        return wanted_by_role(self.config.data)[1].range is not None or self.bits == 16
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether its outputs differ from one seed to another in the mode ``paper``."""
+        return any(isinstance(module, nn.Dropout | nn.Dropout2d) for module in self.generator.modules())
+
+    def as_condition(self, raw: np.ndarray, name: Path) -> np.ndarray:
+        """A picture as the model takes it, (H, W, C), uint8 or uint16.
+
+        Args:
+            raw: (H, W, C), of any type, as :func:`p2pbench.data.image_files.read_array` gives it.
+            name: what messages call the picture.
+        Raises:
+            UnsupportedImage: the picture is not of the kind that the model was trained on.
+        """
+        condition, target = wanted_by_role(self.config.data)
+        return as_wanted(raw, target if self.config.data.colours == "lab" else condition, name)
+
+
+def place_model(model: Model) -> None:
+    """Move the generator to the device that its configuration runs on, and set this process up for it.
+
+    Raises:
+        ConfigError: the device is not on this machine.
     """
-
-    def __init__(self, norm: nn.BatchNorm2d) -> None:
-        super().__init__()
-        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        return instance_norm(x, weight=self.weight, bias=self.bias, use_input_stats=True, eps=self.eps)
-
-
-class KeyedDropout(nn.Module):
-    """Dropout whose mask depends on an image's own generator: not on the batch the image is in, nor on the device."""
-
-    def __init__(self, p: float, generators: list[torch.Generator], *, whole_channels: bool = False) -> None:
-        super().__init__()
-        self.p = p
-        self.whole_channels = whole_channels
-        """Drop maps instead of single values, as ``nn.Dropout2d`` does."""
-        self.generators = generators
-        """One for each image of the current batch; :func:`translate` fills it."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        shape = x.shape[1:] if not self.whole_channels else (x.shape[1], 1, 1)
-        masks = [torch.empty(shape).bernoulli_(1 - self.p, generator=g) for g in self.generators]
-        return x * torch.stack(masks).to(x) / (1 - self.p)
-
-
-@contextmanager
-def inference(generator: nn.Module, mode: str) -> Iterator[tuple[nn.Module, list[torch.Generator]]]:
-    """A copy of ``generator`` in an inference mode: ``paper``, ``statistics`` or ``eval``, as ``scoring.inference``.
-
-    Yields the copy and the list in which its dropout looks for one random generator per image. The copy's weights are
-    the original's; the original, its running statistics included, is not touched.
-    """
-    random: list[torch.Generator] = []
-    memo = {id(tensor): tensor for tensor in (*generator.parameters(), *generator.buffers())}  # shared, not copied
-    twin = copy.deepcopy(generator, memo)
-    twin.eval()
-    for parent in list(twin.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, nn.BatchNorm2d) and mode != "eval":
-                setattr(parent, name, PerImageNorm(child))
-            elif isinstance(child, nn.Dropout | nn.Dropout2d) and mode == "paper":
-                setattr(parent, name, KeyedDropout(child.p, random, whole_channels=isinstance(child, nn.Dropout2d)))
-    devices = {tensor.device for tensor in generator.parameters() if tensor.device.type == "cuda"}
-    # A network of the user's own may draw noise by itself: training's random state is not to feel it.
-    with torch.inference_mode(), torch.random.fork_rng(devices=devices):
-        yield twin, random
+    training = model.config.training
+    model.generator.to(prepare_engine(training, training.threads or available_cores()).device)
 
 
 def translate(
@@ -111,9 +115,3 @@ def translate(
             translated = from_model(given, images, data, dtype)
             outputs.append(translated.permute(0, 2, 3, 1).cpu().numpy())
     return np.concatenate(outputs)
-
-
-def noise(seed: int, key: int) -> torch.Generator:
-    """The random generator of one image's dropout."""
-    # Hashed: torch's CPU generator reads no more than the lower 32 bits of its seed.
-    return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, key]).generate_state(1)[0]))

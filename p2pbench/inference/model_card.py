@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from p2pbench.config.metrics import METRICS
@@ -12,31 +13,42 @@ from p2pbench.config.schema import RunConfig, size_text
 from p2pbench.data.catalogue import PAPER_SETS
 from p2pbench.data.facades import drawn
 from p2pbench.errors import DataError
-from p2pbench.runs.folder import RunFolder
-from p2pbench.runs.model import Model
+from p2pbench.inference.generator import Model
 from p2pbench.system.console import duration, value_and_interval
 
 WAYS = {
     "paper": "dropout on, each image normalised by its own statistics, as the paper tests",
-    "statistics": "no dropout, each image normalised by its own statistics, as this file does",
+    "instance-stats": "no dropout, each image normalised by its own statistics, as this file does",
     "eval": "no dropout, normalised by running statistics",
 }
 
 
-def model_card(model: Model, exported: Mapping[str, Any]) -> str:
+@dataclass(frozen=True)
+class Background:
+    """What is known of the run that a model came from; nothing of weights alone."""
+
+    run_id: str | None = None
+    steps: int | None = None
+    """Steps of the training, and the seconds that they took."""
+    seconds: float | None = None
+    scores: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """For each inference mode that was scored the scores by name, in the documented JSON."""
+
+
+def model_card(model: Model, background: Background, exported: Mapping[str, Any]) -> str:
     """The card of ``model``; ``exported`` is what :meth:`p2pbench.inference.export.Exported.to_json` gives."""
     config = model.config
     channels = " to ".join(str(count) for count in config.data.channels)
     sections = {
-        f"{config.generator.name}, {config.objective.name}": _about(model),
+        f"{config.generator.name}, {config.objective.name}": _about(background),
         "Data": _data(config),
-        "Training": _training(model),
-        "Scores": _scores(model),
+        "Training": _training(model, background),
+        "Scores": _scores(model, background),
         "The file": [
             f"- ONNX, opset {exported['opset']}; SHA-256 `{exported['sha256']}`.",
             f"- `condition` (N, {config.data.channels[0]}, H, W) to `image` (N, {config.data.channels[1]}, H, W), "
             f"float32 in [-1, 1] ({channels} channels). N is free; {_sizes(config, exported)}",
-            f"- Inference mode `statistics`: {WAYS['statistics']}. One condition has one output.",
+            f"- Inference mode `instance-stats`: {WAYS['instance-stats']}. One condition has one output.",
             f"- Checked with onnxruntime against torch on {exported['images']} test images at "
             f"{' and '.join(f'{h}x{w}' for h, w in exported['sizes'])}: they differ by "
             f"{exported['max_difference']:.1e} at most, of a range of 2.",
@@ -61,8 +73,8 @@ def model_card(model: Model, exported: Mapping[str, Any]) -> str:
     ) + "\n"  # fmt: skip
 
 
-def _about(model: Model) -> list[str]:
-    identity = model.run.recorded_id() if model.run else None
+def _about(background: Background) -> list[str]:
+    identity = background.run_id
     origin = f"run `{identity}` of p2pbench" if identity else "weights of the PyTorch port, not trained by p2pbench"
     return [f"An image-to-image translation network as in pix2pix (Isola et al. 2017): {origin}."]
 
@@ -109,7 +121,7 @@ def _is_drawn(source: str) -> bool:
         return False
 
 
-def _training(model: Model) -> list[str]:
+def _training(model: Model, background: Background) -> list[str]:
     config = model.config
     generator = config.generator
     name = "the user's own" if is_reference(generator.name) else generator.name
@@ -120,42 +132,40 @@ def _training(model: Model) -> list[str]:
         + (f"; discriminator {config.discriminator.name}" if config.objective.has_discriminator else "")
         + "."
     ]
-    if not model.run:
+    if model.folder is None:
         return [*lines, "- How it was trained is not known here."]
     t = config.training
     lines.append(
         f"- {t.epochs} epochs at batch {t.batch_size}, Adam, learning rate {t.learning_rate:g}, {t.schedule}; preset "
         f"{t.preset}; {t.precision}; seed {t.seed}."
     )
-    if (training := model.run.training()) is not None:
-        lines.append(f"- {training.steps:,} steps in {duration(training.seconds)}.")
+    if background.steps is not None and background.seconds is not None:
+        lines.append(f"- {background.steps:,} steps in {duration(background.seconds)}.")
     return lines
 
 
-def _scores(model: Model) -> list[str]:
+def _scores(model: Model, background: Background) -> list[str]:
     """A table of the scores in the exported inference mode, else in the one that was scored."""
-    if model.run is None:
+    if model.folder is None:
         return ["Not measured: p2pbench score --model does it, with settings that name the data."]
-    for mode in ("statistics", model.config.scoring.inference):
-        scores = RunFolder(model.run.path, mode).scores()
-        if scores:
-            break
-    else:
+    modes = [mode for mode in ("instance-stats", model.config.scoring.inference) if mode in background.scores]
+    if not modes:
         return ["Not measured: training has not been scored."]
+    mode = modes[0]
     lines = [
         f"Test split, inference mode `{mode}`: {WAYS[mode]}."
-        + ("" if mode == "statistics" else " **Not the mode of this file**, whose outputs differ a little."),
+        + ("" if mode == "instance-stats" else " **Not the mode of this file**, whose outputs differ a little."),
         "",
         "| score | value | 95 % interval over images | n |",
         "| --- | --- | --- | --- |",
     ]
-    for name, found in scores.items():
+    for name, found in background.scores[mode].items():
         label = METRICS[name].heading if name in METRICS else name
-        if found.value is None:
-            lines.append(f"| {label} | not measured | | {found.n} |")
+        if found["value"] is None:
+            lines.append(f"| {label} | not measured | | {found['n']} |")
             continue
-        value, interval = value_and_interval(found.value, found.low, found.high)
-        lines.append(f"| {label} | {value} | {interval} | {found.n} |")
+        value, interval = value_and_interval(found["value"], found["low"], found["high"])
+        lines.append(f"| {label} | {value} | {interval} | {found['n']} |")
     return lines
 
 

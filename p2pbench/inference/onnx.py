@@ -48,7 +48,8 @@ class OnnxGenerator(nn.Module):
                 f"{path} was not written by p2pbench export: it does not say what it was trained on"
             ) from None
         except Exception as error:  # onnxruntime has a class of its own for each way to fail
-            raise WeightsError(f"{path} cannot be read as an ONNX file: {str(error).splitlines()[0]}") from None
+            reason = str(error).partition("\n")[0]
+            raise WeightsError(f"{path} cannot be read as an ONNX file: {reason}") from None
         self.where = nn.Parameter(torch.empty(0), requires_grad=False)
         """Holds nothing: its device is where outputs go."""
 

@@ -7,16 +7,45 @@ little where they meet; across the overlap one fades into the other.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from torch import nn
 
 from p2pbench.config.schema import DataConfig
-from p2pbench.inference.generator import translate
+from p2pbench.inference.generator import Model, translate
 
 TILE = 1024
 """Height and width of a tile, in pixels. A picture of no more than ``TILE**2`` pixels is translated whole."""
 OVERLAP = 128
+
+
+def output_of(
+    model: Model,
+    raw: np.ndarray,
+    name: Path,
+    *,
+    mode: str | None = None,
+    seed: int | None = None,
+    before_each: Callable[[], None] = lambda: None,
+) -> np.ndarray:
+    """The output of ``model`` for one picture, at the picture's own size.
+
+    Args:
+        raw, name: as :meth:`Model.as_condition` takes them.
+        mode, seed: the inference mode and the noise; by default those of the run's scores.
+        before_each: called before each tile of a large picture; what it raises ends the work.
+    Returns:
+        (H, W, C'), uint8 or uint16.
+    Raises:
+        UnsupportedImage: the picture is not of the kind that the model was trained on.
+    """
+    config = model.config
+    return translate_picture(
+        model.generator, model.as_condition(raw, name), config.data,
+        seed=config.training.seed if seed is None else seed, mode=mode or config.scoring.inference,
+        deep=model.deep, before_each=before_each,
+    )  # fmt: skip
 
 
 def translate_picture(

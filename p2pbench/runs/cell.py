@@ -25,10 +25,10 @@ from p2pbench.data.images import as_rgb8
 from p2pbench.data.transforms import as_displayed, conditions_of, targets_of
 from p2pbench.errors import ConfigError, DataError, NotFinite, StorageError
 from p2pbench.inference.generator import translate
+from p2pbench.inference.samples import save_png, spread, write_sheet
 from p2pbench.models.describe import describe
 from p2pbench.runs.folder import LOCK_SECONDS, RunFolder
 from p2pbench.runs.records import Training
-from p2pbench.runs.samples import N_SHEET, N_UNTRAINED, save_png, spread, write_sheet
 from p2pbench.runs.score_run import score_run
 from p2pbench.system.files import sha256_of
 from p2pbench.system.hardware import describe_machine, versions
@@ -41,6 +41,8 @@ from p2pbench.training.memory import out_of_memory_explained
 
 log = logging.getLogger(__name__)
 
+N_SHEET, N_UNTRAINED = 4, 8
+"""Pairs on each sheet that training leaves, and test pairs whose output at the initial weights is kept."""
 N_JUDGED = 100
 """Validation pairs, at most, that ``training.select`` looks at after each epoch."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from p2pbench.errors import ConfigError, RunBusy, StorageError
 from p2pbench.runs.folder import RunFolder
-from p2pbench.runs.records import Status
+from p2pbench.runs.records import INFERENCE_MODES, Status
 from p2pbench.runs.store import Store
 from p2pbench.system.files import sha256_of
 
@@ -156,7 +156,7 @@ def verify(run: RunFolder) -> Iterator[Problem]:
         left = status.training.generator_sha256 if status.training else None
         if left and (detail := _differs(weights, left)):
             yield problem(weights, f"{detail}; remove it and run ablate again, which trains it anew")
-        if not run.scores():
+        if not any(RunFolder(run.path, mode).scores() for mode in INFERENCE_MODES):
             yield problem(run.scores_file, "holds no scores that can be read")
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
 from torch import nn
 
+from p2pbench.config.renamed import current_value
 from p2pbench.config.resolve import Layer, flatten, from_mapping, resolve
-from p2pbench.config.schema import RunConfig
-from p2pbench.data.dataset import wanted_by_role
 from p2pbench.errors import ConfigError, WeightsError
+from p2pbench.inference.generator import Model
+from p2pbench.inference.model_card import Background
 from p2pbench.inference.onnx import OnnxGenerator
 from p2pbench.models.build import build_generator
 from p2pbench.models.port import load_port, read_port
@@ -20,47 +20,6 @@ from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.store import Store
 from p2pbench.system.hardware import available_cores
 from p2pbench.training import checkpoint
-from p2pbench.training.engine import prepare_engine
-
-
-@dataclass(frozen=True)
-class Model:
-    """A generator, on the CPU, and what it was trained for."""
-
-    name: str
-    config: RunConfig
-    generator: nn.Module
-    run: RunFolder | None
-    """None for weights alone: of the port, or exported."""
-    bits: int | None = None
-    """Of the images that it was trained on, where that is known: 8 or 16."""
-
-    @property
-    def modes(self) -> tuple[str, ...]:
-        """The inference modes it can be run in, as ``scoring.inference``; its own first."""
-        if isinstance(self.generator, OnnxGenerator):
-            return ("statistics",)
-        return tuple(dict.fromkeys((self.config.scoring.inference, "paper", "statistics", "eval")))
-
-    @property
-    def deep(self) -> bool:
-        """Whether outputs have 16 bits also where conditions have 8: trained on a range, or on 16 bits."""
-        return wanted_by_role(self.config.data)[1].range is not None or self.bits == 16
-
-    @property
-    def has_noise(self) -> bool:
-        """Whether its outputs differ from one seed to another in the mode ``paper``."""
-        return any(isinstance(module, nn.Dropout | nn.Dropout2d) for module in self.generator.modules())
-
-
-def place_model(model: Model) -> None:
-    """Put the generator on the device that its configuration runs on, and set this process up for it.
-
-    Raises:
-        ConfigError: a device that is not here.
-    """
-    training = model.config.training
-    model.generator.to(prepare_engine(training, training.threads or available_cores()).device)
 
 
 def load_model(name: str, runs: Path, layers: Sequence[Layer] = ()) -> Model:
@@ -73,19 +32,28 @@ def load_model(name: str, runs: Path, layers: Sequence[Layer] = ()) -> Model:
         WeightsError: weights that are missing, damaged, or of another network.
     """
     path = Path(name).expanduser()
-    if path.suffix not in (".pth", ".pt"):
-        settings = {key: value for layer in layers for key, value in layer.settings.items()}
-        if settings.keys() - {"scoring.palette"}:
-            raise ConfigError(
-                f"{name!r} has settings of its own; leave --protocol and --set out (but for scoring.palette)"
-            )
-        if path.suffix == ".onnx":
-            return _load_onnx(name, path)
-        run = Store(runs).find_run(name)
-        config = from_mapping({**flatten(run.config().model_dump(mode="json"), name), **settings}, f"run {name}")
-        _check_whole(run)
-        status = run.status()
-        return Model(name, config, load_generator(run), run, None if status is None else status.bits)
+    if path.suffix in (".pth", ".pt"):
+        return _load_port(path, layers)
+    settings = {key: value for layer in layers for key, value in layer.settings.items()}
+    if settings.keys() - {"scoring.palette"}:
+        raise ConfigError(f"{name!r} has settings of its own; leave --protocol and --set out (but for scoring.palette)")
+    if path.suffix == ".onnx":
+        return _load_onnx(name, path)
+    run = Store(runs).find_run(name)
+    config = from_mapping({**flatten(run.config().model_dump(mode="json"), name), **settings}, f"run {name}")
+    if run.trained() and not run.generator_is_whole():
+        raise WeightsError(
+            f"{run.generator_file} is not what training left, by its hash in {run.status_file.name}: remove it, and "
+            "ablate, or train --resume, trains it anew"
+        )
+    status = run.status()
+    return Model(
+        name, config, load_generator(run), folder=run.path, weights=run.generator_file,
+        bits=None if status is None else status.bits,
+    )  # fmt: skip
+
+
+def _load_port(path: Path, layers: Sequence[Layer]) -> Model:
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file")
     tensors, shape = read_port(path)
@@ -93,7 +61,7 @@ def load_model(name: str, runs: Path, layers: Sequence[Layer] = ()) -> Model:
         raise ConfigError(f"--set {key}: {path} decides it ({shape[key]}); leave it out")
     port = Layer(str(path), {"training.preset": "pytorch"})
     config = resolve([port, *layers, Layer(str(path), shape)]).config
-    return Model(name, config, load_port(config, tensors, path), None)
+    return Model(str(path), config, load_port(config, tensors, path), weights=path)
 
 
 def _load_onnx(name: str, path: Path) -> Model:
@@ -101,16 +69,10 @@ def _load_onnx(name: str, path: Path) -> Model:
         raise WeightsError(f"{path}: there is no such file")
     generator = OnnxGenerator(path, available_cores())
     config = from_mapping(generator.about["config"], str(path))
-    scoring = config.scoring.model_copy(update={"inference": generator.about["inference"]})
-    return Model(name, config.model_copy(update={"scoring": scoring}), generator, None, generator.about["bits"])
-
-
-def _check_whole(run: RunFolder) -> None:
-    if run.trained() and not run.generator_is_whole():
-        raise WeightsError(
-            f"{run.generator_file} is not what training left, by its hash in {run.status_file.name}: remove it, and "
-            "ablate, or train --resume, trains it anew"
-        )
+    mode = current_value("scoring.inference", generator.about["inference"], str(path))
+    scoring = config.scoring.model_copy(update={"inference": mode})
+    config = config.model_copy(update={"scoring": scoring})
+    return Model(name, config, generator, weights=path, bits=generator.about["bits"])
 
 
 def load_generator(run: RunFolder) -> nn.Module:
@@ -121,7 +83,22 @@ def load_generator(run: RunFolder) -> nn.Module:
     except FileNotFoundError:
         raise WeightsError(f"{run.path} has no generator.safetensors: its training has not finished") from None
     except (SafetensorError, RuntimeError, OSError) as error:
-        raise WeightsError(
-            f"{run.generator_file} does not fit the run's configuration: {str(error).splitlines()[0]}"
-        ) from None
+        reason = str(error).partition("\n")[0]
+        raise WeightsError(f"{run.generator_file} does not fit the run's configuration: {reason}") from None
     return generator
+
+
+def background_of(model: Model) -> Background:
+    """What the run that ``model`` came from recorded, for its model card; empty where it came from weights alone."""
+    if model.folder is None:
+        return Background()
+    run = RunFolder(model.folder)
+    training = run.training()
+    scores = {
+        mode: {name: score.to_json() for name, score in found.items()}
+        for mode in model.modes
+        if (found := RunFolder(model.folder, mode).scores())
+    }
+    return Background(
+        run.recorded_id(), training.steps if training else None, training.seconds if training else None, scores
+    )

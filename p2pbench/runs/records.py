@@ -14,20 +14,23 @@ from pydantic_core import from_json
 
 from p2pbench.config.metrics import METRICS, asked_metrics
 from p2pbench.config.plugins import is_reference
+from p2pbench.config.renamed import VALUES
 from p2pbench.config.sections import MOST_THREADS
 from p2pbench.system.files import write_json
 
 SCHEMA_VERSION: Literal[1] = 1
 State = Literal["running", "interrupted", "failed", "finished"]
 RUN_ID = r"[0-9a-f]{12}"
-INFERENCE_MODES = ("paper", "statistics", "eval")
+INFERENCE_MODES = ("paper", "instance-stats", "eval")
+SUFFIXES = {"paper": "", "instance-stats": "-statistics", "eval": "-eval"}
+"""What a record's file name says of its inference mode. Version 0.1 called the second one ``statistics``."""
 TEST_SAMPLES = "samples/test"
 """The folder with pictures of test pairs, which are hashed together."""
 
 
 def of_mode(stem: str, suffix: str, mode: str) -> str:
     """The file name of a record that each inference mode has its own of."""
-    return f"{stem}{'' if mode == 'paper' else f'-{mode}'}{suffix}"
+    return f"{stem}{SUFFIXES[mode]}{suffix}"
 
 
 OF_MODES = tuple(
@@ -165,19 +168,24 @@ class StudyCell(Record):
     @field_validator("config")
     @classmethod
     def _has_a_mode(cls, config: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        if config.get("scoring", {}).get("inference") not in INFERENCE_MODES:
+        if _mode(config) not in INFERENCE_MODES:
             raise ValueError("has no inference mode")
         return config
 
     @property
     def inference(self) -> str:
-        """The inference mode that the cell is scored in."""
-        return str(self.config["scoring"]["inference"])
+        """The inference mode that the cell is scored in, by its name of today."""
+        return _mode(self.config)
 
     @property
     def asked(self) -> list[str]:
         """The scores that the cell is asked for."""
         return asked_metrics(self.config["scoring"])
+
+
+def _mode(config: dict[str, dict[str, Any]]) -> str:
+    recorded = str(config.get("scoring", {}).get("inference"))
+    return VALUES["scoring.inference"].get(recorded, recorded)
 
 
 class StudyFile(Record):

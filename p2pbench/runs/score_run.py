@@ -19,11 +19,11 @@ from p2pbench.data.images import as_rgb8, as_scored
 from p2pbench.data.transforms import as_displayed, conditions_of, targets_of
 from p2pbench.errors import ConfigError, NotFinite
 from p2pbench.inference.generator import translate
+from p2pbench.inference.samples import save_png, spread
 from p2pbench.runs import records
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.model import load_generator
 from p2pbench.runs.profile import Profile
-from p2pbench.runs.samples import N_REDRAWN, REDRAWS, save_png, spread
 from p2pbench.scoring.evaluate import NO_LABELS, Scores, evaluate
 from p2pbench.scoring.images import LazyImages
 from p2pbench.scoring.segmentation import ClassReader, NoReader, find_reader
@@ -33,6 +33,9 @@ from p2pbench.system.progress import Count, no_progress
 from p2pbench.training.engine import Engine
 
 log = logging.getLogger(__name__)
+
+N_REDRAWN, REDRAWS = 4, 3
+"""Test pairs whose outputs with other noise are kept, and how many outputs of each."""
 
 
 def score_run(

@@ -165,7 +165,7 @@ def score_model(
     from p2pbench.training.engine import prepare_engine
 
     loaded = load_model(model, runs, layers)
-    config, run = loaded.config, loaded.run
+    config, run = loaded.config, RunFolder(loaded.folder) if loaded.folder else None
     names = _metrics(metrics) if metrics else list(config.scoring.wanted)
     recorded = run.recorded_threads() if run else 0
     engine = prepare_engine(config.training, config.training.threads or recorded or available_cores())

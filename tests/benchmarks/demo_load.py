@@ -26,8 +26,8 @@ from PIL import Image
 
 def model_of(side: int, ngf: int) -> Any:
     from p2pbench.config.resolve import Layer, resolve
+    from p2pbench.inference.generator import Model
     from p2pbench.models.build import build_generator
-    from p2pbench.runs.model import Model
 
     settings = {"data.crop_size": side, "data.load_size": side, "generator.ngf": ngf, "data.source": "drawn"}
     config = resolve([Layer("load", settings)]).config
@@ -53,7 +53,7 @@ def bare(side: int, ngf: int, content: bytes, repeats: int) -> list[float]:
 
     from p2pbench.data.transforms import to_integers, to_network
     from p2pbench.demo.upload import encode
-    from p2pbench.inference.generator import inference, noise
+    from p2pbench.inference.modes import inference, noise
     from p2pbench.system.hardware import available_cores
     from p2pbench.training.engine import prepare_engine
 

@@ -16,8 +16,8 @@ from trained_run import train_run
 
 from p2pbench.api import load
 from p2pbench.demo.upload import NAME
-from p2pbench.inference.folders import output_of
-from p2pbench.runs.model import Model
+from p2pbench.inference.generator import Model
+from p2pbench.inference.tiling import output_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -138,10 +138,10 @@ def test_modes_and_samples(demo_page: Page, served: tuple[str, list[Model]]) -> 
     assert demo_page.locator("figure[data-model]").count() == 4
     samples = [downloaded(demo_page, number) for number in (0, 1)]
     assert not np.array_equal(samples[0], samples[1])
-    demo_page.select_option("#mode", "statistics")
+    demo_page.select_option("#mode", "instance-stats")
     at_rest(demo_page)
     assert demo_page.locator("figure[data-model]").count() == 2
-    assert np.array_equal(downloaded(demo_page, 0), output_of(served[1][0], condition, NAME, mode="statistics"))
+    assert np.array_equal(downloaded(demo_page, 0), output_of(served[1][0], condition, NAME, mode="instance-stats"))
 
 
 def test_the_wipe_shows_left_and_right_of_its_line(demo_page: Page) -> None:

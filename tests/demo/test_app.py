@@ -19,8 +19,8 @@ from p2pbench.api import load
 from p2pbench.demo.app import create_app
 from p2pbench.demo.queue import QUEUE, Queue
 from p2pbench.demo.upload import Refused
-from p2pbench.inference.folders import output_of
-from p2pbench.runs.model import Model
+from p2pbench.inference.generator import Model
+from p2pbench.inference.tiling import output_of
 
 
 @pytest.fixture(scope="module")

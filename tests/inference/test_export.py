@@ -30,7 +30,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 def test_it_is_checked_at_two_shapes_and_says_what_it_is(exported: tuple[Path, dict[str, object]]) -> None:
     folder, said = exported
     assert said["opset"] == 18
-    assert said["inference"] == "statistics"
+    assert said["inference"] == "instance-stats"
     assert said["size_multiple"] == 4
     assert said["images"] == 3
     assert said["sizes"] == [[16, 16], [16, 32]]
@@ -52,11 +52,11 @@ def test_it_is_checked_at_two_shapes_and_says_what_it_is(exported: tuple[Path, d
 def test_it_translates_as_the_run_does_at_any_size(exported: tuple[Path, dict[str, object]]) -> None:
     folder, _ = exported
     models = [load(folder / "first"), load(folder / "model.onnx")]
-    assert models[1].modes == ("statistics",)
+    assert models[1].modes == ("instance-stats",)
     assert not models[1].has_noise
     for shape in ((16, 16, 3), (21, 34, 3)):
         picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        ours, onnx = (translate(model, picture, mode="statistics").astype(int) for model in models)
+        ours, onnx = (translate(model, picture, mode="instance-stats").astype(int) for model in models)
         assert np.abs(ours - onnx).max() <= 1
     Image.fromarray(picture).save(folder / "picture.png")
     found = document("translate", "--model", folder / "model.onnx", folder / "picture.png", "--out", folder / "out")

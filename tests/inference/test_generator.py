@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from p2pbench.config.schema import DataConfig, RunConfig
-from p2pbench.inference.generator import KeyedDropout, PerImageNorm, noise, translate
+from p2pbench.inference.generator import translate
+from p2pbench.inference.modes import KeyedDropout, PerImageNorm, noise
 from p2pbench.models.build import build_generator
 
 Tiny = Callable[..., RunConfig]
@@ -73,12 +74,13 @@ def test_the_modes_differ_in_dropout_and_in_whose_statistics(tiny: Tiny) -> None
                 module.running_mean.fill_(0.3)
     images = conditions(2)
     found = {
-        mode: translate(generator, images, DataConfig(), seed=0, mode=mode) for mode in ("paper", "statistics", "eval")
+        mode: translate(generator, images, DataConfig(), seed=0, mode=mode)
+        for mode in ("paper", "instance-stats", "eval")
     }
-    for mode, varies in (("paper", True), ("statistics", False), ("eval", False)):
+    for mode, varies in (("paper", True), ("instance-stats", False), ("eval", False)):
         assert np.array_equal(found[mode], translate(generator, images, DataConfig(), seed=1, mode=mode)) != varies
-    assert not np.array_equal(found["statistics"], found["eval"])
-    assert not np.array_equal(found["statistics"], found["paper"])
+    assert not np.array_equal(found["instance-stats"], found["eval"])
+    assert not np.array_equal(found["instance-stats"], found["paper"])
     x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.no_grad():
         wanted = ((copy.deepcopy(generator).eval()(x) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()

@@ -146,7 +146,7 @@ def test_two_ablates_at_once_run_each_cell_once(workplace: Workplace) -> None:
 
 def test_one_training_is_scored_under_every_inference_mode(workplace: Workplace) -> None:
     (workplace.folder / "inference.yaml").write_text(
-        "protocol: tiny.yaml\nfactors: {scoring.inference: [paper, statistics, eval]}\n"
+        "protocol: tiny.yaml\nfactors: {scoring.inference: [paper, instance-stats, eval]}\n"
     )
     found = workplace.json("ablate", "--grid", "inference.yaml")
     assert len({cell["run_id"] for cell in found["cells"]}) == 1
@@ -154,7 +154,7 @@ def test_one_training_is_scored_under_every_inference_mode(workplace: Workplace)
     assert {p.name for p in run.glob("scores*.json")} == {"scores.json", "scores-statistics.json", "scores-eval.json"}
     workplace.json("report")
     rows = (workplace.folder / "reports" / "inference" / "scores.csv").read_text().splitlines()
-    assert [row.split(",")[0] for row in rows[1:4]] == ["inference=paper", "inference=statistics", "inference=eval"]
+    assert [row.split(",")[0] for row in rows[1:4]] == ["inference=paper", "inference=instance-stats", "inference=eval"]
     assert len({row.split(",")[2] for row in rows[1:4]}) == 3
     assert workplace.json("ablate", "--grid", "inference.yaml")["skipped"] == 3
 

@@ -3,7 +3,7 @@ import { Drawing } from "./canvas.js";
 const $ = (id) => document.getElementById(id);
 const DEBOUNCE = 120; // ms of rest before a drawing is sent
 const MOST_SIDE = 1024;
-const MODES = { paper: "paper: dropout on", statistics: "statistics: no dropout", eval: "eval: running statistics" };
+const MODES = { paper: "paper: dropout on", "instance-stats": "instance-stats: no dropout", eval: "eval: running statistics" };
 
 const about = await (await fetch("/api/models")).json();
 const drawing = new Drawing($("canvas"), $("cursor"), changed);

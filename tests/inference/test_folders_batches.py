@@ -1,8 +1,7 @@
-"""Batches of files: each picture as it would be alone, in bounded memory, whatever is wrong with its neighbours."""
+"""Batches of files: each picture as it would be alone, whatever is wrong with its neighbours."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,13 @@ from torch import nn
 from p2pbench.config.resolve import Layer, resolve
 from p2pbench.data.image_files import read_array
 from p2pbench.errors import DataError
-from p2pbench.inference import pipeline
-from p2pbench.inference.folders import output_of
-from p2pbench.inference.generator import translate
-from p2pbench.inference.pipeline import BATCH, batch_size, translate_files
+from p2pbench.inference import folders
+from p2pbench.inference.folders import BATCH, batch_size, translate_files
+from p2pbench.inference.generator import Model, translate
+from p2pbench.inference.tiling import output_of
 from p2pbench.models.build import build_generator
-from p2pbench.runs.model import Model
 
-SIZES = [(16, 16), (16, 16), (20, 30), (16, 16), (48, 64), (16, 16), (20, 30), (16, 16)]
+SIZES = [(16, 16), (16, 16), (20, 30), (48, 64), (16, 16), (20, 30), (20, 30), (16, 16)]
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +46,8 @@ def files(tmp_path: Path) -> list[Path]:
 def test_each_picture_is_what_it_would_be_alone(
     model: Model, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("inference.pipeline", "inference.tiling"):
-        monkeypatch.setattr(f"p2pbench.{module}.TILE", 40)  # so that 48x64 goes in tiles, and batches are 6, 2 and 1
+    for module in ("inference.folders", "inference.tiling"):
+        monkeypatch.setattr(f"p2pbench.{module}.TILE", 40)  # so that 48x64 goes in tiles
     monkeypatch.setattr("p2pbench.inference.tiling.OVERLAP", 8)
     seen: list[int] = []
 
@@ -57,10 +55,10 @@ def test_each_picture_is_what_it_would_be_alone(
         seen.append(len(images))
         return translate(network, images, *arguments, **options)
 
-    monkeypatch.setattr(pipeline, "translate", recorded)
+    monkeypatch.setattr(folders, "translate", recorded)
     made = dict(translate_files(model, files, tmp_path / "out"))
     assert sorted(made) == list(range(len(SIZES)))
-    assert sorted(seen) == [2, 5]  # the others of their size in one batch
+    assert seen == [2, 2]  # the neighbours of one size
     for position, file in enumerate(files):
         expected = output_of(model, read_array(file, None), file)
         written = made[position]
@@ -82,26 +80,17 @@ def test_what_cannot_be_read_stops_none_of_the_others(model: Model, files: list[
 
 
 @given(sides=st.lists(st.integers(1, 3), max_size=60))
-def test_groups_are_of_one_size_and_what_waits_is_bounded(sides: list[int]) -> None:
-    arrived = []
-
-    def pictures() -> Iterator[tuple[int, np.ndarray]]:
-        for position, side in enumerate(sides):
-            arrived.append(position)
-            yield position, np.zeros((side, 4, 3), np.uint8)
-
+def test_batches_are_neighbours_of_one_size_in_their_order(sides: list[int]) -> None:
+    pictures = ((position, np.zeros((side, 4, 3), np.uint8)) for position, side in enumerate(sides))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "TILE", 6)  # batches of 9, 4 and 3
-        patch.setattr(pipeline, "WAITING", 50)
+        patch.setattr(folders, "TILE", 6)  # batches of 9, 4 and 3
         given_out = []
-        for group in pipeline._groups(pictures()):
-            assert isinstance(group, list)
-            assert len({image.shape for _, image in group}) == 1
-            assert len(group) <= batch_size(group[0][1])
-            given_out += [position for position, _ in group]
-            waiting = set(arrived) - set(given_out)
-            assert sum(4 * sides[position] for position in waiting) <= 50
-        assert sorted(given_out) == list(range(len(sides)))
+        for batch in folders._batches(pictures):
+            assert isinstance(batch, list)
+            assert len({image.shape for _, image in batch}) == 1
+            assert len(batch) <= batch_size(batch[0][1])
+            given_out += [position for position, _ in batch]
+        assert given_out == list(range(len(sides)))
 
 
 def test_a_batch_has_no_more_pixels_than_a_tile() -> None:
@@ -114,15 +103,15 @@ def test_a_batch_has_no_more_pixels_than_a_tile() -> None:
 def test_files_are_read_no_further_ahead_than_a_batch(
     model: Model, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "available_cores", lambda: 2)
-    monkeypatch.setattr(pipeline, "TILE", 16)  # batches of one
+    monkeypatch.setattr(folders, "available_cores", lambda: 2)
+    monkeypatch.setattr(folders, "TILE", 16)  # batches of one
     read = []
 
     def recorded(path: Path, background: str | None) -> np.ndarray:
         read.append(path)
         return read_array(path, background)
 
-    monkeypatch.setattr(pipeline, "read_array", recorded)
+    monkeypatch.setattr(folders, "read_array", recorded)
     for done, (_, made) in enumerate(translate_files(model, files, tmp_path / "out"), start=1):
         assert isinstance(made, Path)
         assert len(read) <= done + 1 + 2  # what is written behind, and two ahead
