@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import ALPHA, by_seed_and_image, measured
+from p2pbench.report.summaries import ALPHA, score_matrices
 from p2pbench.report.tables import markdown_table
 from p2pbench.statistics.comparison import holm, sign_flip_p
 from p2pbench.statistics.factorial import factorial_effects
-from p2pbench.statistics.intervals import LEAST_SEEDS, crossed_interval
+from p2pbench.statistics.intervals import LEAST_SEEDS, Crossed, crossed_interval
 from p2pbench.system.console import decimals
 
 COLUMNS = ["score", "effect", "levels", "estimate", "low", "high", "p", "interval", "n", "n_seeds"]
@@ -53,96 +53,93 @@ def factors_of(study: StudyRecord) -> dict[str, list[str]]:
     }
 
 
-def _effects(study: StudyRecord, metric: str, factors: dict[str, list[str]]) -> list[dict[str, Any]]:
+def scores_by_levels(study: StudyRecord, metric: str, factors: Iterable[str]) -> dict[tuple[str, ...], pd.DataFrame]:
+    """The score by the levels of ``factors``: a row a seed and a column an image; empty where they do not compare."""
     levels_of = {cell.variant: cell.levels for cell in study.about.cells}
-    cells = {variant: found for variant in study.variants if (found := measured(study, variant, metric))}
-    matrix = by_seed_and_image([cell for found in cells.values() for cell in found], metric)
-    if matrix is None:  # not per image, or not all of the same images in the same way
-        return []
-    values = iter(matrix.to_numpy())
-    scores = {  # (seeds, images) by the levels
-        tuple(levels_of[variant][factor] for factor in factors): np.array([next(values) for _ in found])
-        for variant, found in cells.items()
+    return {
+        tuple(str(levels_of[variant].get(factor)) for factor in factors): matrix
+        for variant, matrix in score_matrices(study, metric, study.variants).items()
     }
-    baseline = levels_of.get(study.baseline, {})
+
+
+def _effects(study: StudyRecord, metric: str, factors: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """The rows of one score."""
+    matrices = scores_by_levels(study, metric, factors)
+    baseline = next((cell.levels for cell in study.about.cells if cell.variant == study.baseline), {})
+    means = {levels: matrix.to_numpy().mean(axis=0) for levels, matrix in matrices.items()}
     try:
-        effects = factorial_effects({key: found.mean(axis=0) for key, found in scores.items()}, factors, baseline)
+        effects = factorial_effects(means, factors, baseline)
     except ValueError:  # not a full factorial
         return []
-    adjusted = holm([float(sign_flip_p(effect.per_image)) for effect in effects]).tolist()
-    limits = _over_trainings([[cell.seed for cell in found] for found in cells.values()], scores, factors, baseline)
+    adjusted = holm(float(sign_flip_p(effect.per_image)) for effect in effects).tolist()
+    over_trainings = _over_trainings(matrices, factors, baseline)
     rows = []
     for position, (effect, p) in enumerate(zip(effects, adjusted, strict=True)):
         low, high, interval = effect.estimate.low, effect.estimate.high, "t"
-        if limits:
-            low, high, interval = *limits[position], "crossed"
+        if over_trainings:
+            low, high, interval = over_trainings[position].low, over_trainings[position].high, "crossed"
         rows.append(
             {
                 "score": metric, "effect": " × ".join(effect.factors), "levels": effect.name,
                 "estimate": effect.estimate.value, "low": low, "high": high, "p": p, "interval": interval,
-                "n": matrix.shape[1], "n_seeds": min(map(len, cells.values())),
+                "n": len(effect.per_image), "n_seeds": min(map(len, matrices.values())),
             }
         )  # fmt: skip
     return rows
 
 
 def _over_trainings(
-    seeds: list[list[int]],
-    scores: dict[tuple[str, ...], np.ndarray],
-    factors: dict[str, list[str]],
-    baseline: dict[str, str],
-) -> list[tuple[float | None, float | None]]:
-    """The interval of each effect over trainings and images; none where the seeds are few or not the same."""
-    if any(own != seeds[0] for own in seeds) or len(seeds[0]) < LEAST_SEEDS:
+    matrices: dict[tuple[str, ...], pd.DataFrame], factors: dict[str, list[str]], baseline: dict[str, str]
+) -> list[Crossed]:
+    """Each effect with its interval over trainings and images; none where the seeds are few or not the same."""
+    seeds = next(iter(matrices.values())).index
+    if len(seeds) < LEAST_SEEDS or any(not matrix.index.equals(seeds) for matrix in matrices.values()):
         return []
+    scores = {levels: matrix.to_numpy() for levels, matrix in matrices.items()}
     by_seed = [
-        factorial_effects({key: found[seed] for key, found in scores.items()}, factors, baseline)
-        for seed in range(len(seeds[0]))
+        factorial_effects({levels: found[position] for levels, found in scores.items()}, factors, baseline)
+        for position in range(len(seeds))
     ]
-    effects = [crossed_interval(np.array([e.per_image for e in same])) for same in zip(*by_seed, strict=True)]
-    return [(effect.low, effect.high) for effect in effects]
+    return [crossed_interval(np.array([e.per_image for e in same])) for same in zip(*by_seed, strict=True)]
 
 
 def effects_sentences(study: StudyRecord, table: pd.DataFrame) -> list[str]:
-    """For each score in words which effects are shown, and whether the factors add up."""
+    """A sentence a score: which effects are shown, and whether the factors add up."""
     sentences = []
     for metric, rows in table.groupby("score", sort=False):
-        about = study.metric(str(metric))
         shown = rows[rows["p"] <= ALPHA]
-        main = shown[~shown["effect"].str.contains(" × ")]
-        joint = shown[shown["effect"].str.contains(" × ")]
-        changes = [f"{row.levels} {row.estimate:+.3g}" for row in main.itertuples()]
-        parts = ["main effects: " + (", ".join(changes) if changes else "none shown")]
-        depends = [f"{row.levels} {row.estimate:+.3g}" for row in joint.itertuples()]
-        parts.append(
-            "what one factor does depends on the other: " + ", ".join(depends) if depends
+        joint = shown["effect"].str.contains(" × ")
+        changes = [f"{row.levels} {row.estimate:+.3g}" for row in shown[~joint].itertuples()]
+        depends = [f"{row.levels} {row.estimate:+.3g}" for row in shown[joint].itertuples()]
+        interactions = (
+            f"what one factor does depends on the other: {', '.join(depends)}" if depends
             else "no interaction shown, so nothing speaks against reading each factor by itself"
         )  # fmt: skip
-        sentences.append(f"{about.heading}: {'; '.join(parts)}.")
+        main = f"main effects: {', '.join(changes) if changes else 'none shown'}"
+        sentences.append(f"{study.metric(str(metric)).heading}: {main}; {interactions}.")
     return sentences
 
 
 def printed_effects(study: StudyRecord, table: pd.DataFrame) -> pd.DataFrame:
     """The table as people read it: ``estimate [low, high]``, ``*`` where p is at most 0.05."""
-    rows = []
-    effects: Iterable[Any] = table.itertuples()
-    for row in effects:
-        mark = "*" if row.p <= ALPHA else ""
-        text = f"{row.estimate:+.4g}{mark}"
-        if pd.notna(row.low) and pd.notna(row.high):
-            digits = decimals(float(row.high) - float(row.low))
-            text = f"{row.estimate:+.{digits}f}{mark} [{row.low:+.{digits}f}, {row.high:+.{digits}f}]"
-        heading = study.metric(str(row.score)).heading
-        rows.append(
-            {
-                "score": heading,
-                "factor": row.effect,
-                "difference": row.levels,
-                "effect": text,
-                "p (Holm)": f"{row.p:.3g}",
-            }
-        )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        {
+            "score": study.metric(str(row.score)).heading,
+            "factor": row.effect,
+            "difference": row.levels,
+            "effect": _effect_text(row),
+            "p (Holm)": f"{row.p:.3g}",
+        }
+        for row in table.itertuples()
+    )
+
+
+def _effect_text(row: Any) -> str:
+    mark = "*" if row.p <= ALPHA else ""
+    if pd.isna(row.low) or pd.isna(row.high):
+        return f"{row.estimate:+.4g}{mark}"
+    digits = decimals(float(row.high) - float(row.low))
+    return f"{row.estimate:+.{digits}f}{mark} [{row.low:+.{digits}f}, {row.high:+.{digits}f}]"
 
 
 def effects_notes(table: pd.DataFrame) -> list[str]:

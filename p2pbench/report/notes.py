@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from p2pbench.config.metrics import METRICS
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import alike, measured, summarise
+from p2pbench.report.summaries import made_alike, measured, summarise
 from p2pbench.report.training_cost import machines, named_machines
 from p2pbench.report.verdict import best
-from p2pbench.runs.records import ReferenceRow
+
+FLOOR = "real (split half)"
+"""The reference row that says what a perfect generator gets at this number of images."""
 
 
 def notes(study: StudyRecord) -> list[str]:
-    """What a reader must know to read the table rightly."""
+    """The notes below the table of a study, a sentence or two each."""
+    return [
+        *_about_intervals(study),
+        *_about_marks(study),
+        *_about_costs(study),
+        *(note for metric in study.metrics if (note := _over_set(study, metric))),
+        *_not_compared(study),
+        *_of_scores(study),
+        *_about_references(study),
+    ]
+
+
+def _about_intervals(study: StudyRecord) -> list[str]:
+    """What the brackets and ± are, and what so many seeds leave open."""
     found = []
     counts = {variant: len(study.of(variant)) for variant in study.variants}
-    methods = {
-        s.method for v in study.variants for m in study.metrics if (s := summarise(study, v, m)).method is not None
-    }
+    methods = {summarise(study, v, m).method for v in study.variants for m in study.metrics} - {None}
     over_images = "test images, of the seeds' mean (Student's t; BCa where 100 images or more are skewed)"
     if methods == {"crossed"}:
         found.append("Brackets: 95 % interval over trainings and test images (crossed random effects).")
@@ -38,44 +49,33 @@ def notes(study: StudyRecord) -> list[str]:
         found.append("One seed: training variance is not assessed; another seed may order the variants otherwise.")
     elif 2 in counts.values():
         found.append("Two seeds: too few for an interval over trainings, which needs three.")
-    found.append(
+    return found
+
+
+def _about_marks(study: StudyRecord) -> list[str]:
+    """What ``*`` and bold type mean."""
+    found = [
         "*: differs from the baseline on the same test images (sign-flip permutation test, p at most 0.05 after Holm's "
         "correction over the variants). It speaks of these trainings, not of others with other seeds."
-    )
+    ]
     if any(best(study, metric) for metric in study.metrics):
         found.append(
             "Bold: better than every other variant on the same test images (the same test, corrected over the other "
             "variants; from three seeds on the interval over trainings of each difference excludes zero too)."
         )
-    found.append(
+    return found
+
+
+def _about_costs(study: StudyRecord) -> list[str]:
+    """What the columns of the cost are, and on which machines it was measured."""
+    found = [
         "GFLOPs: of the generator for one image (convolutions, a multiplication and an addition as two). training: "
         "wall time of a run; images/s: in training; memory: the peak of a run."
-    )
+    ]
     if len(known := machines(study)) > 1:
         named = "; ".join(named_machines(study))
         found.append(f"Trained on {len(known)} machines, whose times stand side by side: {named}.")
-    found += [note for metric in study.metrics if (note := _over_set(study, metric))]
-    for metric in study.metrics:
-        cells = [cell for variant in study.variants for cell in measured(study, variant, metric)]
-        if cells and not alike(cells, metric):
-            label = study.metric(metric).label
-            found.append(f"{label} was made in different ways or of images of different sizes, and is not compared.")
-    reasons: dict[str, list[str]] = {}
-    for metric in study.metrics:
-        for cell in study.cells:
-            score = cell.scores.get(metric)
-            if score is None:
-                continue
-            if score.value is None and score.reason:
-                names = reasons.setdefault(score.reason, [])
-                label = study.metric(metric).label
-                names += [] if label in names else [label]
-            for note in score.notes:
-                floor = floor_of(study.references, metric, score.n)
-                beside = "" if floor is None else f"; the floor at this n is {floor:.4g} (row {FLOOR!r})"
-                found += [] if f"{note}{beside}" in found else [f"{note}{beside}"]
-    found += [f"{', '.join(names)} not measured: {reason}." for reason, names in reasons.items()]
-    return found + reference_notes(study.references, study.metrics)
+    return found
 
 
 def _over_set(study: StudyRecord, metric: str) -> str | None:
@@ -92,34 +92,55 @@ def _over_set(study: StudyRecord, metric: str) -> str | None:
     return f"{study.metric(metric).label} over all test images together, as pix2pix has it: {listed}."
 
 
-def reference_notes(references: Sequence[ReferenceRow], metrics: Sequence[str]) -> list[str]:
-    """A line for each row, and why it lacks scores that are asked for."""
-    if not references:
+def _not_compared(study: StudyRecord) -> list[str]:
+    """The scores that were made in different ways."""
+    return [
+        f"{study.metric(metric).label} was made in different ways or of images of different sizes, and is not compared."
+        for metric in study.metrics
+        if not made_alike((cell for variant in study.variants for cell in measured(study, variant, metric)), metric)
+    ]
+
+
+def _of_scores(study: StudyRecord) -> list[str]:
+    """The notes that the scores brought along, each once, and why scores were not measured."""
+    found: dict[str, None] = {}
+    reasons: dict[str, dict[str, None]] = {}
+    for metric in study.metrics:
+        for score in (cell.scores[metric] for cell in study.cells if metric in cell.scores):
+            if score.value is None and score.reason:
+                reasons.setdefault(score.reason, {})[study.metric(metric).label] = None
+            floor = _floor(study, metric, score.n) if score.notes else None
+            beside = "" if floor is None else f"; the floor at this n is {floor:.4g} (row {FLOOR!r})"
+            found |= dict.fromkeys(f"{note}{beside}" for note in score.notes)
+    return [*found, *(f"{', '.join(names)} not measured: {reason}." for reason, names in reasons.items())]
+
+
+def _floor(study: StudyRecord, metric: str, n: int) -> float | None:
+    """What two sets of ``n`` real images score against each other, where that was measured."""
+    rows = [row for row in study.references if row.name == FLOOR and row.n == n and metric in row.scores]
+    return rows[0].scores[metric].value if rows else None
+
+
+def _about_references(study: StudyRecord) -> list[str]:
+    """A line for each reference row, and why it lacks scores that are asked for."""
+    rows = study.references
+    if not rows:
         return []
-    n = references[0].n
-    lines = [f"Reference rows: no training made them. n = {n} and settings as the baseline's; no test, no mark."]
-    lines += [f"{row.name}: {row.about}." for row in references]
+    lines = [
+        f"Reference rows: no training made them. n = {rows[0].n} and settings as the baseline's; no test, no mark."
+    ]
+    lines += [f"{row.name}: {row.about}." for row in rows]
     missing: dict[str, list[str]] = {}
-    for row in references:
+    for row in rows:
         if row.reason:
             missing.setdefault(row.reason, []).append(row.name)
-        for metric in metrics:
+        for metric in study.metrics:
             score = row.scores.get(metric)
             # A network that is missing is missing for the cells too, which say so.
             if score is not None and score.value is None and not (metric in METRICS and METRICS[metric].net):
                 label = METRICS[metric].label if metric in METRICS else metric.partition(":")[2]
                 missing.setdefault(f"{label} {score.reason}", []).append(row.name)
     lines += [f"{', '.join(names)} not measured: {reason}." for reason, names in missing.items()]
-    if any(row.scores and any(metric not in row.scores for metric in metrics) for row in references):
+    if any(row.scores and any(metric not in row.scores for metric in study.metrics) for row in rows):
         lines.append("A dash: paired scores of real images, each its own target, would be perfect and say nothing.")
     return lines
-
-
-def floor_of(references: Sequence[ReferenceRow], metric: str, n: int) -> float | None:
-    """What two sets of ``n`` real images score against each other, where that was measured."""
-    found = [row.scores[metric] for row in references if row.name == FLOOR and row.n == n and metric in row.scores]
-    return found[0].value if found else None
-
-
-FLOOR = "real (split half)"
-"""The row that says what a perfect generator gets at this number of images."""

@@ -1,8 +1,9 @@
-"""What the records say of a score: each variant's mean with its interval, its difference to the baseline, the best."""
+"""What the records say of a score: each variant's mean with its interval, and its difference to the baseline."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,12 +12,18 @@ import pandas as pd
 
 from p2pbench.report.records import CellRecord, StudyRecord
 from p2pbench.statistics.comparison import Comparison, compare_all, holm
-from p2pbench.statistics.intervals import Estimate, crossed_interval, image_intervals, sd_over_seeds
-from p2pbench.system.console import decimals
+from p2pbench.statistics.intervals import crossed_interval, image_intervals, sd_over_seeds
+from p2pbench.system.console import decimals, value_and_interval
 
 ALPHA = 0.05
+"""The level of every test."""
 PRIMARY_METRICS = ("lpips", "lpips-vgg", "lpips-squeeze")
-"""Scores that speak first, where a study has one: L1, PSNR and SSIM favour what minimises them."""
+"""The scores that answer the question, where a study has one: L1, PSNR and SSIM favour what minimises them."""
+MAY_DIFFER = {"inference", "noise_seed", "over_set", "interval", "levels", "std_over_subsets", "per_class"}
+"""Settings in which scores that are compared may differ: a grid asks about them, the seed decides them, or they are
+results."""
+RECORDED_LATER = {"split", "library", "weights_sha256", "heads_sha256"}
+"""Settings that were not always recorded: where one record lacks one, no two records are told apart by it."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Summary:
     """Ends of the 95 % interval: over trainings and images from three seeds on, over images below."""
     high: float | None
     method: str | None
-    """What interval it is: ``crossed`` over trainings and images; ``t`` or ``BCa`` over images."""
+    """The kind of interval: ``crossed`` over trainings and images; ``t`` or ``BCa`` over images."""
     seed_sd: float | None
     """Standard deviation over seeds; None with one seed: then training variance is not assessed."""
     comparison: Comparison | None
@@ -38,11 +45,56 @@ class Summary:
     n_seeds: int
     n_images: int
     reason: str | None
+    """Why there is no value."""
 
     @property
     def differs(self) -> bool:
         """Whether these trainings differ from the baseline's beyond the chance of the test images."""
         return self.p_holm is not None and self.p_holm <= ALPHA
+
+
+def without_value(reason: str | None) -> Summary:
+    """The summary of a score that no cell has."""
+    return Summary(None, None, None, None, None, None, None, 0, 0, reason)
+
+
+def measured(study: StudyRecord, variant: str, metric: str) -> list[CellRecord]:
+    """The finished cells of a variant that have the score."""
+    return [c for c in study.of(variant) if metric in c.scores and c.scores[metric].value is not None]
+
+
+def made_alike(cells: Iterable[CellRecord], metric: str) -> bool:
+    """Whether the score was made in the same way, of images of the same size, in all ``cells``."""
+    settings = [cell.scores[metric].settings for cell in cells]
+    ignored = MAY_DIFFER | {key for key in RECORDED_LATER if any(key not in own for own in settings)}
+    made = [{key: value for key, value in own.items() if key not in ignored} for own in settings]
+    return all(own == made[0] for own in made)
+
+
+def score_matrices(study: StudyRecord, metric: str, variants: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """The score of every training on every test image, for each of ``variants`` that has the score.
+
+    Returns:
+        By variant a row a seed and a column an image, finite. Empty where these variants cannot be compared: the
+        images differ, the score was made in different ways, or it has no value for each image.
+    """
+    cells = {variant: found for variant in variants if (found := measured(study, variant, metric))}
+    together = [cell for found in cells.values() for cell in found]
+    columns = [cell.per_image[metric] for cell in together if metric in cell.per_image]
+    if not columns or len(columns) < len(together) or not made_alike(together, metric):
+        return {}
+    images = columns[0].index
+    if not all(column.index.equals(images) for column in columns):
+        return {}
+    values = np.stack([column.to_numpy(dtype=float) for column in columns])  # (seeds of all variants, images)
+    if not values.size or not np.isfinite(values).all():
+        return {}
+    matrices, first = {}, 0
+    for variant, found in cells.items():
+        rows = values[first : first + len(found)]
+        matrices[variant] = pd.DataFrame(rows, index=[cell.seed for cell in found], columns=images)
+        first += len(found)
+    return matrices
 
 
 def summarise(study: StudyRecord, variant: str, metric: str) -> Summary:
@@ -54,108 +106,71 @@ def summarise(study: StudyRecord, variant: str, metric: str) -> Summary:
 
 
 def _summarise(study: StudyRecord, metric: str) -> dict[str, Summary]:
-    """Of every variant at once: bootstraps and tests share their draws."""
-    cells = {variant: measured(study, variant, metric) for variant in study.variants}
-    matrices = {v: found for v in study.variants if (found := by_seed_and_image(cells[v], metric)) is not None}
-    images = {v: found.mean(axis=0).to_numpy() for v, found in matrices.items() if found.shape[1] > 1}
-    intervals: dict[str, tuple[Estimate, str]] = {}
-    for n in {len(values) for values in images.values()}:
-        alike = [v for v, values in images.items() if len(values) == n]
-        intervals |= dict(zip(alike, image_intervals(np.stack([images[v] for v in alike])), strict=True))
-    compared = _compared(study, metric, cells, matrices)
+    """The summaries of all variants at once: their bootstraps and tests share the draws."""
+    matrices = {
+        variant: matrix for v in study.variants for variant, matrix in score_matrices(study, metric, [v]).items()
+    }
+    intervals, compared = _intervals(matrices), _compared_with_baseline(study, metric, matrices)
     summaries = {}
     for variant in study.variants:
-        if not cells[variant]:
-            summaries[variant] = _none(study, variant, metric)
+        scores = [cell.scores[metric] for cell in measured(study, variant, metric)]
+        if not scores:
+            reasons = [cell.scores[metric].reason for cell in study.of(variant) if metric in cell.scores]
+            summaries[variant] = without_value((reasons[0] or "not finite") if reasons else "no finished cell")
             continue
-        values = np.array([cell.scores[metric].value for cell in cells[variant]], dtype=float)
-        seed_sd, n_images = sd_over_seeds(values), cells[variant][0].scores[metric].n
+        low, high, method = intervals.get(variant, (None, None, None))
+        if variant not in intervals and len(scores) == 1:
+            # A score of the whole set has its own interval, over the images that this training was scored on.
+            low, high, method = scores[0].low, scores[0].high, scores[0].settings.get("interval")
+        values = np.array([score.value for score in scores], dtype=float)
         comparison, p_holm = compared.get(variant, (None, None))
-        low: float | None
-        high: float | None
-        method: str | None
-        if variant in intervals:
-            over_images, how = intervals[variant]
-            low, high, method = over_images.low, over_images.high, how
-            crossed = crossed_interval(matrices[variant].to_numpy())
-            if crossed.low is not None:
-                low, high, method = crossed.low, crossed.high, "crossed"
-        else:
-            # A score of the whole set: its own interval, over the images that one training was scored on.
-            low = high = method = None
-            if len(values) == 1:
-                alone = cells[variant][0].scores[metric]
-                low, high, method = alone.low, alone.high, alone.settings.get("interval")
         summaries[variant] = Summary(
-            float(values.mean()), low, high, method, seed_sd, comparison, p_holm, len(values), n_images, None
-        )
+            float(values.mean()), low, high, method, sd_over_seeds(values), comparison, p_holm, len(scores),
+            scores[0].n, None,
+        )  # fmt: skip
     return summaries
 
 
-def _none(study: StudyRecord, variant: str, metric: str) -> Summary:
-    reasons = [cell.scores[metric].reason for cell in study.of(variant) if metric in cell.scores]
-    reason = (reasons[0] or "not finite") if reasons else "no finished cell"
-    return Summary(None, None, None, None, None, None, None, 0, 0, reason)
+def _intervals(matrices: dict[str, pd.DataFrame]) -> dict[str, tuple[float | None, float | None, str]]:
+    """Each variant's interval and its kind: over trainings and images where the seeds allow it, else over images."""
+    images = {v: matrix.mean(axis=0).to_numpy() for v, matrix in matrices.items() if matrix.shape[1] > 1}
+    found: dict[str, tuple[float | None, float | None, str]] = {}
+    for n in {len(values) for values in images.values()}:
+        together = [v for v, values in images.items() if len(values) == n]
+        for variant, (estimate, method) in zip(
+            together, image_intervals(np.stack([images[v] for v in together])), strict=True
+        ):
+            crossed = crossed_interval(matrices[variant].to_numpy())
+            over_images = (estimate.low, estimate.high, method)
+            found[variant] = over_images if crossed.low is None else (crossed.low, crossed.high, "crossed")
+    return found
 
 
-def _compared(
-    study: StudyRecord, metric: str, cells: dict[str, list[CellRecord]], matrices: dict[str, pd.DataFrame]
+def _compared_with_baseline(
+    study: StudyRecord, metric: str, matrices: dict[str, pd.DataFrame]
 ) -> dict[str, tuple[Comparison, float]]:
-    """Every variant that can be compared with the baseline, and its p-value corrected for their number (Holm)."""
-    baseline = study.baseline
-    reference = matrices.get(baseline)
+    """Each variant that can be compared with the baseline, and its p-value corrected for their number (Holm)."""
+    reference = matrices.get(study.baseline)
     if reference is None or len(reference.columns) < 2:
         return {}
+    baseline = measured(study, study.baseline, metric)
     others = {
-        v: found
-        for v, found in matrices.items()
-        if v != baseline and found.columns.equals(reference.columns) and alike([*cells[v], *cells[baseline]], metric)
+        variant: matrix
+        for variant, matrix in matrices.items()
+        if variant != study.baseline
+        and matrix.columns.equals(reference.columns)
+        and made_alike([*measured(study, variant, metric), *baseline], metric)
     }
     if not others:
         return {}
-    rows = np.stack([found.mean(axis=0).to_numpy() for found in others.values()])
+    rows = np.stack([matrix.mean(axis=0).to_numpy() for matrix in others.values()])
     found = compare_all(rows, reference.mean(axis=0).to_numpy(), study.metric(metric).better)
-    adjusted = holm([comparison.p for comparison in found]).tolist()
+    adjusted = holm(comparison.p for comparison in found).tolist()
     return dict(zip(others, zip(found, adjusted, strict=True), strict=True))
 
 
-def measured(study: StudyRecord, variant: str, metric: str) -> list[CellRecord]:
-    """The finished cells of a variant that have the score, and it is a number."""
-    return [c for c in study.of(variant) if metric in c.scores and c.scores[metric].value is not None]
-
-
-FREE = {"inference", "noise_seed", "over_set", "interval", "levels", "std_over_subsets", "per_class"}
-"""Settings in which scores that are compared may differ: what a grid asks about, what a seed decides, results."""
-
-
-LATER = {"split", "library", "weights_sha256", "heads_sha256"}
-"""Settings that were not always recorded: where one record lacks one, it tells none apart."""
-
-
-def alike(cells: list[CellRecord], metric: str) -> bool:
-    """Whether the score was made in the same way, of images of the same size, in all ``cells``."""
-    settings = [dict(cell.scores[metric].settings) for cell in cells]
-    for key in LATER:
-        if any(key not in own for own in settings):
-            for own in settings:
-                own.pop(key, None)
-    made = [{key: value for key, value in own.items() if key not in FREE} for own in settings]
-    return all(own == made[0] for own in made)
-
-
-def by_seed_and_image(cells: list[CellRecord], metric: str) -> pd.DataFrame | None:
-    """The score of each test image, a row a seed; None where the images are not the same or there are none."""
-    columns = [cell.per_image[metric] for cell in cells if metric in cell.per_image]
-    if not columns or len(columns) < len(cells) or not alike(cells, metric):
-        return None
-    if any(not column.index.equals(columns[0].index) for column in columns):
-        return None
-    matrix = np.stack([column.to_numpy(dtype=float) for column in columns])
-    return pd.DataFrame(matrix, columns=columns[0].index) if matrix.size and np.isfinite(matrix).all() else None
-
-
 def primary_metric(study: StudyRecord) -> str | None:
-    """The score that speaks first: LPIPS where a variant has it, else the first one that any has; None without one."""
+    """The score that answers the question: LPIPS where any variant has it, else the first that any has."""
     having = [m for m in study.metrics if any(measured(study, v, m) for v in study.variants)]
     return next((m for m in PRIMARY_METRICS if m in having), having[0] if having else None)
 
@@ -171,16 +186,28 @@ def oriented(values: Values, better: str) -> Values:
 
 
 def cell_text(summary: Summary) -> str:
-    """``value [low, high] ± sd``, as many decimals as its uncertainty leaves meaning."""
+    """A cell of the printed table: ``value [low, high] ± sd``, with ``*`` where it differs from the baseline."""
+    text, sd = value_text(summary), summary.seed_sd
+    if summary.value is None:
+        return text
+    text += "*" if summary.differs else ""
+    if summary.low is not None and summary.high is not None:
+        text += f" {value_and_interval(summary.value, summary.low, summary.high)[1]}"
+        return text if sd is None else f"{text} ± {sd:.{decimals(summary.high - summary.low) + 1}f}"
+    if summary.n_seeds == 1:
+        return f"{text} one seed"
+    return text if sd is None else f"{text} ± {sd:.{_digits(summary.value, sd)}f}"
+
+
+def value_text(summary: Summary) -> str:
+    """The value with as many decimals as its uncertainty leaves meaning."""
     if summary.value is None:
         return "not measured" if summary.reason != "no finished cell" else "no result"
-    mark = "*" if summary.differs else ""
-    sd = summary.seed_sd
-    if summary.low is None or summary.high is None:
-        # Without an interval: the decimals that the spread over seeds leaves, or three digits, with what is unknown.
-        digits = decimals(sd) if sd else max(0, 2 - math.floor(math.log10(abs(summary.value) or 1)))
-        beside = " one seed" if summary.n_seeds == 1 else "" if sd is None else f" ± {sd:.{digits}f}"
-        return f"{summary.value:.{min(digits, 6)}f}{mark}{beside}"
-    digits = decimals(summary.high - summary.low)
-    spread = "" if sd is None else f" ± {sd:.{digits + 1}f}"
-    return f"{summary.value:.{digits}f}{mark} [{summary.low:.{digits}f}, {summary.high:.{digits}f}]{spread}"
+    if summary.low is not None and summary.high is not None:
+        return value_and_interval(summary.value, summary.low, summary.high)[0]
+    return f"{summary.value:.{_digits(summary.value, summary.seed_sd)}f}"
+
+
+def _digits(value: float, sd: float | None) -> int:
+    """The decimals of a value without an interval: those that its spread over seeds leaves, else three digits."""
+    return decimals(sd) if sd else min(max(0, 2 - math.floor(math.log10(abs(value) or 1))), 6)

@@ -10,8 +10,8 @@ import pandas as pd
 from p2pbench.config.shipped import PublishedTable, published_name, published_tables
 from p2pbench.report.notes import notes
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import Summary, cell_text, summarise
-from p2pbench.report.training_cost import COSTS, costs, full_cost, printed_cost
+from p2pbench.report.summaries import Summary, cell_text, summarise, without_value
+from p2pbench.report.training_cost import COSTS, full_cost, printed_cost
 from p2pbench.report.verdict import best
 from p2pbench.runs.records import ReferenceRow
 
@@ -40,7 +40,7 @@ def wide(study: StudyRecord) -> pd.DataFrame:
                 f"{metric}_share_better": c.share_better if c else None,
                 f"{metric}_n": s.n_images or None,
             }
-        row |= full_cost(costs(study, variant))
+        row |= full_cost(study, variant)
         row["state"] = _states(study, variant)
         rows.append(row)
     for reference in study.references:
@@ -80,7 +80,7 @@ def printed(study: StudyRecord) -> pd.DataFrame:
     """The table as people read it: a row a variant, ``value [low, high]`` per score, a mark where it differs.
 
     The best of a score stands between ``**`` where it is better than every other variant beyond chance
-    (:func:`p2pbench.report.summaries.best`).
+    (:func:`p2pbench.report.verdict.best`).
     """
     rows = []
     for variant in study.variants:
@@ -108,7 +108,7 @@ def _of_reference(reference: ReferenceRow, metric: str) -> Summary:
     """A score of a reference row: one set of images, never compared."""
     score = reference.scores.get(metric)
     if score is None:
-        return Summary(None, None, None, None, None, None, None, 0, 0, None)
+        return without_value(None)
     method = score.settings.get("interval") if score.low is not None else None
     n = reference.n if score.value is not None else 0
     return Summary(score.value, score.low, score.high, method, None, None, None, 0, n, score.reason)

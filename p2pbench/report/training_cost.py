@@ -1,7 +1,8 @@
-"""What the trainings of a variant cost: time, memory, parameters; machines are kept apart."""
+"""What the trainings of a variant cost: time, memory, parameters. Two machines are never averaged."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,66 +11,67 @@ import numpy as np
 from p2pbench.report.records import CellRecord, StudyRecord
 from p2pbench.system.console import bytes_text, duration
 
+COSTS = ("parameters", "GFLOPs", "training", "images/s", "memory")
+"""The columns of the printed table that say what a variant cost."""
+
 
 @dataclass(frozen=True)
 class Cost:
     """What the finished trainings of a variant took on one machine; None where that is not recorded."""
 
     machine: str
-    n_seeds: int
     parameters: float | None
-    """Of the generator."""
+    """The generator's parameters."""
     flops: float | None
-    """Of the generator for one image: convolutions, a multiplication and an addition as two."""
+    """The generator's convolutions for one image; a multiplication and an addition count as two."""
     seconds: float | None
-    """Of a training, the mean over seeds."""
+    """The seconds of a training, the mean over seeds."""
     images_per_second: float | None
-    """In training, the mean over seeds."""
+    """The speed of training, the mean over seeds."""
     peak_memory_bytes: float | None
-    """The most of any seed."""
+    """The most that any seed needed."""
 
 
 def costs(study: StudyRecord, variant: str) -> list[Cost]:
-    """What ``variant`` cost, for each machine by itself: times of two machines are never averaged."""
+    """What ``variant`` cost on each machine that trained it."""
     by_machine: dict[str, list[CellRecord]] = {}
     for cell in study.of(variant):
         by_machine.setdefault(cell.machine, []).append(cell)
     return [
         Cost(
-            machine, len(cells),
-            _first(numbers(cells, "generator_parameters")), _first(numbers(cells, "generator_flops")),
-            _mean(numbers(cells, "seconds")), _mean(images_per_second(cells)),
-            max(numbers(cells, "peak_memory_bytes"), default=None),
+            machine=machine,
+            parameters=next(iter(_recorded(cells, "generator_parameters")), None),
+            flops=next(iter(_recorded(cells, "generator_flops")), None),
+            seconds=_mean(_recorded(cells, "seconds")),
+            images_per_second=_mean(images_per_second(cells)),
+            peak_memory_bytes=max(_recorded(cells, "peak_memory_bytes"), default=None),
         )
         for machine, cells in by_machine.items()
-    ]  # fmt: skip
+    ]
 
 
-def numbers(cells: list[CellRecord], key: str) -> list[float]:
-    """What the trainings of ``cells`` recorded under ``key``, where it is a number."""
+def _recorded(cells: Sequence[CellRecord], key: str) -> list[float]:
+    """What the trainings of ``cells`` recorded under ``key``."""
     found = [getattr(cell.training, key, None) for cell in cells]
     return [float(value) for value in found if value is not None]
 
 
-def images_per_second(cells: list[CellRecord]) -> list[float]:
-    """Of each training where it is known: its batch over the seconds of a step."""
+def images_per_second(cells: Sequence[CellRecord]) -> list[float]:
+    """The speed of each training where it is known: its batch over the seconds of a step."""
     found = []
     for cell in cells:
         batch = cell.config.get("training", {}).get("batch_size")
-        found += [batch / seconds for seconds in numbers([cell], "seconds_per_step") if seconds > 0 and batch]
+        found += [batch / seconds for seconds in _recorded([cell], "seconds_per_step") if seconds > 0 and batch]
     return found
-
-
-def _first(values: list[float]) -> float | None:
-    return values[0] if values else None
 
 
 def _mean(values: list[float]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def full_cost(found: list[Cost]) -> dict[str, Any]:
+def full_cost(study: StudyRecord, variant: str) -> dict[str, Any]:
     """The cost in full precision; of several machines the values of each, in the order of :func:`machines`."""
+    found = costs(study, variant)
     columns = {
         "generator_parameters": [c.parameters for c in found[:1]],
         "generator_flops": [c.flops for c in found[:1]],
@@ -77,44 +79,42 @@ def full_cost(found: list[Cost]) -> dict[str, Any]:
         "training_images_per_second": [c.images_per_second for c in found],
         "peak_memory_bytes": [c.peak_memory_bytes for c in found],
     }
-    return {
-        name: None if not values else values[0] if len(values) == 1 else "; ".join(map(str, values))
-        for name, values in columns.items()
-    } | {"n_machines": len(found)}
+    return {name: _one_or_listed(values) for name, values in columns.items()} | {"n_machines": len(found)}
+
+
+def _one_or_listed(values: list[float | None]) -> float | str | None:
+    if len(values) > 1:
+        return "; ".join(map(str, values))
+    return values[0] if values else None
 
 
 def machines(study: StudyRecord) -> list[str]:
-    """The machines that finished cells were trained on, in order; ``A`` is the first."""
+    """The machines that finished cells were trained on, in order; tables call the first ``A``."""
     return list(dict.fromkeys(cell.machine for cell in study.cells if cell.state == "finished"))
-
-
-def letter(position: int) -> str:
-    """What a machine is called in tables, by its position among :func:`machines`."""
-    return chr(ord("A") + position)
 
 
 def named_machines(study: StudyRecord) -> list[str]:
     """Each machine with its letter."""
-    return [f"{letter(k)}: {machine or 'not recorded'}" for k, machine in enumerate(machines(study))]
+    return [f"{_letter(k)}: {machine or 'not recorded'}" for k, machine in enumerate(machines(study))]
 
 
-COSTS = ("parameters", "GFLOPs", "training", "images/s", "memory")
+def _letter(position: int) -> str:
+    return chr(ord("A") + position)
 
 
 def printed_cost(study: StudyRecord, variant: str) -> dict[str, str]:
-    """The cost of a variant in words, a text a column of ``COSTS``; of several machines each with its letter."""
+    """The cost of a variant as people read it, by the columns ``COSTS``; of several machines each with its letter."""
     found, known = costs(study, variant), machines(study)
 
-    def each(texts: list[str | None]) -> str:
-        letters = [letter(known.index(cost.machine)) for cost in found]
-        named = [f"{letter}: {t}" if len(known) > 1 else t for letter, t in zip(letters, texts, strict=True) if t]
-        return ", ".join(named)
+    def on_each(value: Callable[[Cost], float | None], text: Callable[[float], str]) -> str:
+        shown = [(cost.machine, text(number)) for cost in found if (number := value(cost)) is not None]
+        return ", ".join(f"{_letter(known.index(m))}: {t}" if len(known) > 1 else t for m, t in shown)
 
     first = found[0] if found else None
     return {
         "parameters": "" if first is None or first.parameters is None else f"{first.parameters / 1e6:.3g} M",
         "GFLOPs": "" if first is None or first.flops is None else f"{first.flops / 1e9:.3g}",
-        "training": each([None if c.seconds is None else duration(c.seconds) for c in found]),
-        "images/s": each([None if c.images_per_second is None else f"{c.images_per_second:.3g}" for c in found]),
-        "memory": each([None if c.peak_memory_bytes is None else bytes_text(int(c.peak_memory_bytes)) for c in found]),
+        "training": on_each(lambda cost: cost.seconds, duration),
+        "images/s": on_each(lambda cost: cost.images_per_second, "{:.3g}".format),
+        "memory": on_each(lambda cost: cost.peak_memory_bytes, lambda n: bytes_text(int(n))),
     }

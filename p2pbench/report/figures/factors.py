@@ -9,11 +9,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from p2pbench.report.effects import factors_of
+from p2pbench.report.effects import factors_of, scores_by_levels
 from p2pbench.report.figures.panels import MOST_DRAWN
 from p2pbench.report.figures.style import COLUMN, MARKERS
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import by_seed_and_image, measured, primary_metric
+from p2pbench.report.summaries import primary_metric
 from p2pbench.statistics.intervals import Estimate, crossed_interval, mean_interval
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def draw_effects(study: StudyRecord) -> Figure | None:
     factors, metric = factors_of(study), primary_metric(study)
     if len(factors) < 2 or metric is None:
         return None
-    scores = _scores(study, metric, list(factors))
+    scores = {levels: matrix.to_numpy() for levels, matrix in scores_by_levels(study, metric, factors).items()}
     if len(scores) < np.prod([len(levels) for levels in factors.values()]) or len(scores) > MOST_DRAWN**2:
         return None  # not every combination: means over the others would not be comparable
     pairs = list(itertools.combinations(range(len(factors)), 2))[:MOST_PAIRS]
@@ -57,20 +57,6 @@ def draw_effects(study: StudyRecord) -> Figure | None:
         axis.set_ylabel(study.metric(metric).heading)
     figure.tight_layout()
     return figure
-
-
-def _scores(study: StudyRecord, metric: str, factors: list[str]) -> dict[tuple[str, ...], np.ndarray]:
-    """(seeds, images) by the levels; none where the images are not the same everywhere."""
-    levels = {cell.variant: cell.levels for cell in study.about.cells}
-    cells = {variant: found for variant in study.variants if (found := measured(study, variant, metric))}
-    stacked = by_seed_and_image([cell for found in cells.values() for cell in found], metric)
-    if stacked is None:
-        return {}
-    values = iter(stacked.to_numpy())
-    return {
-        tuple(str(levels[v].get(factor)) for factor in factors): np.array([next(values) for _ in found])
-        for v, found in cells.items()
-    }
 
 
 def _estimate(scores: list[np.ndarray]) -> Estimate:

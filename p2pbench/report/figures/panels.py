@@ -10,7 +10,7 @@ import seaborn as sns
 
 from p2pbench.report.figures.style import COLUMN
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import by_seed_and_image, measured, oriented, primary_metric, summarise
+from p2pbench.report.summaries import oriented, primary_metric, score_matrices, summarise
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +67,7 @@ def legend_below(figure: Figure, handles: list[Any], columns: int = 3) -> None:
 
 def per_image(study: StudyRecord, variant: str, metric: str) -> np.ndarray | None:
     """The score of each test image, the mean over the seeds, (n,); None where there is none."""
-    matrix = by_seed_and_image(measured(study, variant, metric), metric)
+    matrix = score_matrices(study, metric, [variant]).get(variant)
     return None if matrix is None else matrix.mean(axis=0).to_numpy()
 
 
