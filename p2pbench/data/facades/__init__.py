@@ -1,4 +1,4 @@
-"""How :mod:`p2pbench.data.facades.drawn` draws: canvas, materials, the plan of a house, the house, its scene."""
+"""Drawn facades: their names and content keys (drawn), how they are planned (plan), and painted (house, canvas)."""
 
 from __future__ import annotations
 

@@ -1,12 +1,11 @@
-"""Keyed dice, a canvas of labels, paint and light, and the camera that makes a photograph of it.
+"""Keyed dice, surfaces, and a canvas of labels, paint and light, with the camera that photographs it.
 
-Everything is whole numbers, so that a pair has the same bits on every platform; and the dice use the raw output of
-Philox, which numpy promises not to change, where the methods of its Generator may.
+All numbers are whole, so that a pair has the same bits on every platform. The dice use the raw output of Philox, which
+numpy promises not to change; the methods of its Generator may change.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import cache
 from typing import TypeVar
@@ -14,12 +13,37 @@ from typing import TypeVar
 import numpy as np
 
 from p2pbench.data.facades import CLASSES, SIDE
-from p2pbench.data.facades.materials import LIT, material
 
 Item = TypeVar("Item")
 RGB = tuple[int, int, int]
+Box = tuple[int, int, int, int]
+"""Top, left, bottom, right; the part of a box that is outside the canvas is cut off."""
 
-_PALETTE = np.array(list(CLASSES.values()), dtype=np.uint8).T.copy()  # (3, 12)
+LIT = 128
+"""The light in which a paint has its own colour; the maximum is twice as much."""
+
+_PALETTE = np.array(list(CLASSES.values()), np.uint8)  # (12, 3)
+_CLASS_NUMBERS = {name: number for number, name in enumerate(CLASSES)}
+
+_NOISE = {
+    # The layers of a surface: radius over which noise is averaged, amplitude.
+    "plaster": ((0, 4), (2, 8), (20, 10)),
+    "stained": ((0, 5), (4, 14), (28, 24)),
+    "clouds": ((36, 24), (10, 10)),
+    "glass": ((8, 58), (2, 20)),
+    "leaves": ((1, 64), (5, 40)),
+    "goods": ((3, 60), (1, 50)),
+    "ornament": ((1, 76),),
+    "grain": ((0, 8),),
+}
+_MASONRY = {
+    # Height and width of a stone, how much stones differ, light of a joint, shift of every second course.
+    "brick": (3, 9, 12, -9, 4),
+    "ashlar": (11, 24, 8, -26, 12),
+    "blocks": (26, 38, 5, -16, 0),
+    "roof tiles": (4, 5, 12, -30, 2),
+    "paving": (4, 16, 8, -10, 7),
+}
 
 
 class Dice:
@@ -45,20 +69,51 @@ class Dice:
     def choose(self, items: Sequence[Item]) -> Item:
         return items[self.below(len(items))]
 
-    def material(self, name: str) -> np.ndarray:
-        """The light on a surface of a material, (256, 256), int16: a window of its tile."""
-        return material(name, self.below(SIDE), self.below(SIDE))
-
     def near(self, colour: RGB, each: int, together: int) -> RGB:
         """A colour whose channels differ by up to ``each``, and all of them by up to ``together``."""
         by = self.between(-together, together)
-        red, green, blue = (channel + by + self.between(-each, each) for channel in colour)
+        red, green, blue = (min(max(channel + by + self.between(-each, each), 0), 255) for channel in colour)
         return red, green, blue
+
+    def surface(self, name: str) -> np.ndarray:
+        """The light on a surface, (256, 256), int16, around :data:`LIT`: a window of its tile, which is larger."""
+        top, left = self.below(SIDE), self.below(SIDE)
+        return _tile(name)[top : top + SIDE, left : left + SIDE]
+
+
+@cache
+def _tile(name: str) -> np.ndarray:
+    """The tile of a surface, (512, 512), int16, made once from noise."""
+    tag = 100 * [*_NOISE, *_MASONRY].index(name)
+    if name in _MASONRY:
+        height, width, differ, joint, shift = _MASONRY[name]
+        y, x = np.arange(2 * SIDE)[:, None], np.arange(1, 2 * SIDE + 1)
+        x = x + y // height % 2 * shift
+        stones = _noise(tag, 0, differ)[y // height, x // width]
+        tile = np.where((y % height == 0) | (x % width == 0), joint, stones)
+        tile = tile + _noise(tag + 1, 0, 4) + _noise(tag + 2, 16, 10)
+    else:
+        layers = [_noise(tag + layer, *shape) for layer, shape in enumerate(_NOISE[name])]
+        tile = np.asarray(sum(layers))
+    if name == "ornament":  # carved: mirrored, and repeated every eight columns
+        tile = np.tile(np.concatenate([tile[:, :4], tile[:, 3::-1]], axis=1), SIDE // 4)
+    return (tile + LIT).astype(np.int16)
+
+
+def _noise(tag: int, radius: int, amplitude: int) -> np.ndarray:
+    """Noise averaged twice over squares of side 2 * radius + 1, (512, 512), int64, within -amplitude..amplitude."""
+    values = (np.random.Philox(key=tag).random_raw(4 * SIDE * SIDE) >> np.uint64(52)).astype(np.int64)
+    values = values.reshape(2 * SIDE, 2 * SIDE)
+    window = 2 * radius + 1
+    for axis in (0, 1, 0, 1) if radius else ():
+        sums = np.cumsum(np.concatenate([values, values], axis=axis), axis=axis)
+        values = sums.take(range(window, window + 2 * SIDE), axis) - sums.take(range(2 * SIDE), axis)
+    values -= int(values.sum()) // values.size
+    return np.asarray(values * amplitude // int(abs(values).max()))
 
 
 class Canvas:
-    """For each pixel its class, its paint and its light, each (256, 256). A box is top, left, bottom, right; what of it
-    is outside the canvas is cut off."""
+    """The class, the paint and the light of each pixel."""
 
     def __init__(self) -> None:
         self.labels = np.zeros((SIDE, SIDE), np.uint8)
@@ -67,99 +122,42 @@ class Canvas:
         self.colours: list[RGB] = []
 
     def mix(self, colour: RGB) -> int:
-        """The number of a new paint of this colour; values outside 0..255 are clipped."""
-        red, green, blue = (min(max(channel, 0), 255) for channel in colour)
-        self.colours.append((red, green, blue))
+        """The number of a new paint of this colour."""
+        self.colours.append(colour)
         return len(self.colours) - 1
 
-    def fill(
-        self,
-        top: int,
-        left: int,
-        bottom: int,
-        right: int,
-        paint: int,
-        texture: np.ndarray | None = None,
-        label: int | None = None,
-    ) -> None:
-        """Put a surface in front of what is there; the texture is a :meth:`Dice.material`, none is smooth."""
-        box = _box(top, left, bottom, right)
-        self.paint[box] = paint
-        self.light[box] = LIT if texture is None else texture[box]
-        if label is not None:
-            self.labels[box] = label
+    def fill(self, box: Box, paint: int, surface: np.ndarray | None = None, label: str = "") -> None:
+        """Put a surface in front of what is there; without ``surface`` it is smooth, without ``label`` of its class."""
+        inside = _inside(box)
+        self.paint[inside] = paint
+        self.light[inside] = LIT if surface is None else surface[inside]
+        if label:
+            self.label(box, label)
 
-    def shade(self, top: int, left: int, bottom: int, right: int, by: int) -> None:
-        """Add to the light in the box: a shadow is negative."""
-        self.light[_box(top, left, bottom, right)] += by
+    def label(self, box: Box, name: str) -> None:
+        """Make the pixels in the box those of a class."""
+        self.labels[_inside(box)] = _CLASS_NUMBERS[name]
 
-    def stripes(self, top: int, left: int, bottom: int, right: int, by: int, down: int = 1, across: int = 1) -> None:
-        """Add to the light of every ``down``-th row and ``across``-th column of the box."""
-        self.light[_box(top, left, bottom, right)][::down, ::across] += by
-
-    def copy(self, top: int, left: int, bottom: int, right: int) -> list[np.ndarray]:
-        """What the box holds, for :meth:`restore`; the box begins within the canvas."""
-        return [layer[top:bottom, left:right].copy() for layer in self._layers()]
-
-    def restore(self, top: int, left: int, before: list[np.ndarray], where: np.ndarray) -> None:
-        """Put back what a copied box held, at the pixels where ``where`` is true."""
-        height, width = before[0].shape
-        for layer, old in zip(self._layers(), before, strict=True):
-            np.copyto(layer[top : top + height, left : left + width], old, where=where[:height, :width])
-
-    def _layers(self) -> tuple[np.ndarray, ...]:
-        return self.labels, self.paint, self.light
+    def shade(self, box: Box, by: int, down: int = 1, across: int = 1) -> None:
+        """Add to the light in the box, on every ``down``-th row and ``across``-th column; a shadow is negative."""
+        self.light[_inside(box)][::down, ::across] += np.int16(by)
 
     def label_map(self) -> np.ndarray:
         """The classes in their colours, (256, 256, 3), uint8."""
-        image = np.empty((SIDE, SIDE, 3), np.uint8)
-        labels = self.labels.astype(np.intp)  # what take() would convert to for each channel
-        for channel in range(3):
-            image[..., channel] = _PALETTE[channel].take(labels)
-        return image
+        return _PALETTE[self.labels]
 
     def photograph(self, dice: Dice) -> np.ndarray:
-        """The paint in its light, as a camera that is not perfect sees it, (256, 256, 3), uint8."""
+        """The paint in its light as an imperfect camera sees it, (256, 256, 3), uint8."""
         warmth, veil, exposure = dice.between(-9, 9), dice.between(0, 24), dice.between(104, 142)
-        soft, quiet = dice.chance(60), dice.choose((0, 1, 1))
         gain = np.array([LIT + warmth, LIT, LIT - warmth]) * exposure // LIT
         colours = (np.array(self.colours) * (LIT - veil) + 190 * veil) // LIT * gain // LIT  # (n, 3)
-        colours = np.minimum(colours, 255).T.astype(np.uint16).copy()
-        light = np.clip(self.light, np.int16(24), np.int16(255)).astype(np.uint16)
-        paint = self.paint.astype(np.intp)
-        image = np.empty((SIDE, SIDE, 3), np.uint8)
+        colours = np.minimum(colours, 255).astype(np.int32)
+        image = colours[self.paint] * np.clip(self.light, 24, 255)[..., None] // LIT
         for channel in range(3):
-            values = colours[channel].take(paint) * light >> 7  # by LIT
-            if soft:
-                values = _softened(values)
-            values = values.view(np.int16) + (dice.material("grain") >> quiet)
-            image[..., channel] = np.clip(values, np.int16(0), np.int16(255))
-        return image
+            image[..., channel] += dice.surface("grain") - LIT
+        return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def _box(top: int, left: int, bottom: int, right: int) -> tuple[slice, slice]:
-    if top < 0 or left < 0 or bottom < 0 or right < 0:  # numpy would count these from the other end
-        return slice(max(top, 0), max(bottom, 0)), slice(max(left, 0), max(right, 0))
+def _inside(box: Box) -> tuple[slice, slice]:
+    top, left, bottom, right = (max(edge, 0) for edge in box)  # numpy would count negative ones from the other end
     return slice(top, bottom), slice(left, right)
-
-
-def _softened(values: np.ndarray) -> np.ndarray:
-    """Through the binomial filter of 3x3: a lens that is not sharp. The border stays as it is."""
-    across = values.copy()
-    across[:, 1:-1] = (values[:, :-2] + (values[:, 1:-1] << 1) + values[:, 2:] + 2) >> 2
-    both = across.copy()
-    both[1:-1] = (across[:-2] + (across[1:-1] << 1) + across[2:] + 2) >> 2
-    return both
-
-
-@cache
-def corners(kind: str, rise: int, width: int) -> np.ndarray:
-    """What of a box lies outside the arch, gable or hipped roof that stands in it; bool, (rise, width)."""
-    row, column = np.arange(rise)[:, None], np.arange(width)
-    if kind == "hip":
-        return np.minimum(column, column[::-1]) < rise - 1 - row
-    across = abs(2 * column + 1 - width)  # twice the distance from the middle
-    if kind == "gable":
-        return across * rise > width * (row + 1)
-    half = [math.isqrt(rise * rise - y * y) for y in range(rise - 1, -1, -1)]  # an ellipse, with ``rise`` for its width
-    return across * rise > np.array(half)[:, None] * width

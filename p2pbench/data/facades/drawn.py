@@ -1,11 +1,11 @@
 """Pairs that need no download, in any number: ``drawn``, label maps and facades rendered from them, keyed by a seed.
 
 A is the elevation, B its label map, in the classes and colours of the CMP facades, as pix2pix has them. The labels
-say what stands where, exactly; colours, materials, weather, light, what glass reflects and what hides a wall are drawn
-for each pair and stand in no label, so that L1 alone has to blur. Pair ``i`` of a split depends on (seed, split, i)
-alone: not on how many pairs there are, nor on the order they are drawn in, nor on the platform.
+say exactly what stands where. Colours, surfaces, weather, light, what glass reflects and the trees before a wall are
+drawn for each pair and have no label, so that L1 alone has to blur. Pair ``i`` of a split depends on (seed, split, i)
+alone: not on the number of pairs, nor on the order they are drawn in, nor on the platform.
 
-This module only names pairs and imports neither numpy nor torch; :mod:`p2pbench.data.facades` draws them.
+This module only names pairs and imports neither numpy nor torch; :mod:`p2pbench.data.facades.house` draws them.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from p2pbench.errors import DataError
 if TYPE_CHECKING:
     import numpy as np
 
-RECIPE = "drawn-1"
+RECIPE = "drawn-2"
 """Changes with every change of a pixel, so that no decoded array and no run of another recipe is taken for this one."""
 
 MOST = 1_000_000
-"""Training pairs a source may ask for: half a terabyte decoded at 286x286, and names of six digits."""
+"""Maximum training pairs of a source: half a terabyte decoded at 286x286, and names of six digits."""
 
 HELD_OUT = 100
-"""Pairs for validation and as many for the test, however many there are for training."""
+"""Pairs in each of the validation and test splits, however many there are for training."""
 
 _STREAMS = {"train": 1, "val": 2, "test": 3}
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What decides the pairs of a drawn set."""
+    """Everything that decides the pairs of a drawn set."""
 
     n_train: int = 400
     seed: int = 0
@@ -72,7 +72,7 @@ def drawn_names(drawn: Drawn) -> dict[str, list[str]]:
 
 def draw(drawn: Drawn, split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
     """The photograph and the label map of pair ``index`` of ``split``, each (256, 256, 3), uint8."""
-    from p2pbench.data.facades.scene import render  # numpy: a plan, which draws nothing, does without
+    from p2pbench.data.facades.house import render  # imports numpy, which a plan does without
 
     labels, photograph = render(drawn.seed, _STREAMS[split] << 32 | index)
     return photograph, labels
