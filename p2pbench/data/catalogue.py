@@ -1,7 +1,8 @@
-"""The data sets that can be named as ``data.source``: built in, known by name, or kept on this machine."""
+"""The data sets that can be named as ``data.source``: built in, of the paper, or on this machine."""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,110 +32,21 @@ class PaperSet:
     batch_size: int
     jitter: bool
     """Resized to 286, cropped to 256 and mirrored at random; or none of these."""
-    megabytes: int | None
-    """Of the archive, roughly; None where there is none to fetch."""
     terms: str
     """Who decides what may be done with the images, and where they say it."""
     citation: str
+    megabytes: int | None = None
+    """The approximate size of the archive; None where there is none to fetch."""
     mirrors: tuple[str, ...] = ()
-    """Addresses of the archive, tried in order. Empty: it must not be passed on, everyone fetches it themselves."""
+    """Addresses of the archive, tried in order: https first, which nobody can change on the way. There is none where
+    the archive must not be passed on, and everyone fetches the data themselves."""
     sha256: str | None = None
-    """Of the archive. None: nowhere published, so what the first fetch brings is remembered."""
-
-
-def _mirrors(name: str) -> tuple[str, ...]:
-    """The authors' server. Their scripts name it by http; it answers to https too, which nobody can change underway."""
-    return tuple(
-        f"{scheme}://efrosgans.eecs.berkeley.edu/pix2pix/datasets/{name}.tar.gz" for scheme in ("https", "http")
-    )
+    """The hash of the archive; None where nobody publishes it, so that the first fetch is remembered."""
 
 
 PAPER_SETS: dict[str, PaperSet] = {
-    "facades": PaperSet(
-        about="building fronts",
-        halves=("photo", "labels"),
-        direction="BtoA",
-        pairs={"train": 400, "val": 100, "test": 106},
-        size=256,
-        epochs=200,
-        batch_size=1,
-        jitter=True,
-        megabytes=30,
-        terms="the CMP Facade Database's: https://cmp.felk.cvut.cz/~tylecr1/facade",
-        citation="Tyleček and Šára, Spatial Pattern Templates for Recognition of Objects with Regular Structure, "
-        "GCPR 2013",
-        mirrors=_mirrors("facades"),
-    ),
-    "cityscapes": PaperSet(
-        about="street scenes",
-        halves=("photo", "labels"),
-        direction="BtoA",
-        pairs={"train": 2975, "test": 500},
-        size=256,
-        epochs=200,
-        batch_size=1,  # Table 1; Table 2 used 10
-        jitter=True,
-        megabytes=None,
-        terms="Cityscapes': registration, no passing on: https://www.cityscapes-dataset.com",
-        citation="Cordts et al., The Cityscapes Dataset for Semantic Urban Scene Understanding, CVPR 2016",
-    ),
-    "maps": PaperSet(
-        about="New York from above",
-        halves=("aerial", "map"),
-        direction="AtoB",
-        pairs={"train": 1096, "test": 1098},
-        size=600,
-        epochs=200,
-        batch_size=1,
-        jitter=True,
-        megabytes=250,
-        terms="Google Maps', where the images are from: https://www.google.com/help/terms_maps",
-        citation="Isola et al., Image-to-Image Translation with Conditional Adversarial Networks, CVPR 2017",
-        mirrors=_mirrors("maps"),
-    ),
-    "edges2shoes": PaperSet(
-        about="shoes of a shop",
-        halves=("edges", "photo"),
-        direction="AtoB",
-        pairs={"train": 49825, "test": 200},
-        size=256,
-        epochs=15,
-        batch_size=4,
-        jitter=False,
-        megabytes=2200,
-        terms="UT Zappos50K's: https://vision.cs.utexas.edu/projects/finegrained/utzap50k",
-        citation="Yu and Grauman, Fine-Grained Visual Comparisons with Local Learning, CVPR 2014",
-        mirrors=_mirrors("edges2shoes"),
-    ),
-    "edges2handbags": PaperSet(
-        about="handbags of a shop",
-        halves=("edges", "photo"),
-        direction="AtoB",
-        pairs={"train": 138567, "test": 200},
-        size=256,
-        epochs=15,
-        batch_size=4,
-        jitter=False,
-        megabytes=8600,
-        terms="the iGAN project's, whose images are Amazon's: https://github.com/junyanz/iGAN",
-        citation="Zhu et al., Generative Visual Manipulation on the Natural Image Manifold, ECCV 2016",
-        mirrors=_mirrors("edges2handbags"),
-    ),
-    "night2day": PaperSet(
-        about="views of webcams",
-        halves=("night", "day"),
-        direction="BtoA",
-        pairs={"train": 17823},  # about 2300 more, whose split nobody states
-        size=256,
-        epochs=17,
-        batch_size=4,
-        jitter=True,
-        megabytes=2000,
-        terms="the Transient Attributes data set's: http://transattr.cs.brown.edu",
-        citation="Laffont et al., Transient Attributes for High-Level Understanding and Editing of Outdoor Scenes, "
-        "SIGGRAPH 2014",
-        mirrors=_mirrors("night2day"),
-    ),
+    name: PaperSet(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
+    for name, row in tomllib.loads(Path(__file__).with_name("paper_sets.toml").read_text(encoding="utf-8")).items()
 }
 
 
@@ -161,7 +73,7 @@ def known() -> list[dict[str, Any]]:
     rows += [_paper_row(name, entry) for name, entry in PAPER_SETS.items()]
     folders = sorted(datasets_folder().iterdir()) if datasets_folder().is_dir() else []
     others = [f for f in folders if f.is_dir() and not f.name.startswith(".") and f.name not in PAPER_SETS]
-    return rows + [{"source": folder.name, **_local(folder), "about": f"kept in {folder}"} for folder in others]
+    return rows + [{"source": folder.name, **_local(folder), "about": f"in {folder}"} for folder in others]
 
 
 def _paper_row(name: str, entry: PaperSet) -> dict[str, Any]:

@@ -102,7 +102,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
     Raises:
         DataError: it cannot be read, in the block too, or claims to be larger than :data:`MAX_PIXELS`.
     """
-    with _readable(path), Image.open(path) as image:
+    # A stream of ours: Pillow leaves a file open that it cannot read.
+    with _readable(path), path.open("rb") as stream, Image.open(stream) as image:
         _check_size(path, *image.size)
         yield image
 
@@ -128,13 +129,14 @@ def pixels_of(image: Image.Image, path: Path, background: str | None) -> np.ndar
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
+    """What the block raises because the image at ``path`` is damaged becomes a :class:`DataError`."""
     try:
         yield
     except DataError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise DataError(_too_large(path)) from None
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, TypeError, EOFError) as error:
+    except Exception as error:  # Pillow raises whatever a damaged file leads it to
         raise DataError(f"{path} cannot be read as an image: {error}") from None
 
 
@@ -197,7 +199,7 @@ def _is_plain_tiff(path: Path) -> bool:
     """Whether a TIFF holds one 8-bit image, as other files do; Pillow reads no other TIFF whole."""
     with _readable(path):
         try:
-            with Image.open(path) as image:
+            with path.open("rb") as stream, Image.open(stream) as image:
                 tags = image.getexif()
                 bits, signs = (_flat(tags.get(tag, default)) for tag, default in ((258, 8), (339, 1)))
                 channels = 1 if image.mode == "P" else len(image.getbands())

@@ -1,6 +1,6 @@
-"""Find the pairs of a data set, and read one.
+"""The pairs of a data set: how they are found in its folder, and how one is read.
 
-A data set is a folder with the splits ``train``, ``test`` and, if it has one, ``val``, in one of these layouts:
+A data set is a folder with the splits ``train``, ``test`` and optionally ``val``, in one of these layouts:
 
     ROOT/train/x.jpg                     A and B side by side in one image, A on the left (pix2pix's own layout)
     ROOT/train/A/x.png, ROOT/train/B/x.png
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from p2pbench.errors import DataError
 from p2pbench.system.cache_dir import home
+from p2pbench.system.files import entries
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,11 +52,11 @@ class Fault:
     kind: Literal["missing-mate", "same-name", "dead-link"]
     path: Path
     message: str
-    """Names the image, what is wrong with it and the way out."""
+    """Which image it is, what is wrong with it and the way out."""
 
 
 def find_folder(source: str) -> Path:
-    """The folder that ``source`` names: a path, or a data set kept under :func:`p2pbench.system.cache_dir.home`.
+    """The folder that ``source`` names: a path, or a data set under :func:`p2pbench.system.cache_dir.home`.
 
     Raises:
         DataError: there is none.
@@ -80,7 +81,8 @@ def find_pairs(root: Path) -> dict[str, list[Pair]]:
     A set without a ``test`` split is tested on ``val`` (as maps, cityscapes and edges2shoes are).
 
     Raises:
-        DataError: no training pairs, nothing to test on, or an image without its mate (named).
+        DataError: there are no training pairs, no test pairs, or an image without its mate, which is named.
+        StorageError: a folder cannot be read.
     """
     found, faults = survey(root)
     if faults:
@@ -127,7 +129,8 @@ def images_by_name(folder: Path) -> dict[str, Path]:
     """The images directly in ``folder`` by their name without suffix, in order; none where there is no such folder.
 
     Raises:
-        DataError: two images of one name, or a link that leads nowhere.
+        DataError: there are two images of one name, or a link that leads nowhere.
+        StorageError: the folder cannot be read.
     """
     faults: list[Fault] = []
     found = _scan(folder, faults)
@@ -139,7 +142,7 @@ def images_by_name(folder: Path) -> dict[str, Path]:
 def _scan(folder: Path, faults: list[Fault]) -> dict[str, Path]:
     """The images directly in ``folder`` by name; those that cannot be named or followed are added to ``faults``."""
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+    for path in entries(folder):
         if path.suffix.lower() not in SUFFIXES or path.is_dir():
             continue
         if not path.is_file():
@@ -156,7 +159,7 @@ def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     """A and B of ``pair``, 8-bit images as RGB: each (H, W, 3), uint8.
 
     Raises:
-        DataError: a file that cannot be read, or is of another kind; or two images that differ in size.
+        DataError: a file cannot be read or is of another kind, or A and B differ in size.
     """
     from p2pbench.data.image_files import read_image
 
@@ -174,7 +177,7 @@ def read_wanted(pair: Pair, wanted: tuple[Wanted, Wanted]) -> tuple[np.ndarray, 
     """A and B of ``pair``, each (H, W, channels), uint8 or uint16, as ``wanted`` of A and of B.
 
     Raises:
-        DataError: as :func:`read_pair`; or a file that needs another setting, which is named.
+        DataError: as :func:`read_pair`, or a file needs another setting, which is named.
     """
     from p2pbench.data.image_files import read_array
     from p2pbench.data.images import as_wanted
@@ -184,7 +187,7 @@ def read_wanted(pair: Pair, wanted: tuple[Wanted, Wanted]) -> tuple[np.ndarray, 
 
 
 def as_pair(pair: Pair, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """A and B out of the decoded ``pair.files``. Raises :class:`DataError` where they do not fit together."""
+    """A and B, given the decoded ``pair.files``. Raises :class:`DataError` where they do not fit together."""
     if pair.b is None:
         (both,) = images
         width = both.shape[1]

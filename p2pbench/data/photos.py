@@ -3,8 +3,8 @@
 Eight photographs (scikit-image's ``data`` package says where each is from) are cut into windows of 128x128 pixels. The
 columns of each are divided, left to right, into disjoint parts for training, validation and test, so that no pixel is
 in two splits: 50 overlapping windows each for training, windows side by side for the others. The condition is the
-photograph in grey, or its edges; the target is the photograph. What a test on it measures is colour and texture within
-scenes that training has seen other parts of: enough to tell objectives apart in minutes, not a data set of the field.
+photograph in grey, or its edges; the target is the photograph. A test measures colour and texture within scenes that
+training has seen other parts of: enough to tell objectives apart in minutes, but no data set of the field.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ if TYPE_CHECKING:
 RECIPE = "photos-1"
 WINDOW = 128
 PHOTOGRAPHS = {
-    # name: (factor it is scaled down by, SHA-256 of the file)
-    "astronaut.png": (1, "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5"),
-    "chelsea.png": (1, "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb"),
-    "coffee.png": (1, "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7"),
-    "hubble_deep_field.jpg": (1, "3a19c5dd8a927a9334bb1229a6d63711b1c0c767fb27e2286e7c84a3e2c2f5f4"),
-    "ihc.png": (1, "f8dd1aa387ddd1f49d8ad13b50921b237df8e9b262606d258770687b0ef93cef"),
-    "motorcycle_left.png": (1, "db18e9c4157617403c3537a6ba355dfeafe9a7eabb6b9b94cb33f6525dd49179"),
-    "retina.jpg": (2, "38a07f36f27f095e818aea7b96d34202c05176d30253c66733f2e00379e9e0e6"),
-    "rocket.jpg": (1, "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c"),
+    # name: (factor that it is scaled down by; height and width after that, so that counting pairs decodes nothing;
+    # SHA-256 of the file)
+    "astronaut.png": (1, (512, 512), "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5"),
+    "chelsea.png": (1, (300, 451), "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb"),
+    "coffee.png": (1, (400, 600), "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7"),
+    "hubble_deep_field.jpg": (1, (872, 1000), "3a19c5dd8a927a9334bb1229a6d63711b1c0c767fb27e2286e7c84a3e2c2f5f4"),
+    "ihc.png": (1, (512, 512), "f8dd1aa387ddd1f49d8ad13b50921b237df8e9b262606d258770687b0ef93cef"),
+    "motorcycle_left.png": (1, (500, 741), "db18e9c4157617403c3537a6ba355dfeafe9a7eabb6b9b94cb33f6525dd49179"),
+    "retina.jpg": (2, (706, 706), "38a07f36f27f095e818aea7b96d34202c05176d30253c66733f2e00379e9e0e6"),
+    "rocket.jpg": (1, (427, 640), "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c"),
 }
 TRAIN_GRID = (10, 5)
 """Windows per photograph for training: rows, columns."""
@@ -45,7 +46,7 @@ def photos_key(condition: str) -> str:
         DataError: scikit-image's photographs are missing or not the ones this recipe was written for.
     """
     digest = hashlib.sha256(f"{RECIPE}:{condition}".encode())
-    for name, (_, expected) in PHOTOGRAPHS.items():
+    for name, (_, _, expected) in PHOTOGRAPHS.items():
         found = sha256_of(_path(name))
         if found != expected:
             raise DataError(
@@ -74,22 +75,9 @@ def photos_pairs(split: str, condition: str) -> Iterator[tuple[np.ndarray, np.nd
             yield whole[window], photograph[window]
 
 
-SIZES = {
-    # height and width after scaling; kept here so that counting pairs decodes nothing
-    "astronaut.png": (512, 512),
-    "chelsea.png": (300, 451),
-    "coffee.png": (400, 600),
-    "hubble_deep_field.jpg": (872, 1000),
-    "ihc.png": (512, 512),
-    "motorcycle_left.png": (500, 741),
-    "retina.jpg": (706, 706),
-    "rocket.jpg": (427, 640),
-}
-
-
 def _windows(name: str, split: str) -> list[tuple[int, int]]:
     """Top and left of every window of ``split``: training left of the last two columns of windows, then val, test."""
-    height, width = SIZES[name]
+    height, width = PHOTOGRAPHS[name][1]
     if split == "train":
         rows, columns = _evenly(height - WINDOW, TRAIN_GRID[0]), _evenly(width - 3 * WINDOW, TRAIN_GRID[1])
         return [(top, left) for top in rows for left in columns]
@@ -127,10 +115,10 @@ def as_they_are(images: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.n
 
 
 def condition_of(photograph: np.ndarray, condition: str, sigma: float = 1.5) -> np.ndarray:
-    """The photograph in grey, or its edges (``edges``: Canny's, black lines on white): (H, W, 3), uint8, as it is.
+    """The photograph in grey, or its edges (``edges``: Canny's, black lines on white): (H, W, 3), uint8, like it.
 
     Args:
-        sigma: of the Gaussian that smooths before edges are looked for, in pixels.
+        sigma: standard deviation, in pixels, of the Gaussian that smooths the photograph before edges are looked for.
     """
     import numpy as np
 

@@ -79,7 +79,7 @@ def test_photos_are_photographs_and_their_conditions(condition: str) -> None:
 
 
 def test_photos_sizes_are_those_of_the_files() -> None:
-    for name, size in photos.SIZES.items():
+    for name, (_, size, _) in photos.PHOTOGRAPHS.items():
         assert photos._photograph(name).shape[:2] == size
 
 
