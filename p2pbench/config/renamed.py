@@ -11,7 +11,7 @@ SETTINGS = {"scoring.also": "scoring.extra_metrics"}
 VALUES = {"scoring.inference": {"statistics": "instance-stats"}}
 """Values, by the dotted key of the setting that takes them."""
 
-GRID_KEYS: dict[str, str] = {}
+GRID_KEYS = {"paper": "published"}
 """Keys of a grid's file."""
 
 _announced: set[str] = set()

@@ -116,7 +116,7 @@ def _of_reference(reference: ReferenceRow, metric: str) -> Summary:
 
 def published_table(study: StudyRecord) -> PublishedTable | None:
     """The published table that the study's grid names, if any."""
-    return published_tables().get(published_name(study.about.paper or ""))
+    return published_tables().get(published_name(study.about.published or ""))
 
 
 def published_rows(table: PublishedTable) -> pd.DataFrame:

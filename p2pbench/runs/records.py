@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import from_json
 
 from p2pbench.config.metrics import METRICS, asked_metrics
@@ -194,7 +194,8 @@ class StudyFile(Record):
     schema_version: Literal[1]
     name: str
     question: str
-    paper: str | None
+    published: str | None = Field(validation_alias=AliasChoices("published", "paper"))
+    """The published table that reports show beside this study's; version 0.1 called the key ``paper``."""
     protocol: dict[str, Any]
     baseline: str
     command: str

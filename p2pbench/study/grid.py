@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from p2pbench.config import yaml12
+from p2pbench.config import renamed, yaml12
 from p2pbench.config.plugins import is_reference
+from p2pbench.config.renamed import current_name
 from p2pbench.config.resolve import flatten, unknown_setting
 from p2pbench.config.schema import (
     DISCRIMINATOR_STRIDES,
@@ -21,8 +21,6 @@ from p2pbench.config.schema import (
 )
 from p2pbench.config.shipped import published_name, published_tables, shipped_files
 from p2pbench.errors import ConfigError, unknown
-
-log = logging.getLogger(__name__)
 
 COMPONENTS: dict[str, Iterable[str]] = {
     "generator": GENERATOR_NAMES,
@@ -109,7 +107,7 @@ def read_grid(name: str) -> Grid:
     path = find_file(name, "", "grid")
     if path.stem.startswith("."):
         raise ConfigError(f"grid {name!r}: the name of its study, {path.stem!r}, begins with a dot; rename the file")
-    content = _mapping(path, (*GRID_KEYS, "paper"))
+    content = _mapping(path, GRID_KEYS)
     factors = content.get("factors")
     if not isinstance(factors, dict) or not factors:
         raise ConfigError(f"{path}: factors: a grid needs at least one, as in factors: {{objective: [l1, l1+cgan]}}")
@@ -144,10 +142,15 @@ def _mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     content = yaml12.read(path)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values, as in question: ...")
-    for key in content:
+    current: dict[str, Any] = {}
+    for old, value in content.items():
+        key = current_name(renamed.GRID_KEYS, old, str(path))
         if key not in keys:
             raise ConfigError(f"{path}: {unknown('key', key, keys)}")
-    return content
+        if key in current:
+            raise ConfigError(f"{path}: {key} is given twice, once by its former name; give it once")
+        current[key] = value
+    return current
 
 
 def _settings(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -174,16 +177,13 @@ def _list(key: str, content: Mapping[str, Any], path: Path) -> list[Any]:
 
 
 def _published(content: dict[str, Any], path: Path) -> str | None:
-    """The published table that the grid names; ``paper: table1`` of version 0.1 is ``published: pix2pix-table1``."""
-    key = "published" if "published" in content or "paper" not in content else "paper"
-    name = content.get(key)
+    """The published table that the grid names."""
+    name = content.get("published")
     if name is None:
         return None
     table = published_name(name) if isinstance(name, str) else ""
     if table not in published_tables():
-        raise ConfigError(f"{path}: {key}: {unknown('published table', name, published_tables())}")
-    if key == "paper":
-        log.warning("%s: the key 'paper' is called 'published' now: write published: %s", path, table)
+        raise ConfigError(f"{path}: published: {unknown('published table', name, published_tables())}")
     return table
 
 

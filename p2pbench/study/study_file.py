@@ -36,8 +36,9 @@ def write_study(study: Study, store: Store) -> None:
     path = store.study_file(study.name)
     with _locked(path.with_name("study.lock")):
         record = StudyFile(
-            schema_version=SCHEMA_VERSION, name=study.name, question=study.grid.question, paper=study.grid.published,
-            protocol=asdict(study.protocol), baseline=study.baseline, command=study.command,
+            schema_version=SCHEMA_VERSION, name=study.name, question=study.grid.question,
+            published=study.grid.published, protocol=asdict(study.protocol), baseline=study.baseline,
+            command=study.command,
             cells=cells + _other_seeds(study.name, store, cells),
             factors={factor: [level.label for level in levels] for factor, levels in study.grid.factors.items()},
         )  # fmt: skip

@@ -99,7 +99,7 @@ def test_numbers_that_no_machine_holds_are_not_believed(value: str, runs: Path) 
 @pytest.mark.parametrize(
     ("keys", "value"),
     [
-        (("cells", 1, "levels"), "x"), (("cells", 1, "levels", "objective"), ["x"]), (("paper",), {"a": {}}),
+        (("cells", 1, "levels"), "x"), (("cells", 1, "levels", "objective"), ["x"]), (("published",), {"a": {}}),
         (("question",), 3), (("baseline",), None), (("protocol",), []),
     ],
 )  # fmt: skip

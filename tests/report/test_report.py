@@ -115,6 +115,14 @@ def test_the_papers_rows_stand_apart(store: Store) -> None:
     assert published_tables()["pix2pix-table1"].rows["gan"] == (0.22, 0.05, 0.01)
 
 
+def test_a_study_of_version_01_names_its_published_table_by_the_former_key(store: Store) -> None:
+    file = store.study_file("loss")
+    text = file.read_text()
+    assert '"published": "pix2pix-table1"' in text
+    file.write_text(text.replace('"published": "pix2pix-table1"', '"paper": "table1"'))
+    assert "0.66 | 0.23 | 0.17" in to_markdown(read_study(store, "loss"))
+
+
 def test_only_what_is_ahead_of_every_other_variant_is_bold(store: Store) -> None:
     study = read_study(store, "loss")
     table: Any = printed(study).set_index("variant")

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_runs import write_pairs
 
+from p2pbench.config import renamed
 from p2pbench.config.metrics import FCN_SCORES
 from p2pbench.config.shipped import published_name, published_tables, shipped_files
 from p2pbench.errors import ConfigError, DataError
@@ -124,11 +125,14 @@ def test_published_tables_are_whole() -> None:
 
 @pytest.mark.parametrize("old", ["table1", "figure7"])
 def test_the_key_of_published_tables_in_grids_of_version_01_is_read(
-    old: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    old: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(renamed, "_announced", set())
     grid = read_grid(write(tmp_path, f"factors: {{objective: [l1]}}\npaper: {old}"))
     assert grid.published == f"pix2pix-{old}" == published_name(old)
-    assert f"write published: pix2pix-{old}" in caplog.text
+    assert "paper is now called published" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="give it once"):
+        read_grid(write(tmp_path, f"factors: {{objective: [l1]}}\npaper: {old}\npublished: {old}"))
 
 
 def test_the_loss_grid_is_the_papers_table() -> None:
