@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import neutral_environment  # noqa: F401
 import pytest
 from hypothesis import settings
 from ray_cluster import TwoNodes, two_nodes

@@ -1,1 +1,1 @@
-"""How fast: clocks, workloads, and what ran where."""
+"""How fast: clocks, workloads, the machine's ceilings, and comparison with an earlier measurement."""

@@ -1,7 +1,8 @@
-"""The figure of a benchmark: how many times the plain loop each row is, and how near the machine's ceilings."""
+"""The figure of a benchmark: each row as a multiple of the plain loop, and how near it is to the machine's ceilings."""
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from p2pbench.config.schema import size_text
+from p2pbench.bench.rows import groups, ratio_quartiles, short_titles
 from p2pbench.report.figures.style import MARKERS, write_all
 
 if TYPE_CHECKING:
@@ -26,13 +27,16 @@ def write_figure(document: dict[str, Any], path: Path) -> Path:
 
 
 def draw(document: dict[str, Any]) -> Figure:
-    rows, limits = document["rows"], document.get("limits")
-    with_roof = [row for row in rows if "flops_per_step" in row and limits]
-    height = max(2.6, 0.9 + 0.27 * len(rows))
+    found, limits = groups(document["rows"]), document.get("limits")
+    labelled = dict(zip(short_titles(list(found)), found.values(), strict=True))
+    with_roof = {
+        label: rows for label, rows in labelled.items() if limits and all("flops_per_step" in row for row in rows)
+    }
+    height = max(2.6, 0.9 + 0.27 * len(document["rows"]) + 0.27 * len(found))
     figure, axes = plt.subplots(
         1, 2 if with_roof else 1, figsize=(10.5 if with_roof else 6, height), squeeze=False, layout="constrained"
     )
-    draw_ratios(axes[0, 0], rows)
+    draw_ratios(axes[0, 0], labelled)
     if with_roof and limits:
         draw_roofline(axes[0, 1], with_roof, limits)
     machine = document["machine"]
@@ -41,59 +45,52 @@ def draw(document: dict[str, Any]) -> Figure:
     return figure
 
 
-def draw_ratios(axis: Axes, rows: list[dict[str, Any]]) -> None:
-    """A bar a row with the quartiles over repeats; each group begins with what it is compared with."""
-    colours = _colours(rows)
+def draw_ratios(axis: Axes, labelled: dict[str, list[dict[str, Any]]]) -> None:
+    """A bar for each row, with its quartiles; above each group its label, first in it what it is compared with."""
+    every = [row for rows in labelled.values() for row in rows]
+    colours = _colours(every)
     places: list[float] = []
-    labels: list[str] = []
     place = 0.0
-    for row in rows:
-        if row["ratio_to_plain"] == 1.0 and places:
-            place += 0.6
-        low, high = row.get("ratio_quartiles", (row["ratio_to_plain"],) * 2)
-        ratio = row["ratio_to_plain"]
-        axis.barh(place, ratio, 0.75, color=colours[_kind(row)])
-        axis.errorbar(ratio, place, xerr=[[max(0, ratio - low)], [max(0, high - ratio)]], color=".25", lw=1)
-        axis.text(max(ratio, high), place, f"  {ratio:.2f}", va="center", fontsize=8)
-        places.append(place)
-        labels.append(f"{_setting(row)}  {_kind(row)}")
-        place += 1
-    axis.set_yticks(places, labels, fontsize=8)
+    for label, rows in labelled.items():
+        axis.text(0, place, label, va="center", fontsize=8, color=".35")
+        for row in rows:
+            place += 1
+            ratio, (low, high) = row["ratio_to_plain"], ratio_quartiles(row)
+            axis.barh(place, ratio, 0.75, color=colours[_kind(row)])
+            axis.errorbar(ratio, place, xerr=[[max(0, ratio - low)], [max(0, high - ratio)]], color=".25", lw=1)
+            axis.text(max(ratio, high), place, f"  {ratio:.2f}", va="center", fontsize=8)
+            places.append(place)
+        place += 1.1
+    axis.set_yticks(places, [_kind(row) for row in every], fontsize=8)
     axis.invert_yaxis()
     axis.axvline(1, color=".4", lw=0.8)
-    axis.set_xlabel(f"times the images/s of “{rows[0]['engine']}” (quartiles over repeats)")
-    axis.set_xlim(0, 1.15 * max(row["ratio_to_plain"] for row in rows))
+    axis.set_xlabel(f"times the images/s of “{every[0]['engine']}” (quartiles over rounds)")
+    axis.set_xlim(0, 1.15 * max(row["ratio_to_plain"] for row in every))
     axis.grid(axis="y", visible=False)
 
 
-def draw_roofline(axis: Axes, rows: list[dict[str, Any]], limits: dict[str, Any]) -> None:
+def draw_roofline(axis: Axes, labelled: dict[str, list[dict[str, Any]]], limits: dict[str, Any]) -> None:
     """FLOPs per second over FLOPs per byte, below what the copy and the matrix product allow (Williams et al. 2009)."""
-    intensities = [row["flops_per_step"] / row["bytes_per_step"] for row in rows]
+    every = [row for rows in labelled.values() for row in rows]
+    intensities = [row["flops_per_step"] / row["bytes_per_step"] for row in every]
     xs = np.geomspace(min(intensities) / 4, max(intensities) * 12, 200)
-    bandwidth, colours = limits["copy_bytes_per_second"], _colours(rows)
-    lines = ["-", "--", ":"]
-    for style, (precision, peak) in zip(lines, limits["product_flops_per_second"].items(), strict=False):
+    bandwidth, colours = limits["copy_bytes_per_second"], _colours(every)
+    for style, (precision, peak) in zip(["-", "--", ":"], limits["product_flops_per_second"].items(), strict=False):
         axis.plot(xs, np.minimum(peak, bandwidth * xs) / 1e9, color=".45", lw=1, ls=style, label=f"{precision} ceiling")
-    settings = list(dict.fromkeys(_setting(row) for row in rows))
-    for row, intensity in zip(rows, intensities, strict=True):
-        speed = row["flops_per_step"] * row["images_per_second"] / row["batch_size"]
-        marker = MARKERS[settings.index(_setting(row)) % len(MARKERS)]
-        axis.plot(intensity, speed / 1e9, marker, color=colours[_kind(row)], ms=6, mec="white", mew=0.6)
     for kind, colour in colours.items():
         axis.plot([], [], "s", color=colour, label=kind)
-    for setting, marker in zip(settings, MARKERS, strict=False):
-        axis.plot([], [], marker, color=".5", label=setting)
+    for marker, (label, rows) in zip(itertools.cycle(MARKERS), labelled.items(), strict=False):
+        axis.plot([], [], marker, color=".5", label=label)
+        for row in rows:
+            intensity = row["flops_per_step"] / row["bytes_per_step"]
+            speed = row["flops_per_step"] * row["images_per_second"] / row["batch_size"]
+            axis.plot(intensity, speed / 1e9, marker, color=colours[_kind(row)], ms=6, mec="white", mew=0.6)
     axis.set(xscale="log", yscale="log", xlabel="FLOPs per byte that operations touch", ylabel="GFLOP/s")
     axis.legend(fontsize=7, loc="lower right", framealpha=0.9)
 
 
 def _kind(row: dict[str, Any]) -> str:
     return f"{row['engine']} {row['precision']}"
-
-
-def _setting(row: dict[str, Any]) -> str:
-    side = size_text(row["size"])
-    return f"{side}, batch {row['batch_size']}" if row["batch_size"] else side
 
 
 def _colours(rows: list[dict[str, Any]]) -> dict[str, Any]:

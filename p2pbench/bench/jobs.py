@@ -1,4 +1,4 @@
-"""How many cells to train at once, by measurement: ``ablate --jobs auto``."""
+"""How many cells to train at once, found by measurement for ``ablate --jobs auto``."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from dataclasses import dataclass
 
 import torch
 
-from p2pbench.bench.measure import Contestant, crowd
-from p2pbench.bench.workloads import build_ours
+from p2pbench.bench.clock import Contestant, crowd
+from p2pbench.bench.step import build_ours, with_training
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import P2PBenchError
 from p2pbench.system.hardware import available_cores
 from p2pbench.training.engine import available_device
 from p2pbench.training.memory import memory_bytes
 
-GROWTH = 1.1
-"""Twice as many jobs have to give this many times the steps per second; else they only make each slower."""
-MOST_OF_MEMORY = 0.8
-MOST_ON_A_GPU = 16
+MIN_GAIN = 1.1
+"""More jobs at once must give this many times the steps per second of all; otherwise each only gets slower."""
+MEMORY_SHARE = 0.8
+"""Share of the memory that all jobs together may take."""
+MAX_ON_A_GPU = 16
 CONTEXT_BYTES = 600 * 2**20
-"""What a process holds of a GPU beside its tensors: CUDA's context and libraries."""
+"""GPU memory of a process beside its tensors: CUDA's context and libraries."""
 SECONDS = 4.0
 """About how long each number of jobs is measured."""
 
@@ -35,23 +36,21 @@ def choose_jobs(configs: Sequence[RunConfig], *, seconds: float = SECONDS, say: 
     """Try 1, 2, 4, ... training processes at once until the steps per second of all stop growing, or memory ends.
 
     Args:
-        configs: of the cells to train; the heaviest is measured. On the CPU the processes share the cores, on a GPU
-            the device.
-        say: told of each measurement as it starts.
+        configs: the configurations of the cells to train. The heaviest is measured. On a CPU the processes share the
+            cores, on a GPU the device.
+        say: called with a line as each measurement starts.
     """
     heaviest = max(configs, key=_weight)
     device = torch.device(available_device(heaviest.training.device))
     cores = available_cores()
-    most = min(len(configs), MOST_ON_A_GPU if device.type == "cuda" else cores)
-    room = MOST_OF_MEMORY * memory_bytes(device)
+    most = min(len(configs), MAX_ON_A_GPU if device.type == "cuda" else cores)
+    memory = MEMORY_SHARE * memory_bytes(device)
     measured: dict[int, float] = {}
     best, why = 1, "there is one cell" if len(configs) == 1 else "there is one core"
     jobs = 1
     while jobs <= most and most > 1:
         say(f"measuring {jobs} at once")
-        training = heaviest.training
-        threads = training.threads or max(1, cores // jobs)
-        config = heaviest.model_copy(update={"training": training.model_copy(update={"threads": threads})})
+        config = with_training(heaviest, threads=heaviest.training.threads or max(1, cores // jobs))
         try:
             speed, each = crowd([Contestant("step", build_ours, (config,)) for _ in range(jobs)], seconds=seconds)
         except P2PBenchError as error:
@@ -60,13 +59,13 @@ def choose_jobs(configs: Sequence[RunConfig], *, seconds: float = SECONDS, say: 
             why = f"{jobs} at once failed: {error}"
             break
         measured[jobs] = speed
-        if jobs > 1 and speed < GROWTH * measured[best]:
+        if jobs > 1 and speed < MIN_GAIN * measured[best]:
             why = "more at once gain nothing"
             break
         best, why = jobs, "there are no more cells" if most == len(configs) else "one for each core"
         each += CONTEXT_BYTES if device.type == "cuda" else 0
-        if 2 * jobs * each > room:
-            why = f"more would not fit into {MOST_OF_MEMORY:.0%} of the memory"
+        if 2 * jobs * each > memory:
+            why = f"more would not fit into {MEMORY_SHARE:.0%} of the memory"
             break
         jobs = most if jobs < most < 2 * jobs else 2 * jobs
     speeds = ", ".join(f"{n}: {speed:.3g} steps/s" for n, speed in measured.items())

@@ -2,84 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
-from p2pbench.bench import compare
+from p2pbench.bench import comparison
 from p2pbench.config.resolve import Layer, Resolved, parse_set, resolve
-from p2pbench.errors import ConfigError
-from p2pbench.study.grid import read_grid, read_protocol
-from p2pbench.system.progress import counted
+from p2pbench.config.schema import RunConfig
+from p2pbench.errors import ConfigError, StorageError
+from p2pbench.study.grid import label_of, read_grid, read_protocol
+from p2pbench.system.cache_dir import home
+from p2pbench.system.progress import Count, no_progress
+
+if TYPE_CHECKING:
+    from p2pbench.bench.clock import Contestant
+
+
+Variant = tuple[str, Resolved]
+"""What the grid calls a configuration ("" without a grid), and the configuration."""
 
 
 def measure(
     workloads: Sequence[str],
-    grid: str | None,
-    protocol: str | None,
-    assignments: Sequence[str],
+    variants: Sequence[Variant],
     *,
-    baseline: Path | None,
-    profiled: bool,
-    console: Console,
+    baseline: Path | None = None,
+    profiled: bool = False,
+    rounds: int = 20,
+    round_seconds: float = 0.6,
+    stage: Callable[[str, str], Count] = lambda *_: no_progress,
 ) -> dict[str, Any]:
-    """The documented JSON of ``bench``.
+    """The documented JSON of ``bench``: each of ``workloads`` for each of ``variants``.
 
     Args:
-        baseline: what :func:`write` left on this machine; adds ``comparison`` to the document.
+        baseline: a file that :func:`write` left on this machine; adds ``comparison`` to the document.
         profiled: adds ``profiles``, where the time of our step goes for each variant in fp32 and bf16.
+        rounds, round_seconds: what is compared takes turns in so many rounds, and a turn lasts about so long.
+        stage: makes a counter from a description and a unit.
     Raises:
-        ConfigError: a wrong setting, or a baseline that is none or is of another machine; before anything is timed
-            where that is known then.
+        ConfigError: a wrong setting, or a baseline that is not one, is from another machine, or shares no row with
+            this measurement; before anything is timed.
     """
-    resolved = variants(grid, protocol, assignments)
-    old = None if baseline is None else compare.read_baseline(baseline)
-    if old is not None:
-        assert baseline is not None
-        compare.check_machine(old, _machine(resolved[0]), baseline)
-    documents = [_one(name, resolved, console) for name in workloads]
-    # The step's, where it was timed: it knows of the GPU.
-    best = documents[workloads.index("step") if "step" in workloads else 0]
-    document = {**best, "rows": [row for found in documents for row in found["rows"]]}
+    old = None if baseline is None else comparison.read_baseline(baseline)
+    machine = _machine(workloads, variants[0][1].config)
+    with _scratch_folder() as scratch:
+        groups = []
+        for workload, (index, (label, resolved)) in itertools.product(workloads, enumerate(variants)):
+            found = _contestants(workload, resolved, machine["device"], scratch / workload / str(index))
+            groups.append([(one, {"workload": workload, "variant": label, **one.row}) for one in found])
+        rows = [row for group in groups for _, row in group]
+        if old is not None and baseline is not None:
+            comparison.check(old, machine, rows, baseline)
+        limits = _time(groups, machine, rounds, round_seconds, stage(f"timing {', '.join(workloads)}", "turns"))
+    document = {"machine": machine, **({"limits": limits} if limits else {}), "rows": rows}
     if profiled:
-        document["profiles"] = _profiles(resolved, console)
+        document["profiles"] = _profiles(variants, stage("profiling", "steps"))
     if old is not None:
-        document["comparison"] = compare.compare(old, document)
-        if not document["comparison"]:
-            raise ConfigError(f"--compare {baseline}: none of its rows was measured now; give it the same workloads")
+        document["comparison"] = comparison.compare(old, document)
     return document
 
 
-def variants(grid: str | None, protocol: str | None, assignments: Sequence[str]) -> list[Resolved]:
+def read_variants(grid: str | None, protocol: str | None, assignments: Sequence[str]) -> list[Variant]:
     """What is timed: each variant of ``grid``, or the one configuration of ``protocol`` and ``assignments``."""
     below = [Layer(f"protocol {protocol}", read_protocol(protocol).settings)] if protocol else []
     above = Layer("--set", parse_set(list(assignments)))
     if grid is None:
-        return [resolve([*below, above])]
+        return [("", resolve([*below, above]))]
     question = read_grid(grid)
-    return [
-        resolve(
-            [
-                *below,
-                Layer(f"grid {question.name}", question.settings),
-                *(Layer(f"level {factor}: {level.label}", level.settings) for factor, level in variant.items()),
-                above,
-            ]
-        )
-        for variant in question.variants()
-    ]
+    variants = []
+    for levels in question.variants():
+        layers = [Layer(f"level {factor}: {level.label}", level.settings) for factor, level in levels.items()]
+        resolved = resolve([*below, Layer(f"grid {question.name}", question.settings), *layers, above])
+        variants.append((label_of(levels), resolved))
+    return variants
 
 
 def check_name(path: Path) -> None:
-    """Raises :class:`ConfigError` if ``path`` is not named .json."""
+    """Raise :class:`ConfigError` if ``path`` does not end in .json."""
     if path.suffix != ".json":
         raise ConfigError(f"--out {path}: name it .json; the tables go to .md and the figure to .png beside it")
 
 
 def write(document: dict[str, Any], path: Path) -> list[Path]:
-    """Write ``document`` to ``path``, its tables and its figure beside it; returns the three files."""
+    """Write ``document`` to ``path``, and its tables and its figure beside it; returns the three files."""
     from p2pbench.bench.figure import write_figure
     from p2pbench.bench.tables import markdown
     from p2pbench.system.files import write_json, write_text
@@ -89,43 +98,93 @@ def write(document: dict[str, Any], path: Path) -> list[Path]:
     return [path, path.with_suffix(".md"), write_figure(document, path.with_suffix(".png"))]
 
 
-def _one(name: str, resolved: list[Resolved], console: Console) -> dict[str, Any]:
-    with counted(console, f"timing {name}", "turns") as progress:
-        if name == "step":
-            from p2pbench.bench.workloads import bench_step
+def _contestants(workload: str, resolved: Resolved, device: str, scratch: Path) -> list[Contestant]:
+    """What is timed of a workload, beginning with what the others are compared with."""
+    if workload == "step":
+        from p2pbench.bench.step import step_contestants
 
-            return bench_step(resolved, progress=progress)
-        from p2pbench.bench.data import bench_data
-        from p2pbench.bench.score import bench_score
-        from p2pbench.bench.translate import bench_translate
+        return step_contestants(resolved, device)
+    from p2pbench.bench.data import data_contestants
+    from p2pbench.bench.score import score_contestants
+    from p2pbench.bench.translate import translate_contestants
 
-        bench = {"data": bench_data, "score": bench_score, "translate": bench_translate}[name]
-        documents = [bench(one, progress=progress) for one in resolved]
-    return {**documents[0], "rows": [row for found in documents for row in found["rows"]]}
+    if workload == "score":
+        return score_contestants(resolved.config)
+    return (data_contestants if workload == "data" else translate_contestants)(resolved, scratch)
 
 
-def _machine(resolved: Resolved) -> dict[str, Any]:
+def _time(
+    groups: Sequence[Sequence[tuple[Contestant, dict[str, Any]]]],
+    machine: dict[str, Any],
+    rounds: int,
+    round_seconds: float,
+    progress: Count,
+) -> dict[str, Any]:
+    """Add its timing to every row; returns the machine's ceilings, measured first, where a step is among the rows."""
+    from p2pbench.bench.ceilings import against_ceilings, ceilings, limits_of, work_of
+    from p2pbench.bench.clock import race
+    from p2pbench.bench.rows import figures
+
+    precisions = [row["precision"] for group in groups for _, row in group if row["workload"] == "step"]
+    limited = ceilings(machine["device"], machine["threads"], list(dict.fromkeys(precisions))) if precisions else []
+    total = rounds * sum(map(len, groups)) + 5 * len(limited)
+    turns = itertools.count(1)
+
+    def count(*_: int) -> None:
+        progress(next(turns), total)
+
+    limits = {}
+    if limited:
+        timings = race(limited, rounds=5, round_seconds=round_seconds / 2, progress=count)
+        limits = limits_of(timings, machine["device"])
+    for group in groups:
+        timings = race([one for one, _ in group], rounds=rounds, round_seconds=round_seconds, progress=count)
+        for contestant, row in group:
+            timing = timings[contestant.name]
+            row.update(figures(timing, timings[group[0][0].name]))
+            if row["workload"] == "step":
+                work = work_of(contestant.arguments[0])
+                row.update(against_ceilings(work, timing.median, row["precision"], limits))
+            elif row["workload"] == "score":
+                row["time_of_bare"] = 1 / row["ratio_to_plain"]
+    return limits
+
+
+def _machine(workloads: Sequence[str], config: RunConfig) -> dict[str, Any]:
+    """What the rows were measured on; ``data`` and ``score`` use all cores whatever ``training.threads`` is."""
     import torch
 
-    from p2pbench.system.hardware import available_cores, describe_machine
+    from p2pbench.system.hardware import available_cores, describe_machine, versions
     from p2pbench.training.engine import available_device
 
-    training = resolved.config.training
-    machine = describe_machine(torch.device(available_device(training.device)))
-    return {**machine, "threads": training.threads or available_cores()}
+    machine = describe_machine(torch.device(available_device(config.training.device)))
+    threads = config.training.threads if {"step", "translate"} & set(workloads) else 0
+    return {**machine, "versions": versions(), "threads": threads or available_cores()}
 
 
-def _profiles(resolved: list[Resolved], console: Console) -> dict[str, Any]:
-    from p2pbench.bench.profiling import profile_step
-    from p2pbench.config.schema import size_text
+@contextmanager
+def _scratch_folder() -> Iterator[Path]:
+    """A folder on the disk that the cache is on, removed at the end. Raises :class:`StorageError` if there is none."""
+    try:
+        home().mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="bench-", dir=home()))
+    except OSError as error:
+        raise StorageError(f"{home()} cannot be written: {error.strerror}; set P2PBENCH_HOME") from None
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
+
+def _profiles(variants: Sequence[Variant], progress: Count) -> dict[str, Any]:
+    """For each variant and precision, under a name of its own, where the time of our step goes."""
+    from p2pbench.bench.rows import groups
+    from p2pbench.bench.step import profile_step, row_of, with_training
+
+    titles = groups([{"workload": "step", "variant": label, **row_of(one.config)} for label, one in variants])
+    steps = list(itertools.product(zip(titles, variants, strict=True), ("fp32", "bf16")))
     found = {}
-    with counted(console, "profiling", "steps") as progress:
-        for index, one in enumerate(resolved):
-            for precision in ("fp32", "bf16"):
-                training = one.config.training.model_copy(update={"precision": precision})
-                config = one.config.model_copy(update={"training": training})
-                name = f"{size_text(config.data.crop_size)}, batch {training.batch_size}, {precision}"
-                found[name] = profile_step(config)
-                progress(2 * index + (precision == "bf16") + 1, 2 * len(resolved))
+    for done, ((title, (_, resolved)), precision) in enumerate(steps, 1):
+        found[f"{title}, {precision}"] = profile_step(with_training(resolved.config, precision=precision))
+        progress(done, len(steps))
     return found

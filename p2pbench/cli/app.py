@@ -381,12 +381,15 @@ def bench(
     for name in names:
         if name not in WORKLOADS:
             raise ConfigError(unknown("workload", name, WORKLOADS))
-    from p2pbench.bench.suite import check_name, measure, write
+    from p2pbench.bench.suite import check_name, measure, read_variants, write
+    from p2pbench.system.progress import stages
 
     if file is not None:
         check_name(file)
     assignments = [*(sets or []), *([f"training.device={device}"] if device else [])]
-    document = measure(names, grid, protocol, assignments, baseline=compare, profiled=profile, console=err)
+    variants = read_variants(grid, protocol, assignments)
+    with stages(err) as stage:
+        document = measure(names, variants, baseline=compare, profiled=profile, stage=stage)
     if file is not None:
         written = write(document, file)
     if as_json:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from p2pbench.bench.data import as_files, bench_data, build_build, build_plain, build_start
+from p2pbench.bench import suite
+from p2pbench.bench.data import as_files, build_build, build_plain, build_start
 from p2pbench.cli.app import app
 from p2pbench.config.resolve import Layer, Resolved, resolve
 from p2pbench.config.schema import DataConfig
@@ -31,7 +32,10 @@ def small(source: object) -> Resolved:
 def test_bench_data_reports_the_documented_rows(source: str, pairs_folder: Path) -> None:
     resolved = small(pairs_folder if source == "folder" else source)
     seen: list[tuple[int, int]] = []
-    document = bench_data(resolved, rounds=2, round_seconds=0.01, progress=lambda *turns: seen.append(turns))
+    document = suite.measure(
+        ["data"], [("", resolved)], rounds=2, round_seconds=0.01,
+        stage=lambda *_: lambda *turns: seen.append(turns),
+    )  # fmt: skip
     assert seen[-1] == (8, 8)
     assert [row["engine"] for row in document["rows"]] == ["plain", "build", "second start", "batches"]
     for row in document["rows"]:
@@ -87,7 +91,7 @@ def test_pillow_alone_meets_every_training_pair(pairs_folder: Path) -> None:
 def test_a_batch_larger_than_the_set_is_refused(pairs_folder: Path) -> None:
     resolved = resolve([Layer("--set", {"data.source": str(pairs_folder), "training.batch_size": 7})])
     with pytest.raises(ConfigError, match="batch_size is 7"):
-        bench_data(resolved, progress=lambda *_: None)
+        suite.measure(["data"], [("", resolved)])
 
 
 def test_an_unknown_workload_names_those_there_are() -> None:

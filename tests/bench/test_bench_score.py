@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from p2pbench.bench.score import bench_score, build_bare, build_ours
+from p2pbench.bench import suite
+from p2pbench.bench.score import build_bare, build_ours
 from p2pbench.config.resolve import Layer, Resolved, resolve
 from p2pbench.errors import ConfigError
 from p2pbench.scoring import weights
@@ -22,7 +23,7 @@ def small(source: object, **more: Any) -> Resolved:
 
 
 def test_bench_score_reports_the_documented_rows(pairs_folder: Path) -> None:
-    document = bench_score(small(pairs_folder), rounds=1, round_seconds=0.01, progress=lambda *_: None)
+    document = suite.measure(["score"], [("", small(pairs_folder))], rounds=1, round_seconds=0.01)
     assert [row["engine"] for row in document["rows"]] == ["bare", "bare, channels last", "one pass"]
     for row in document["rows"]:
         assert (row["workload"], row["size"], row["batch_size"]) == ("score", [32, 32], 3)
@@ -37,10 +38,11 @@ def test_the_networks_that_are_here_run_on_both_sides(
 ) -> None:
     known = replace(weights.NETS["alex"], files={alexnet_file.name: sha256_of(alexnet_file)})
     monkeypatch.setitem(weights.NETS, "alex", known)
+    monkeypatch.setenv("P2PBENCH_WEIGHTS", str(alexnet_file.parent))
     config = small(pairs_folder).config
     for step, images in (
-        build_bare(config, ["alex"], alexnet_file.parent, channels_last=True),
-        build_ours(config, ["alex"], alexnet_file.parent),
+        build_bare(config, ["alex"], channels_last=True),
+        build_ours(config, ["alex"]),
     ):
         assert images == 3
         step()
@@ -48,4 +50,4 @@ def test_the_networks_that_are_here_run_on_both_sides(
 
 def test_it_is_of_colour_images(pairs_folder: Path) -> None:
     with pytest.raises(ConfigError, match="RGB"):
-        bench_score(small(pairs_folder, **{"data.channels": [1, 1]}), progress=lambda *_: None)
+        suite.measure(["score"], [("", small(pairs_folder, **{"data.channels": [1, 1]}))])

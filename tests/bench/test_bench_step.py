@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from p2pbench.bench import compare, limits, suite, workloads
+from p2pbench.bench import ceilings, comparison, suite
+from p2pbench.bench.ceilings import ADAM_BYTES, Work, against_ceilings, work_of
 from p2pbench.bench.figure import write_figure
-from p2pbench.bench.limits import ADAM_BYTES, Work, share, work_of
+from p2pbench.bench.step import step_contestants
 from p2pbench.bench.tables import _three, markdown
-from p2pbench.bench.workloads import bench_step
 from p2pbench.cli.app import app
 from p2pbench.config.resolve import Layer, resolve
 from p2pbench.config.schema import RunConfig
@@ -28,13 +28,14 @@ SMALL = ["training.device=cpu", "training.threads=1"]
 
 
 @pytest.fixture(scope="module")
-def document() -> dict[str, Any]:
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Of one small variant, two rounds; ceilings of small products."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(limits, "side_of", lambda _: 32)
-        patch.setattr(limits, "copied", lambda _: 1000)
-        resolved = suite.variants(str(GRID), None, SMALL)[:1]
-        return bench_step(resolved, rounds=2, round_seconds=0.01, progress=lambda *_: None)
+        patch.setattr(ceilings, "side_of", lambda _: 32)
+        patch.setattr(ceilings, "floats_copied", lambda _: 1000)
+        patch.setenv("P2PBENCH_HOME", str(tmp_path_factory.mktemp("home")))
+        variants = suite.read_variants(str(GRID), None, SMALL)[:1]
+        return suite.measure(["step"], variants, rounds=2, round_seconds=0.01)
 
 
 def test_the_documented_rows(document: dict[str, Any]) -> None:
@@ -54,21 +55,21 @@ def test_the_documented_rows(document: dict[str, Any]) -> None:
 
 
 def test_a_precision_or_engine_that_was_set_stands_alone() -> None:
-    def rows(*more: str, grid: Path | None = None) -> list[str]:
-        resolved = suite.variants(str(grid) if grid else None, None, [*SMALL, *more])
-        return [contestant.name for contestant in workloads._contestants(resolved[0], "cpu")]
+    def rows(*more: str) -> list[str]:
+        [(_, resolved)] = suite.read_variants(None, None, [*SMALL, *more])
+        return [contestant.name for contestant in step_contestants(resolved, "cpu")]
 
     assert rows() == ["plain loop", "eager, fp32", "eager, bf16"]
     assert rows("training.precision=bf16") == ["plain loop", "eager, bf16"]
     assert rows("training.engine=compile") == ["plain loop", "compile, fp32", "compile, bf16"]
-    names = [contestant.name for contestant in workloads._contestants(suite.variants(None, None, [])[0], "cuda")]
+    names = [contestant.name for contestant in step_contestants(suite.read_variants(None, None, [])[0][1], "cuda")]
     assert names[1:] == [f"{engine}, {p}" for engine in ("eager", "graph") for p in ("fp32", "tf32", "bf16")]
 
 
 def test_an_engine_that_cannot_run_is_refused_before_anything_is_timed() -> None:
-    resolved = suite.variants(None, None, [*SMALL, "training.engine=graph"])
+    variants = suite.read_variants(None, None, [*SMALL, "training.engine=graph"])
     with pytest.raises(ConfigError, match="engine is graph"):
-        bench_step(resolved, progress=lambda *_: None)
+        suite.measure(["step"], variants)
 
 
 def test_flops_are_those_of_three_passes(tiny: Tiny) -> None:
@@ -92,9 +93,15 @@ def test_bytes_of_bf16_are_half_but_for_adams(tiny: Tiny) -> None:
 
 
 def test_shares_of_the_ceilings() -> None:
-    ceilings = {"product_flops_per_second": {"fp32": 1000.0}, "copy_bytes_per_second": 10.0}
-    assert share(Work(500, 5.0), 1.0, "fp32", ceilings) == {"share_of_product": 0.5, "share_of_roofline": 0.5}
-    assert share(Work(500, 50.0), 10.0, "fp32", ceilings) == {"share_of_product": 0.05, "share_of_roofline": 0.5}
+    limits = {"product_flops_per_second": {"fp32": 1000.0}, "copy_bytes_per_second": 10.0}
+
+    def shares(work: Work, seconds: float) -> tuple[float, float]:
+        found = against_ceilings(work, seconds, "fp32", limits)
+        assert (found["flops_per_step"], found["bytes_per_step"]) == (work.flops, work.n_bytes)
+        return found["share_of_product"], found["share_of_roofline"]
+
+    assert shares(Work(500, 5.0), 1.0) == (0.5, 0.5)
+    assert shares(Work(500, 50.0), 10.0) == (0.05, 0.5)
 
 
 def test_verdicts_take_noise_into_account(document: dict[str, Any]) -> None:
@@ -106,7 +113,7 @@ def test_verdicts_take_noise_into_account(document: dict[str, Any]) -> None:
         new = copy.deepcopy(old)
         for row in new["rows"][1:]:
             row.update(ratio_to_plain=ratio, ratio_quartiles=[low, high])
-        found = compare.compare(old, new)
+        found = comparison.compare(old, new)
         assert [row["precision"] for row in found] == ["fp32", "bf16"]  # the plain row has no verdict
         return {row["verdict"] for row in found}
 
@@ -122,7 +129,7 @@ def test_a_baseline_of_another_machine_or_none_is_a_line(document: dict[str, Any
         if content is not None:
             path.write_text(content)
         with pytest.raises(ConfigError, match=words):
-            compare.read_baseline(path)
+            comparison.read_baseline(path)
     path.write_text(json.dumps({**document, "machine": {**document["machine"], "processor": "Z80"}}))
     result = CliRunner().invoke(app, ["bench", "step", "--device", "cpu", "--compare", str(path)])
     assert result.exit_code == 2
@@ -130,25 +137,19 @@ def test_a_baseline_of_another_machine_or_none_is_a_line(document: dict[str, Any
 
 
 def test_the_program_writes_three_files_and_fails_where_it_is_slower(
-    document: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, seconds: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workloads, "bench_step", lambda *_, **__: copy.deepcopy(document))
-    monkeypatch.setattr(suite.compare, "FLOOR", 0.0)
+    seconds["plain loop"] = 2.0
+    monkeypatch.setattr(comparison, "MIN_NOISE", 0.0)
     command = ["bench", "step", "--grid", str(GRID), *(part for s in SMALL for part in ("--set", s))]
     first = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "a.json")])
     assert first.exit_code == 0, first.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.md", "a.png"]
     assert max(len(line) for line in first.stdout.splitlines() if "written" not in line) <= 80
-    for row in document["rows"][1:]:
-        row["ratio_to_plain"] /= 100
-        row["ratio_quartiles"] = [row["ratio_to_plain"]] * 2
-    json_text = json.loads((tmp_path / "a.json").read_text())
-    for row in json_text["rows"]:
-        row["ratio_quartiles"] = [row["ratio_to_plain"]] * 2
-    (tmp_path / "a.json").write_text(json.dumps(json_text))
+    seconds["eager, bf16"] = 1.5
     again = CliRunner().invoke(app, [*command, "--compare", str(tmp_path / "a.json")])
     assert again.exit_code == 4, again.output
-    assert "slower" in again.stdout
+    assert [line.split()[-1] for line in again.stdout.splitlines() if "%" in line] == ["same", "slower"] * 2
     wrong = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "a.txt")])
     assert wrong.exit_code == 2
 
@@ -171,14 +172,17 @@ def test_three_digits() -> None:
 
 
 def test_variants_of_a_grid_keep_what_was_set_on_purpose() -> None:
-    found = suite.variants(str(GRID), None, ["data.crop_size=18"])
-    assert [one.config.training.batch_size for one in found] == [1, 2]
-    assert found[0].config.data.crop_size == 18
-    assert resolve([Layer("--set", {})]).config == suite.variants(None, None, [])[0].config
+    found = suite.read_variants(str(GRID), None, ["data.crop_size=18"])
+    assert [(label, one.config.training.batch_size) for label, one in found] == [
+        ("batch_size=1", 1),
+        ("batch_size=2", 2),
+    ]
+    assert found[0][1].config.data.crop_size == 18
+    assert resolve([Layer("--set", {})]).config == suite.read_variants(None, None, [])[0][1].config
 
 
 def test_the_profile_names_operations(tiny: Tiny) -> None:
-    from p2pbench.bench.profiling import profile_step
+    from p2pbench.bench.step import profile_step
 
     operations = profile_step(tiny(training__device="cpu"))
     assert sum(row["share"] for row in operations) == pytest.approx(1)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from p2pbench.bench.translate import N_PICTURES, bench_translate, build_ours, write_pictures
+from p2pbench.bench import suite
+from p2pbench.bench.translate import N_PICTURES, build_ours, write_pictures
 from p2pbench.config.resolve import Layer, Resolved, resolve
 
 
@@ -26,11 +27,11 @@ def small(pairs_folder: Path) -> Resolved:
 
 
 def test_bench_translate_reports_the_documented_rows(small: Resolved) -> None:
-    document = bench_translate(small, rounds=1, round_seconds=0.01, progress=lambda *_: None)
+    document = suite.measure(["translate"], [("", small)], rounds=1, round_seconds=0.01)
     assert [row["engine"] for row in document["rows"]] == ["bare", "files"]
     for row in document["rows"]:
         assert (row["workload"], row["name"], row["size"], row["batch_size"]) == (
-            "translate", "unet, paper", [16, 16], 16,
+            "translate", "unet, paper, generator.ngf=4", [16, 16], 16,
         )  # fmt: skip
         assert row["images_per_second"] > 0
         assert row["peak_memory_bytes"] > 0

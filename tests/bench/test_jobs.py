@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from p2pbench.bench import jobs
+from p2pbench.bench.clock import Contestant
 from p2pbench.bench.jobs import choose_jobs
-from p2pbench.bench.measure import Contestant
 from p2pbench.cli.app import app
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import P2PBenchError
@@ -25,7 +25,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, speeds: dict[int, float], each: in
     def crowd(contestants: Sequence[Contestant], *, seconds: float) -> tuple[float, int]:
         threads.append(contestants[0].arguments[0].training.threads)
         if len(contestants) not in speeds:
-            raise P2PBenchError("step died without a word; out of memory?")
+            raise P2PBenchError("step ended without an answer; perhaps out of memory")
         return speeds[len(contestants)], each
 
     monkeypatch.setattr(jobs, "crowd", crowd)
@@ -41,7 +41,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, speeds: dict[int, float], each: in
         ({1: 1.0, 2: 1.8, 4: 3.0, 8: 4.0}, 1, 9, 8, "one for each core"),
         ({1: 1.0, 2: 1.8, 3: 2.5}, 1, 3, 3, "no more cells"),
         ({1: 1.0, 2: 1.8, 4: 3.0}, 3 * 2**20, 9, 2, "would not fit into 80% of the memory"),
-        ({1: 1.0}, 1, 9, 1, "2 at once failed: step died"),
+        ({1: 1.0}, 1, 9, 1, "2 at once failed: step ended"),
     ],
 )
 def test_it_stops_where_more_does_not_pay_or_fit(

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from p2pbench.bench.measure import Contestant, crowd
-from p2pbench.bench.workloads import build_ours
+from p2pbench.bench.clock import Contestant, crowd
+from p2pbench.bench.step import build_ours
 from p2pbench.config.resolve import Layer, resolve
 from p2pbench.errors import P2PBenchError
 from p2pbench.system.hardware import available_cores, describe_machine, versions

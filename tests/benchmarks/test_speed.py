@@ -9,7 +9,8 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from p2pbench.bench.workloads import build_ours, build_plain
+from p2pbench.bench.plain_loop import build_plain
+from p2pbench.bench.step import build_ours
 from p2pbench.config.resolve import Layer, resolve
 from p2pbench.system.hardware import describe_machine
 

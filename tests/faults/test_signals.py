@@ -77,7 +77,7 @@ def test_a_second_signal_at_once_is_the_first_again_also_while_the_end_is_record
         set_status(run, state, *about, **more)
 
     monkeypatch.setattr(RunFolder, "set_status", told_again)
-    monkeypatch.setattr("p2pbench.runs.cell.prepare", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr("p2pbench.runs.cell.prepare_engine", lambda *_: os.kill(os.getpid(), signal.SIGINT))
     result = invoke("train", "--protocol", tmp_path / "tiny.yaml", "--out", tmp_path / "run", code=130)
     assert "stopped; nothing was trained" in result.stderr
     assert json.loads((tmp_path / "run/status.json").read_text())["state"] == "interrupted"
@@ -183,7 +183,7 @@ def test_a_signal_that_an_import_swallows_is_not_lost(
 ) -> None:
     place = make_workplace(tmp_path, write_pairs(tmp_path / "pairs", {"train": 4, "test": 4}))
     (tmp_path / "sitecustomize.py").write_text(SWALLOWS.format(process=process, module=module, told=told, signal=name))
-    place.environment["PYTHONPATH"] = str(tmp_path)
+    place.environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), *sys.path])
     done = place.run("ablate", "--grid", "two.yaml", code=130)
     assert ("interrupted" if process == "p2pbench" else "stopped; the same command goes on") in done.stderr
     assert not list(tmp_path.glob("runs/cells/*/generator.safetensors"))

@@ -72,7 +72,7 @@ POISONS: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(120, func_only=True)  # the fixture trains a study, on a slow machine for minutes
 @pytest.mark.parametrize("poison", POISONS)
 @pytest.mark.parametrize("record", RECORDS)
 def test_any_record_may_be_anything(record: str, poison: str, runs: Path) -> None:

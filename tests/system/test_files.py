@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -24,13 +25,12 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
 
 
-def test_colleagues_can_read_it(tmp_path: Path) -> None:
-    before = os.umask(0o022)
-    try:
-        write_text(tmp_path / "a", "x")
-    finally:
-        os.umask(before)
-    assert (tmp_path / "a").stat().st_mode & 0o044
+@pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
+def test_colleagues_can_read_what_the_umask_lets_them(mask: int, tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from p2pbench.system.files import write_text; "
+    code += "write_text(Path(sys.argv[1]), 'x')"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], check=True, umask=mask)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o666 & ~mask
 
 
 def test_json_has_no_nan(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a step has to do, in FLOPs and bytes, and what the machine can do: the roofline that a step is held against."""
+"""The work of a step in FLOPs and bytes, and the machine's ceilings: the roofline that a step is compared with."""
 
 from __future__ import annotations
 
@@ -11,43 +11,44 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from p2pbench.bench.measure import Contestant, Step, Timing
+from p2pbench.bench.clock import Contestant, Step, Timing
+from p2pbench.bench.step import with_training
 from p2pbench.config.schema import RunConfig
 from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.training.step import Networks, Optimisers, train_step
 
 ADAM_BYTES, SGD_BYTES = 28, 12
-"""Moved for a parameter: weight, gradient and two moments read, three of them written; by SGD only weight and
-gradient, which stands in for Adam where operations are counted."""
+"""Bytes that an optimiser moves for a parameter. Adam reads the weight, the gradient and two moments and writes three
+of them. SGD, which stands in for Adam while operations are counted, moves only the weight and the gradient."""
 COPY = "copy"
 
 
 @dataclass(frozen=True)
 class Work:
-    """Of one update of D and G."""
+    """What one update of D and G has to do."""
 
     flops: int
-    """Two per multiply-add of convolutions, as torch counts them."""
+    """Two for each multiply-add of the convolutions, as torch counts them."""
     n_bytes: float
-    """Read and written by the update's operations one by one, as if nothing stayed in a cache."""
+    """What the operations read and write one by one, as if nothing stayed in a cache."""
 
 
 def work_of(config: RunConfig) -> Work:
-    """Counted on the meta device, of our step; the plain loop needs more for the same update.
+    """The work of our step, counted on the meta device; the plain loop needs more for the same update.
 
-    In bf16 all but Adam's bytes count half.
+    In bf16 all bytes but Adam's count half.
     """
-    single = config.model_copy(update={"training": config.training.model_copy(update={"precision": "fp32"})})
+    single = with_training(config, precision="fp32")
     discriminator = build_discriminator(config)
     networks = Networks(build_generator(config).to("meta"), None if discriminator is None else discriminator.to("meta"))
     both = [network for network in (networks.generator, networks.discriminator) if network is not None]
-    still = [torch.optim.SGD(network.parameters(), lr=0.0, foreach=False) for network in both]
-    optimisers = Optimisers(still[0], still[1] if len(still) > 1 else None)
+    sgd = [torch.optim.SGD(network.parameters(), lr=0.0, foreach=False) for network in both]
+    optimisers = Optimisers(sgd[0], sgd[1] if len(sgd) > 1 else None)
     condition, target = (
         torch.empty(config.training.batch_size, channels, *config.data.crop_shape, device="meta")
         for channels in config.data.channels
     )
-    moved = _Moved()
+    moved = _BytesMoved()
     with FlopCounterMode(display=False) as counter, moved:
         train_step(networks, optimisers, condition, target, single)
     n_parameters = sum(p.numel() for network in both for p in network.parameters())
@@ -55,8 +56,8 @@ def work_of(config: RunConfig) -> Work:
     return Work(counter.get_total_flops(), passes + ADAM_BYTES * n_parameters)
 
 
-class _Moved(TorchDispatchMode):
-    """Adds up the bytes of every operation's tensors; views move none."""
+class _BytesMoved(TorchDispatchMode):
+    """Adds up the bytes of every operation's tensors. Views move none."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -71,11 +72,11 @@ class _Moved(TorchDispatchMode):
 
 
 def ceilings(device: str, threads: int, precisions: list[str]) -> list[Contestant]:
-    """What to race for the machine's ceilings: a square matrix product in each precision, and a copy."""
+    """What is timed to find the machine's ceilings: a square matrix product in each precision, and a copy."""
     products = [
         Contestant(precision, build_product, (device, threads, precision, side_of(device))) for precision in precisions
     ]
-    return [*products, Contestant(COPY, build_copy, (device, threads, copied(device)))]
+    return [*products, Contestant(COPY, build_copy, (device, threads, floats_copied(device)))]
 
 
 def limits_of(timings: dict[str, Timing], device: str) -> dict[str, Any]:
@@ -84,28 +85,35 @@ def limits_of(timings: dict[str, Timing], device: str) -> dict[str, Any]:
     fastest = {name: min(timing.seconds) for name, timing in timings.items()}
     return {
         "product_flops_per_second": {name: 2 * side**3 / s for name, s in fastest.items() if name != COPY},
-        "copy_bytes_per_second": 2 * 4 * copied(device) / fastest[COPY],
+        "copy_bytes_per_second": 2 * 4 * floats_copied(device) / fastest[COPY],
     }
 
 
-def share(work: Work, seconds: float, precision: str, limits: dict[str, Any]) -> dict[str, float]:
-    """How much of the ceilings a step of ``seconds`` reaches.
+def against_ceilings(work: Work, seconds: float, precision: str, limits: dict[str, Any]) -> dict[str, float]:
+    """The work of a step that takes ``seconds``, and how much of the ceilings it reaches.
 
     Returns:
-        ``share_of_product``: FLOPs per second, of the matrix product's. ``share_of_roofline``: of what is possible
-        where every byte that the operations touch comes from memory; above 1 where caches save that.
+        ``flops_per_step`` and ``bytes_per_step``. ``share_of_product``: its FLOPs per second as a share of the matrix
+        product's. ``share_of_roofline``: as a share of what is possible where every byte that the operations touch
+        comes from memory; above 1 where caches save that.
     """
     peak, bandwidth = limits["product_flops_per_second"][precision], limits["copy_bytes_per_second"]
     speed, roof = work.flops / seconds, min(peak, bandwidth * work.flops / work.n_bytes)
-    return {"share_of_product": speed / peak, "share_of_roofline": speed / roof}
+    return {
+        "flops_per_step": work.flops,
+        "bytes_per_step": work.n_bytes,
+        "share_of_product": speed / peak,
+        "share_of_roofline": speed / roof,
+    }
 
 
 def side_of(device: str) -> int:
+    """The side of the square matrices that are multiplied."""
     return 8192 if device == "cuda" else 2048
 
 
-def copied(device: str) -> int:
-    """Floats that are copied: far more than a cache holds."""
+def floats_copied(device: str) -> int:
+    """How many floats the copy copies: far more than a cache holds."""
     return 2**29 if device == "cuda" else 2**27
 
 

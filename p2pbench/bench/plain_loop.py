@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import itertools
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
 from torch.utils.data import DataLoader, Dataset
 
-from p2pbench.bench.measure import Step
+from p2pbench.bench.clock import Step
 from p2pbench.config.schema import RunConfig
 from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.system.hardware import available_cores
 from p2pbench.training.losses import discriminator_input
 
 N_PAIRS = 16
-"""Pairs that are trained on, or as many as a batch has."""
+"""Pairs that are trained on; more where a batch has more."""
 
 
 class JpegPairs(Dataset[tuple[Tensor, Tensor]]):
-    """Side-by-side JPEG files, in memory as the system caches them; opened, resized, cropped and mirrored by Pillow."""
+    """Side-by-side JPEG files, held in memory as the system caches them, and read, resized and cropped by Pillow."""
 
     def __init__(self, config: RunConfig) -> None:
         self.data = config.data
@@ -59,7 +59,7 @@ class JpegPairs(Dataset[tuple[Tensor, Tensor]]):
 
 
 def random_pairs(config: RunConfig) -> np.ndarray:
-    """Pairs (N, H, W, 6), uint8, of the size that training pairs are kept in: smooth noise, as JPEG can hold."""
+    """Pairs (N, H, W, 6), uint8, of the size that training pairs are cached in: smooth noise, which JPEG can hold."""
     height, width = config.data.load_shape if config.data.jitter else config.data.crop_shape
     n = max(N_PAIRS, config.training.batch_size)
     coarse = np.random.default_rng(0).integers(
@@ -69,63 +69,47 @@ def random_pairs(config: RunConfig) -> np.ndarray:
 
 
 def build_plain(config: RunConfig) -> tuple[Step, int]:
-    """Eager float32 in PyTorch's own layout and defaults, a DataLoader with Pillow (four workers beside a GPU), Adam
-    without fusion, D run again for G's update, and every loss read from the device each step.
+    """A step in eager float32 with PyTorch's own layout and defaults: a DataLoader with Pillow (four workers beside a
+    GPU), Adam without fusion, D run again for G's update, and every loss read from the device.
     """
     torch.set_num_threads(config.training.threads or available_cores())
     cuda = config.training.device in ("auto", "cuda") and torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")
-    generator = build_generator(config).to(device)
-    discriminator = build_discriminator(config)
+    generator, discriminator = build_generator(config).to(device), build_discriminator(config)
     lambda_l1 = config.objective.lambda_l1 if config.objective.has_l1 else 0.0
     adam = {"lr": config.training.learning_rate, "betas": (0.5, 0.999), "foreach": False, "fused": False}
     optimiser_g = torch.optim.Adam(generator.parameters(), **adam)  # type: ignore[arg-type]
-    batches = _forever(
-        DataLoader(
-            JpegPairs(config), config.training.batch_size, shuffle=True, drop_last=True,
-            num_workers=4 if cuda else 0, persistent_workers=cuda,
-        )
+    if discriminator is not None:
+        discriminator.to(device)
+        optimiser_d = torch.optim.Adam(discriminator.parameters(), **adam)  # type: ignore[arg-type]
+    loader = DataLoader(
+        JpegPairs(config), config.training.batch_size, shuffle=True, drop_last=True,
+        num_workers=4 if cuda else 0, persistent_workers=cuda,
     )  # fmt: skip
+    batches = itertools.chain.from_iterable(itertools.repeat(loader))
 
-    def step_without_d() -> None:
-        condition, target = (images.to(device) for images in next(batches))
-        optimiser_g.zero_grad()
-        loss = lambda_l1 * l1_loss(generator(condition), target)
-        loss.backward()
-        optimiser_g.step()
-        loss.item()
-
-    if discriminator is None:
-        return step_without_d, config.training.batch_size
-
-    judge = discriminator.to(device)
-    optimiser_d = torch.optim.Adam(judge.parameters(), **adam)  # type: ignore[arg-type]
-
-    def verdict(condition: Tensor, image: Tensor, real: float) -> Tensor:
-        logits = judge(discriminator_input(condition, image, conditional=config.objective.conditional))
+    def gan_loss(discriminator: nn.Module, condition: Tensor, image: Tensor, real: float) -> Tensor:
+        logits = discriminator(discriminator_input(condition, image, conditional=config.objective.conditional))
         return binary_cross_entropy_with_logits(logits, torch.full_like(logits, real))
 
     def step() -> None:
         condition, target = (images.to(device) for images in next(batches))
         fake = generator(condition)
-        judge.requires_grad_(True)
-        optimiser_d.zero_grad()
-        loss_fake = verdict(condition, fake.detach(), 0.0)
-        loss_real = verdict(condition, target, 1.0)
-        (0.5 * (loss_fake + loss_real)).backward()
-        optimiser_d.step()
-        judge.requires_grad_(False)
+        losses = []
+        if discriminator is not None:
+            discriminator.requires_grad_(True)
+            optimiser_d.zero_grad()
+            losses += [gan_loss(discriminator, condition, fake.detach(), 0.0)]
+            losses += [gan_loss(discriminator, condition, target, 1.0)]
+            (0.5 * (losses[0] + losses[1])).backward()
+            optimiser_d.step()
+            discriminator.requires_grad_(False)
+            losses += [gan_loss(discriminator, condition, fake, 1.0)]
         optimiser_g.zero_grad()
-        loss_adversarial = verdict(condition, fake, 1.0)
-        loss_l1 = lambda_l1 * l1_loss(fake, target)
-        (loss_adversarial + loss_l1).backward()
+        losses += [lambda_l1 * l1_loss(fake, target)]
+        torch.stack(losses[-2:]).sum().backward()  # those of G: the adversarial one, where there is D, and L1
         optimiser_g.step()
-        for loss in (loss_fake, loss_real, loss_adversarial, loss_l1):
+        for loss in losses:
             loss.item()
 
     return step, config.training.batch_size
-
-
-def _forever(loader: DataLoader[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-    while True:
-        yield from loader

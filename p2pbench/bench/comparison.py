@@ -1,0 +1,88 @@
+"""Two benchmarks of one machine: which rows became slower or faster beyond noise."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from p2pbench.bench.rows import ratio_quartiles
+from p2pbench.errors import ConfigError
+
+KEY = ("workload", "name", "variant", "size", "batch_size", "precision", "engine")
+"""What two rows must agree in to be compared."""
+MACHINE = ("processor", "cores", "gpu", "device", "threads")
+MIN_NOISE = 0.05
+"""Two runs of the same code may differ by this share, however small the spread within each."""
+STANDARD_ERRORS = 2.0
+"""A difference must also exceed this many standard errors."""
+
+
+def read_baseline(path: Path) -> dict[str, Any]:
+    """The document that ``bench --out`` wrote. Raises :class:`ConfigError` if the file holds something else."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        assert isinstance(document["rows"], list) and isinstance(document["machine"], dict)
+    except OSError as error:
+        raise ConfigError(f"--compare {path}: it cannot be read ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError, AssertionError):
+        raise ConfigError(f"--compare {path}: it is not what bench --out writes") from None
+    return dict(document)
+
+
+def check(old: dict[str, Any], machine: dict[str, Any], rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Raise :class:`ConfigError` if the baseline is from another machine or has none of ``rows``."""
+    for key in MACHINE:
+        before, now = old["machine"].get(key), machine.get(key)
+        if before != now:
+            raise ConfigError(
+                f"--compare {path}: a baseline from another machine ({key} was {before}, here it is {now}); "
+                "measure one here with --out"
+            )
+    if not common_rows(old, rows):
+        raise ConfigError(
+            f"--compare {path}: it has none of the rows to be measured; give it the same workloads, grid and settings"
+        )
+
+
+def common_rows(old: dict[str, Any], rows: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each of ``rows`` that the baseline has too, after the baseline's own.
+
+    A baseline of version 0.1 does not name its variants: a row that it has several times is left out.
+    """
+    keys = [key for key in KEY if key != "variant" or all("variant" in row for row in old["rows"])]
+
+    def key_of(row: dict[str, Any]) -> str:
+        return json.dumps([row.get(key) for key in keys])
+
+    times = Counter(map(key_of, old["rows"]))
+    before = {key_of(row): row for row in old["rows"] if times[key_of(row)] == 1}
+    return [(before[key_of(row)], row) for row in rows if key_of(row) in before]
+
+
+def compare(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any]]:
+    """A verdict for every row that both have: ``slower``, ``faster`` or ``same``.
+
+    Rows are compared by their ratio to the plain loop of their own run, which changes little when the machine is
+    busier. The plain rows themselves are left out. A difference counts where it exceeds ``MIN_NOISE`` and
+    ``STANDARD_ERRORS`` standard errors of the two medians, which come from their quartiles.
+    """
+    verdicts = []
+    for base, row in common_rows(old, new["rows"]):
+        if row["ratio_to_plain"] == 1.0 and base["ratio_to_plain"] == 1.0:
+            continue
+        change = row["ratio_to_plain"] / base["ratio_to_plain"]
+        noise = max(MIN_NOISE, STANDARD_ERRORS * math.hypot(_error(row), _error(base)))
+        verdict = "slower" if change < 1 / (1 + noise) else "faster" if change > 1 + noise else "same"
+        verdicts.append({**{key: row.get(key) for key in KEY}, "change": change, "noise": noise, "verdict": verdict})
+    return verdicts
+
+
+def _error(row: dict[str, Any]) -> float:
+    """Standard error of the median ratio, as a share of it: 1.253 times that of the mean of normal values."""
+    low, high = ratio_quartiles(row)
+    deviation = (high - low) / 1.349 / row["ratio_to_plain"]
+    return float(1.253 * deviation / math.sqrt(max(1, row.get("repeats", 1))))

@@ -1,0 +1,86 @@
+"""What a row of a benchmark says, and how rows of several variants are told apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from p2pbench.bench.clock import Timing
+from p2pbench.config.resolve import Layer, flatten, resolve
+from p2pbench.config.schema import RunConfig
+from p2pbench.study.grid import text_of
+from p2pbench.system.console import by
+
+IN_COLUMNS = {
+    "generator.name", "discriminator.name", "objective.name",
+    "data.source", "data.load_size", "data.crop_size", "training.batch_size",
+}  # fmt: skip
+"""Settings that a row's name or another of its columns says anyway."""
+
+
+def named(text: str, config: RunConfig, *prefixes: str) -> str:
+    """The name of a row: ``text``, then every other setting that can change the speed and is not the default.
+
+    Args:
+        prefixes: the settings that matter to this workload, as beginnings of dotted keys. Settings that follow from
+            the preset are told by the preset's name alone.
+    """
+    preset = {"training.preset": config.training.preset}
+    usual = flatten(resolve([Layer("preset", preset)]).config.model_dump(), "preset") | {"training.preset": "paper"}
+    settings = flatten(config.model_dump(), "config")
+    changed = [
+        f"{key}={text_of(value)}"
+        for key, value in settings.items()
+        if key.startswith(prefixes) and key not in IN_COLUMNS and value != usual[key]
+    ]
+    return ", ".join([text, *changed])
+
+
+def figures(timing: Timing, plain: Timing) -> dict[str, Any]:
+    """What a row says about its timing: medians over the rounds, and their quartiles."""
+    ratios = timing.ratios_to(plain)
+    return {
+        "images_per_second": timing.images_per_step / timing.median,
+        "images_per_second_quartiles": np.quantile(timing.speeds, [0.25, 0.75]).tolist(),
+        "ratio_to_plain": float(np.median(ratios)),
+        "ratio_quartiles": np.quantile(ratios, [0.25, 0.75]).tolist(),
+        "repeats": len(timing.seconds),
+        "peak_memory_bytes": timing.peak_memory_bytes,
+        "seconds_per_step": sorted(timing.seconds),
+    }
+
+
+def ratio_quartiles(row: dict[str, Any]) -> tuple[float, float]:
+    """The quartiles of a row's ratio; the ratio itself where the row has none."""
+    low, high = row.get("ratio_quartiles", (row["ratio_to_plain"],) * 2)
+    return low, high
+
+
+def groups(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Rows that were timed against each other, under a title that no other group has.
+
+    The title has the workload, the name, the size and the batch size, and the variant where those are not enough.
+    """
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault((_title(row), row.get("variant", "")), []).append(row)
+    times = Counter(title for title, _ in found)
+    return {
+        f"{title} ({variant})" if times[title] > 1 else title: members for (title, variant), members in found.items()
+    }
+
+
+def short_titles(titles: list[str]) -> list[str]:
+    """``titles`` without the parts that all of them share; a single one is left whole."""
+    parts = [title.split(", ") for title in titles]
+    shared = set.intersection(*map(set, parts)) if len(titles) > 1 else set()
+    return [", ".join(part for part in each if part not in shared) for each in parts]
+
+
+def _title(row: dict[str, Any]) -> str:
+    size = row["size"]
+    # Only some of the data workload's rows have a batch size.
+    batch = "" if row["workload"] == "data" else f", batch {row['batch_size']}"
+    return f"{row['workload']}: {row['name']}, {by(size if isinstance(size, list | tuple) else (size, size))}{batch}"

@@ -1,0 +1,128 @@
+"""``bench step``: the update of D and G, ours in each engine and precision beside a plain loop as people write it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from p2pbench.bench.clock import Contestant, Step
+from p2pbench.bench.plain_loop import build_plain, random_pairs
+from p2pbench.bench.rows import named
+from p2pbench.config.resolve import Resolved
+from p2pbench.config.schema import RunConfig
+from p2pbench.data.batches import Batches
+from p2pbench.models.build import build_discriminator, build_generator
+from p2pbench.system.hardware import available_cores
+from p2pbench.training.engine import available_engine, build_optimisers, place_networks, prepare_engine, runner
+from p2pbench.training.memory import out_of_memory_explained
+from p2pbench.training.step import Networks
+
+PROFILED_STEPS = 5
+
+
+NAMED = ("generator.", "objective.", "training.preset", "training.bias_rule", "data.colours", "data.channels")
+"""Settings that a row's name tells where they are not the defaults."""
+
+
+def step_contestants(resolved: Resolved, device: str) -> list[Contestant]:
+    """The plain loop, then our step in each precision that the device has and, on CUDA, eager and as a graph.
+
+    A ``training.precision`` or ``training.engine`` that was set on purpose leaves that one alone beside the plain loop.
+    Our step begins with the index of its batch and ends with both of Adam's updates. The pairs are random, and lie
+    where training has them. Raises :class:`ConfigError` if the engine cannot run on ``device``.
+    """
+    training = resolved.config.training
+    available_engine(training.engine, torch.device(device))
+    precisions = ["fp32", "tf32", "bf16"] if device == "cuda" else ["fp32", "bf16"] if device == "cpu" else ["fp32"]
+    engines = ["eager", "graph"] if device == "cuda" else ["eager"]
+    if _on_purpose(resolved, "training.precision"):
+        precisions = [training.precision]
+    if training.engine != "auto":
+        engines = [training.engine]
+    plain = with_training(resolved.config, precision="fp32", engine="auto")
+    found = [Contestant("plain loop", build_plain, (plain,), {**row_of(plain), "engine": "plain"})]
+    for engine, precision in itertools.product(engines, precisions):
+        ours = with_training(resolved.config, precision=precision, engine=engine)
+        found.append(Contestant(f"{engine}, {precision}", build_ours, (ours,), row_of(ours)))
+    return found
+
+
+def row_of(config: RunConfig) -> dict[str, Any]:
+    """What the row of a step says beside its timing."""
+    has_discriminator = config.objective.has_discriminator
+    discriminator = config.discriminator.name if has_discriminator else "no discriminator"
+    settings = (*NAMED, "discriminator.") if has_discriminator else NAMED
+    return {
+        "name": named(f"{config.generator.name}, {discriminator}, {config.objective.name}", config, *settings),
+        "size": config.data.crop_size,
+        "batch_size": config.training.batch_size,
+        "precision": config.training.precision,
+        "engine": config.training.engine,
+    }
+
+
+def _on_purpose(resolved: Resolved, key: str) -> bool:
+    """Whether ``key`` was set by the user or is varied by the grid; a protocol's own value does not count."""
+    return resolved.origin[key] == "--set" or resolved.origin[key].startswith("level")
+
+
+def with_training(config: RunConfig, **changes: Any) -> RunConfig:
+    """``config`` with other settings of training."""
+    return config.model_copy(update={"training": config.training.model_copy(update=changes)})
+
+
+def build_ours(config: RunConfig) -> tuple[Step, int]:
+    """Our training step as ``train`` runs it: it waits for the device only to read the losses every ``log_every``."""
+    engine = prepare_engine(config.training, config.training.threads or available_cores())
+    with out_of_memory_explained(config, engine.device):
+        networks = place_networks(Networks(build_generator(config), build_discriminator(config)), engine)
+        optimisers = build_optimisers(networks, config, capturable=engine.kind == "graph")
+        run = runner(engine, networks, optimisers, Batches(random_pairs(config), config, engine.device), config)
+    steps = itertools.count()
+
+    def step() -> None:
+        number = next(steps)
+        with out_of_memory_explained(config, engine.device):
+            run.feed(number)
+            losses = run.run()
+            if (number + 1) % config.training.log_every == 0:
+                losses.cpu()
+
+    return step, config.training.batch_size
+
+
+def profile_step(config: RunConfig) -> list[dict[str, Any]]:
+    """The operations of our step, the slowest first, as they run one after another: five steps after three others.
+
+    Returns:
+        For each: ``operation``, its own ``milliseconds`` per step (on the GPU's clock where there is one), ``share`` of
+        all, and ``calls`` per step.
+    """
+    step, _ = build_ours(config)
+    for _ in range(3):
+        step()
+    on_cuda = torch.cuda.is_initialized()
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_cuda else [])]
+    with profile(activities=activities) as recorded:
+        for _ in range(PROFILED_STEPS):
+            step()
+        if on_cuda:
+            torch.cuda.synchronize()
+    spent = [
+        (event.key, event.self_device_time_total if on_cuda else event.self_cpu_time_total, event.count)
+        for event in recorded.key_averages()
+    ]
+    total = sum(microseconds for _, microseconds, _ in spent)
+    return [
+        {
+            "operation": name,
+            "milliseconds": microseconds / 1000 / PROFILED_STEPS,
+            "share": microseconds / total,
+            "calls": count / PROFILED_STEPS,
+        }
+        for name, microseconds, count in sorted(spent, key=lambda found: -found[1])
+        if microseconds > 0
+    ]

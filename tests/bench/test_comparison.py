@@ -1,0 +1,59 @@
+"""``bench --compare``: a baseline is taken by the machine and the workloads that it is from, and by no others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from program import error_of, invoke
+
+from p2pbench.bench import comparison
+
+
+def settings(source: Path) -> list[str]:
+    small = [
+        f"data.source={source}", "data.load_size=18", "data.crop_size=16", "generator.ngf=4", "discriminator.ndf=4",
+        "discriminator.name=patch16", "training.device=cpu", "training.threads=1",
+    ]  # fmt: skip
+    return [part for setting in small for part in ("--set", setting)]
+
+
+@pytest.mark.parametrize("workloads", [("step",), ("translate",), ("data",), ("score",), ("data", "step")])
+def test_every_workload_takes_its_own_baseline(
+    workloads: tuple[str, ...], seconds: dict[str, float], pairs_folder: Path, tmp_path: Path
+) -> None:
+    command = ["bench", *workloads, *settings(pairs_folder)]
+    file = tmp_path / "speed.json"
+    invoke(*command, "--out", file)
+    document = json.loads(invoke(*command, "--compare", file, "--json").stdout)
+    assert {row["workload"] for row in document["comparison"]} == set(workloads)
+    assert {row["verdict"] for row in document["comparison"]} == {"same"}
+    assert document["machine"] == json.loads(file.read_text())["machine"]
+
+
+def test_a_baseline_of_other_rows_is_refused_before_anything_is_timed(
+    seconds: dict[str, float], pairs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "speed.json"
+    invoke("bench", "translate", *settings(pairs_folder), "--out", file)
+
+    def timed(*_: Any, **__: Any) -> None:
+        raise AssertionError("timed")
+
+    monkeypatch.setattr("p2pbench.bench.clock.race", timed)
+    other = ["bench", "translate", *settings(pairs_folder), "--set", "generator.norm=instance", "--compare", file]
+    assert "none of the rows to be measured" in error_of(*other, code=2)
+
+
+def test_a_baseline_of_version_0_1_is_compared_where_its_names_are_enough() -> None:
+    """It has no variants, and gave variants that differ in their norm one name."""
+
+    def row(name: str, ratio: float, **more: Any) -> dict[str, Any]:
+        return {"workload": "step", "name": name, "size": 16, "batch_size": 1, "precision": "fp32", "engine": "eager",
+                "ratio_to_plain": ratio, **more}  # fmt: skip
+
+    old = {"rows": [row("unet", 2.0), row("resnet6", 2.0), row("resnet6", 4.0)]}
+    new = {"rows": [row("unet", 1.0, variant="a"), row("resnet6", 1.0, variant="b")]}
+    assert [(found["name"], found["verdict"]) for found in comparison.compare(old, new)] == [("unet", "slower")]
