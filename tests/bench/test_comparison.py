@@ -43,8 +43,8 @@ def test_a_baseline_of_other_rows_is_refused_before_anything_is_timed(
         raise AssertionError("timed")
 
     monkeypatch.setattr("p2pbench.bench.clock.race", timed)
-    other = ["bench", "translate", *settings(pairs_folder), "--set", "generator.norm=instance", "--compare", file]
-    assert "none of the rows to be measured" in error_of(*other, code=2)
+    command = ("bench", "translate", *settings(pairs_folder), "--set", "generator.norm=instance")
+    assert "none of the rows to be measured" in error_of(*command, "--compare", file, code=2)
 
 
 def test_a_baseline_of_version_0_1_is_compared_where_its_names_are_enough() -> None:
