@@ -9,39 +9,25 @@ from typing import Any
 
 import pandas as pd
 
-from p2pbench.report import html
-from p2pbench.report.effects import (  # fmt: skip
-    effects_markdown,
-    effects_notes,
-    effects_sentences,
-    effects_table,
-    printed_effects,
-)
+from p2pbench.report import effects, html, tables
+from p2pbench.report.figures.all import CAPTIONS, write_figures
+from p2pbench.report.figures.sheets import write_sheets
 from p2pbench.report.notes import notes
 from p2pbench.report.records import StudyRecord, read_study
 from p2pbench.report.samples import Choice, choose, viewer
-from p2pbench.report.tables import (  # fmt: skip
-    long,
-    printed,
-    printed_references,
-    published_note,
-    published_rows,
-    published_table,
-    to_latex,
-    to_markdown,
-    wide,
-)
 from p2pbench.report.verdict import by_score, two_sentences
 from p2pbench.runs.store import Store
 from p2pbench.system.files import write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_LISTED = 200
-"""Cells without a result that the page lists; it says how many more there are."""
+"""The most cells without a result that the page lists; of more it gives the number."""
 
 
 @dataclass(frozen=True)
 class Report:
+    """A report that was written, and what it was made from."""
+
     study: str
     folder: Path
     files: list[Path]
@@ -57,53 +43,52 @@ def write_report(store: Store, name: str, out: Path) -> Report:
         ConfigError: there is no such study, or its file cannot be read.
         StorageError: the report cannot be written.
     """
-    from p2pbench.report.figures.all import write_figures
-    from p2pbench.report.figures.sheets import write_sheets
-
     study = read_study(store, name)
     folder = out / name
     texts = {
-        "scores.csv": wide(study).to_csv(index=False),
-        "scores_long.csv": long(study).to_csv(index=False),
-        "scores.md": to_markdown(study),
-        "scores.tex": to_latex(study),
+        "scores.csv": tables.wide(study).to_csv(index=False),
+        "scores_long.csv": tables.long(study).to_csv(index=False),
+        "scores.md": tables.to_markdown(study),
+        "scores.tex": tables.to_latex(study),
     }
-    effects = effects_table(study)
-    if len(effects):
-        texts |= {"effects.csv": effects.to_csv(index=False), "effects.md": effects_markdown(study, effects)}
+    found = effects.effects_table(study)
+    if len(found):
+        texts |= {"effects.csv": found.to_csv(index=False), "effects.md": effects.effects_markdown(study, found)}
     for file, text in texts.items():
         write_text(folder / file, text)
     figures = write_figures(study, folder)
     choice = choose(study)
     sheets = write_sheets(study, choice, folder)
-    write_text(folder / "index.html", render(study, figures, sheets, choice, effects))
+    write_text(folder / "index.html", render(study, figures, sheets, choice, found))
     vectors = [path.with_suffix(".svg") for path in figures.values()]
     files = [folder / "index.html", *(folder / f for f in texts), *figures.values(), *vectors, *sheets.values()]
     return Report(name, folder, files, sum(c.state == "finished" for c in study.cells), len(study.cells), study)
 
 
 def render(
-    study: StudyRecord, figures: dict[str, Path], sheets: dict[str, Path], choice: Choice | None, effects: pd.DataFrame
+    study: StudyRecord,
+    figures: dict[str, Path],
+    sheets: dict[str, Path],
+    choice: Choice | None,
+    shown_effects: pd.DataFrame,
 ) -> str:
     """The page as one HTML text that needs nothing beside it."""
-    from p2pbench.report.figures.all import CAPTIONS
-
-    published = published_table(study)
+    published = tables.published_table(study)
     unfinished = [cell for cell in study.cells if cell.state != "finished"]
     return html.render(
         TEMPLATES / "study.html",
         about=study.about,
         sentences=two_sentences(study),
-        table=printed(study),
-        references=printed_references(study),
+        table=tables.printed(study),
+        references=tables.printed_references(study),
         notes=notes(study),
         answer=by_score(study),
-        effects=printed_effects(study, effects),
-        effects_shown=effects_sentences(study, effects),
-        effects_notes=effects_notes(effects) if len(effects) else [],
+        effects=effects.printed_effects(study, shown_effects),
+        effects_shown=effects.effects_sentences(study, shown_effects),
+        effects_notes=effects.effects_notes(shown_effects) if len(shown_effects) else [],
         published=published,
-        published_rows=published_rows(published) if published else None,
-        published_note=published_note(published) if published else "",
+        published_rows=tables.published_rows(published) if published else None,
+        published_note=tables.published_note(published) if published else "",
         figures={name: html.data_url(path.with_suffix(".svg")) for name, path in figures.items()},
         captions=CAPTIONS,
         redraws=html.data_url(sheets["redraws"]) if "redraws" in sheets else None,
@@ -119,7 +104,7 @@ def render(
 
 
 def missing_scores(study: StudyRecord) -> list[tuple[str, str, str]]:
-    """Of finished cells the scores that were not measured: variants, score, reason; a line for each reason."""
+    """The scores of finished cells that were not measured: variants, score and reason, a line for each reason."""
     found: dict[tuple[str, str], dict[str, None]] = {}
     for cell in study.cells:
         for metric in study.metrics if cell.state == "finished" else ():
@@ -135,7 +120,7 @@ def missing_scores(study: StudyRecord) -> list[tuple[str, str, str]]:
 
 
 def _settings(study: StudyRecord) -> list[tuple[str, str]]:
-    """Every setting of the cells with its value, or its few values."""
+    """Every setting with the values that it has among the cells, or their number where they are many."""
     values: dict[str, dict[str, None]] = {}
     for cell in study.cells:
         for section, settings in cell.config.items():
@@ -145,7 +130,7 @@ def _settings(study: StudyRecord) -> list[tuple[str, str]]:
 
 
 def _machines(study: StudyRecord) -> list[dict[str, Any]]:
-    """Each machine and set of versions that cells ran on, once."""
+    """Each machine that cells ran on, with the versions of what ran there."""
     found: list[dict[str, Any]] = []
     for cell in study.cells:
         status = cell.status

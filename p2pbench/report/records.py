@@ -1,4 +1,4 @@
-"""The records of a study, as far as they can be read: what reports are made of."""
+"""The records of a study, as far as they can be read: reports are made of these alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CellRecord:
     status: Status | None
     scores: dict[str, Score]
     per_image: pd.DataFrame
-    """Indexed by the image's name, a column a score; empty where there is none. What is no number is NaN."""
+    """A row an image, by its name, and a column a score; NaN is no number. Empty where there is none."""
     losses: pd.DataFrame
     config: dict[str, dict[str, Any]]
     profile: dict[str, Any]
@@ -53,9 +53,9 @@ class StudyRecord:
     cells: list[CellRecord]
     references: list[ReferenceRow] = field(default_factory=list)
     summaries: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    """Summaries by score and variant: made once, for every table and figure asks for them."""
+    """Summaries by score and variant, which every table and figure asks for: they are made once."""
     best: dict[str, str | None] = field(default_factory=dict, compare=False, repr=False)
-    """The best variant by score, where there is one; likewise."""
+    """The best variant by score, where there is one; made once too."""
 
     @property
     def baseline(self) -> str:
@@ -115,25 +115,21 @@ def _read_cell(store: Store, cell: StudyCell) -> CellRecord:
     if state == "finished" and not scores:
         state = "damaged"
         reason = f"{run.scores_file} is missing or damaged, or of another version; run ablate again to score it"
-    per_image = _read_csv(run.per_image_file, dtype={"image": str})
-    if "image" in per_image:
-        per_image = per_image.set_index("image")
+    per_image = _read_numbers(run.per_image_file, dtype={"image": str})
+    losses = _read_numbers(run.losses_file)
     return CellRecord(
-        cell.variant, cell.seed, run, state, reason, status, scores, _numbers(per_image),
-        _numbers(_read_csv(run.losses_file)), cell.config, run.profile(),
-    )  # fmt: skip
+        cell.variant, cell.seed, run, state, reason, status, scores, per_image, losses, cell.config, run.profile()
+    )
 
 
-def _read_csv(path: Path, **options: Any) -> pd.DataFrame:
+def _read_numbers(path: Path, **options: Any) -> pd.DataFrame:
+    """The table in ``path``; NaN stands for what is no number, as where a file was cut short. Empty if unreadable."""
     try:
         frame: pd.DataFrame = pd.read_csv(path, **options)
-        return frame
     except (OSError, ValueError):  # pandas' own errors are ValueErrors
         return pd.DataFrame()
-
-
-def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """``frame`` with NaN for what is no number, as where a file was cut short or edited."""
+    if "image" in frame:
+        frame = frame.set_index("image")
     if all(dtype.kind in "fi" for dtype in frame.dtypes):
         return frame
     numbers: pd.DataFrame = frame.apply(pd.to_numeric, errors="coerce")

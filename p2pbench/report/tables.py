@@ -158,13 +158,25 @@ def markdown_table(frame: pd.DataFrame, apart: pd.DataFrame | None = None) -> st
 def to_latex(study: StudyRecord) -> str:
     """The printed table and the paper's rows as LaTeX tables (booktabs)."""
     parts = [
-        "% \\usepackage{booktabs, graphicx}",
+        "% \\usepackage{booktabs, graphicx}; names in other letters than Latin need LuaLaTeX or XeLaTeX",
         _latex_table(printed(study), study.about.question, " ".join(notes(study)), printed_references(study)),
     ]
     table = published_table(study)
     if table is not None:
         parts.append(_latex_table(published_rows(table), table.title, published_note(table)))
     return "\n".join(parts) + "\n"
+
+
+LATEX = str.maketrans({
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "↓": r"$\downarrow$", "↑": r"$\uparrow$", "±": r"$\pm$",
+    "λ": r"$\lambda$", "→": r"$\rightarrow$", "<": r"\textless{}", ">": r"\textgreater{}", "×": r"$\times$",
+    "·": r"$\cdot$", "−": "$-$", "–": "--", "’": "'", "²": r"$^2$", "≤": r"$\leq$", "≥": r"$\geq$",
+    "[": "{[}", "]": "{]}", "|": r"\textbar{}", '"': "''",
+})  # fmt: skip
+"""What LaTeX needs in place of a character: its own specials, and signs that its older engines lack."""
+MOST_COLUMNS = 5
+"""The most columns that fit a line at the letters' own size."""
 
 
 def _latex_table(frame: pd.DataFrame, caption: str, note: str, apart: pd.DataFrame | None = None) -> str:
@@ -184,10 +196,6 @@ def _latex_table(frame: pd.DataFrame, caption: str, note: str, apart: pd.DataFra
     )
 
 
-MOST_COLUMNS = 5
-"""That fit a line at its own size of letters."""
-
-
 def _latex_row(row: list[str]) -> str:
     cells = [re.fullmatch(r"\*\*(.*)\*\*", text) for text in row]
     texts = [
@@ -198,14 +206,5 @@ def _latex_row(row: list[str]) -> str:
 
 
 def latex_escape(text: object) -> str:
-    """``text`` with LaTeX's special characters made harmless; one that its fonts may lack becomes a question mark."""
-    return "".join(REPLACEMENTS.get(character, character if character < "\u0180" else "?") for character in str(text))
-
-
-REPLACEMENTS = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "↓": r"$\downarrow$", "↑": r"$\uparrow$", "±": r"$\pm$",
-    "λ": r"$\lambda$", "→": r"$\rightarrow$", "<": r"\textless{}", ">": r"\textgreater{}", "×": r"$\times$",
-    "·": r"$\cdot$", "−": "$-$", "–": "--", "’": "'", "²": r"$^2$", "≤": r"$\leq$", "≥": r"$\geq$",
-    "[": "{[}", "]": "{]}", "|": r"\textbar{}", '"': "''",
-}  # fmt: skip
+    """``text`` with what TeX reads as a command made harmless; every other character stays as it is, in UTF-8."""
+    return str(text).translate(LATEX)

@@ -179,6 +179,10 @@ def test_latex_is_balanced_and_escaped(store: Store) -> None:
     assert latex_escape("50 % of a_b & <c>") == r"50 \% of a\_b \& \textless{}c\textgreater{}"
 
 
+def test_latex_keeps_letters_of_every_script() -> None:
+    assert latex_escape("ландшафт_1 & 建物 ≈ Ωμέγα") == r"ландшафт\_1 \& 建物 ≈ Ωμέγα"
+
+
 class Resources(HTMLParser):
     """Everything a page would load."""
 

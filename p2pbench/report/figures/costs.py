@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from p2pbench.report.figures.panels import drawn, legend_below, palette
@@ -14,10 +14,6 @@ from p2pbench.report.figures.style import COLUMN, MARKERS
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import oriented, primary_metric, summarise
 from p2pbench.report.training_cost import costs, images_per_second, machines, named_machines
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 def draw_pareto(study: StudyRecord) -> Figure | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from p2pbench.report.effects import factors_of, scores_by_levels
 from p2pbench.report.figures.panels import MOST_DRAWN
@@ -15,10 +17,6 @@ from p2pbench.report.figures.style import COLUMN, MARKERS
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import primary_metric
 from p2pbench.statistics.intervals import Estimate, crossed_interval, mean_interval
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 MOST_PAIRS = 6
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from p2pbench.report.figures.panels import legend_below, palette
+from p2pbench.report.figures.panels import legend_below, legend_of, palette
 from p2pbench.report.figures.style import COLUMN
 from p2pbench.report.records import CellRecord, StudyRecord
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 TARGET: dict[str, Any] = {"color": "black", "lw": 1.2, "ls": "--", "zorder": 5}
 """How the targets are drawn."""
@@ -41,8 +39,7 @@ def draw_spectrum(study: StudyRecord) -> Figure | None:
         yscale="log", ylabel="times the targets'", xlabel="cycles per pixel (0.5: along an axis every other pixel)"
     )
     figure.tight_layout()
-    handles = [Line2D([], [], color=palette(study)[variant], label=variant) for variant in found]
-    legend_below(figure, [*handles, Line2D([], [], label="target", **TARGET)])
+    legend_below(figure, [*legend_of(study, found), Line2D([], [], label="target", **TARGET)])
     return figure
 
 
@@ -74,8 +71,7 @@ def draw_colours(study: StudyRecord) -> Figure | None:
         if len(reached):
             axis.set_xlim(reached[0] - 1, reached[-1] + 1)
     figure.tight_layout()
-    handles = [Line2D([], [], color=palette(study)[variant], label=variant) for variant in found]
-    legend_below(figure, [*handles, Line2D([], [], label="target", **TARGET)])
+    legend_below(figure, [*legend_of(study, found), Line2D([], [], label="target", **TARGET)])
     return figure
 
 

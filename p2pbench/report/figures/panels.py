@@ -1,28 +1,27 @@
-"""What all figures share: their width, letters and colours, which variants they show, and their panels."""
+"""What the figures of a report share: which variants they show, in which colours, and their panels and legends."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Container
 
 import matplotlib.pyplot as plt
+import numpy as np
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from p2pbench.report.figures.style import COLUMN
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import oriented, primary_metric, score_matrices, summarise
 
-if TYPE_CHECKING:
-    import numpy as np
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 MOST_DRAWN = 12
-"""Variants in a figure; the tables have all."""
+"""The most variants that a figure shows; the tables have all."""
 
 
 def drawn(study: StudyRecord) -> list[str]:
-    """The variants that figures show, in the grid's order: all, or the baseline and those best by the leading score."""
+    """The variants that figures show, in the grid's order: all, or the baseline and those best by the primary score."""
     if len(study.variants) <= MOST_DRAWN:
         return study.variants
     metric = primary_metric(study)
@@ -60,7 +59,12 @@ def rows_of_panels(study: StudyRecord, metrics: list[str]) -> tuple[Figure, list
     return figure, list(axes.flat[: len(metrics)])
 
 
-def legend_below(figure: Figure, handles: list[Any], columns: int = 3) -> None:
+def legend_of(study: StudyRecord, variants: Container[str]) -> list[Line2D]:
+    """Entries of a legend for those of ``variants`` that are shown, lines in their colours."""
+    return [Line2D([], [], color=colour, label=v) for v, colour in palette(study).items() if v in variants]
+
+
+def legend_below(figure: Figure, handles: list[Line2D], columns: int = 3) -> None:
     """A legend under the panels."""
     figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(columns, len(handles)))
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from p2pbench.report.figures.panels import drawn, palette, per_image, rows_of_panels
 from p2pbench.report.figures.style import MARKERS
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import summarise
 from p2pbench.report.verdict import over_trainings
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 def draw_scores(study: StudyRecord) -> Figure | None:

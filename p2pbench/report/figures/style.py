@@ -5,19 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import seaborn as sns
+from matplotlib.figure import Figure
 from PIL import Image
 
 from p2pbench.system.files import atomic
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MARKERS = "osD^vPX*<>"
 """Told apart by their shapes where colours are not."""

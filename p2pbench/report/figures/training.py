@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.lines import Line2D
+from matplotlib.figure import Figure
 
-from p2pbench.report.figures.panels import legend_below, palette
+from p2pbench.report.figures.panels import legend_below, legend_of, palette
 from p2pbench.report.figures.style import COLUMN
 from p2pbench.report.records import CellRecord, StudyRecord
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 PANELS = {"g_l1": "L1 distance of G", "g_adversarial": "adversarial loss of G", "d_loss": "loss of D"}
 MOST_STEPS = 400
@@ -48,14 +43,7 @@ def draw_losses(study: StudyRecord) -> Figure | None:
             axis.set_ylim(bottom=0)
     axes[-1, 0].set_xlabel("step")
     figure.tight_layout()
-    legend_below(
-        figure,
-        [
-            Line2D([], [], color=colour, label=name)
-            for name, colour in palette(study).items()
-            if any(variant == name for _, variant in curves)
-        ],
-    )
+    legend_below(figure, legend_of(study, {variant for _, variant in curves}))
     return figure
 
 
