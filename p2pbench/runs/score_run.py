@@ -22,7 +22,6 @@ from p2pbench.inference.generator import translate
 from p2pbench.inference.samples import save_png, spread
 from p2pbench.runs import records
 from p2pbench.runs.folder import RunFolder
-from p2pbench.runs.model import load_generator
 from p2pbench.runs.profile import Profile
 from p2pbench.scoring.evaluate import NO_LABELS, Scores, evaluate
 from p2pbench.scoring.images import LazyImages
@@ -40,6 +39,7 @@ N_REDRAWN, REDRAWS = 4, 3
 
 def score_run(
     config: RunConfig,
+    generator: nn.Module,
     dataset: DataSet,
     run: RunFolder,
     engine: Engine,
@@ -47,13 +47,16 @@ def score_run(
     fetch: bool,
     progress: Count,
 ) -> None:
-    """Measure the scores that the run lacks, and add them to those it has; record what reports show of its outputs."""
+    """Measure the scores that the run lacks, and add them to those it has; record what reports show of its outputs.
+
+    Args:
+        generator: the run's trained generator, on the engine's device.
+    """
     wanted = run.missing_scores(config, weights_dir)
     profile = Profile(run, len(dataset.names["test"])) if not run.profile() else None
     if not wanted and profile is None:
         return
     log.info("scoring: %s", ", ".join(wanted) or "what reports show")
-    generator = load_generator(run).to(engine.device)
     scores = score_generator(
         config, generator, dataset, wanted, engine, weights_dir, progress,
         learned=progress, fetch=fetch, watchers=[] if profile is None else [profile.add],
@@ -65,13 +68,13 @@ def score_run(
 
 
 def _profile(config: RunConfig, generator: nn.Module, dataset: DataSet, run: RunFolder, profile: Profile) -> None:
-    """Record what reports show of the outputs beside their scores, and pictures of the conditions."""
+    """Record what reports show of the outputs besides their scores, and pictures of the conditions."""
     test = decoded(dataset, "test")
     for position in profile.kept:
         condition = as_displayed(conditions_of(test[position : position + 1], config.data), config.data)[0]
         save_png(run.sample_file("condition", position), as_rgb8(condition))
-    redrawn = spread(len(test), N_REDRAWN) if config.scoring.inference == "paper" else []  # others draw no noise
-    with contextlib.suppress(NotFinite):  # the scores say so
+    redrawn = spread(len(test), N_REDRAWN) if config.scoring.inference == "paper" else []  # other modes draw no noise
+    with contextlib.suppress(NotFinite):  # the scores say that outputs are not finite
         for draw in range(1, REDRAWS + 1) if redrawn else ():
             outputs = _outputs(config, generator, test[redrawn], keys=[draw * len(test) + p for p in redrawn])
             for position, output in zip(redrawn, outputs, strict=True):
@@ -96,16 +99,16 @@ def score_generator(
     """The scores of ``generator`` on a split, at ``crop_size``; translated, and read, batch by batch.
 
     Args:
-        progress: of the images.
-        learned: of training the segmentation network, where FCN-scores need one that is not there yet.
-        watchers: see :func:`evaluate`.
+        progress: called with (images scored, in all).
+        learned: called with the steps of the segmentation network, where FCN-scores need one that is not there yet.
+        watchers: as :func:`evaluate` takes them.
 
     Raises:
         ConfigError: the data have no such split.
     """
     if split not in dataset.names:
         raise ConfigError(f"{config.data.source} has no split {split!r}; it has {', '.join(dataset.names)}")
-    # Training pairs too as test pairs are: not larger, to be cropped.
+    # Training pairs are scored as test pairs are, not at the larger size that they are cropped from.
     pairs, n = decoded(as_tested(dataset), split), len(dataset.names[split])
     shape = (n, *as_scored(targets_of(pairs[:1], config.data)).shape[1:])
 
@@ -171,10 +174,11 @@ def record_scores(run: RunFolder, new: Scores) -> None:
     if run.per_image_file.is_file():
         try:
             before = pd.read_csv(run.per_image_file, dtype={"image": str})
-        except ValueError:  # damaged: made anew
+        except ValueError:  # it is damaged and made anew
             before = pd.DataFrame({"image": []})
-        if len(before) == len(table):  # of the same images in the same order, or the run would be another
-            kept = before.drop(columns=["image", *new.per_image], errors="ignore")
+        if len(before) == len(table):  # they are the same images in the same order, or the run would be another
+            # Of a score that is measured anew nothing old stays, also where it is not measured this time.
+            kept = before.drop(columns=["image", *new.scores], errors="ignore")
             table = pd.concat([table[["image"]], kept, table.drop(columns="image")], axis=1)
     write_text(run.per_image_file, table.to_csv(index=False))
-    records.write(run.scores_file, merged)  # last: a run with scores.json has all of them
+    records.write(run.scores_file, merged)  # it is written last: a run with scores.json has all its records

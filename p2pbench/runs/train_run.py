@@ -1,0 +1,136 @@
+"""The training of a run: what it samples on the way, what it is selected by, and the record of what it took."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from functools import partial
+from math import isfinite
+
+import numpy as np
+import torch
+from torch import nn
+
+from p2pbench.config.run_id import cost_key
+from p2pbench.config.schema import RunConfig
+from p2pbench.data.cache import decoded
+from p2pbench.data.dataset import DataSet
+from p2pbench.data.images import as_rgb8
+from p2pbench.data.transforms import as_displayed, conditions_of, targets_of
+from p2pbench.errors import NotFinite
+from p2pbench.inference.generator import translate
+from p2pbench.inference.samples import save_png, spread, write_sheet
+from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.records import Training
+from p2pbench.system.files import sha256_of
+from p2pbench.system.progress import Count
+from p2pbench.training.checkpoint import save_generator
+from p2pbench.training.distributed import Group
+from p2pbench.training.engine import Engine
+from p2pbench.training.loop import Reporter, TrainingResult, train
+from p2pbench.training.memory import out_of_memory_explained
+
+log = logging.getLogger(__name__)
+
+N_SHEET, N_UNTRAINED = 4, 8
+"""Pairs on each sheet of samples, and test pairs whose output at the initial weights is kept."""
+N_VALIDATED = 100
+"""The most validation pairs that ``training.select`` looks at after each epoch."""
+
+
+def train_run(
+    config: RunConfig, images: np.ndarray, identity: str, run: RunFolder, engine: Engine, reporter: Reporter,
+    group: Group,
+) -> nn.Module:  # fmt: skip
+    """Train the generator of ``run`` on ``images``, write it, and record what the training took; returns it."""
+    run.set_status("running", bits=8 * images.dtype.itemsize)
+    log.info(
+        "training %s on %s, engine %s%s, %d threads, %s",
+        identity, engine.device, engine.kind, " (auto)" if config.training.engine == "auto" else "", engine.threads,
+        config.training.precision,
+    )  # fmt: skip
+    with out_of_memory_explained(config, engine.device):
+        trained = train(config, images, run.path, identity, engine, reporter, group)
+    log.info("trained %d steps in %.0f s", trained.steps, trained.seconds)
+    log_to_tensorboard(run)
+    save_generator(run.generator_file, trained.generator, {"run_id": identity})
+    run.set_status("running", training=_record_of(trained, config, run))
+    # As a generator that is read from its file is laid out: its scores are the same to the bit.
+    return trained.generator.to(memory_format=torch.contiguous_format)
+
+
+def _record_of(trained: TrainingResult, config: RunConfig, run: RunFolder) -> Training:
+    record = Training(
+        steps=trained.steps,
+        seconds=trained.seconds,
+        seconds_per_step=trained.seconds / trained.steps,
+        peak_memory_bytes=trained.peak_memory_bytes,
+        data_wait_share=trained.data_wait_share,
+        engine=trained.engine,
+        generator_parameters=sum(parameter.numel() for parameter in trained.generator.parameters()),
+        cost_key=cost_key(config),
+        generator_sha256=sha256_of(run.generator_file),
+    )
+    if trained.selected is None:
+        return record
+    value = trained.selected.value
+    selected = {"epoch": trained.selected.epoch, "val_l1": value if isfinite(value) else None}
+    return record.model_copy(update={"selected": selected})
+
+
+def reporter_of(
+    config: RunConfig, dataset: DataSet, run: RunFolder, progress: Count, stop: Callable[[], bool]
+) -> Reporter:
+    """What the training of ``run`` reports to: sheets of samples, and a validation score where it selects by one."""
+    test = decoded(dataset, "test")
+    unseen = decoded(dataset, "val") if "val" in dataset.names else test
+    shown = unseen[spread(len(unseen), N_SHEET)]
+    given = conditions_of(shown, config.data)
+    kept = spread(len(test), N_UNTRAINED)
+
+    def sample(epochs: int, generator: nn.Module) -> None:
+        outputs = translate(generator, given, config.data, seed=config.training.seed)
+        columns = [as_displayed(given, config.data), outputs, targets_of(shown, config.data)]
+        write_sheet(run.samples / f"epoch-{epochs:04d}.png", [as_rgb8(column) for column in columns])
+        if epochs == 0:
+            untrained = conditions_of(test[kept], config.data)
+            outputs = translate(generator, untrained, config.data, seed=config.training.seed, keys=kept)
+            for position, output in zip(kept, outputs, strict=True):
+                save_png(run.sample_file("untrained", position), as_rgb8(output))
+
+    validation_score = None
+    if config.training.select == "best-on-val":
+        pairs = unseen[spread(len(unseen), N_VALIDATED)]
+        validation_score = partial(l1_of, pairs=pairs, config=config)
+    return Reporter(progress, sample, stop, validation_score)
+
+
+def l1_of(generator: nn.Module, pairs: np.ndarray, config: RunConfig) -> float:
+    """Mean L1 of what ``generator`` makes of ``pairs``, 0 to 1, translated as the paper does; inf where that is NaN."""
+    try:
+        outputs = translate(generator, conditions_of(pairs, config.data), config.data, seed=config.training.seed)
+    except NotFinite:
+        return float("inf")
+    differences = np.abs(outputs.astype(np.int32) - targets_of(pairs, config.data))
+    return float(differences.mean() / np.iinfo(outputs.dtype).max)
+
+
+def log_to_tensorboard(run: RunFolder) -> None:
+    """Write losses.csv as a TensorBoard log too, where the extra ``tensorboard`` is installed."""
+    import importlib.util
+
+    if importlib.util.find_spec("tensorboard") is None:
+        return
+    import csv
+
+    from torch.utils.tensorboard import SummaryWriter
+
+    shutil.rmtree(run.path / "tensorboard", ignore_errors=True)
+    with SummaryWriter(str(run.path / "tensorboard")) as writer, run.losses_file.open() as stream:
+        for row in csv.DictReader(stream):
+            step = int(row.pop("step"))
+            row.pop("epoch")
+            for name, value in row.items():
+                if value:
+                    writer.add_scalar(f"loss/{name}", float(value), step)

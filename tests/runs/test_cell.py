@@ -1,0 +1,25 @@
+"""A cell trains, scores and records: what it has in hand it does not read again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from trained_run import train_run
+
+from p2pbench.runs.folder import RunFolder
+from p2pbench.system.files import sha256_of
+
+
+def test_a_finished_generator_is_scored_without_being_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(run: RunFolder) -> None:
+        pytest.fail(f"{run.generator_file} was read")
+
+    monkeypatch.setattr("p2pbench.runs.cell.load_generator", read)
+    run = RunFolder(train_run(tmp_path, scoring__metrics="[l1]"))
+    assert run.finished()
+    training = run.training()
+    assert training is not None
+    assert training.generator_sha256 == sha256_of(run.generator_file)
