@@ -65,8 +65,14 @@ class Interrupted(P2PBenchError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what ``error`` says, or its type's name where it says nothing."""
-    return next((line for line in str(error).strip().splitlines() if line), type(error).__name__)
+    """The first line of the error's message, or its type where it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def type_and_line(error: BaseException) -> str:
+    """``ValueError: the first line of its message``, or ``ValueError`` where it has none."""
+    name, line = type(error).__name__, first_line(error)
+    return name if line == name else f"{name}: {line}"
 
 
 def unknown(kind: str, value: object, valid: Iterable[str]) -> str:

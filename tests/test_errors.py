@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 import pytest
+from rich.console import Console
+from rich.progress import ProgressColumn
 
 from p2pbench import errors
 from p2pbench.system import console
+from p2pbench.system.progress import progress_bar
 
 
 def test_exit_codes_are_the_documented_ones() -> None:
@@ -21,6 +27,31 @@ def test_unknown_names_come_with_the_nearest_and_all_valid() -> None:
         "unknown level 'l1+cgn'; did you mean 'l1+cgan' or 'l1'? (valid: l1, l1+cgan)"
     )
     assert "did you mean" not in errors.unknown("level", "zzz", ["l1"])
+
+
+def test_an_error_without_a_message_is_called_by_its_type() -> None:
+    for error in (ValueError(), ValueError(""), ValueError(" \n")):
+        assert errors.first_line(error) == "ValueError"
+        assert errors.type_and_line(error) == "ValueError"
+    assert errors.first_line(ValueError("\nfirst\nsecond")) == "first"
+    assert errors.type_and_line(ValueError("first\nsecond")) == "ValueError: first"
+
+
+def test_no_error_handler_takes_the_first_line_of_an_empty_message() -> None:
+    sources = Path(errors.__file__).parent.rglob("*.py")
+    assert [str(source) for source in sources if "splitlines()[0]" in source.read_text()] == []
+
+
+def test_names_between_colons_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stream in (console.out, console.err):
+        with stream.capture() as captured:
+            stream.print(":warning: [bold]:smile:[/bold]")
+        assert captured.get() == ":warning: :smile:\n"
+    bar = progress_bar(Console(file=io.StringIO()))
+    bar.add_task("[bold]:smile:[/bold]")
+    column = bar.columns[0]
+    assert isinstance(column, ProgressColumn)
+    assert str(column.render(bar.tasks[0])) == ":smile:"
 
 
 @pytest.mark.parametrize(

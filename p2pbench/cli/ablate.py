@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from p2pbench.cli.options import DEFAULT_RUNS, ProtocolName, Runs, Sets, WeightsDir, finite
+from p2pbench.cli.options import DEFAULT_RUNS, Json, ProtocolName, Runs, Sets, WeightsDir, finite
 from p2pbench.errors import ConfigError, Interrupted, unknown
-from p2pbench.system.console import Json, by, err, escape, out
+from p2pbench.system.console import by, err, escape, out
 
 
 def ablate(

@@ -13,11 +13,11 @@ from typer.core import TyperGroup
 
 from p2pbench.cli.ablate import ablate
 from p2pbench.cli.data import data_app
-from p2pbench.cli.options import DEFAULT_RUNS, MODEL_HELP, ProtocolName, Runs, Sets, WeightsDir
+from p2pbench.cli.options import DEFAULT_RUNS, MODEL_HELP, Json, ProtocolName, Runs, Sets, WeightsDir
 from p2pbench.cli.runs import runs_app
 from p2pbench.cli.weights import weights_app
 from p2pbench.errors import ConfigError, Interrupted, P2PBenchError, unknown
-from p2pbench.system.console import Json, by, err, escape, out
+from p2pbench.system.console import by, err, escape, out
 
 # Without this pydantic looks through every installed package for plugins of its own before the first model.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from p2pbench.cli.options import finite
-from p2pbench.system.console import Json, by, err, escape, out
+from p2pbench.cli.options import Json, finite
+from p2pbench.system.console import by, err, escape, out
 
 data_app = typer.Typer(no_args_is_help=True, help="Find, check and prepare pairs.")
 cache_app = typer.Typer(no_args_is_help=True, help="The decoded pairs that are kept, so that training starts at once.")

@@ -19,6 +19,8 @@ WeightsDir = Annotated[
     typer.Option("--weights-dir", help="Where pretrained nets are looked for first.", exists=True, file_okay=False),
 ]
 
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+
 
 def finite(value: float | None) -> float | None:
     """Refuses what is infinite or no number, which a range without an end lets pass."""

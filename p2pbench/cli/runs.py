@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from p2pbench.cli.options import DEFAULT_RUNS, Runs, finite
+from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, finite
 from p2pbench.errors import ConfigError, unknown
-from p2pbench.system.console import Json, err, escape, out
+from p2pbench.system.console import err, escape, out
 
 runs_app = typer.Typer(no_args_is_help=True, help="What trainings left: list, show, prune, verify.")
 

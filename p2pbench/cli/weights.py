@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from p2pbench.cli.options import WeightsDir
-from p2pbench.system.console import Json, err, escape, out
+from p2pbench.cli.options import Json, WeightsDir
+from p2pbench.system.console import err, escape, out
 
 weights_app = typer.Typer(no_args_is_help=True, help="The pretrained networks that scores need: list, fetch, verify.")
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from p2pbench.errors import ConfigError, unknown
+from p2pbench.errors import ConfigError, type_and_line, unknown
 
 
 def is_reference(value: str) -> bool:
@@ -37,7 +37,7 @@ def locate(reference: str) -> Path:
     except (ImportError, ValueError):
         spec = None
     except Exception as error:  # of a package, __init__.py is run to find the module in it
-        raise ConfigError(f"{reference!r}: its package failed: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{reference!r}: its package failed: {type_and_line(error)}") from error
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         raise ConfigError(f"{reference!r}: there is no Python module {module!r} here or on PYTHONPATH")
     source = Path(spec.origin)
@@ -63,8 +63,7 @@ def running(reference: str) -> Iterator[Any]:
         with contextlib.redirect_stdout(sys.stderr):  # --json has standard output for itself
             yield getattr(importlib.import_module(module), function)
     except (Exception, SystemExit) as error:
-        what = str(error).splitlines()[0] if str(error) else ""
-        raise ConfigError(f"{reference!r} failed: {type(error).__name__}: {what}") from error
+        raise ConfigError(f"{reference!r} failed: {type_and_line(error)}") from error
 
 
 def _check_defines(source: Path, reference: str) -> None:

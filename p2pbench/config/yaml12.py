@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from p2pbench.errors import ConfigError
+from p2pbench.errors import ConfigError, first_line
 
 MOST_VALUES = 1_000_000
 """That a file may hold with its aliases written out: a few lines of them can stand for more than any memory holds."""
@@ -37,10 +37,10 @@ def parse(text: str, name: str) -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}" if mark else ""
-        problem = (error.problem or error.context or "does not parse").splitlines()[0]
+        problem = next(iter((error.problem or error.context or "").splitlines()), "it does not parse")
         raise ConfigError(f"{name}{where}: not valid YAML: {problem}") from None
     except (YAMLError, ValueError) as error:
-        raise ConfigError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"{name}: not valid YAML: {first_line(error)}") from None
 
 
 def _expanded(value: Any, known: dict[int, int]) -> int:

@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from p2pbench.data.dataset import DataSet, open_dataset, readers
 from p2pbench.data.decoding import ArrayFile, decode_all
 from p2pbench.errors import DataError, StorageError
 from p2pbench.system.cache_dir import home
-from p2pbench.system.files import NO_ARRAY, atomic, write_json
+from p2pbench.system.files import NO_ARRAY, Locked, atomic, locked, write_json
 from p2pbench.system.progress import Count, no_progress
 
 try:
@@ -59,15 +58,7 @@ def decoded(dataset: DataSet, split: str, progress: Count = no_progress) -> np.n
     shape = (len(dataset.names[split]), *size, sum(config.stored))
     array = _load(path, shape)
     if array is None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path.with_suffix(".lock"))
-            lock.acquire()
-        except OSError as error:
-            raise StorageError(
-                f"{path.parent} cannot be written: {error.strerror}; set P2PBENCH_HOME to a folder that can"
-            ) from None
-        with lock:
+        with locked(path.with_suffix(".lock")):
             array = _load(path, shape)  # another process may have made it meanwhile
             if array is None:
                 _build(path, shape, dataset, split, progress)
@@ -247,9 +238,9 @@ def _remove_leftover(path: Path) -> int:
     if found is None:
         return 0
     try:
-        with FileLock(path.with_name(f"{found[1]}.lock"), timeout=0):
+        with locked(path.with_name(f"{found[1]}.lock"), seconds=0):
             size = path.stat().st_size
             path.unlink()
             return size
-    except (Timeout, FileNotFoundError):
+    except (Locked, FileNotFoundError):
         return 0

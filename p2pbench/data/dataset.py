@@ -22,7 +22,7 @@ from p2pbench.data.facades import drawn
 from p2pbench.data.pairs import Pair
 from p2pbench.errors import ConfigError, DataError, StorageError
 from p2pbench.system.cache_dir import home
-from p2pbench.system.files import sha256_of, write_text
+from p2pbench.system.files import file_state, sha256_of, write_text
 
 if TYPE_CHECKING:
     from p2pbench.data.images import Images, Wanted
@@ -210,12 +210,12 @@ def _remembered_hashes(root: Path, states: Mapping[Path, list[int]], settled_bef
 
 
 def _state(path: Path) -> list[int]:
-    """What changes when the file does: not its size and time of change alone, for a copy can bring its own."""
+    """What changes when the file does. Raises :class:`DataError` where the file is gone."""
     try:
         stat = os.stat(path)  # noqa: PTH116 - for ten thousand files, Path.stat takes twice the time
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+    return list(file_state(stat))
 
 
 def _settled(state: list[int], settled_before: int) -> bool:

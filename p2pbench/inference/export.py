@@ -20,7 +20,7 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
 from p2pbench.data.transforms import condition_to_model, conditions_of
-from p2pbench.errors import ConfigError, WeightsError
+from p2pbench.errors import ConfigError, WeightsError, type_and_line
 from p2pbench.inference.generator import Model
 from p2pbench.inference.model_card import Background, model_card
 from p2pbench.inference.modes import inference
@@ -129,8 +129,7 @@ def _write(network: nn.Module, image: Tensor, multiple: int, path: Path, metadat
                 output_names=["image"], dynamic_shapes=(shapes,), verbose=False,
             )  # fmt: skip
     except Exception as error:  # the exporter raises whatever a network leads it to
-        reason = str(error).strip().partition("\n")[0]
-        raise ConfigError(f"torch cannot export this network to ONNX: {type(error).__name__}: {reason}") from error
+        raise ConfigError(f"torch cannot export this network to ONNX: {type_and_line(error)}") from error
     assert program is not None
     proto = program.model_proto
     onnx.helper.set_model_props(proto, metadata)

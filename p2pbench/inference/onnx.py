@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from p2pbench.errors import ConfigError, DataError, WeightsError
+from p2pbench.errors import ConfigError, DataError, WeightsError, first_line
 from p2pbench.models.layers import pad_to_multiple
 
 METADATA = "p2pbench"
@@ -48,8 +48,7 @@ class OnnxGenerator(nn.Module):
                 f"{path} was not written by p2pbench export: it does not say what it was trained on"
             ) from None
         except Exception as error:  # onnxruntime has a class of its own for each way to fail
-            reason = str(error).partition("\n")[0]
-            raise WeightsError(f"{path} cannot be read as an ONNX file: {reason}") from None
+            raise WeightsError(f"{path} cannot be read as an ONNX file: {first_line(error)}") from None
         self.where = nn.Parameter(torch.empty(0), requires_grad=False)
         """Holds nothing: its device is where outputs go."""
 

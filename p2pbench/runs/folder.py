@@ -29,7 +29,7 @@ from p2pbench.runs.records import (
     Training,
     of_mode,
 )
-from p2pbench.system.files import entries, sha256_of, write_text
+from p2pbench.system.files import entries, locked, sha256_of, write_text
 
 LOCK_SECONDS = 5.0
 
@@ -103,17 +103,8 @@ class RunFolder:
             RunBusy: another process has it.
             StorageError: the folder cannot be written.
         """
-        from filelock import FileLock, Timeout
-
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / "lock", timeout=seconds)
-            lock.acquire()
-        except Timeout:
-            raise RunBusy(f"{self.path} is in use by another p2pbench process; wait for it or stop it") from None
-        except OSError as error:
-            raise StorageError(f"{self.path} cannot be written: {error.strerror or error}") from None
-        with lock:
+        held = RunBusy(f"{self.path} is in use by another p2pbench process; wait for it or stop it")
+        with locked(self.path / "lock", seconds=seconds, held=held):
             yield
 
     def is_held(self) -> bool:

@@ -10,7 +10,7 @@ from torch import nn
 
 from p2pbench.config.renamed import current_value
 from p2pbench.config.resolve import Layer, flatten, from_mapping, resolve
-from p2pbench.errors import ConfigError, WeightsError
+from p2pbench.errors import ConfigError, WeightsError, first_line
 from p2pbench.inference.generator import Model
 from p2pbench.inference.model_card import Background
 from p2pbench.inference.onnx import OnnxGenerator
@@ -83,8 +83,7 @@ def load_generator(run: RunFolder) -> nn.Module:
     except FileNotFoundError:
         raise WeightsError(f"{run.path} has no generator.safetensors: its training has not finished") from None
     except (SafetensorError, RuntimeError, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise WeightsError(f"{run.generator_file} does not fit the run's configuration: {reason}") from None
+        raise WeightsError(f"{run.generator_file} does not fit the run's configuration: {first_line(error)}") from None
     return generator
 
 

@@ -22,7 +22,7 @@ from p2pbench.errors import StorageError, WeightsError
 from p2pbench.scoring import lpips, weights
 from p2pbench.scoring.images import Images, batches
 from p2pbench.system.cache_dir import home
-from p2pbench.system.files import NO_ARRAY, atomic
+from p2pbench.system.files import NO_ARRAY, atomic, locked
 from p2pbench.system.torch_files import load_tensors
 
 if TYPE_CHECKING:
@@ -89,15 +89,12 @@ class Extractor:
 
         Where the cache folder cannot be written they are made each time.
         """
-        from filelock import FileLock
-
         path = home() / "features" / f"{self._key(images)}.npy"
         if (kept := _load(path, len(images))) is not None:
             return kept
         with contextlib.ExitStack() as stack:
-            with contextlib.suppress(OSError):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(FileLock(path.with_suffix(".lock")))
+            with contextlib.suppress(StorageError):
+                stack.enter_context(locked(path.with_suffix(".lock")))
             if (kept := _load(path, len(images))) is not None:  # another process has made them meanwhile
                 return kept
             features = self.features(images)

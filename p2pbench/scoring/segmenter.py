@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -25,12 +24,11 @@ from torch.nn.functional import cross_entropy
 
 from p2pbench.data.batches import plan_epoch
 from p2pbench.data.transforms import to_network
-from p2pbench.errors import StorageError
 from p2pbench.models.unet import UNet
 from p2pbench.scoring.confusion import confusion_matrices
 from p2pbench.scoring.palettes import Palette
 from p2pbench.system.cache_dir import home
-from p2pbench.system.files import atomic, sha256_of, write_json
+from p2pbench.system.files import atomic, locked, sha256_of, write_json
 from p2pbench.system.progress import Count, no_progress
 
 log = logging.getLogger(__name__)
@@ -84,15 +82,7 @@ def obtain(photographs: Photographs, device: torch.device, progress: Count = no_
         StorageError: it cannot be kept.
     """
     path = home() / "segmenters" / f"{_key(photographs)}.safetensors"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_suffix(".lock"))
-        lock.acquire()
-    except OSError as error:
-        raise StorageError(
-            f"{path.parent} cannot be written: {error.strerror}; set P2PBENCH_HOME to a folder that can"
-        ) from None
-    with lock:
+    with locked(path.with_suffix(".lock")):
         found = _load(path, photographs, device)
         if found is None:
             _keep(path, photographs, device, progress)

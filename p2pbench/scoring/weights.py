@@ -7,7 +7,6 @@ wrong one. Nothing here imports torch.
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from urllib.parse import urlsplit
 from p2pbench.config.metrics import METRICS
 from p2pbench.errors import ConfigError, P2PBenchError, StorageError, WeightsError, unknown
 from p2pbench.system.cache_dir import home
-from p2pbench.system.files import sha256_of
+from p2pbench.system.files import locked, remembered_sha256
 from p2pbench.system.progress import Count, Megabytes
 
 
@@ -111,15 +110,9 @@ def is_right(path: Path, name: str) -> bool:
 def sha256(path: Path) -> str:
     """The SHA-256 of a file of weights, read once a process unless it changes. Raises :class:`WeightsError`."""
     try:
-        stat = path.stat()
-        return _hash(path, stat.st_size, stat.st_mtime_ns)
+        return remembered_sha256(path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
-
-
-@functools.cache
-def _hash(path: Path, _size: int, _mtime: int) -> str:
-    return sha256_of(path)
 
 
 def verify(path: Path, name: str) -> str:
@@ -165,14 +158,13 @@ def _by_hand(name: str) -> str:
 def _fetch(name: str, progress: Count | None) -> Path:
     import pooch
     import requests
-    from filelock import FileLock
 
     net = NETS[name]
     file = next(iter(net.files))
     folder = home() / "weights"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{file}.lock"), tempfile.TemporaryDirectory(dir=folder) as part:
+        with locked(folder / f"{file}.lock"), tempfile.TemporaryDirectory(dir=folder) as part:
             if (folder / file).is_file():  # another process has fetched it meanwhile
                 return folder / file
             pooch.get_logger().setLevel("ERROR")

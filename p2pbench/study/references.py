@@ -16,7 +16,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from rich.console import Console
 
 from p2pbench.config.metrics import METRICS
@@ -32,7 +31,7 @@ from p2pbench.runs.store import Store
 from p2pbench.scoring.weights import usable
 from p2pbench.study.local import ENDS, exit_reason, start_worker
 from p2pbench.study.worker import Send, Stop, reason_of, receive_job, redirect, stopping_on_signals
-from p2pbench.system.files import write_text
+from p2pbench.system.files import locked, write_text
 from p2pbench.system.hardware import available_cores
 from p2pbench.system.progress import Count, counted
 
@@ -146,7 +145,7 @@ def _carry_out(job: dict[str, Any], store: Store, send: Send) -> None:
 
     weights_dir = Path(job["weights_dir"]) if job["weights_dir"] else None
     path, metrics = store.references_file(job["study"]), job["metrics"]
-    with FileLock(path.with_name("references.lock")):
+    with locked(path.with_name("references.lock")):
         if up_to_date(store.references(job["study"]), job["key"], weights_dir):
             return  # another process has made them meanwhile
         config = from_mapping(job["config"], "the job")

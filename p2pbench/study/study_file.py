@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
-
-from filelock import FileLock
 
 from p2pbench.config.resolve import from_mapping
-from p2pbench.errors import ConfigError, StorageError
+from p2pbench.errors import ConfigError
 from p2pbench.runs import records
 from p2pbench.runs.records import SCHEMA_VERSION, StudyCell, StudyFile
 from p2pbench.runs.store import Store
 from p2pbench.study.plan import Study
+from p2pbench.system.files import locked
 
 
 def write_study(study: Study, store: Store) -> None:
@@ -34,7 +30,7 @@ def write_study(study: Study, store: Store) -> None:
         for c in study.cells
     ]  # fmt: skip
     path = store.study_file(study.name)
-    with _locked(path.with_name("study.lock")):
+    with locked(path.with_name("study.lock")):
         record = StudyFile(
             schema_version=SCHEMA_VERSION, name=study.name, question=study.grid.question,
             published=study.grid.published, protocol=asdict(study.protocol), baseline=study.baseline,
@@ -44,21 +40,6 @@ def write_study(study: Study, store: Store) -> None:
         )  # fmt: skip
         # JSON is YAML 1.2, and a thousand cells are read in milliseconds instead of half a minute.
         records.write(path, record)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock ``path`` in this block; another process that holds it is waited for."""
-    lock = FileLock(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _other_seeds(study: str, store: Store, cells: list[StudyCell]) -> list[StudyCell]:

@@ -24,7 +24,7 @@ from typing import Any
 from p2pbench.config.run_id import run_id
 from p2pbench.data import pairs
 from p2pbench.data.dataset import open_dataset
-from p2pbench.errors import DataError, Interrupted, P2PBenchError
+from p2pbench.errors import DataError, Interrupted, P2PBenchError, type_and_line
 from p2pbench.runs.folder import RunFolder
 
 IMPATIENCE_SECONDS = 2.0
@@ -128,7 +128,7 @@ def reason_of(error: Exception, log_file: Path) -> str:
         print(f"failed: {error}", file=sys.stderr, flush=True)
     if isinstance(error, P2PBenchError):
         return str(error)
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} (see {log_file})"
+    return f"{type_and_line(error)} (see {log_file})"
 
 
 def _carry_out(job: dict[str, Any], run: RunFolder, stop: Stop, send: Send) -> None:

@@ -7,16 +7,13 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich import markup
 from rich.console import Console
 
-err = Console(stderr=True, highlight=False)
-out = Console(highlight=False)
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+err = Console(stderr=True, highlight=False, emoji=False)
+out = Console(highlight=False, emoji=False)
+"""Neither highlights numbers nor turns ``:name:`` into emoji: labels and file names may hold it."""
 
 
 def escape(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What this machine has, and how its cores and memory are used; what a record says of it."""
+"""What this machine has, what a record says of it, and how its cores and memory are used."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+
+from p2pbench.system import cgroup
 
 if TYPE_CHECKING:
     import torch
@@ -35,10 +37,11 @@ PACKAGES = (
 
 def describe_machine(device: torch.device | None = None) -> dict[str, Any]:
     """Processor, cores, memory, system, and the GPU where ``device`` is one. No host name, user or path."""
+    memory = memory_bytes()
     machine: dict[str, Any] = {
         "processor": _processor(),
         "cores": available_cores(),
-        "memory_gib": _memory_gib(),
+        "memory_gib": None if memory is None else round(memory / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "device": "cpu" if device is None else device.type,
@@ -89,11 +92,13 @@ def _processor() -> str:
     return platform.processor() or "unknown"
 
 
-def _memory_gib() -> float | None:
+def memory_bytes() -> int | None:
+    """The memory that this process may use: the machine's, or less in a control group; None where it is not known."""
     try:
-        return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
-        return None
+        return cgroup.memory_limit()
+    return min(physical, cgroup.memory_limit() or physical)
 
 
 def _git_revision() -> str | None:
@@ -114,7 +119,13 @@ T = TypeVar("T")
 
 
 def available_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The cores that this process may use: those of the machine, of its affinity, or less in a control group.
+
+    A limit of 1.5 cores counts as one: two threads would be stopped a quarter of the time.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = cgroup.cpu_limit()
+    return cores if limit is None else max(1, min(cores, int(limit)))
 
 
 def on_all_cores(function: Callable[..., T], *arguments: Iterable[Any]) -> list[T]:

@@ -13,7 +13,6 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
-    TextColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
@@ -22,6 +21,13 @@ from p2pbench.system.console import duration
 
 LINE_SECONDS = 3.0
 """Least time between two plain lines of one thing."""
+
+
+class Description(ProgressColumn):
+    """What is being done; markup colours it, but ``:name:`` does not become emoji as in Rich's own column."""
+
+    def render(self, task: Task) -> Text:
+        return Text.from_markup(task.description, emoji=False)
 
 
 class Rate(ProgressColumn):
@@ -35,7 +41,7 @@ class Rate(ProgressColumn):
 def progress_bar(console: Console) -> Progress:
     """A bar with count, rate and time left, within 80 columns."""
     return Progress(
-        TextColumn("{task.description}", markup=True),
+        Description(),
         BarColumn(bar_width=18),
         MofNCompleteColumn(),
         Rate(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from p2pbench.config.schema import RunConfig, size_text
 from p2pbench.errors import TrainingError
 from p2pbench.models.build import build_discriminator, build_generator
+from p2pbench.system import hardware
 from p2pbench.system.console import bytes_text
 from p2pbench.training.losses import discriminator_input
 
@@ -94,4 +95,4 @@ def memory_bytes(device: torch.device) -> int:
     """All the memory of a CUDA device, or of the machine for other devices."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[1])
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return hardware.memory_bytes() or sys.maxsize

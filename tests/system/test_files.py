@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from p2pbench.errors import StorageError
-from p2pbench.system.files import atomic, atomic_folder, sha256_of, write_json, write_text
+from p2pbench.errors import RunBusy, StorageError
+from p2pbench.system import files
+from p2pbench.system.files import (
+    Locked,
+    atomic,
+    atomic_folder,
+    locked,
+    remembered_sha256,
+    sha256_of,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -43,6 +56,78 @@ def test_a_folder_that_is_none_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written"):
         write_text(tmp_path / "file" / "below.txt", "x")
+
+
+@pytest.mark.parametrize("make", [atomic, atomic_folder])
+def test_an_error_of_the_block_that_is_not_of_the_writing_keeps_its_name(
+    make: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path
+) -> None:
+    with pytest.raises(FileNotFoundError), make(tmp_path / "made"):
+        (tmp_path / "what is read").read_bytes()
+    with pytest.raises(ConnectionRefusedError), make(tmp_path / "made"):
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+    with pytest.raises(OSError, match="broken data stream") as caught, make(tmp_path / "made"):
+        raise OSError("broken data stream when reading image file")
+    assert not isinstance(caught.value, StorageError)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("make", [atomic, atomic_folder])
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "No space left on device"), OSError("8 requested and 4 written"),
+     OSError("encoder error -2 when writing image file")],
+)  # fmt: skip
+def test_an_error_of_the_writing_names_what_cannot_be_written(
+    error: OSError, make: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path
+) -> None:
+    with pytest.raises(StorageError, match="made cannot be written"), make(tmp_path / "made"):
+        raise error
+    with pytest.raises(StorageError, match="made cannot be written"), make(tmp_path / "made") as part:
+        (part / "below").write_text("") if part.is_file() else (part / "no" / "folder").write_text("")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_is_freed_when_its_block_ends(tmp_path: Path) -> None:
+    """Not when the lock is collected as garbage: an error that is kept keeps the block's variables."""
+    path = tmp_path / "deep" / "lock"
+    kept: list[BaseException] = []
+    try:
+        with locked(path):
+            with pytest.raises(Locked, match="is held by another process"), locked(path, seconds=0):
+                pass
+            raise ZeroDivisionError
+    except ZeroDivisionError as error:
+        kept.append(error)
+    with locked(path, seconds=0):
+        pass
+    with (
+        locked(path),
+        pytest.raises(RunBusy, match="own words"),
+        locked(path, seconds=0, held=RunBusy("own words")),
+    ):
+        pass
+
+
+def test_a_lock_in_the_cache_that_cannot_be_written_names_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home").write_text("")
+    monkeypatch.setenv("P2PBENCH_HOME", str(tmp_path / "home"))
+    with pytest.raises(StorageError, match="set P2PBENCH_HOME"), locked(tmp_path / "home" / "decoded" / "lock"):
+        pass
+
+
+def test_a_files_hash_is_remembered_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "weights"
+    path.write_bytes(b"one")
+    before = path.stat()
+    first = remembered_sha256(path)
+    monkeypatch.setattr(files, "sha256_of", lambda _: "read again")
+    assert remembered_sha256(path) == first
+    path.write_bytes(b"two")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # a copy may bring the size and the time of change
+    assert remembered_sha256(path) == "read again"
 
 
 def test_hashes_are_sha256(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ whole or absent, however a fetch ends; what a killed one leaves is removed by th
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from p2pbench.curation.fetch import cityscapes
@@ -24,7 +24,7 @@ from p2pbench.curation.fetch.unpack import unpack
 from p2pbench.data.catalogue import PAPER_SETS, datasets_folder
 from p2pbench.data.pairs import SPLITS, Pair, find_pairs
 from p2pbench.errors import ConfigError, DataError, StorageError, unknown
-from p2pbench.system.files import sha256_of, write_text
+from p2pbench.system.files import Locked, locked, sha256_of, write_text
 from p2pbench.system.progress import counted
 
 
@@ -150,16 +150,13 @@ def _already_there(name: str, folder: Path) -> Fetched:
 @contextmanager
 def _alone(path: Path, name: str, console: Console) -> Iterator[None]:
     """While the block runs, no other process fetches the same set to the same place."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        console.print(f"another fetch of {name} is running; waiting for it")
-        lock.acquire()
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path, seconds=0))
+        except Locked:
+            console.print(f"another fetch of {name} is running; waiting for it")
+            stack.enter_context(locked(path))
         yield
-    finally:
-        lock.release()
 
 
 def _bring(name: str, archive: Path | None, url: str | None, work: Path, folder: Path, console: Console) -> Fetched:
