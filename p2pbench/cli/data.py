@@ -132,7 +132,7 @@ def data_prepare(
 
     SOURCE's own train, val and test folders are kept.
     """
-    from p2pbench.curation.prepare.prepare import prepare
+    from p2pbench.curation.prepare.prepare import prepare_pairs
     from p2pbench.curation.prepare.recipe import build_recipe
     from p2pbench.system.progress import counted
 
@@ -145,7 +145,7 @@ def data_prepare(
         split_file=split_file, seed=seed, image_format=image_format, quality=quality,
     )  # fmt: skip
     with counted(err, "preparing", "images") as progress:
-        document = prepare(source, folder, recipe, mates, progress)
+        document = prepare_pairs(source, folder, recipe, mates, progress)
     if as_json:
         print(json.dumps(document, indent=2))
         return
@@ -165,8 +165,9 @@ def data_explore(
     as_json: Json = False,
 ) -> None:
     """Look through a data set: its sizes, colours, labels, edges, and whether its test split drifts."""
-    from p2pbench.curation.explore.explore import explore, open_source
+    from p2pbench.curation.explore.explore import explore
     from p2pbench.curation.explore.page import about, check_folder, striking, to_json, write_exploration
+    from p2pbench.curation.explore.source import open_source
     from p2pbench.system.progress import counted
 
     pairs = open_source(source)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from p2pbench.data.facades.drawn import Drawn, drawn_names
 from p2pbench.data.pairs import find_pairs
 from p2pbench.data.photos import photos_names
@@ -44,10 +46,9 @@ class PaperSet:
     """The hash of the archive; None where nobody publishes it, so that the first fetch is remembered."""
 
 
-PAPER_SETS: dict[str, PaperSet] = {
-    name: PaperSet(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
-    for name, row in tomllib.loads(Path(__file__).with_name("paper_sets.toml").read_text(encoding="utf-8")).items()
-}
+PAPER_SETS = TypeAdapter(dict[str, PaperSet]).validate_python(
+    tomllib.loads(Path(__file__).with_name("paper_sets.toml").read_text(encoding="utf-8"))
+)
 
 
 def datasets_folder() -> Path:

@@ -1,40 +1,31 @@
-"""Exploratory data analysis of a paired data set: the numbers. :mod:`explore_figures` draws them.
+"""Exploratory data analysis of a paired data set: the numbers, which :mod:`figures` draws and :mod:`page` describes.
 
-Two passes, with a pool of threads, that keep no image: one over all pairs for what an image is by itself, and one over
-a sample for what is dearer or needs the palette of the first. Sums are of whole numbers, so that the order in which
-threads finish changes nothing.
+A pool of threads makes two passes and keeps no image: one over all pairs, for what an image is by itself; and one over
+a sample, for what takes longer or needs the palette of the first pass. All sums are of whole numbers, so that the order
+in which threads finish changes nothing.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 import threading
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from p2pbench.config.schema import DataConfig
-from p2pbench.curation.check import measures
-from p2pbench.curation.check.drift import drift_of
-from p2pbench.data.dataset import DataSet, Reader, open_dataset, views
-from p2pbench.data.images import Images, resize
-from p2pbench.data.pairs import Pair
+from p2pbench.curation.explore import measures
+from p2pbench.curation.explore.drift import drift_of
+from p2pbench.curation.explore.source import SIDES, Key, Source, keyed_sample
+from p2pbench.data.images import Images, luma, resize
 from p2pbench.data.palette import N_CELLS, Palette, count_colours, find_palette, flat_pixels
 from p2pbench.system.progress import Count, no_progress
 
-Key = tuple[str, str]
-"""Split and name of a pair."""
-
-SIDES = ("A", "B")
 MEASURES = {
     "brightness": "mean luma, 0 to 255",
     "contrast": "standard deviation of luma, in grey levels",
@@ -42,76 +33,20 @@ MEASURES = {
     "sharpness": "standard deviation of the Laplacian of luma, in grey levels",
 }
 SAMPLE = 1000
-"""Pairs whose edges, and the places of whose labels, are looked at."""
+"""Maximum pairs whose edges and places of labels are looked at."""
 READ_AT = 512
-"""Pixels are counted on a grid no wider or higher than this: every k-th pixel of larger images, so none are blended."""
+"""Maximum side of the grid on which pixels are counted: every k-th pixel of larger images, so that none are blended."""
 PLACES = 64
 """Side of the grid on which the places of labels are counted."""
 PRESENT = 0.005
-"""Share of an image that a label must have to be present in it."""
+"""The share of an image from which a label counts as present in it."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Source:
-    """A paired data set to look through."""
-
-    name: str
-    dataset: DataSet
-
-    @property
-    def names(self) -> Mapping[str, list[str]]:
-        return self.dataset.names
-
-    @property
-    def found(self) -> Mapping[str, list[Pair]] | None:
-        """The files, or None for a built-in."""
-        return self.dataset.found
-
-    @property
-    def keys(self) -> list[Key]:
-        return [(split, name) for split, names in self.names.items() for name in names]
-
-    def stream(self, split: str, wanted: Container[Key]) -> Iterator[tuple[Key, Reader]]:
-        """The wanted pairs of ``split`` in order: each with a function that reads it."""
-        for name, reader in zip(self.names[split], views(self.dataset, split), strict=True):
-            if (split, name) in wanted:
-                yield (split, name), reader
-
-    def read(self, wanted: Container[Key]) -> dict[Key, Images]:
-        """The wanted pairs; few, for they are all kept."""
-        return {key: read() for split in self.names for key, read in self.stream(split, wanted)}
-
-    def files(self) -> pd.DataFrame:
-        """A row an image: split, name, side, file (relative), type and bytes; empty for what has no file."""
-        rows = []
-        for split, names in self.names.items():
-            for position, name in enumerate(names):
-                for number, side in enumerate(SIDES):
-                    row: dict[str, Any] = {"split": split, "name": name, "side": side}
-                    row |= {"file": "", "type": "built in", "bytes": None}
-                    if self.found is not None:
-                        files = self.found[split][position].files
-                        path = files[min(number, len(files) - 1)]
-                        row |= {"file": path.name, "type": path.suffix[1:].lower(), "bytes": path.stat().st_size}
-                    rows.append(row)
-        return pd.DataFrame(rows)
-
-
-def open_source(name: str) -> Source:
-    """The pairs of a built-in, a kept data set or a folder; nothing is decoded.
-
-    Raises:
-        DataError: there is no such source, no pairs in it, or an image without its mate.
-    """
-    dataset = open_dataset(DataConfig(source=name))
-    return Source(name if dataset.found is None else Path(name).resolve().name, dataset)
-
-
-@dataclass(frozen=True)
 class Labels:
-    """A side that is a label map."""
+    """The labels of a side that is a label map."""
 
     palette: Palette
     shares: dict[str, np.ndarray]
@@ -126,7 +61,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Side:
-    """What all images of one side have together."""
+    """What the images of one side have in common."""
 
     kind: str
     """``label map``, ``grey images`` or ``colour images``."""
@@ -156,15 +91,19 @@ class Exploration:
     """A row a side and measure: the test split beside the training split."""
     sides: dict[str, Side]
 
+    def images_of(self, side: str) -> pd.DataFrame:
+        """The rows of ``per_image`` of one side."""
+        return self.per_image[self.per_image["side"] == side]
+
 
 def explore(source: Source, progress: Count = no_progress) -> Exploration:
     """Look through all pairs of ``source``.
 
     Args:
-        progress: of the pairs that are read; those of the sample are read twice.
+        progress: told the number of pairs that were read; those of the sample are read twice.
 
     Raises:
-        DataError: an image cannot be read; names it.
+        DataError: an image cannot be read; the message names it.
     """
     sample = keyed_sample(source.keys, SAMPLE)
     n = len(source.keys)
@@ -187,17 +126,8 @@ def explore(source: Source, progress: Count = no_progress) -> Exploration:
     return Exploration(source, per_image, edges, drift_of(per_image, tuple(MEASURES), edges), sides)
 
 
-def keyed_sample(keys: list[Key], count: int) -> list[Key]:
-    """``count`` pairs as if drawn by lot, in an order as if shuffled, the same every time: by a hash of their names."""
-
-    def lot(key: Key) -> tuple[str, Key]:
-        return hashlib.sha256(os.fsencode("/".join(key))).hexdigest(), key
-
-    return sorted(keys, key=lot)[:count]
-
-
 def _each(source: Source, wanted: set[Key], work: Callable[[Key, Images], T], done: Callable[[int], None]) -> list[T]:
-    """``work`` on every wanted pair, in threads; its results in the order of the pairs."""
+    """The results of ``work`` on every wanted pair, in their order; threads do it."""
     results: list[T] = []
     with ThreadPoolExecutor() as pool:  # Pillow and scipy work outside the interpreter's lock
         for split in source.names:
@@ -238,6 +168,11 @@ class _Totals:
         return np.asarray(np.sum(list(self.colours.values()), axis=0))
 
 
+def hex_of(colour: np.ndarray) -> str:
+    """A colour, (3,), uint8, as ``#rrggbb``."""
+    return "#" + "".join(f"{level:02x}" for level in colour.tolist())
+
+
 def on_grid(image: np.ndarray) -> np.ndarray:
     """Every k-th pixel of (H, W, 3) in both directions, at most 512 a side."""
     step = -(-max(image.shape[:2]) // READ_AT)
@@ -249,7 +184,7 @@ def _measure(totals: Mapping[str, _Totals], key: Key, images: Images) -> list[di
     for side, image in zip(SIDES, images, strict=True):
         totals[side].add(key[0], image)
         pixels = on_grid(image)
-        grey = measures.luma(pixels)
+        grey = luma(pixels)
         rows.append(
             {
                 "width": image.shape[1],
@@ -267,7 +202,7 @@ def _measure(totals: Mapping[str, _Totals], key: Key, images: Images) -> list[di
 
 
 class _Places:
-    """Where the labels of one side are."""
+    """The number of images of one side that have each label, at all and in each place."""
 
     def __init__(self, n_labels: int) -> None:
         self.lock = threading.Lock()
@@ -287,7 +222,7 @@ class _Places:
 
 
 def unblended(image: np.ndarray, side: int) -> np.ndarray:
-    """(H, W, 3) as (side, side, 3) by the nearest pixels, so that no colour comes up that was not there."""
+    """(H, W, 3) as (side, side, 3) by the nearest pixels, so that no new colour appears."""
     return np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.NEAREST))
 
 
@@ -301,7 +236,7 @@ def edges_of(image: np.ndarray, palette: Palette | None) -> np.ndarray:
 def _look_closer(
     palettes: Mapping[str, Palette | None], places: Mapping[str, _Places], key: Key, images: Images
 ) -> tuple[Key, Images]:
-    """The pair's edges, packed to bits; the labels' places are counted."""
+    """Count the places of the pair's labels; returns its edges, packed to bits."""
     for side, image in zip(SIDES, images, strict=True):
         palette = palettes[side]
         if palette is not None:
@@ -311,7 +246,7 @@ def _look_closer(
 
 
 def _edge_table(sample: list[Key], packed: Mapping[Key, Images]) -> pd.DataFrame:
-    """How far the edges of each sampled pair agree, and those of its A with the next pair's B: what chance gives."""
+    """How far the edges of each sampled pair agree, and by chance: those of its A with the B of the next pair."""
     rows = []
     for key, following in zip(sample, sample[1:] + sample[:1], strict=True):
         a, b, stranger = (

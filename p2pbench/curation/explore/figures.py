@@ -14,10 +14,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from p2pbench.curation.check import measures
-from p2pbench.curation.check.drift import LARGE, MODERATE
-from p2pbench.curation.explore.explore import MEASURES, SIDES, Exploration, Key, Labels, edges_of, keyed_sample
-from p2pbench.data.images import Images, resize
+from p2pbench.curation.explore import measures
+from p2pbench.curation.explore.drift import LARGE, MODERATE
+from p2pbench.curation.explore.examples import draw_pairs, edge_examples, extremes, printable, sampled, thumbnail
+from p2pbench.curation.explore.explore import MEASURES, Exploration, Labels, edges_of, hex_of
+from p2pbench.curation.explore.source import SIDES, Key
+from p2pbench.data.images import Images
 from p2pbench.report.figures.style import write_all
 
 if TYPE_CHECKING:
@@ -38,22 +40,13 @@ STYLE: dict[str, Any] = {
 COLOURS = sns.color_palette("colorblind")
 """Okabe and Ito's colours, as seaborn has them."""
 SPLIT_STYLE = {"train": (COLOURS[0], "-", "o"), "val": (COLOURS[2], ":", "s"), "test": (COLOURS[1], "--", "^")}
-WORDS = {
-    "brightness": ("darkest", "brightest"),
-    "contrast": ("least contrast", "most contrast"),
-    "colourfulness": ("least colourful", "most colourful"),
-    "sharpness": ("softest", "sharpest"),
-    "agreement": ("edges agree least", "edges agree most"),
-}
-N_PAIRS = 12
 MOST_LABELS = 24
-"""Labels drawn; the page's table has them all."""
-THUMBNAIL = 256
+"""Maximum labels in a figure; the page's table has them all."""
 
 
 def write_figures(exploration: Exploration, folder: Path) -> dict[str, Path]:
     """Draw what there is to draw into ``folder``; returns the file of each figure by its name."""
-    chosen = {name: choose(exploration) for name, choose in (("pairs", drawn), ("extremes", extremes))}
+    chosen = {name: choose(exploration) for name, choose in (("pairs", sampled), ("extremes", extremes))}
     chosen["edges"] = edge_examples(exploration.edges)
     wanted = {key for picks in chosen.values() for key, _ in picks}
     images = exploration.source.read(wanted)
@@ -72,71 +65,6 @@ def write_figures(exploration: Exploration, folder: Path) -> dict[str, Path]:
             figures[f"palette_{side}"] = lambda labels=labels: draw_palette(labels)
             figures[f"places_{side}"] = lambda labels=labels: draw_places(labels)
     return write_all(figures, folder, grid=".92", style=STYLE)
-
-
-# ---- pairs
-
-
-def drawn(exploration: Exploration) -> list[tuple[Key, str]]:
-    """Twelve pairs drawn by lot, the same every time, each with its caption."""
-    return [(key, "/".join(key)) for key in keyed_sample(exploration.source.keys, N_PAIRS)]
-
-
-def extremes(exploration: Exploration) -> list[tuple[Key, str]]:
-    """The pairs with the lowest and the highest value of each measure of the sides that are no label maps, and of edge
-    agreement; the first of equals. Measures that are the same in all images are left out.
-    """
-    tables = [
-        (side, measure, exploration.per_image[exploration.per_image["side"] == side])
-        for side in SIDES
-        if exploration.sides[side].kind != "label map"
-        for measure in MEASURES
-        if not (measure == "colourfulness" and exploration.sides[side].kind == "grey images")
-    ]
-    found: dict[tuple[str, Key], tuple[float, list[str]]] = {}
-    for side, measure, rows in [*tables, ("pair", "agreement", exploration.edges)]:
-        values = rows[measure].dropna()
-        if values.nunique() < 2:
-            continue
-        for word, position in zip(WORDS[measure], (int(values.argmin()), int(values.argmax())), strict=True):
-            row = rows.loc[values.index[position]]
-            key = (str(row["split"]), str(row["name"]))
-            found.setdefault((word, key), (float(row[measure]), []))[1].append(side)
-    return [
-        (key, f"{' and '.join(who)}, {word}: {value:.3g}\n{'/'.join(key)}")
-        for (word, key), (value, who) in found.items()
-    ]
-
-
-def draw_pairs(chosen: list[tuple[Key, str]], images: Mapping[Key, Images], columns: int) -> Figure | None:
-    """A sheet of pairs, A beside B."""
-    if not chosen:
-        return None
-    columns = min(columns, len(chosen))
-    rows = -(-len(chosen) // columns)
-    lines = 1 + max(caption.count("\n") for _, caption in chosen)
-    size = (9.6, rows * (9.6 / columns / 2 + 0.17 * lines))
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, (key, caption) in zip(axes.flat, chosen, strict=False):
-        a, b = (thumbnail(image) for image in images[key])
-        gap = np.full((a.shape[0], max(2, a.shape[1] // 40), 3), 255, np.uint8)
-        axis.imshow(np.concatenate([a, gap, b], axis=1))
-        axis.set_title(printable(caption), fontsize=7.5, color=".25", pad=3, loc="left", parse_math=False)
-    figure.subplots_adjust(0, 0, 1, 1, wspace=0.04, hspace=0.09 + 0.09 * lines)
-    return figure
-
-
-def thumbnail(image: np.ndarray) -> np.ndarray:
-    """The image in a square, as the networks see it."""
-    return resize(image, (THUMBNAIL, THUMBNAIL), "bilinear")
-
-
-def printable(text: str) -> str:
-    """``text`` with lines of at most 34 characters that the figures' font has."""
-    lines = (line if len(line) <= 34 else f"{line[:22]}...{line[-9:]}" for line in text.split("\n"))
-    return "\n".join("".join(c if c.isascii() and c.isprintable() else "?" for c in line) for line in lines)
 
 
 # ---- all images together
@@ -190,7 +118,7 @@ def draw_measures(exploration: Exploration) -> Figure:
     n_bins = int(np.clip(np.sqrt(min(map(len, exploration.source.names.values()))) + 2, 6, 30))
     figure, axes = plt.subplots(2, len(MEASURES), figsize=(9.6, 4.4))
     for row, side in zip(axes, SIDES, strict=True):
-        images = exploration.per_image[exploration.per_image["side"] == side]
+        images = exploration.images_of(side)
         for axis, measure in zip(row, MEASURES, strict=True):
             axis.set_title(f"{side}: {measure}")
             axis.set_ylabel("share of images" if measure == next(iter(MEASURES)) else "")
@@ -230,10 +158,6 @@ def _legend(figure: Figure, splits: list[str]) -> None:
 
 
 # ---- labels
-
-
-def hex_of(colour: np.ndarray) -> str:
-    return "#" + "".join(f"{int(level):02x}" for level in colour)
 
 
 def draw_palette(labels: Labels) -> Figure:
@@ -282,16 +206,6 @@ def draw_places(labels: Labels) -> Figure:
 
 
 # ---- edges
-
-
-def edge_examples(edges: pd.DataFrame) -> list[tuple[Key, str]]:
-    """The sampled pairs at the tenth, fiftieth and ninetieth percentile of edge agreement."""
-    ranked = edges.dropna(subset=["agreement"]).sort_values(["agreement", "split", "name"])
-    if ranked.empty:
-        return []
-    positions = dict.fromkeys(round(q * (len(ranked) - 1)) for q in (0.1, 0.5, 0.9))
-    rows = [ranked.iloc[position] for position in positions]
-    return [((str(row["split"]), str(row["name"])), f"agreement {row['agreement']:.2f}") for row in rows]
 
 
 def draw_edges(

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from p2pbench.curation.explore.explore import MEASURES, PRESENT, SAMPLE, SIDES, Exploration, Labels, Source
+from p2pbench.curation.explore.explore import MEASURES, PRESENT, SAMPLE, Exploration, Labels, hex_of
+from p2pbench.curation.explore.source import SIDES, Source
 from p2pbench.errors import ConfigError, StorageError
 from p2pbench.report import html
 from p2pbench.system.files import write_text
@@ -87,7 +88,7 @@ def tables(exploration: Exploration) -> dict[str, pd.DataFrame]:
 
 def sizes(exploration: Exploration) -> pd.DataFrame:
     """A row a split, size and type of file: the number of images of one side; the most frequent first."""
-    rows = exploration.per_image[exploration.per_image["side"] == "A"]
+    rows = exploration.images_of("A")
     counts = rows.groupby(["split", "width", "height", "type"], sort=False).size().reset_index(name="n")
     return counts.sort_values(["n", "split", "width", "height", "type"], ascending=[False, *[True] * 4])
 
@@ -117,7 +118,7 @@ def channels(exploration: Exploration) -> pd.DataFrame:
 def palette_table(labels: Labels) -> pd.DataFrame:
     """A row a label: colour, share of pixels in all and in each split, share of the sampled images it is present in."""
     shares = {"share" if name == "all" else f"share_{name}": found for name, found in labels.shares.items()}
-    colours = ["#" + "".join(f"{level:02x}" for level in colour) for colour in labels.palette.colours.tolist()]
+    colours = [hex_of(colour) for colour in labels.palette.colours]
     return pd.DataFrame(
         {"side": "", "colour": colours, "share": shares.pop("share"), **shares, "in_images": labels.present}
     )
@@ -133,7 +134,7 @@ def about(exploration: Exploration) -> list[str]:
     sentences.append(_sizes_sentence(exploration))
     for side in SIDES:
         found = exploration.sides[side]
-        images = exploration.per_image[exploration.per_image["side"] == side]
+        images = exploration.images_of(side)
         if found.labels is not None:
             table = palette_table(found.labels)
             most, least = table.iloc[0], table.iloc[-1]
@@ -171,10 +172,8 @@ def striking(exploration: Exploration) -> list[str]:
         if found.labels is not None:
             sentences += _label_sentences(side, found.labels)
         elif found.kind == "colour images" and found.commonest[1] >= COMMON:
-            colour = "#" + "".join(f"{level:02x}" for level in found.commonest[0].tolist())
-            sentences.append(
-                f"{percent(found.commonest[1])} of {side}'s pixels are nearly {colour}: perhaps a fill or a background."
-            )
+            colour, share = hex_of(found.commonest[0]), percent(found.commonest[1])
+            sentences.append(f"{share} of {side}'s pixels are nearly {colour}: perhaps a fill or a background.")
     return [*sentences, *_edge_sentences(exploration.edges), *_drift_sentences(exploration.drift)]
 
 
@@ -280,7 +279,7 @@ def to_json(exploration: Exploration, files: list[Path]) -> dict[str, Any]:
     sides: dict[str, Any] = {}
     for side in SIDES:
         found = exploration.sides[side]
-        images = exploration.per_image[exploration.per_image["side"] == side]
+        images = exploration.images_of(side)
         sides[side] = {"kind": found.kind, "median": {m: float(images[m].median()) for m in MEASURES}, "palette": None}
         if found.labels is not None:
             rows = palette_table(found.labels).drop(columns="side").to_dict("records")

@@ -1,8 +1,8 @@
 """Unpack an archive that nobody vouches for: all of it is looked through before anything is written.
 
-An archive may name files outside its folder, be full of links and devices, or expand without end. So nothing of it is
-believed but names, sizes and bytes: no links, no owners, no permissions are taken over, and Python's own extraction is
-not used. Written are plain files below one folder, up to limits that any data set of images keeps.
+An archive may name files outside its folder, be full of links and devices, or expand without end. Only names, sizes and
+bytes of plain files are taken from it, no links, owners or permissions, up to limits that any data set of images keeps.
+tarfile's own ``data`` filter would let links in, strip a leading slash in silence, and set no limit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PureWindowsPath
@@ -27,14 +27,13 @@ from p2pbench.system.console import bytes_text
 from p2pbench.system.progress import Count, no_progress
 
 MAX_MEMBERS = 500_000
-"""The largest set of the paper has 138,767."""
+"""Maximum entries of an archive. The largest set of the paper has 138,767."""
 MAX_RATIO = 50
-"""Bytes unpacked for each byte of the archive. Images are compressed already: an honest archive stays near 1."""
+"""Maximum bytes unpacked for each byte of the archive. Images are compressed already: an honest archive is near 1."""
 SMALL = 256 * 2**20
-"""Up to so many bytes unpacked the ratio does not matter: blank drawings do compress well."""
+"""The number of bytes unpacked up to which the ratio does not matter: blank drawings do compress well."""
 MAX_HEADER = 2**20
-"""Bytes that are read at once; a header that claims to be longer is no header."""
-
+"""Maximum bytes that are read at once; a header that claims to be longer is no header."""
 
 _UNREADABLE = (
     tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile,
@@ -50,8 +49,8 @@ class Member:
     kind: str
     """``file``, ``folder``, or the words for something that is refused."""
     size: int
-    """Bytes of its content."""
-    open: Callable[[], IO[bytes]]
+    """The number of bytes of its content."""
+    open: Callable[[], IO[bytes] | None]
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -60,7 +59,7 @@ class Member:
 
     @property
     def wanted(self) -> bool:
-        """Whether it is to be written: a file, and not what macOS adds to archives."""
+        """Whether it is to be written: a file, and not one that macOS adds to archives."""
         junk = "__MACOSX" in self.parts or any(part == ".DS_Store" or part.startswith("._") for part in self.parts)
         return self.kind == "file" and not junk
 
@@ -69,54 +68,47 @@ def unpack(archive: Path, folder: Path, progress: Count = no_progress) -> None:
     """Write the files of ``archive`` (tar, tar.gz or zip, told apart by content) below ``folder``, which is empty.
 
     Raises:
-        DataError: no such archive, a damaged one, or one that is refused: the message says which entry and why.
-            Found by looking through the headers, nothing has been written then; a lie that shows only while
-            unpacking leaves files in ``folder`` alone.
-        StorageError: too little space, or ``folder`` cannot be written.
+        DataError: there is no such archive, or it is damaged or refused; the message says which entry and why. Nothing
+            has been written then, except where only unpacking shows that a header lied.
+        StorageError: the disk has too little space, or ``folder`` cannot be written.
     """
     try:
-        files, size = _inspect(archive)
-        if size > (free := shutil.disk_usage(folder).free):
-            raise StorageError(
-                f"{archive.name} unpacks to {bytes_text(size)}, but the disk has {bytes_text(free)} free; make room, "
-                "or name another place with --data-dir"
-            )
-        with _members(archive) as members:
-            done = 0
-            for member in members:
-                if member.wanted:
-                    _write(archive, member, folder.joinpath(*member.parts))
-                    done += 1
-                    progress(done, files)
+        with ExitStack() as stack:
+            members = _inspected(archive, _members(archive, stack))
+            size = sum(member.size for member in members)
+            if size > (free := shutil.disk_usage(folder).free):
+                raise StorageError(
+                    f"{archive.name} unpacks to {bytes_text(size)}, but the disk has {bytes_text(free)} free; make "
+                    "room, or name another place with --data-dir"
+                )
+            for done, member in enumerate(members, start=1):
+                _write(archive, member, folder.joinpath(*member.parts))
+                progress(done, len(members))
     except _UNREADABLE as error:
         raise DataError(
             f"{archive.name} is damaged or no tar, tar.gz or zip archive: {error or type(error).__name__}"
         ) from None
 
 
-def _inspect(archive: Path) -> tuple[int, int]:
-    """How many files are to be written and their bytes in all, from the headers. Raises on anything suspicious."""
-    size = count = 0
-    files: set[tuple[str, ...]] = set()
-    folders: set[tuple[str, ...]] = set()
-    with _members(archive) as members:
-        for member in members:
-            count += 1
-            size += member.size
-            if problem := _problem(member):
-                raise _refused(archive, f"its entry {member.name!r} {problem}")
-            if count > MAX_MEMBERS:
-                raise _refused(archive, f"it has more than {MAX_MEMBERS:,} entries")
-            if size > _limit(archive):
-                raise _refused(archive, _expands(archive))
-            if member.wanted and member.parts in files:
-                raise _refused(archive, f"it holds {member.name!r} twice")
-            if member.wanted:
-                files.add(member.parts)
-                folders.update(member.parts[:depth] for depth in range(1, len(member.parts)))
-    if both := files & folders:
-        raise _refused(archive, f"it holds {'/'.join(min(both))!r} as a file and as a folder")
-    return len(files), size
+def _inspected(archive: Path, members: Iterator[Member]) -> list[Member]:
+    """The members that are to be written. Raises :class:`DataError` where any entry is suspicious."""
+    size = 0
+    files: dict[tuple[str, ...], Member] = {}
+    for count, member in enumerate(members, start=1):
+        size += member.size
+        if problem := _problem(member):
+            raise _refused(archive, f"its entry {member.name!r} {problem}")
+        if count > MAX_MEMBERS:
+            raise _refused(archive, f"it has more than {MAX_MEMBERS:,} entries")
+        if size > _limit(archive):
+            raise _refused(archive, _expands(archive))
+        if member.wanted and files.setdefault(member.parts, member) is not member:
+            raise _refused(archive, f"it holds {member.name!r} twice")
+    for parts in files:
+        for folder in (parts[:depth] for depth in range(1, len(parts))):
+            if folder in files:
+                raise _refused(archive, f"it holds {'/'.join(folder)!r} as a file and as a folder")
+    return list(files.values())
 
 
 def _problem(member: Member) -> str | None:
@@ -144,10 +136,12 @@ def _refused(archive: Path, reason: str) -> DataError:
 
 
 def _write(archive: Path, member: Member, path: Path) -> None:
+    left = member.size
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        left = member.size
-        with member.open() as content, path.open("xb") as stream:
+        content = member.open()
+        assert content is not None  # it is for folders
+        with content, path.open("xb") as stream:
             while chunk := content.read(2**18):
                 left -= len(chunk)
                 if left < 0:
@@ -164,21 +158,21 @@ def _write(archive: Path, member: Member, path: Path) -> None:
         raise DataError(f"{archive.name} is damaged: {member.name!r} is {left} bytes shorter than it declares")
 
 
-@contextmanager
-def _members(archive: Path) -> Iterator[Iterator[Member]]:
-    """The entries of ``archive`` in their order, read as they are asked for."""
-    with ExitStack() as stack:
-        try:
-            stream = stack.enter_context(archive.open("rb"))
-        except OSError as error:
-            raise DataError(f"{archive} cannot be read: {error.strerror or error}") from None
-        start = stream.read(2)
-        stream.seek(0)
-        if start == b"PK":
-            yield _of_zip(stack.enter_context(zipfile.ZipFile(stream)))
-            return
+def _members(archive: Path, stack: ExitStack) -> Iterator[Member]:
+    """The entries of ``archive`` in their order; they can be opened until ``stack`` is closed."""
+    try:
+        stream = stack.enter_context(archive.open("rb"))
+    except OSError as error:
+        raise DataError(f"{archive} cannot be read: {error.strerror or error}") from None
+    start = stream.read(2)
+    stream.seek(0)
+    if start == b"PK":
+        yield from _of_zip(stack.enter_context(zipfile.ZipFile(stream)))
+    else:
         content = stack.enter_context(gzip.GzipFile(fileobj=stream)) if start == b"\x1f\x8b" else stream
-        yield _of_tar(_Bounded(archive, content))
+        bounded = _Bounded(archive, content)
+        file = tarfile.open(fileobj=bounded, mode="r:")  # type: ignore[call-overload]  # noqa: SIM115 - the stack does
+        yield from _of_tar(stack.enter_context(file), bounded)
 
 
 def _of_zip(file: zipfile.ZipFile) -> Iterator[Member]:
@@ -192,44 +186,33 @@ def _of_zip(file: zipfile.ZipFile) -> Iterator[Member]:
         yield Member(info.filename, kind, info.file_size, partial(file.open, info))
 
 
-_TAR_KINDS: tuple[tuple[Callable[[tarfile.TarInfo], bool], str], ...] = (
-    (tarfile.TarInfo.issym, "a symbolic link"),
-    (tarfile.TarInfo.islnk, "a hard link"),
-    (tarfile.TarInfo.isfifo, "a named pipe"),
-    (tarfile.TarInfo.isdev, "a device"),
-    (tarfile.TarInfo.issparse, "a sparse file"),
-    (tarfile.TarInfo.isdir, "folder"),
-    (tarfile.TarInfo.isreg, "file"),
-)
+_TAR_KINDS = {
+    tarfile.REGTYPE: "file", tarfile.AREGTYPE: "file", tarfile.CONTTYPE: "file", tarfile.DIRTYPE: "folder",
+    tarfile.SYMTYPE: "a symbolic link", tarfile.LNKTYPE: "a hard link", tarfile.FIFOTYPE: "a named pipe",
+    tarfile.CHRTYPE: "a device", tarfile.BLKTYPE: "a device", tarfile.GNUTYPE_SPARSE: "a sparse file",
+}  # fmt: skip
 
 
-def _of_tar(content: _Bounded) -> Iterator[Member]:
-    with tarfile.open(fileobj=content, mode="r:") as file:  # type: ignore[call-overload]
-        for info in file:
-            kind = next((name for test, name in _TAR_KINDS if test(info)), "of an unknown kind")
-            yield Member(info.name, kind, info.size, partial(_content, file, info))
-        # tarfile takes a broken header for the end. The real end is a block of zeros, and gzip's checksum after it.
-        if content.last.strip(b"\0"):
-            raise tarfile.ReadError(f"a broken header at byte {file.offset}")
-        if len(content.last) < tarfile.BLOCKSIZE:
-            raise EOFError("it ends too early")
-        while content.read(2**16):
-            pass
-
-
-def _content(file: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
-    content = file.extractfile(info)
-    assert content is not None  # it is for folders
-    return content
+def _of_tar(file: tarfile.TarFile, content: _Bounded) -> Iterator[Member]:
+    for info in file:
+        kind = "a sparse file" if info.issparse() else _TAR_KINDS.get(info.type, "of an unknown kind")
+        yield Member(info.name, kind, info.size, partial(file.extractfile, info))
+    # tarfile takes a broken header for the end. The real end is a block of zeros, and gzip's checksum after it.
+    if content.last.strip(b"\0"):
+        raise tarfile.ReadError(f"a broken header at byte {file.offset}")
+    if len(content.last) < tarfile.BLOCKSIZE:
+        raise EOFError("it ends too early")
+    while content.read(2**16):
+        pass
 
 
 class _Bounded:
-    """The bytes of a tar file, which refuses to become longer than the limits allow, or to be read in one piece."""
+    """The bytes of a tar file, which may not become longer than the limits allow, nor be read in one piece."""
 
     def __init__(self, archive: Path, stream: io.BufferedIOBase) -> None:
         self.archive, self.stream, self.limit = archive, stream, _limit(archive)
         self.last = b""
-        """What was read last."""
+        """The bytes that were read last."""
 
     def read(self, size: int) -> bytes:
         if not 0 <= size <= MAX_HEADER:

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from p2pbench.curation.check.splits import name_of, parse_shares, split_of
 from p2pbench.curation.prepare.conditions import make_condition
 from p2pbench.curation.prepare.recipe import Recipe
+from p2pbench.curation.prepare.splits import name_of, parse_shares, split_of
 from p2pbench.data.image_files import read_image
 from p2pbench.data.pairs import SPLITS, SUFFIXES, Pair, read_pair
 from p2pbench.errors import ConfigError, DataError
@@ -42,7 +42,7 @@ class Job(NamedTuple):
     pair: Pair
 
 
-def prepare(
+def prepare_pairs(
     source: str, out: Path, recipe: Recipe, mates: str | None = None, progress: Count = no_progress
 ) -> dict[str, Any]:
     """Make the pairs of the folder ``source`` (combined with ``mates``, the folder of B) in the folder ``out``.

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from p2pbench.curation.check.splits import Shares, parse_shares, read_table
 from p2pbench.curation.prepare.conditions import DEFAULTS, option, parameters_of
 from p2pbench.curation.prepare.hed import Detector
+from p2pbench.curation.prepare.splits import Shares, parse_shares, read_table
 from p2pbench.errors import ConfigError, unknown
 
 FITS = ("crop", "stretch")

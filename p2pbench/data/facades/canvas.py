@@ -155,7 +155,7 @@ class Canvas:
         image = colours[self.paint] * np.clip(self.light, 24, 255)[..., None] // LIT
         for channel in range(3):
             image[..., channel] += dice.surface("grain") - LIT
-        return np.clip(image, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(image, 0, 255), np.uint8)
 
 
 def _inside(box: Box) -> tuple[slice, slice]:

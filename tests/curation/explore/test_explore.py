@@ -22,10 +22,11 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from p2pbench.cli.app import app
-from p2pbench.curation.check import measures
-from p2pbench.curation.check.drift import ALPHA, chance_gap, drift_of
-from p2pbench.curation.explore.explore import Exploration, explore, keyed_sample, open_source
+from p2pbench.curation.explore import measures
+from p2pbench.curation.explore.drift import ALPHA, chance_gap, drift_of
+from p2pbench.curation.explore.explore import Exploration, explore
 from p2pbench.curation.explore.page import about, striking, tables
+from p2pbench.curation.explore.source import keyed_sample, open_source
 from p2pbench.data.palette import Palette, count_colours, find_palette, flat_pixels
 
 LABELS = np.array([(0, 0, 170), (0, 0, 255), (0, 85, 255), (255, 170, 0), (120, 120, 120)], np.uint8)

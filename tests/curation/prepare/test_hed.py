@@ -321,8 +321,8 @@ def test_mistakes_are_one_line(options: tuple[str, ...], code: int, messages: tu
 @pytest.mark.usefixtures("photos")
 def test_the_other_conditions_do_without_torch() -> None:
     program = (
-        "import sys; from pathlib import Path; from p2pbench.curation.prepare.prepare import prepare;"
+        "import sys; from pathlib import Path; from p2pbench.curation.prepare.prepare import prepare_pairs;"
         "from p2pbench.curation.prepare.recipe import build_recipe;"
-        "prepare('photos', Path('pairs'), build_recipe(condition='gray')); assert 'torch' not in sys.modules"
+        "prepare_pairs('photos', Path('pairs'), build_recipe(condition='gray')); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

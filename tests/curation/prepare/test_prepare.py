@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from p2pbench.config.resolve import Layer, resolve
-from p2pbench.curation.check.splits import split_of
-from p2pbench.curation.prepare.prepare import prepare
+from p2pbench.curation.prepare.prepare import prepare_pairs
 from p2pbench.curation.prepare.recipe import build_recipe
+from p2pbench.curation.prepare.splits import split_of
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
 from p2pbench.data.image_files import ORIENTATION, read_image
@@ -220,7 +220,7 @@ def test_adding_photos_moves_no_other(names: set[str], tmp_path_factory: pytest.
     for out, some in (("few", [*there.values()]), ("more", sorted(names)[:4]), ("many", sorted(names)[4:])):
         for name in some:
             noise(root / "photos" / f"{name}.png", 2, 2)
-        prepare(str(root / "photos"), root / out, recipe)
+        prepare_pairs(str(root / "photos"), root / out, recipe)
         found = {path.stem: path.parent.name for path in (root / out).rglob("*.png")}
         assert seen.items() <= found.items()
         seen = found
@@ -271,7 +271,7 @@ def test_resized_labels_have_no_new_colours_and_lie_where_the_photo_does(
             (root / side / split).mkdir(parents=True)
             Image.fromarray(labels).save(root / side / split / "x.png")
     recipe = build_recipe(combine=True, size=f"{size[0]}x{size[1]}", fit=fit, labels="b")
-    prepare(str(root / "a"), root / "out", recipe, mates=str(root / "b"))
+    prepare_pairs(str(root / "a"), root / "out", recipe, mates=str(root / "b"))
     photo, found = read_pair(find_pairs(root / "out")["train"][0])
     assert found.shape == photo.shape == (*size, 3)
     colours = {tuple(colour) for colour in found.reshape(-1, 3).tolist()}
@@ -367,7 +367,7 @@ def test_pairs_of_different_sizes_are_named(tmp_path: Path) -> None:
         noise(tmp_path / "a" / split / "x.png", 8, 8)
         noise(tmp_path / "b" / split / "x.png", 8, 10)
     with pytest.raises(DataError, match="2 of 2 images cannot be used") as caught:
-        prepare("a", tmp_path / "out", build_recipe(combine=True, size="8"), mates="b")
+        prepare_pairs("a", tmp_path / "out", build_recipe(combine=True, size="8"), mates="b")
     assert str(caught.value).count("differ in size (8x8 and 10x8)") == 2
 
 

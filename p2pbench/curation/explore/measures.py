@@ -1,22 +1,18 @@
-"""Numbers of one image or one pair: images in, (H, W, 3), uint8; numbers out."""
+"""Measures of one image or one pair, from images (H, W, 3), uint8."""
 
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
+
+from p2pbench.data.images import luma
 
 SIDE = 128
-"""Side in pixels that images are brought to where they are compared pixel by pixel: mean images and edges."""
+"""Side in pixels that images are resized to for mean images and edges."""
 SHARPNESS_WINDOW = 1024
-"""Side in pixels of the window, in the middle of the image, that sharpness is measured in."""
+"""Maximum side in pixels of the window, in the middle of the image, that sharpness is measured in."""
 EDGE_SHARE = 0.1
 EDGE_FLOOR = 10.0
 """Grey levels a pixel: a weaker slope is no edge, however flat the rest of the image is."""
-
-
-def luma(image: np.ndarray) -> np.ndarray:
-    """Rec. 601 luma, (H, W), uint8, in Pillow's integer arithmetic."""
-    return np.asarray(Image.fromarray(np.ascontiguousarray(image)).convert("L"))
 
 
 def colourfulness(image: np.ndarray) -> float:
@@ -57,12 +53,9 @@ def edges(image: np.ndarray) -> np.ndarray:
 
 def borders(labels: np.ndarray) -> np.ndarray:
     """The edges of a label map, from labels (H, W): every pixel beside another label, (H, W), bool."""
-    found = np.zeros(labels.shape, bool)
-    for here, there in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
-        differs = labels[here] != labels[there]
-        found[here] |= differs
-        found[there] |= differs
-    return found
+    from skimage.segmentation import find_boundaries
+
+    return np.asarray(find_boundaries(labels, connectivity=1, mode="thick"))
 
 
 def beside(edges: np.ndarray) -> np.ndarray:

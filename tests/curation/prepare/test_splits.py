@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pbench.curation.check.splits import name_of, parse_shares, read_table, split_of
+from p2pbench.curation.prepare.splits import name_of, parse_shares, read_table, split_of
 from p2pbench.data.pairs import SPLITS
 from p2pbench.errors import ConfigError
 

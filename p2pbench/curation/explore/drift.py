@@ -1,4 +1,4 @@
-"""Does the test split look like the training split? One measure at a time, with what chance alone would give."""
+"""Whether the test split looks like the training split: one measure at a time, beside what chance alone gives."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 ALPHA = 0.05
-"""Chance that any row at all is called a drift where there is none."""
+"""The probability that any row is called a drift where there is none."""
 MODERATE, LARGE = 0.2, 0.4
 """Kolmogorov-Smirnov distances from which a drift is called moderate, and large: a convention of this report."""
 
 
 def drift_of(per_image: pd.DataFrame, measures: tuple[str, ...], edges: pd.DataFrame) -> pd.DataFrame:
-    """A row a side and measure, and one for edge agreement: the test split beside the training split.
+    """The test split beside the training split: a row for each side and measure, and one for edge agreement.
 
     Columns: side, measure, n_train, n_test, median_train, median_test; ``ks``, the largest gap between the two
     cumulative distributions (0 the same, 1 apart); ``chance``, the gap that chance alone exceeds in any row of the
@@ -42,8 +42,9 @@ def chance_gap(n: int, m: int, n_rows: int) -> float:
 
 
 def ks_distance(one: np.ndarray, other: np.ndarray) -> float:
-    """The largest gap between the cumulative distributions of two samples. SciPy's comes with a p-value that warns for
-    samples of one.
+    """The largest gap between the cumulative distributions of two samples.
+
+    SciPy's function also makes a p-value, which warns for samples of one.
     """
     values = np.concatenate([one, other])
     below = [np.searchsorted(np.sort(sample), values, side="right") / len(sample) for sample in (one, other)]
