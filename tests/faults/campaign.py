@@ -1,4 +1,4 @@
-"""Everything that is done to p2pbench on purpose, and what came of it, as the table in the README.
+"""Everything that is done to p2pbench on purpose, and what came of it, as the table in tests/README.md.
 
     python -m faults.campaign [--kills 300] [--every 1]        from tests/; nox -s faults does
 
