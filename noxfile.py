@@ -5,7 +5,7 @@ nox -s tests         the tests
 nox -s lint types    ruff with its security rules, mypy
 nox -s bench         speed, in turns with a plain loop (with -- --short: only that it runs)
 nox -s gpu           CUDA tests, benchmarks and a short study, with the Python that is there
-nox -s faults        hundreds of kills, every write point, every fault: the table in tests/README.md; half an hour or more
+nox -s faults        hundreds of kills, every write point, every fault: the table in tests/README.md; half an hour
 nox -s fuzz          thousands of bad grids, data sets, images, records and checkpoints
 nox -s load          a thousand tiny cells, a store of ten thousand records
 nox -s audit         known holes in what is installed (needs the network)

@@ -151,8 +151,8 @@ def test_a_signal_at_any_moment_ends_the_program_in_a_word(number: int, command:
         time.sleep(after)
         program.send_signal(number)
         _, errors = program.communicate(timeout=60)
-        # Outside the program itself, before it and after it, a signal does what it does to any Python. A slow machine is
-        # still importing the package when it comes.
+        # Outside the program itself, before it and after it, a signal does what it does to any Python. A slow machine
+        # still imports the package when it comes.
         outside = program.returncode == -number and ", in main" not in errors
         assert outside or "Traceback" not in errors, errors
         if program.returncode not in (0, 2):  # there is nothing to report
