@@ -15,11 +15,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 from p2pbench.system import cgroup
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 PACKAGES = (
