@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from p2pbench.config.renamed import current_value
 from p2pbench.config.resolve import Layer
@@ -18,8 +19,9 @@ from p2pbench.report.records import StudyRecord, read_study
 from p2pbench.runs.model import load_model
 from p2pbench.runs.store import Store
 from p2pbench.scoring.evaluate import Scores, evaluate
-from p2pbench.study import runner
+from p2pbench.study.execution import Execution
 from p2pbench.study.plan import build_study
+from p2pbench.study.runner import carry_out
 
 
 def load(model: str | Path, *, runs: str | Path = "runs", settings: Mapping[str, Any] | None = None) -> Model:
@@ -93,14 +95,20 @@ def run_study(
     seeds: Sequence[int] | None = None,
     runs: str | Path = "runs",
     jobs: int = 1,
+    weights_dir: str | Path | None = None,
 ) -> StudyRecord:
-    """Train and score every variant of a grid that is not finished yet, as ``p2pbench ablate`` does, without a word.
+    """Train and score every variant of a grid that is not finished yet, as ``p2pbench ablate`` does, but silently.
 
-    Call it from the main thread: Ctrl+C stops it after a checkpoint, and the same call goes on from there.
+    Pretrained networks that the scores need are fetched, and the study's reference rows are made. Call it from the
+    main thread: Ctrl+C stops it after a checkpoint, and the same call resumes from there.
 
     Args:
-        grid, protocol: a file, or the name of a shipped one. ``settings``: as ``--set``, by dotted key.
-        jobs: cells at once.
+        grid, protocol: a file, or the name of a shipped one.
+        settings: by dotted key, as ``--set`` has them.
+        seeds: instead of the grid's or the protocol's own.
+        runs: the folder of all runs and studies.
+        jobs: how many cells are trained at once.
+        weights_dir: where pretrained networks are looked for first.
     Returns:
         The record: ``.of(variant)`` has a cell a seed, each with ``scores``, ``per_image`` and ``losses``.
     Raises:
@@ -108,12 +116,11 @@ def run_study(
     """
     study = build_study(str(grid), None if protocol is None else str(protocol), settings or {}, seeds)
     store = Store(Path(runs))
-    outcomes, interrupted = runner.run_study(
-        study, store, jobs=jobs, weights_dir=None, fail_fast=False, watch=lambda _event: None
-    )
-    if interrupted:
+    how = Execution(jobs=jobs, weights_dir=None if weights_dir is None else Path(weights_dir))
+    result = carry_out(study, store, how, console=Console(stderr=True, quiet=True))
+    if result.interrupted:
         raise KeyboardInterrupt
-    failed = [f"{o.cell.variant} seed {o.cell.seed}: {o.reason}" for o in outcomes if o.state == "failed"]
+    failed = [f"{o.cell.variant} seed {o.cell.seed}: {o.reason}" for o in result.outcomes if o.state == "failed"]
     if failed:
-        raise P2PBenchError(f"{len(failed)} of {len(outcomes)} cells failed: {'; '.join(failed)}")
+        raise P2PBenchError(f"{len(failed)} of {len(result.outcomes)} cells failed: {'; '.join(failed)}")
     return read_study(store, study.name)

@@ -176,7 +176,7 @@ def score(
     --set data.source names the data set that they are of, and --set scoring.palette the colours of its label maps.
     """
     from p2pbench.config.resolve import parse_set
-    from p2pbench.study.one_run import score_folders, score_model
+    from p2pbench.study.score_outputs import score_folders, score_model
 
     if (model is None) == (fake is None) or (fake is None) != (target is None):
         raise ConfigError("give either --model RUN, or both --fake DIR and --target DIR")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from p2pbench.config.run_id import cost_key
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.store import Store
+from p2pbench.study.grid import text_of
 from p2pbench.study.plan import Study
 
 FLOAT_BYTES = 4
+
+T = TypeVar("T", int, float)
 
 
 @dataclass(frozen=True)
@@ -22,14 +25,14 @@ class Estimate:
     """None stands for unknown."""
 
     seconds: float | None
-    """From the first start to the last end of the cells that are not finished, so many at once."""
+    """Time from the first start to the last end of the cells that are not trained, ``at_once`` at a time."""
     at_once: int
     memory_bytes: int | None
-    """Of the largest cell."""
+    """Memory of as many cells at once, each as large as the largest."""
     kept_bytes: int | None
     """Disk that the finished cells keep: their generators."""
     working_bytes: int | None
-    """Disk that the cells at work need more: their checkpoints."""
+    """Disk that the cells at work need besides: their checkpoints."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -41,35 +44,64 @@ class Estimate:
         }
 
 
+def cells_json(study: Study, store: Store) -> list[dict[str, Any]]:
+    """How the cells of ``study`` stand before it is carried out, as the documented JSON of ``ablate`` has them."""
+    cells = []
+    for cell in study.cells:
+        finished = cell.run_id is not None and store.run(cell.run_id, cell.config.scoring.inference).finished()
+        state = "no data" if cell.run_id is None else "finished" if finished else "to run"
+        cells.append(
+            {"run_id": cell.run_id, "variant": cell.variant, "seed": cell.seed, "state": state, "reason": None}
+        )
+    return cells
+
+
+def changed_settings(study: Study) -> list[tuple[str, list[str], list[str]]]:
+    """The settings that are not defaults: the key, the values over all cells, and where these came from."""
+    found = []
+    for key in study.cells[0].origin:
+        section, name = key.split(".")
+        values = [text_of(getattr(getattr(cell.config, section), name)) for cell in study.cells]
+        origins = [cell.origin[key].split(":")[0] for cell in study.cells]
+        if set(origins) != {"default"}:
+            found.append((key, list(dict.fromkeys(values)), list(dict.fromkeys(origins))))
+    return found
+
+
 def estimate(study: Study, store: Store, jobs: int) -> Estimate:
-    """Sum up the cells of ``study`` that ``store`` does not hold finished."""
+    """Sum up the cells of ``study`` that ``store`` does not hold trained, ``jobs`` at once."""
     past = _past_costs(store)
-    cells: list[float] = []
     todo = {c.run_id or f"{c.variant}/{c.seed}": c for c in study.cells
             if c.run_id is None or not store.run(c.run_id).trained()}  # fmt: skip
-    memory: int | None = 0
-    kept: int | None = 0
-    working: int | None = 0
+    seconds: list[float | None] = []
+    memory: list[int | None] = []
+    kept: list[int | None] = []
+    working: list[int | None] = []
     for cell in todo.values():
-        config, steps = cell.config, cell.steps
-        seen = past.get(cost_key(config))
-        if seen and steps:
-            cells.append(seen.seconds_per_step * steps + seen.seconds_beside_training)
-        memory = max(memory, seen.memory_bytes) if seen and memory is not None else None
+        config, cost = cell.config, past.get(cost_key(cell.config))
+        seconds.append(
+            cost.seconds_per_step * cell.steps + cost.seconds_beside_training if cost and cell.steps else None
+        )
+        memory.append(cost.memory_bytes if cost else None)
         generator, discriminator = generator_parameters(config), discriminator_parameters(config)
-        kept = kept + FLOAT_BYTES * generator if generator is not None and kept is not None else None
+        kept.append(None if generator is None else FLOAT_BYTES * generator)
         both = None if generator is None or discriminator is None else generator + discriminator
         # A checkpoint holds the weights and two moments of Adam; the new one is whole before the oldest goes.
-        checkpoints = (config.training.checkpoints + 1) * 3 * FLOAT_BYTES
-        working = max(working, checkpoints * both) if both is not None and working is not None else None
+        working.append(None if both is None else (config.training.checkpoints + 1) * 3 * FLOAT_BYTES * both)
     jobs = min(jobs, max(1, len(todo)))
     return Estimate(
-        makespan(cells, jobs) if len(cells) == len(todo) else None,
+        _known(seconds, lambda known: makespan(known, jobs)),
         jobs,
-        None if memory is None else memory * jobs,
-        kept,
-        None if working is None else working * jobs,
+        _known(memory, lambda known: jobs * max(known, default=0)),
+        _known(kept, sum),
+        _known(working, lambda known: jobs * max(known, default=0)),
     )
+
+
+def _known(values: Sequence[T | None], summed_up: Callable[[list[T]], T]) -> T | None:
+    """``values`` summed up, or None where one of them is unknown."""
+    known = [value for value in values if value is not None]
+    return summed_up(known) if len(known) == len(values) else None
 
 
 def makespan(seconds: Sequence[float], workers: int) -> float:

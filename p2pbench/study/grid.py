@@ -108,7 +108,24 @@ def read_grid(name: str) -> Grid:
     if path.stem.startswith("."):
         raise ConfigError(f"grid {name!r}: the name of its study, {path.stem!r}, begins with a dot; rename the file")
     content = _mapping(path, GRID_KEYS)
-    factors = content.get("factors")
+    levels = _factors(content.get("factors"), path)
+    return Grid(
+        name=path.stem,
+        file=path,
+        question=" ".join(str(content.get("question", path.stem)).split()),
+        published=_published(content, path),
+        baseline=_choice("baseline", content.get("baseline", {}), levels, path),
+        factors=levels,
+        include=_included(_list("include", content, path), levels, path),
+        exclude=[_choice("exclude", entry, levels, path) for entry in _list("exclude", content, path)],
+        protocol=str(content.get("protocol", DEFAULT_PROTOCOL)),
+        seeds=_seeds(content, path),
+        settings=_settings(content, path),
+    )
+
+
+def _factors(factors: Any, path: Path) -> dict[str, list[Level]]:
+    """The levels of each factor, in the order of the file."""
     if not isinstance(factors, dict) or not factors:
         raise ConfigError(f"{path}: factors: a grid needs at least one, as in factors: {{objective: [l1, l1+cgan]}}")
     levels = {}
@@ -123,19 +140,7 @@ def read_grid(name: str) -> Grid:
         labels = [level.label for level in levels[factor]]
         if len(set(labels)) < len(labels):
             raise ConfigError(f"{path}: factor {factor!r} names a level twice: {', '.join(labels)}")
-    return Grid(
-        name=path.stem,
-        file=path,
-        question=" ".join(str(content.get("question", path.stem)).split()),
-        published=_published(content, path),
-        baseline=_choice("baseline", content.get("baseline", {}), levels, path),
-        factors=levels,
-        include=[_included(entry, levels, path) for entry in _list("include", content, path)],
-        exclude=[_choice("exclude", entry, levels, path) for entry in _list("exclude", content, path)],
-        protocol=str(content.get("protocol", DEFAULT_PROTOCOL)),
-        seeds=_seeds(content, path),
-        settings=_settings(content, path),
-    )
+    return levels
 
 
 def _mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
@@ -218,19 +223,26 @@ def _level(factor: str, value: Any, path: Path) -> Level:
     return Level(label, flat)
 
 
-def _included(entry: dict[str, Any], factors: Mapping[str, list[Level]], path: Path) -> dict[str, Level]:
-    """A variant given level by level; a level may be one that its factor does not list."""
-    missing = [factor for factor in factors if factor not in entry]
-    extra = [factor for factor in entry if factor not in factors]
-    if missing or extra:
-        raise ConfigError(f"{path}: include {entry!r}: name a level for each factor ({', '.join(factors)}), no others")
-    variant = {}
-    for factor, levels in factors.items():
-        by_label = {level.label: level for level in levels}
-        value = entry[factor]
-        known = by_label.get(value) if isinstance(value, str) else None
-        variant[factor] = known or _level(factor, value, path)
-    return variant
+def _included(entries: list[dict[str, Any]], factors: Mapping[str, list[Level]], path: Path) -> list[dict[str, Level]]:
+    """Variants given level by level; a level may be one that its factor does not list."""
+    known = {factor: {level.label: level for level in levels} for factor, levels in factors.items()}
+    variants = []
+    for entry in entries:
+        if entry.keys() != factors.keys():
+            names = ", ".join(factors)
+            raise ConfigError(f"{path}: include {entry!r}: name a level for each factor ({names}), no others")
+        variant = {}
+        for factor, value in entry.items():
+            listed = known[factor].get(value) if isinstance(value, str) else None
+            level = listed or _level(factor, value, path)
+            if known[factor].setdefault(level.label, level) != level:
+                raise ConfigError(
+                    f"{path}: include {entry!r}: factor {factor!r} has another level that is called {level.label!r}; "
+                    "give this one a label of its own"
+                )
+            variant[factor] = level
+        variants.append({factor: variant[factor] for factor in factors})  # a label names the factors in their order
+    return variants
 
 
 def _choice(key: str, entry: Any, factors: Mapping[str, list[Level]], path: Path) -> dict[str, str]:
@@ -251,6 +263,8 @@ def _choice(key: str, entry: Any, factors: Mapping[str, list[Level]], path: Path
 
 def text_of(value: Any) -> str:
     """``value`` as a person writes it in YAML."""
+    if value is None:
+        return "null"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(text_of, value))}]"
     if value is None:

@@ -19,7 +19,7 @@ from p2pbench.study.grid import Grid, Level, Protocol, label_of, read_grid, read
 
 @dataclass(frozen=True)
 class Cell:
-    """A variant with a seed."""
+    """A variant with a seed: one training to run and score."""
 
     variant: str
     levels: dict[str, str]

@@ -1,45 +1,142 @@
-"""The reference rows of a study: outputs that no training made, scored on its test pairs as its baseline is."""
+"""The reference rows of a study: outputs that no training made, scored on its test pairs as its baseline is.
+
+    runs/studies/<study>/    references.json references-per_image.csv references-log.txt
+
+:func:`rows_to_make` says, without torch, whether there is anything to do; a worker process then calls
+:func:`make_rows`.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from p2pbench.config.metrics import METRICS
+from p2pbench.config.plugins import code_hash, is_reference
+from p2pbench.config.resolve import from_mapping
+from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
-from p2pbench.data.dataset import DataSet, as_tested
+from p2pbench.data.dataset import DataSet, as_tested, open_dataset
 from p2pbench.data.images import as_scored
-from p2pbench.data.transforms import as_displayed, conditions_of, targets_of
 from p2pbench.errors import ConfigError, DataError
-from p2pbench.models.build import build_generator
-from p2pbench.runs.score_run import class_reader, score_generator
+from p2pbench.runs import records
+from p2pbench.runs.records import SCHEMA_VERSION, ReferenceRow, References
+from p2pbench.runs.store import Store
 from p2pbench.scoring.evaluate import Scores, evaluate
 from p2pbench.scoring.reference_rows import SIDE, UNPAIRED, disjoint, look_up
+from p2pbench.scoring.weights import usable
+from p2pbench.study.job import Job
+from p2pbench.system.files import locked, write_text
+from p2pbench.system.hardware import versions
 from p2pbench.system.progress import Count, no_progress
-from p2pbench.training.engine import Engine
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from p2pbench.training.engine import Engine
+
+RECIPE = 1
+"""Raised when the same data and settings come to give other rows."""
+
 BLOCK_BYTES = 2**26
-"""Of training pairs in memory at once."""
+"""Training pairs are looked through in blocks of this size."""
+
+
+def rows_to_make(store: Store, name: str, weights_dir: Path | None) -> Job | None:
+    """The job that makes the reference rows of the recorded study ``name``; None where they are up to date.
+
+    They are those of the baseline's first seed, with every score that any cell is asked for.
+
+    Raises:
+        DataError, ConfigError: the data, or the code of a score, cannot be found.
+    """
+    study = store.read_study(name)
+    first = min((cell for cell in study.cells if cell.variant == study.baseline), key=lambda cell: cell.seed)
+    config = from_mapping(first.config, str(store.study_file(name)))
+    key = key_of(config, open_dataset(config.data), study.asked)
+    if up_to_date(store.references(name), key, weights_dir):
+        return None
+    log = store.references_file(name).with_name("references-log.txt")
+    order = {"study": name, "variant": study.baseline, "metrics": study.asked}
+    return Job("reference_rows", key, "reference rows", config, log, order)
+
+
+def key_of(config: RunConfig, dataset: DataSet, metrics: Sequence[str]) -> str:
+    """A hash of all that decides the rows but for the pretrained networks: the record says which of those it lacks."""
+    recipe = {
+        "recipe": (RECIPE, version("p2pbench")),
+        "run_id": run_id(config, dataset.key),  # the data by content, their size, the generator, the seed
+        "inference": config.scoring.inference,
+        "metrics": {name: code_hash(name) if is_reference(name) else None for name in metrics},
+    }
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def up_to_date(record: References | None, key: str, weights_dir: Path | None) -> bool:
+    """Whether ``record`` holds the rows of ``key``, with all scores that can be made here."""
+    if record is None or record.key != key or record.state != "made":
+        return False
+    return not any(usable(net, weights_dir) for net in record.without)
+
+
+def record_failure(store: Store, name: str, key: str | None, reason: str) -> None:
+    """Record that the rows could not be made. Raises :class:`StorageError`."""
+    record = References(schema_version=SCHEMA_VERSION, key=key, state="failed", reason=reason, rows=[])
+    records.write(store.references_file(name), record)
+
+
+def make_rows(
+    config: RunConfig, order: dict[str, Any], store: Store, weights_dir: Path | None, progress: Count
+) -> None:
+    """Make the rows that a job of :func:`rows_to_make` asks for, and record them.
+
+    Raises:
+        DataError: the data or the code changed since the job was made.
+    """
+    import pandas as pd
+
+    from p2pbench.training.engine import prepare_engine
+
+    path, metrics, key = store.references_file(order["study"]), order["metrics"], order["key"]
+    with locked(path.with_name("references.lock")):
+        if up_to_date(store.references(order["study"]), key, weights_dir):
+            return  # another process has made them meanwhile
+        dataset = open_dataset(config.data)
+        if key_of(config, dataset, metrics) != key:
+            raise DataError("the data or the code of a network or a score changed while the study ran; run it again")
+        nets = dict.fromkeys(METRICS[name].net for name in metrics if name in METRICS)
+        without = [net for net in nets if net is not None and not usable(net, weights_dir)]
+        engine = prepare_engine(config.training, config.training.threads or order["threads"])
+        rows = measure_rows(config, order["variant"], dataset, metrics, engine, weights_dir, progress)
+        table = pd.concat([row.to_frame() for row in rows])
+        write_text(path.with_name("references-per_image.csv"), table.to_csv(index=False))
+        record = References(
+            schema_version=SCHEMA_VERSION, key=key, state="made", reason=None, run_id=run_id(config, dataset.key),
+            without=without, versions=versions(),
+            rows=[ReferenceRow.model_validate(row.to_json()) for row in rows],
+        )  # fmt: skip
+        records.write(path, record)
 
 
 @dataclass(frozen=True)
 class Row:
     name: str
     about: str
-    """What the output is: a line that explains the row."""
+    """A line that explains what the outputs are."""
     n: int
     scores: Scores | None
     reason: str | None = None
     """Why the row has no scores."""
     sources: list[str] = field(default_factory=list)
-    """Of each output the training pair it is taken from, where it is."""
+    """For each output the training pair that it is taken from, where it is one."""
 
     def to_json(self) -> dict[str, Any]:
         scores = {} if self.scores is None else self.scores.to_json()["scores"]
@@ -64,7 +161,7 @@ def measure_rows(
     weights_dir: Path | None,
     progress: Count,
 ) -> list[Row]:
-    """Every reference row; one that cannot be made has its reason. Real images have none without a score of sets.
+    """Every reference row; one that cannot be made has its reason. Real images get scores of sets alone.
 
     Args:
         config: the baseline's: its data, its generator, its inference mode.
@@ -72,15 +169,15 @@ def measure_rows(
         metrics: the scores that any cell of the study is asked for.
         progress: called with (rows done, rows in all).
     """
-    made = _Outputs(config, variant, dataset, metrics, engine, weights_dir)
-    todo = [made.condition, made.mean, made.nearest, made.untrained]
+    outputs = _Outputs(config, variant, dataset, metrics, engine, weights_dir)
+    makers = [outputs.condition, outputs.mean, outputs.nearest, outputs.untrained]
     if set(metrics) & set(UNPAIRED):
-        todo = [made.training_images, made.split_half, *todo]
+        makers = [outputs.training_images, outputs.split_half, *makers]
     rows: list[Row] = []
-    for make in todo:
-        progress(len(rows), len(todo))
+    for make in makers:
+        progress(len(rows), len(makers))
         rows.append(make())
-    progress(len(rows), len(todo))
+    progress(len(rows), len(makers))
     return rows
 
 
@@ -89,6 +186,9 @@ class _Outputs:
         self, config: RunConfig, variant: str, dataset: DataSet, metrics: Sequence[str], engine: Engine,
         weights_dir: Path | None,
     ) -> None:  # fmt: skip
+        from p2pbench.data.transforms import as_displayed, conditions_of, targets_of
+        from p2pbench.runs.score_run import class_reader
+
         self.config, self.variant, self.dataset, self.metrics = config, variant, dataset, metrics
         self.engine, self.weights_dir = engine, weights_dir
         self.train, test = decoded(as_tested(dataset), "train"), decoded(dataset, "test")
@@ -96,13 +196,14 @@ class _Outputs:
         self.conditions = as_displayed(conditions_of(test, config.data), config.data)
         self.targets = as_scored(targets_of(test, config.data))
         self.classes = class_reader(config, dataset, metrics, engine, no_progress)
-        self.memory = look_up(self._training_blocks(), self.conditions)
 
-    def _training_blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        size, data = max(1, BLOCK_BYTES // self.train[0].nbytes), self.config.data
-        for start in range(0, len(self.train), size):
-            pairs = self.train[start : start + size]
-            yield as_displayed(conditions_of(pairs, data), data), targets_of(pairs, data)
+        def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            size = max(1, BLOCK_BYTES // self.train[0].nbytes)
+            for start in range(0, len(self.train), size):
+                pairs = self.train[start : start + size]
+                yield as_displayed(conditions_of(pairs, config.data), config.data), targets_of(pairs, config.data)
+
+        self.memory = look_up(blocks(), self.conditions)
 
     def training_images(self) -> Row:
         about = (
@@ -124,11 +225,10 @@ class _Outputs:
             drawn = disjoint(len(self.train), self.n, samples)
         except ValueError as error:
             return Row(name, about, self.n, None, f"at n = {self.n} it {error}")
-        images = [as_scored(targets_of(self.train[positions], self.config.data)) for positions in drawn]
-        sources = [self.dataset.names["train"][position] for position in drawn[0]]
+        images = [self._training_targets(positions) for positions in drawn]
         fakes, targets = (images[0], self.targets) if samples == 1 else images
         unpaired = [metric for metric in self.metrics if metric in UNPAIRED]
-        return Row(name, about, self.n, self._evaluate(fakes, targets, sources, unpaired))
+        return Row(name, about, self.n, self._evaluate(fakes, targets, self._training_names(drawn[0]), unpaired))
 
     def condition(self) -> Row:
         name, about = "condition", "the condition itself as the output"
@@ -148,11 +248,13 @@ class _Outputs:
             f"down to {SIDE}x{SIDE}; at the median {np.median(self.memory.distance):.3f} of full range away, root mean "
             "square)"
         )
-        outputs = as_scored(targets_of(self.train[self.memory.nearest], self.config.data))
-        sources = [self.dataset.names["train"][position] for position in self.memory.nearest]
-        return self._row("nearest neighbour", about, outputs, sources)
+        found = self.memory.nearest
+        return self._row("nearest neighbour", about, self._training_targets(found), self._training_names(found))
 
     def untrained(self) -> Row:
+        from p2pbench.models.build import build_generator
+        from p2pbench.runs.score_run import score_generator
+
         name = "untrained"
         about = f"the generator of {self.variant} at the initial weights of seed {self.config.training.seed}"
         try:
@@ -163,6 +265,14 @@ class _Outputs:
             self.config, generator, self.dataset, self.metrics, self.engine, self.weights_dir, fetch=False
         )
         return Row(name, about, self.n, scores)
+
+    def _training_targets(self, positions: np.ndarray) -> np.ndarray:
+        from p2pbench.data.transforms import targets_of
+
+        return as_scored(targets_of(self.train[positions], self.config.data))
+
+    def _training_names(self, positions: np.ndarray) -> list[str]:
+        return [self.dataset.names["train"][position] for position in positions]
 
     def _row(self, name: str, about: str, outputs: np.ndarray, sources: Sequence[str] = ()) -> Row:
         scores = self._evaluate(outputs, self.targets, self.dataset.names["test"], self.metrics)

@@ -1,4 +1,7 @@
-"""Carry out a study: skip what is finished, run the rest, record what fails, and say what happened."""
+"""Carry out a study: prepare what its cells need, run those that are not finished, make its reference rows.
+
+:func:`carry_out` is the one way in, for the command, for Python's ``run_study``, and for each job of an array.
+"""
 
 from __future__ import annotations
 
@@ -6,57 +9,38 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
 
-from p2pbench.config.metrics import FCN_SCORES, METRICS
 from p2pbench.config.schema import RunConfig
-from p2pbench.data.dataset import open_dataset
-from p2pbench.errors import P2PBenchError, WeightsError
+from p2pbench.errors import P2PBenchError, StorageError
 from p2pbench.runs.store import Store
-from p2pbench.scoring import weights
-from p2pbench.study.local import ENDS, Event, LocalExecutor
+from p2pbench.study.display import show
+from p2pbench.study.execution import Execution
+from p2pbench.study.job import ENDS, Event, Job
+from p2pbench.study.local import LocalExecutor
 from p2pbench.study.plan import Cell, Study
+from p2pbench.study.prepare import decode_data, fetch_weights, train_segmentation
+from p2pbench.study.reference_rows import record_failure, rows_to_make
 from p2pbench.study.study_file import write_study
 from p2pbench.study.worker import IMPATIENCE_SECONDS
-from p2pbench.system.console import escape
-from p2pbench.system.hardware import available_cores
-from p2pbench.system.progress import counted
 
 log = logging.getLogger(__name__)
 
 
 class Executor(Protocol):
-    """What carries out cells: on this machine, or on a cluster."""
+    """What carries out jobs: on this machine, or on a cluster."""
 
     stopping: bool
-    """Whether no more cells are started."""
+    """Whether no more jobs are started."""
 
-    def run(self, cells: list[Cell], modes: Mapping[str, list[str]]) -> Iterator[Event]: ...
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]: ...
     def stop(self) -> None: ...
     def kill(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A share of a study, for a job of its own: the ``number``-th of ``of``, from 1."""
-
-    number: int
-    of: int
-
-    def has(self, study: Study, cell: Cell) -> bool:
-        """Every of-th training of the study is this shard's, whatever is finished: shards never overlap."""
-        if self.of == 1:
-            return True
-        names = list(dict.fromkeys(cell.run_id for cell in study.cells))
-        return names.index(cell.run_id) % self.of == self.number - 1
-
-
-ALL = Shard(1, 1)
 
 
 @dataclass(frozen=True)
@@ -68,176 +52,225 @@ class Outcome:
     reason: str | None = None
 
 
-def outcomes_json(study: Study, outcomes: list[Outcome]) -> dict[str, Any]:
-    """The documented JSON of ``ablate``; ``scored`` are those of the skipped that got scores they lacked."""
-    count = {state: sum(o.state == state for o in outcomes) for state in ("trained", "scored", "skipped", "failed")}
-    return {
-        "study": study.name,
-        "trained": count["trained"],
-        "skipped": count["skipped"] + count["scored"],
-        "scored": count["scored"],
-        "failed": count["failed"],
-        "cells": [
-            {
-                "run_id": o.cell.run_id,
-                "variant": o.cell.variant,
-                "seed": o.cell.seed,
-                "state": o.state,
-                "reason": o.reason,
-            }
-            for o in outcomes
-        ],
-    }
+@dataclass(frozen=True)
+class Result:
+    study: Study
+    outcomes: list[Outcome]
+    """One for every cell of the study, in their order."""
+    interrupted: bool
+    """Whether the user stopped it."""
+    rows_state: str
+    """Whether the reference rows are ``made``, ``kept``, ``failed`` or ``not run``."""
+    rows_reason: str | None
+    """Why they failed."""
+
+    def count(self, state: str) -> int:
+        return sum(outcome.state == state for outcome in self.outcomes)
+
+    def to_json(self) -> dict[str, Any]:
+        """The documented JSON of ``ablate``; the ``scored`` are those of the skipped that got scores they lacked."""
+        return {
+            "study": self.study.name,
+            "trained": self.count("trained"),
+            "skipped": self.count("skipped") + self.count("scored"),
+            "scored": self.count("scored"),
+            "failed": self.count("failed"),
+            "cells": [
+                {
+                    "run_id": o.cell.run_id,
+                    "variant": o.cell.variant,
+                    "seed": o.cell.seed,
+                    "state": o.state,
+                    "reason": o.reason,
+                }
+                for o in self.outcomes
+            ],
+            "references": {"state": self.rows_state, "reason": self.rows_reason},
+        }
 
 
-def run_study(
+def carry_out(
     study: Study,
     store: Store,
+    how: Execution,
     *,
-    jobs: int,
-    weights_dir: Path | None,
-    fail_fast: bool,
-    watch: Callable[[Event], None],
-    silence_seconds: float | None = None,
+    console: Console,
+    measure_jobs: Callable[[list[RunConfig]], int] | None = None,
+    watch: Callable[[Event], None] = lambda _event: None,
     executor: Executor | None = None,
-    shard: Shard = ALL,
-) -> tuple[list[Outcome], bool]:
-    """Carry out the cells of ``study`` that ``store`` does not hold finished.
+) -> Result:
+    """Train and score the cells of ``study`` that ``store`` does not hold finished, and make its reference rows.
+
+    Call it from the main thread: the first SIGINT or SIGTERM stops it after a checkpoint, a later one kills it.
 
     Args:
-        silence_seconds: a cell that makes no progress for so long is ended and has failed; None waits for ever.
-        executor: what carries out the cells, instead of ``jobs`` processes here.
-        shard: the cells to carry out.
-    Returns:
-        The outcome of every cell, in their order, and whether the user interrupted.
+        console: where progress is shown.
+        measure_jobs: where ``how.jobs`` is ``auto``, chooses the number of cells at once from what is to be trained.
+        watch: told of every event.
+        executor: carries out the jobs, instead of what ``how`` asks for.
+    Raises:
+        ConfigError: the cluster cannot be reached, or has no room for a cell.
+        DataError: an image cannot be read. No cell has been touched then.
     """
-    write_study(study, store)
-    by_id: dict[str, Outcome] = {}
-    todo: dict[str, list[Cell]] = {}
-    for cell in pending(study, store, weights_dir):
-        # Two variants may stand for the same training, scored in two ways: it is done once.
-        if shard.has(study, cell):
-            todo.setdefault(str(cell.run_id), []).append(cell)
-    trained: set[str] = set()
-
-    carry_out = executor or LocalExecutor(store, jobs=jobs, weights_dir=weights_dir, silence_seconds=silence_seconds)
-    modes: dict[str, list[str]] = {
-        name: list(dict.fromkeys(c.config.scoring.inference for c in cells)) for name, cells in todo.items()
-    }
-    interrupted_at: float | None = None
-
-    def on_signal(*_: object) -> None:
-        nonlocal interrupted_at
-        now = time.monotonic()
-        if interrupted_at is None:
-            interrupted_at = now
-            carry_out.stop()
-        elif now - interrupted_at > IMPATIENCE_SECONDS:
-            carry_out.kill()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        for event in carry_out.run([_with_all_scores(cells) for cells in todo.values()], modes):
-            name = str(event.cell.run_id)
-            if event.kind != "progress":
-                about = event.about.get("stage", "") or event.about.get("reason") or ""
-                log.info("%s, log %s: %s %s", event.cell.variant, store.run(name).log_file, event.kind, about)
-            if event.about.get("stage") == "train":
-                trained.add(name)
-            if event.kind in ENDS:
-                state = {"finished": "trained" if name in trained else "scored"}.get(event.kind, event.kind)
-                by_id[name] = Outcome(event.cell, state, event.about.get("reason"))
-                if event.about.get("died"):
-                    _record_death(store, event)
-            watch(event)
-            if event.kind == "failed" and fail_fast and not carry_out.stopping:
-                carry_out.stop()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with contextlib.ExitStack() as stack:
+        if executor is None and how.executor == "ray":
+            executor = stack.enter_context(_ray_executor(study, store, how))
+        unfinished = [cell for cell in study.cells if not _is_complete(cell, store, how.weights_dir)]
+        todo = _prepared(study, unfinished, store, how, console)
+        executor = executor or _local_executor(todo, store, how, measure_jobs)
+        write_study(study, store)
+        jobs = {name: cell_job(cells, store) for name, cells in todo.items()}
+        rows = _ReferenceRows(study.name, store, how.weights_dir)
+        ends: dict[Job, Event] = {}
+        trained: set[Job] = set()
+        all_jobs = [*jobs.values(), *rows.jobs]
+        with show(console, len(all_jobs)) as shown, _stopping_on_signals(executor) as signals:
+            for event in executor.run(all_jobs):
+                _note(event, store)
+                if event.about.get("stage") == "train":
+                    trained.add(event.job)
+                if event.kind in ENDS:
+                    ends[event.job] = event
+                shown(event)
+                watch(event)
+                if how.fail_fast and event.kind == "failed" and event.job.kind == "cell" and not executor.stopping:
+                    executor.stop()
+    rows.end(ends)
     outcomes = []
     for cell in study.cells:
-        name = str(cell.run_id)
-        found = by_id.get(name)
-        if found is None and not shard.has(study, cell) and not _complete(cell, store, weights_dir):
-            outcomes.append(Outcome(cell, "not run", f"not of shard {shard.number}/{shard.of}"))
-            continue
-        state = found.state if found else "not run" if name in todo else "skipped"
-        outcomes.append(Outcome(cell, state, found.reason if found else None))
-    return outcomes, interrupted_at is not None
+        job = jobs.get(str(cell.run_id))
+        if job is not None:
+            outcomes.append(_outcome(cell, ends.get(job), job in trained))
+        elif cell in unfinished:
+            outcomes.append(Outcome(cell, "not run", f"not of shard {how.shard.number}/{how.shard.of}"))
+        else:
+            outcomes.append(Outcome(cell, "skipped"))
+    return Result(study, outcomes, bool(signals), rows.state, rows.reason)
 
 
-def _with_all_scores(cells: list[Cell]) -> Cell:
-    """The first of ``cells``, which share a training, asked for the scores of all of them."""
-    wanted = tuple(dict.fromkeys(name for cell in cells for name in cell.config.scoring.wanted))
-    config = cells[0].config
-    scoring = config.scoring.model_copy(update={"metrics": wanted, "extra_metrics": ()})
-    return replace(cells[0], config=config.model_copy(update={"scoring": scoring}))
+def _outcome(cell: Cell, end: Event | None, trained: bool) -> Outcome:
+    if end is None:
+        return Outcome(cell, "not run")
+    if end.kind == "finished":
+        return Outcome(cell, "trained" if trained else "scored")
+    return Outcome(cell, end.kind, end.about.get("reason"))
 
 
-def prepare_weights(study: Study, store: Store, *, weights_dir: Path | None, console: Console) -> None:
-    """Do once, before any cell starts, what all of them need: decode the pairs, fetch pretrained networks.
+class _ReferenceRows:
+    """Whether the reference rows are to be made, and what came of it. A failure loses no cell."""
 
-    Raises:
-        DataError: an image cannot be read, or the two of a pair differ in size. No cell has been touched then.
-    """
-    from p2pbench.data.cache import decoded
-
-    todo = pending(study, store, weights_dir)
-    for data in dict.fromkeys(cell.config.data for cell in todo):
-        dataset = open_dataset(data)
-        for split in dataset.names:
-            with counted(console, f"decode {split}", "pairs") as progress:
-                decoded(dataset, split, progress)
-    names = dict.fromkeys(name for cell in todo for name in cell.config.scoring.wanted if name in METRICS)
-    for net in dict.fromkeys(net for name in names if (net := METRICS[name].net)):
-        if weights.locate(net, weights_dir) is None:
-            console.print(f"fetching {weights.NETS[net].about}, {weights.NETS[net].megabytes} MB", highlight=False)
+    def __init__(self, study: str, store: Store, weights_dir: Path | None) -> None:
+        self.study, self.store = study, store
+        self.state = "kept"
+        self.reason: str | None = None
+        self.jobs: list[Job] = []
         try:
-            weights.obtain(net, weights_dir)
-        except WeightsError as error:
-            scores = ", ".join(weights.scores_of(net))
-            console.print(
-                f"[yellow]not measured:[/yellow] {scores}: {escape(str(error))}", soft_wrap=True, highlight=False
-            )
-    _train_segmenters([cell.config for cell in todo if set(FCN_SCORES) & set(cell.config.scoring.wanted)], console)
+            job = rows_to_make(store, study, weights_dir)
+            self.jobs = [] if job is None else [job]
+        except P2PBenchError as error:
+            self._fail(None, str(error))
+
+    def end(self, ends: Mapping[Job, Event]) -> None:
+        for job in self.jobs:
+            end = ends.get(job)
+            if end is not None and end.kind == "failed":
+                self._fail(job.key, end.about["reason"])
+            else:
+                self.state = "made" if end is not None and end.kind == "finished" else "not run"
+
+    def _fail(self, key: str | None, reason: str) -> None:
+        self.state, self.reason = "failed", reason
+        with contextlib.suppress(StorageError):  # told all the same
+            record_failure(self.store, self.study, key, reason)
 
 
-def _train_segmenters(configs: list[RunConfig], console: Console) -> None:
-    """Train the segmentation networks that FCN-scores look through, and say what they make of the real photographs."""
-    if not configs:
-        return
-    from p2pbench.scoring.segmentation import NoReader, find_reader
-    from p2pbench.training.engine import prepare_engine
-
-    said: dict[str, None] = {}
-    for config in {(c.data, c.scoring.palette, c.training.device): c for c in configs}.values():
-        engine = prepare_engine(config.training, config.training.threads or available_cores())
-        with counted(console, "segmentation network", "steps") as progress:
-            reader = find_reader(open_dataset(config.data), config.scoring.palette, engine.device, progress)
-        if isinstance(reader, NoReader):
-            said[f"[yellow]not measured:[/yellow] {', '.join(FCN_SCORES)}: {escape(reader.reason)}"] = None
-        elif ceilings := reader.ceilings:
-            values = ", ".join(f"{METRICS[name].label} {value:.3f}" for name, value in ceilings.items())
-            said[f"the real photos, by the segmentation network: {values}"] = None
-    for line in said:
-        console.print(line, soft_wrap=True, highlight=False)
-
-
-def pending(study: Study, store: Store, weights_dir: Path | None) -> list[Cell]:
-    """The cells that ``store`` does not hold trained, and scored as far as that can be done here."""
-    return [cell for cell in study.cells if not _complete(cell, store, weights_dir)]
-
-
-def _complete(cell: Cell, store: Store, weights_dir: Path | None) -> bool:
+def _is_complete(cell: Cell, store: Store, weights_dir: Path | None) -> bool:
     """Whether ``store`` holds the cell trained, and scored as far as it can be here."""
     run = store.run(str(cell.run_id), cell.config.scoring.inference)
     own = run.recorded_id() == cell.run_id
     return own and run.finished() and run.profiled() and not run.missing_scores(cell.config, weights_dir)
 
 
-def _record_death(store: Store, event: Event) -> None:
-    """A worker that was killed could not record it; its checkpoint is still there."""
-    assert event.cell.run_id is not None
-    with contextlib.suppress(P2PBenchError):  # where the folder cannot be written, the outcome is still told
-        store.run(event.cell.run_id).set_status(event.kind, event.about["reason"])
+def _local_executor(
+    todo: dict[str, list[Cell]],
+    store: Store,
+    how: Execution,
+    measure_jobs: Callable[[list[RunConfig]], int] | None,
+) -> Executor:
+    jobs = how.jobs
+    if jobs == "auto":
+        untrained = [cells[0].config for name, cells in todo.items() if not store.run(name).trained()]
+        jobs = measure_jobs(untrained) if untrained and measure_jobs else 1
+    return LocalExecutor(store, jobs=jobs or 1, weights_dir=how.weights_dir, silence_seconds=how.silence_seconds)
+
+
+@contextlib.contextmanager
+def _ray_executor(study: Study, store: Store, how: Execution) -> Iterator[Executor]:
+    from p2pbench.study.ray import RayExecutor
+    from p2pbench.study.ray_cluster import connected
+
+    configs = [cell.config for cell in study.cells]
+    with connected(how.ray_address, configs):
+        executor = RayExecutor(store, how)
+        executor.check(configs)
+        yield executor
+
+
+def _prepared(
+    study: Study, unfinished: list[Cell], store: Store, how: Execution, console: Console
+) -> dict[str, list[Cell]]:
+    """Prepare what the unfinished cells of this shard need; returns them by run id, which variants may share."""
+    mine = how.shard.run_ids(study)
+    todo = [cell for cell in unfinished if str(cell.run_id) in mine]
+    configs = [cell.config for cell in todo]
+    decode_data(configs, console)
+    if fetch_weights(configs, how.weights_dir, console):  # finished cells may lack the scores that these make possible
+        finished = [cell for cell in study.cells if str(cell.run_id) in mine and cell not in todo]
+        todo += [cell for cell in finished if not _is_complete(cell, store, how.weights_dir)]
+    train_segmentation([cell.config for cell in todo], console)
+    by_id: dict[str, list[Cell]] = {}
+    for cell in todo:
+        by_id.setdefault(str(cell.run_id), []).append(cell)
+    return by_id
+
+
+def cell_job(cells: list[Cell], store: Store) -> Job:
+    """The job of ``cells``, which share a training: it is scored under all their modes, with the scores of all."""
+    first = cells[0]
+    wanted = tuple(dict.fromkeys(name for cell in cells for name in cell.config.scoring.wanted))
+    scoring = first.config.scoring.model_copy(update={"metrics": wanted, "also": ()})
+    modes = list(dict.fromkeys(cell.config.scoring.inference for cell in cells))
+    return Job(
+        "cell", str(first.run_id), f"{first.variant} seed {first.seed}",
+        first.config.model_copy(update={"scoring": scoring}), store.run(str(first.run_id)).log_file, {"modes": modes},
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _stopping_on_signals(executor: Executor) -> Iterator[list[float]]:
+    """In the block the first SIGINT or SIGTERM stops ``executor``, a later one kills it; yields when they came."""
+    came: list[float] = []
+
+    def heed(*_: object) -> None:
+        came.append(time.monotonic())
+        if len(came) == 1:
+            executor.stop()
+        elif came[-1] - came[0] > IMPATIENCE_SECONDS:
+            executor.kill()
+
+    before = {number: signal.signal(number, heed) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _note(event: Event, store: Store) -> None:
+    """Log ``event``, and record the death of a worker, which could not record it itself."""
+    if event.kind != "progress":
+        said = event.about.get("stage", "") or event.about.get("reason") or ""
+        log.info("%s, log %s: %s %s", event.job.label, event.job.log, event.kind, said)
+    if event.about.get("died") and event.job.kind == "cell":
+        with contextlib.suppress(P2PBenchError):  # where the folder cannot be written, the outcome is still told
+            store.run(event.job.key).set_status(event.kind, event.about["reason"])

@@ -1,8 +1,7 @@
-"""A worker process: carries out one cell and tells its parent how it goes.
+"""A worker process: carries out one job and tells its parent how it goes.
 
-Started as ``python -m p2pbench.study.worker``. The job comes as one JSON line on standard input, which then stays
-open: its end means that the parent is gone, however it went, and the worker ends at once. Events go to standard output,
-a JSON line each; everything else that is printed goes to the run's log.txt.
+Started as ``python -m p2pbench.study.worker KIND``; :mod:`p2pbench.study.job` says what goes to and fro. Everything
+that is printed goes to the job's log.
 """
 
 from __future__ import annotations
@@ -21,14 +20,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from p2pbench.config.run_id import run_id
-from p2pbench.data import pairs
-from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import DataError, Interrupted, P2PBenchError, type_and_line
-from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.store import Store
+from p2pbench.study.job import STOP
+from p2pbench.system.progress import Count
 
 IMPATIENCE_SECONDS = 2.0
-"""A second signal within this time is the first one again: schedulers send one to every process of a job."""
+"""A second signal within this time counts as the first: schedulers send one to every process of a job."""
 
 PROGRESS_SECONDS = 0.25
 """Least time between two progress events."""
@@ -38,9 +36,9 @@ Send = Callable[..., None]
 
 
 class Stop:
-    """Whether the user wants the cell to stop; before and after training that is a KeyboardInterrupt at once.
+    """Whether the user wants the job to stop; before and after training that is a KeyboardInterrupt at once.
 
-    Libraries may swallow that, above all while they are imported: no stage is entered after it.
+    Libraries may swallow that exception, above all while they are imported: no stage is entered after it.
     """
 
     def __init__(self) -> None:
@@ -58,11 +56,7 @@ class Stop:
             raise KeyboardInterrupt("stopped")
 
     def enter(self, stage: str) -> None:
-        """Take note of what is done now.
-
-        Raises:
-            Interrupted: something else is wanted.
-        """
+        """Note which stage begins. Raises :class:`Interrupted` where the user has asked to stop."""
         if self():
             raise Interrupted("stopped")
         self.stage = stage
@@ -83,42 +77,65 @@ def stopping_on_signals(stop: Stop) -> Iterator[None]:
 
 
 def main() -> int:
-    job = receive_job()
-    if job is None:
+    with open(0, "rb", buffering=0, closefd=False) as stream:  # what comes after the order is not for this buffer
+        line = stream.readline()
+    if not line:
         return 1
-    run = RunFolder(Path(job["folder"]))
-    send = redirect(run.log_file)
+    kind, order = sys.argv[1], json.loads(line)
+    log = Path(order["log"])
+    send = redirect(log)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stop = Stop()
     with stopping_on_signals(stop):
         try:
-            if hasattr(signal, "pthread_sigmask"):  # it was started with them blocked
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
-            _carry_out(job, run, stop, send)
+            threading.Thread(target=_heed_parent, daemon=True).start()
+            carry_out(kind, order, stop, send)
         except (Interrupted, KeyboardInterrupt) as error:
-            _record(run, "interrupted", str(error))
-            send(event="interrupted", reason=str(error))
-            return Interrupted.exit_code
-        except Exception as error:  # the other cells go on
-            reason = reason_of(error, run.log_file)
-            _record(run, "failed", reason)
-            send(event="failed", reason=reason)
-            return 1
-    send(event="finished")
-    return 0
+            end, reason, code = "interrupted", str(error), Interrupted.exit_code
+        except Exception as error:  # the other jobs go on
+            end, reason, code = "failed", reason_of(error, log), 1
+        else:
+            send(event="finished")
+            return 0
+        if kind == "cell":
+            _record(order, end, reason)
+        send(event=end, reason=reason)
+        return code
 
 
-def receive_job() -> dict[str, Any] | None:
-    """The job from standard input, if there is one; from now on this process ends when its parent does."""
-    line = sys.stdin.readline()
-    if not line:
-        return None
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    job: dict[str, Any] = json.loads(line)
-    return job
+def carry_out(kind: str, order: dict[str, Any], stop: Stop, send: Send) -> None:
+    """Do what ``order`` says: make a study's reference rows, or train and score a cell."""
+    from p2pbench.config.resolve import from_mapping
+    from p2pbench.config.run_id import run_id
+    from p2pbench.data.dataset import open_dataset
+
+    config = from_mapping(order["config"], "the order")
+    store = Store(Path(order["runs"]))
+    weights_dir = Path(order["weights_dir"]) if order["weights_dir"] else None
+    progress = _paced(send)
+    if kind == "reference_rows":
+        from p2pbench.study.reference_rows import make_rows
+
+        stop.enter("score")
+        make_rows(config, order, store, weights_dir, progress)
+        return
+
+    from p2pbench.runs.cell import Watcher, run_cell  # torch is imported here, after the parent is being watched
+
+    def stage(name: str) -> None:
+        stop.enter(name)
+        send(event="stage", stage=name)
+
+    if run_id(config, open_dataset(config.data).key) != order["key"]:
+        raise DataError("the data or the code of a network changed while the study ran; run it again")
+    run_cell(
+        config, store.run(order["key"]), Watcher(stage, progress, stop),
+        modes=order["modes"], wait=True, threads=order["threads"], weights_dir=weights_dir, fetch=order["fetch"],
+        asked=order["asked"],
+    )  # fmt: skip
 
 
-def reason_of(error: Exception, log_file: Path) -> str:
+def reason_of(error: Exception, log: Path) -> str:
     """Why a job failed, in a line; a defect, ours or in the user's own code, leaves its traceback in the log."""
     with contextlib.suppress(OSError):  # the disk is full: there is no log then
         if not isinstance(error, P2PBenchError):
@@ -128,13 +145,29 @@ def reason_of(error: Exception, log_file: Path) -> str:
         print(f"failed: {error}", file=sys.stderr, flush=True)
     if isinstance(error, P2PBenchError):
         return str(error)
-    return f"{type_and_line(error)} (see {log_file})"
+    return f"{type_and_line(error)} (see {log})"
 
 
-def _carry_out(job: dict[str, Any], run: RunFolder, stop: Stop, send: Send) -> None:
-    from p2pbench.config.resolve import from_mapping
-    from p2pbench.runs.cell import Watcher, run_cell  # torch is imported here, after the parent is being watched
+def redirect(log: Path) -> Send:
+    """Have everything that is printed go to the file ``log``; returns what sends an event to the parent."""
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    except OSError:
+        stream = os.open(os.devnull, os.O_WRONLY)  # whatever writes there next will say what is wrong with the folder
+    os.dup2(stream, 1)
+    os.dup2(stream, 2)
 
+    def send(**event: Any) -> None:
+        events.write(json.dumps(event) + "\n")
+        events.flush()
+
+    return send
+
+
+def _paced(send: Send) -> Count:
+    """Sends how far the job is, but not more often than anybody can read."""
     last = 0.0
 
     def progress(done: int, total: int) -> None:
@@ -144,49 +177,24 @@ def _carry_out(job: dict[str, Any], run: RunFolder, stop: Stop, send: Send) -> N
             last = now
             send(event="progress", done=done, total=total)
 
-    def stage(name: str) -> None:
-        stop.enter(name)
-        send(event="stage", stage=name)
-
-    pairs.PLACED.update({source: Path(folder) for source, folder in job["data_at"].items()})
-    config = from_mapping(job["config"], "the job")
-    if run_id(config, open_dataset(config.data).key) != job["run_id"]:
-        raise DataError("the data or the code of a network changed while the study ran; run it again")
-    weights_dir = Path(job["weights_dir"]) if job["weights_dir"] else None
-    run_cell(config, run, Watcher(stage, progress, stop), modes=job["modes"], wait=True, threads=job["threads"],
-        weights_dir=weights_dir, fetch=False, asked=job["asked"],
-    )  # fmt: skip
+    return progress
 
 
-def _record(run: RunFolder, state: str, reason: str) -> None:
+def _record(order: dict[str, Any], state: str, reason: str) -> None:
     try:
-        run.set_status(state, reason)
+        Store(Path(order["runs"])).run(order["key"]).set_status(state, reason)
     except P2PBenchError as error:  # the disk is full: the parent still hears of it
         with contextlib.suppress(OSError):
             print(f"status not recorded: {error}", file=sys.stderr, flush=True)
 
 
-def redirect(log_file: Path) -> Send:
-    """Have everything that is printed go to ``log_file``; returns what sends an event to the parent."""
-    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    try:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    except OSError:
-        log = os.open(os.devnull, os.O_WRONLY)  # whoever writes there next will say what is wrong with the folder
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-
-    def send(**event: Any) -> None:
-        events.write(json.dumps(event) + "\n")
-        events.flush()
-
-    return send
-
-
-def _die_with_parent() -> None:
-    while os.read(0, 4096):
-        pass
+def _heed_parent() -> None:
+    """Pass on that the parent asks to stop, and end with the parent, however it went."""
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+    while said := os.read(0, 4096):
+        if STOP.encode() in said:
+            signal.pthread_kill(main_thread, signal.SIGINT)
     os._exit(1)
 
 

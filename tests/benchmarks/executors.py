@@ -79,6 +79,8 @@ def timed(workplace: Workplace, executor: str, seeds: range, runs: str) -> tuple
     ) as process:  # fmt: skip
         assert process.stderr is not None
         for line in process.stderr:
+            if "seed" not in line:
+                continue  # the reference rows
             if "started" in line and not started:
                 first, started = time.monotonic(), True
             if "done" in line:

@@ -22,8 +22,10 @@ from p2pbench.errors import Interrupted
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.store import Store
 from p2pbench.study import local
-from p2pbench.study.local import LocalExecutor, start_worker
+from p2pbench.study.job import start_worker
+from p2pbench.study.local import LocalExecutor
 from p2pbench.study.plan import build_study
+from p2pbench.study.runner import cell_job
 from p2pbench.study.worker import IMPATIENCE_SECONDS, Stop
 
 SETTINGS = ("training.epochs=60", "training.log_every=1", "training.checkpoint_seconds=0", "training.sample_every=100",
@@ -112,7 +114,7 @@ def test_a_cell_that_makes_no_progress_is_ended_with_its_reason(
     (cell,) = study.cells
     executor = LocalExecutor(store, jobs=1, weights_dir=None, silence_seconds=1.0)
     with store.run(str(cell.run_id)).lock():
-        events = list(executor.run(study.cells, {str(cell.run_id): ["paper"]}))
+        events = list(executor.run([cell_job([cell], store)]))
     assert events[-1].kind == "failed"
     assert "made no progress for 1" in events[-1].about["reason"]
     assert "--timeout" in events[-1].about["reason"]
@@ -123,7 +125,8 @@ def test_a_worker_that_is_being_started_hears_of_the_end_too(tmp_path: Path, mon
     make_workplace(tmp_path, write_pairs(tmp_path / "pairs", {"train": 2, "test": 2}))
     monkeypatch.chdir(tmp_path)
     study = build_study("two.yaml", None, {}, [0])
-    executor = LocalExecutor(Store(tmp_path / "runs"), jobs=1, weights_dir=None)
+    store = Store(tmp_path / "runs")
+    executor = LocalExecutor(store, jobs=1, weights_dir=None)
 
     def start_and_stop(*asked: Any) -> Any:
         worker = start_worker(*asked)
@@ -131,7 +134,7 @@ def test_a_worker_that_is_being_started_hears_of_the_end_too(tmp_path: Path, mon
         return worker
 
     monkeypatch.setattr(local, "start_worker", start_and_stop)
-    events = list(executor.run(study.cells, {str(cell.run_id): ["paper"] for cell in study.cells}))
+    events = list(executor.run([cell_job([cell], store) for cell in study.cells]))
     assert [(event.kind, event.about) for event in events] == [("started", {}), ("interrupted", {"reason": "stopped"})]
 
 
@@ -142,8 +145,9 @@ def test_a_signal_at_any_moment_ends_the_program_in_a_word(number: int, command:
     environment = {**os.environ, "P2PBENCH_HOME": str(tmp_path / "home"), "PYTHONUNBUFFERED": "1"}
     for after in (0.15, 0.3, 0.6, 1.2):
         program = subprocess.Popen(
-            [sys.executable, "-c", f"print(); import sys; sys.argv[1:] = {command.split()}; "
-             "from p2pbench.__main__ import main; main()"],
+            # Whoever started the tests may have SIGINT ignored, as a shell does for what runs in its background.
+            [sys.executable, "-c", "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); print(); "
+             f"import sys; sys.argv[1:] = {command.split()}; from p2pbench.__main__ import main; main()"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment,
         )  # fmt: skip
         assert program.stdout is not None

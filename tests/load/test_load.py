@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from trained_run import train_run
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.housekeeping import all_runs, read_studies
 from p2pbench.runs.store import Store
+from p2pbench.study.job import Job
 from p2pbench.study.local import LocalExecutor
 from p2pbench.study.plan import build_study
 from p2pbench.study.study_file import write_study
@@ -58,16 +58,17 @@ def test_a_store_of_many_records_is_planned_skipped_listed_and_read(store: Store
 def test_an_executor_leaves_no_process_and_no_open_file(store: Store) -> None:
     """Of workers that begin and end: these refuse their job, for it names another id than its configuration has."""
     study = build_study("many.yaml", None, {}, [0])
-    cells = study.cells[:5]
-    ids = [str(cell.run_id) for cell in study.cells[5:10]]
-    wrong = [replace(cell, run_id=name) for cell, name in zip(cells, ids, strict=True)]
+    wrong = []
+    for cell, other in zip(study.cells[:5], study.cells[5:10], strict=True):
+        log = store.run(str(other.run_id)).log_file
+        wrong.append(Job("cell", str(other.run_id), cell.variant, cell.config, log, {"modes": ["paper"]}))
 
     def left() -> tuple[int, str]:
         return len(list(Path("/proc/self/fd").iterdir())), Path(f"/proc/self/task/{os.getpid()}/children").read_text()
 
     before = left()
     executor = LocalExecutor(store, jobs=3, weights_dir=None)
-    ended = [event for event in executor.run(wrong, {name: ["paper"] for name in ids}) if event.kind == "failed"]
+    ended = [event for event in executor.run(wrong) if event.kind == "failed"]
     assert len(ended) == 5
     assert all("changed while the study ran" in str(event.about["reason"]) for event in ended)
     deadline = time.monotonic() + 20

@@ -8,22 +8,26 @@ from pathlib import Path
 
 import pytest
 from ray_cluster import TwoNodes
+from rich.console import Console
 from study_workplace import PROTOCOL
 from tiny_runs import write_pairs
 
 from p2pbench.config.resolve import parse_set
 from p2pbench.runs.store import Store
-from p2pbench.study.cluster import connected
-from p2pbench.study.local import ENDS, Event, LocalExecutor
-from p2pbench.study.on_ray import RayExecutor
+from p2pbench.study import runner
+from p2pbench.study.execution import Execution
+from p2pbench.study.job import ENDS, Event
+from p2pbench.study.local import LocalExecutor
 from p2pbench.study.plan import Study, build_study
-from p2pbench.study.runner import Executor, run_study
+from p2pbench.study.ray import RayExecutor
+from p2pbench.study.ray_cluster import connected
+from p2pbench.study.runner import Executor
 from p2pbench.system.cache_dir import home
 
 RECORDS = ("config.yaml", "generator.safetensors", "losses.csv", "scores.json", "per_image.csv", "profile.json")
-KINDS = ("local", "ray", "ray without a shared store")
-STEPS = 120
-LONG = ("training.epochs=20", "training.checkpoint_seconds=0", "training.sample_every=200", "training.log_every=2")
+KINDS = ("local", "ray")
+STEPS = 240
+LONG = ("training.epochs=40", "training.checkpoint_seconds=0", "training.sample_every=200", "training.log_every=2")
 OWN = """
 from torch import nn
 
@@ -34,7 +38,7 @@ def build(config):
 
 
 def study_in(folder: Path) -> Study:
-    """Two generators, one of the user's own, on pairs that only this machine has by their name."""
+    """Two generators, one of the user's own, on pairs that are found by their name."""
     write_pairs(home() / "data" / "squares", {"train": 6, "test": 3})
     (folder / "tiny.yaml").write_text(PROTOCOL.format(source="squares"))
     (folder / "own.py").write_text(OWN)
@@ -43,28 +47,28 @@ def study_in(folder: Path) -> Study:
 
 
 @contextmanager
-def executor_of(kind: str, store: Store, jobs: int, nodes: Callable[[], TwoNodes]) -> Iterator[Executor]:
+def executor_of(kind: str, study: Study, store: Store, jobs: int, nodes: Callable[[], TwoNodes]) -> Iterator[Executor]:
     if kind == "local":
         yield LocalExecutor(store, jobs=jobs, weights_dir=None)
         return
-    with connected(nodes().address):
-        yield RayExecutor(store, jobs=jobs, weights_dir=None, shares_store=False if "without" in kind else None)
+    with connected(nodes().address, [cell.config for cell in study.cells]):
+        yield RayExecutor(store, Execution("ray", jobs=jobs))
 
 
 def carry_out(
     study: Study, store: Store, executor: Executor, watch: Callable[[Event], None] = lambda event: None
 ) -> tuple[list[str], list[Event]]:
-    """The state of each cell, and all events."""
+    """The state of each cell, and all events of cells."""
     events: list[Event] = []
 
     def keep(event: Event) -> None:
-        events.append(event)
+        if event.job.kind == "cell":
+            events.append(event)
         watch(event)
 
-    outcomes, _ = run_study(
-        study, store, jobs=1, weights_dir=None, fail_fast=False, watch=keep, executor=executor
-    )  # fmt: skip
-    return [outcome.state for outcome in outcomes], events
+    quiet = Console(quiet=True)
+    result = runner.carry_out(study, store, Execution(), console=quiet, watch=keep, executor=executor)
+    return [outcome.state for outcome in result.outcomes], events
 
 
 def records(store: Store) -> dict[str, bytes]:
@@ -114,7 +118,7 @@ def test_cells_are_stopped_and_go_on_to_the_same_records(
         found: TwoNodes = request.getfixturevalue("nodes")
         return found
 
-    with executor_of(kind, store, 1, nodes) as executor:
+    with executor_of(kind, study, store, 1, nodes) as executor:
 
         def stop(event: Event) -> None:
             if event.kind == "progress" and event.about["done"] > 4 and event.about["total"] == STEPS:
@@ -132,7 +136,7 @@ def test_cells_are_stopped_and_go_on_to_the_same_records(
         checkpoint = max((store.root / "cells").glob("*/checkpoint/step-*.safetensors"))
         assert 4 < int(checkpoint.stem[5:]) < STEPS
 
-    with executor_of(kind, store, 2, nodes) as executor:
+    with executor_of(kind, study, store, 2, nodes) as executor:
         states, _ = carry_out(study, store, executor)
     assert states == ["trained", "trained"]
     assert records(store) == expected
@@ -142,7 +146,7 @@ def test_cells_are_stopped_and_go_on_to_the_same_records(
 def test_a_node_that_is_lost_costs_what_it_did_since_the_last_checkpoint(
     study: Study, expected: dict[str, bytes], nodes: TwoNodes
 ) -> None:
-    """Without a shared store: its cell goes on from a checkpoint that had come back; none is trained twice."""
+    """Its cell is resumed from its checkpoint in the store; none is trained twice."""
     store = Store(Path("runs"))
     steps: list[int] = []
 
@@ -152,8 +156,8 @@ def test_a_node_that_is_lost_costs_what_it_did_since_the_last_checkpoint(
             nodes.kill_node()
             nodes.new_node()
 
-    with connected(nodes.address):
-        executor = RayExecutor(store, jobs=1, weights_dir=None, shares_store=False)
+    with connected(nodes.address, [cell.config for cell in study.cells]):
+        executor = RayExecutor(store, Execution("ray", jobs=1))
         states, events = carry_out(study, store, executor, kill)
     assert nodes.killed == 1
     kinds = [event.kind for event in events]

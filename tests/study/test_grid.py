@@ -183,6 +183,26 @@ def test_include_adds_and_exclude_takes_away(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_the_recorded_command_says_null_for_no_value(tmp_path: Path) -> None:
+    study = build_study(write(tmp_path, "factors: {objective: [l1]}"), None, {"generator.depth": None}, None)
+    assert "--set generator.depth=null" in study.command
+
+
+@pytest.mark.parametrize(
+    "include",
+    [
+        "[{width: {label: small, generator.ngf: 16}}]",
+        "[{width: {label: tiny, generator.ngf: 4}}, {width: {label: tiny, generator.ngf: 2}}]",
+    ],
+)
+def test_an_included_level_may_not_have_the_name_of_another(include: str, tmp_path: Path) -> None:
+    factors = "factors: {width: [{label: small, generator.ngf: 32}]}\n"
+    with pytest.raises(ConfigError, match=r"factor 'width' has another level that is called '(small|tiny)'"):
+        read_grid(write(tmp_path, f"{factors}include: {include}"))
+    grid = read_grid(write(tmp_path, f"{factors}include: [{{width: {{label: small, generator.ngf: 32}}}}]"))
+    assert [label_of(variant) for variant in grid.variants()] == ["small"]
+
+
 def test_a_word_of_ones_own_has_labelled_levels(tmp_path: Path) -> None:
     grid = write(
         tmp_path,

@@ -124,7 +124,7 @@ def test_a_failure_is_told_and_recorded_and_loses_nothing(workplace: Workplace) 
     (workplace.folder / "two.yaml").write_text("protocol: tiny.yaml\nfactors: {objective: [l1]}\n")
     (workplace.folder / "breaks.py").write_text(
         "import sys\ndef score(fakes, targets):\n"
-        "    if any('references' in word for word in sys.orig_argv):\n        import os; os._exit(7)\n"
+        "    if 'reference_rows' in sys.orig_argv:\n        import os; os._exit(7)\n"
         "    return [0.0] * len(fakes)\nscore.better = 'lower'\n"
     )
     done = workplace.run("ablate", "--grid", "two.yaml", "--set", "scoring.metrics=[l1, 'breaks:score']", "--json")

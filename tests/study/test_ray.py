@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
 import socket
 import subprocess
 import sys
@@ -12,17 +14,14 @@ from pathlib import Path
 import pytest
 from ray_cluster import TwoNodes
 from study_workplace import Workplace
-from tiny_runs import write_pairs
 
-from p2pbench.config.schema import DataConfig
-from p2pbench.data.dataset import open_dataset
+from p2pbench.config.resolve import Layer, resolve
 from p2pbench.errors import ConfigError
-from p2pbench.study.cluster import Share, check_room, connected, room, share_of, threads_per_cell
-from p2pbench.study.cluster import nodes as nodes_of
-from p2pbench.study.on_ray import _gist, check_versions
-from p2pbench.study.parcels import PIECE_BYTES, Parcel, find_here, of_code, of_data, place, unpack
-from p2pbench.study.slot import About, versions_here
-from p2pbench.system.cache_dir import home
+from p2pbench.study.execution import Execution
+from p2pbench.study.job import Job
+from p2pbench.study.ray import RemoteJob, telling_line, versions_here
+from p2pbench.study.ray_cluster import Share, check_room, connected, runtime_environment, share_of, threads_per_cell
+from p2pbench.study.ray_cluster import nodes as nodes_of
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,9 +55,9 @@ def test_what_listens_there_and_is_no_cluster_is_given_up_in_time() -> None:
     pytest.importorskip("ray")
     with socket.create_server(("127.0.0.1", 0)) as other:
         code = (
-            "from p2pbench.errors import ConfigError\nfrom p2pbench.study import cluster\n"
-            "cluster.CONNECT_SECONDS = 0.5\ntry:\n"
-            f"    with cluster.connected('127.0.0.1:{other.getsockname()[1]}'): ...\n"
+            "from p2pbench.errors import ConfigError\nfrom p2pbench.study import ray_cluster\n"
+            "ray_cluster.CONNECT_SECONDS = 0.5\ntry:\n"
+            f"    with ray_cluster.connected('127.0.0.1:{other.getsockname()[1]}'): ...\n"
             "except ConfigError as error:\n    print(error)\n"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
@@ -85,6 +84,7 @@ def test_room_on_a_node() -> None:
     node = {"CPU": 16.0, "GPU": 2.0, "memory": 64.0 * 2**30}
     assert Share(0, 0).fits(node, threads=4) == 4
     assert Share(0.25, 0).fits(node, threads=1) == 8
+    assert Share(0.2, 0).fits(node, threads=1) == 10
     assert Share(0.4, 0).fits(node, threads=1) == 4  # two to a device: none takes halves of both
     assert Share(2, 0).fits(node, threads=1) == 1
     assert Share(0.25, 20 * 2**30).fits(node, threads=1) == 3
@@ -95,7 +95,7 @@ def test_what_no_node_has_is_refused_by_number(nodes: TwoNodes) -> None:
     with connected(nodes.address):
         alone = Share(0, 0)
         assert sorted(node.get("CPU", 0) for node in nodes_of()) == [0, 2]
-        assert room(alone, 1) == 2
+        assert sum(alone.fits(node, 1) for node in nodes_of()) == 2
         assert threads_per_cell(alone) == 2
         assert share_of(None, None, "auto") == alone
         for wanted in (0.25, 1.0, 3.0):
@@ -109,52 +109,45 @@ def test_what_no_node_has_is_refused_by_number(nodes: TwoNodes) -> None:
             check_room(alone, 8)
 
 
-def test_a_node_with_another_version_is_refused_by_name() -> None:
-    check_versions(About("far", versions_here(), True, {}))
-    other = About("far", {**versions_here(), "p2pbench": "0.0.9 (12345678)"}, True, {})
-    with pytest.raises(ConfigError, match=r"the node far .* has p2pbench 0.0.9 \(12345678\), this machine "):
-        check_versions(other)
+def test_a_node_that_is_not_fit_is_refused_by_name(tmp_path: Path, pairs_folder: Path) -> None:
+    config = resolve([Layer("test", {"data.source": str(pairs_folder)})]).config
+    job = Job("cell", "0123456789ab", "l1 seed 0", config, tmp_path / "log.txt", {})
+    node = RemoteJob(tmp_path, 1, tmp_path, Execution("ray"))
+    host = socket.gethostname()
+    other = {**versions_here(), "p2pbench": "0.0.9 (12345678)"}
+    said = node.begin(job, tmp_path, other)
+    assert said is not None
+    assert re.match(rf"the node {host} .* has p2pbench .*, this machine 0.0.9 \(12345678\)", said)
+    absent = tmp_path / "elsewhere" / "probe"
+    said = node.begin(job, absent, versions_here())
+    assert said == (
+        f"the node {host} of the Ray cluster does not see {absent.parent}; give --runs a folder on storage that all "
+        "nodes share"
+    )
+
+
+def test_a_store_that_a_node_does_not_see_is_a_mistake_of_the_configuration(
+    workplace: Workplace, nodes: TwoNodes
+) -> None:
+    """The nodes are of this machine and see all its files, but for those that are gone again."""
+    (workplace.folder / "sitecustomize.py").write_text(
+        "import sys\nif 'ablate' in sys.argv:\n    from pathlib import Path\n"
+        "    Path.touch = lambda path, *a, **b: None\n"
+    )
+    workplace.environment["PYTHONPATH"] = os.pathsep.join([str(workplace.folder), os.environ.get("PYTHONPATH", "")])
+    message = workplace.run(
+        "ablate", "--grid", "two.yaml", "--executor", "ray", "--ray-address", nodes.address, code=2
+    ).stderr
+    assert f"does not see {workplace.folder / 'runs'}; give --runs a folder on storage that all nodes share" in message
+    assert not (workplace.folder / "runs" / "cells").exists()
 
 
 def test_of_rays_account_the_telling_line_is_kept() -> None:
     account = (
         "The actor died because of an error raised in its creation task\n  x\nModuleNotFoundError: No module 'p2pbench'"
     )
-    assert _gist(account) == "ModuleNotFoundError: No module 'p2pbench'"
-    assert _gist("") == "it does not answer"
-
-
-def test_a_parcel_is_cut_into_pieces_and_placed_once(tmp_path: Path) -> None:
-    files = {"a/long.bin": bytes(range(256)) * (PIECE_BYTES // 256) * 2 + b"end", "empty": b"", "b.bin": b"b"}
-    for name, content in files.items():
-        path = tmp_path / "from" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    parcel = Parcel("key", tuple((name, tmp_path / "from" / name) for name in files))
-    pieces = list(parcel.pieces())
-    assert len(pieces) == 3
-    assert max(sum(len(content) for _, content in piece) for piece in pieces) <= PIECE_BYTES
-    folder = place("key", pieces)
-    assert {name: (folder / name).read_bytes() for name in files} == files
-    assert place("key", iter(())) == folder  # not opened again
-    unpack(tmp_path / "to", pieces)
-    assert (tmp_path / "to" / "a" / "long.bin").read_bytes() == files["a/long.bin"]
-
-
-def test_data_are_found_by_content_wherever_they_lie(tmp_path: Path) -> None:
-    root = write_pairs(tmp_path / "pairs", {"train": 3, "test": 2})
-    dataset = open_dataset(DataConfig(source=str(root)))
-    assert find_here(str(root), str(root), dataset.key) == root
-    moved = root.rename(tmp_path / "moved")
-    assert find_here(str(root), str(root), dataset.key) is None
-    (home() / "data").mkdir(parents=True)
-    (home() / "data" / "mine").symlink_to(moved)
-    assert find_here("mine", str(root), dataset.key) == moved
-    assert find_here("mine", str(root), "another key") is None
-    sent = of_data(open_dataset(DataConfig(source=str(moved))))
-    place(sent.key, sent.pieces())
-    (home() / "data" / "mine").unlink()
-    assert find_here("mine", str(root), dataset.key) == (home() / "sent" / dataset.key[:24]).resolve()
+    assert telling_line(account) == "ModuleNotFoundError: No module 'p2pbench'"
+    assert telling_line("") == "it does not answer"
 
 
 def test_code_is_sent_with_the_packages_it_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,10 +156,11 @@ def test_code_is_sent_with_the_packages_it_is_in(tmp_path: Path, monkeypatch: py
     (package.parent / "__init__.py").touch()
     (package / "networks.py").write_text("def build(config): ...\n")
     (package / "__init__.py").write_text("def other(config): ...\n")
+    (tmp_path / "alone_network.py").write_text("def build(config): ...\n")
     monkeypatch.syspath_prepend(tmp_path)
     names = [f"package_of_networks.inner{end}" for end in (".networks:build", ":other")]
-    assert [name for name, _ in of_code(names).files] == [
-        "package_of_networks/__init__.py",
-        "package_of_networks/inner/__init__.py",
-        "package_of_networks/inner/networks.py",
+    configs = [
+        resolve([Layer("test", {"generator.name": name})]).config
+        for name in ("unet", *names, "alone_network:build", "torchvision.models:resnet18")
     ]
+    assert runtime_environment(configs)["py_modules"] == [str(package.parent), str(tmp_path / "alone_network.py")]

@@ -1,0 +1,116 @@
+"""A job, one cell or the reference rows of a study, and the process that does it.
+
+The parent starts ``python -m p2pbench.study.worker KIND``, writes the order as one JSON line to its standard input, and
+reads events, one JSON line each, from its standard output. The word ``stop`` on the input asks the worker to write a
+checkpoint and end; the end of the input means that the parent is gone, and ends the worker at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from p2pbench.config.schema import RunConfig
+
+ENDS = ("finished", "failed", "interrupted")
+"""The kinds of a job's last event."""
+
+STOP = "stop"
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    kind: Literal["cell", "reference_rows"]
+    key: str
+    """A cell's run id, or the hash of all that decides the reference rows. The worker checks that it still holds."""
+    label: str
+    """What people call it: ``l1+cgan seed 0``."""
+    config: RunConfig
+    log: Path
+    """Where everything that the worker prints goes."""
+    order: dict[str, Any]
+    """What the worker has to know beside this, as plain values."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a job: ``started``, ``stage``, ``progress``, ``lost``, or one of ``ENDS``."""
+
+    job: Job
+    kind: str
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def start_worker(kind: str, order: dict[str, Any], folder: Path | None = None) -> subprocess.Popen[str]:
+    """The process that carries out ``order``. It ends when this process does, and Ctrl-C does not reach it.
+
+    Args:
+        order: plain values, with ``threads`` among them.
+        folder: where the process works and looks for modules first, instead of the current folder.
+    """
+    # A grid's module:function is found by the workers too.
+    python_path = filter(None, [str(folder or Path.cwd()), os.environ.get("PYTHONPATH")])
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "p2pbench.study.worker", kind],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
+        start_new_session=True, cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": str(order["threads"]), "PYTHONPATH": os.pathsep.join(python_path)},
+    )  # fmt: skip
+    assert worker.stdin is not None
+    with suppress(BrokenPipeError):  # it has died already, and its missing last event will say so
+        worker.stdin.write(json.dumps(order) + "\n")
+        worker.stdin.flush()
+    return worker
+
+
+def ask_to_stop(worker: subprocess.Popen[str]) -> None:
+    assert worker.stdin is not None
+    with suppress(OSError, ValueError):  # it has ended already
+        # Past the stream's buffer: a signal handler calls this, perhaps while the stream is being written.
+        os.write(worker.stdin.fileno(), f"{STOP}\n".encode())
+
+
+def kill(worker: subprocess.Popen[str]) -> None:
+    """End a worker now, and wait until it has ended."""
+    worker.kill()
+    worker.wait()
+    with suppress(OSError):  # what was never sent is still in the buffer, and no longer matters
+        if worker.stdin is not None:
+            worker.stdin.close()
+
+
+def events_of(worker: subprocess.Popen[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The kind of each event of ``worker`` and what it says; the last is always one of ``ENDS``.
+
+    Where the worker died before it sent its last event, that is ``failed``, with ``died`` set.
+    """
+    ended = False
+    assert worker.stdout is not None
+    with suppress(BrokenPipeError), worker:
+        for line in worker.stdout:
+            try:
+                about = json.loads(line)
+            except ValueError:
+                continue  # cut off in the middle by the end of the process
+            kind = about.pop("event")
+            ended = kind in ENDS
+            yield kind, about
+        if not ended:
+            yield "failed", {"reason": exit_reason(worker.wait()), "died": True}
+
+
+def exit_reason(code: int) -> str:
+    """Why a process ended that sent no last event, from its exit code."""
+    if code == -signal.SIGKILL:
+        return "its process was killed (SIGKILL): most often by the kernel, out of memory; use fewer --jobs"
+    if code < 0:
+        return f"its process was killed by {signal.Signals(-code).name}"
+    return f"its process ended with exit code {code} and no word; see its log"

@@ -1,0 +1,73 @@
+"""What all cells of a study need, done once before any of them starts: data decoded, networks fetched and trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from p2pbench.config.metrics import FCN_SCORES, METRICS
+from p2pbench.config.schema import RunConfig
+from p2pbench.data.cache import decoded
+from p2pbench.data.dataset import open_dataset
+from p2pbench.errors import WeightsError
+from p2pbench.scoring import weights
+from p2pbench.system.console import escape
+from p2pbench.system.hardware import available_cores
+from p2pbench.system.progress import counted
+
+
+def decode_data(configs: Sequence[RunConfig], console: Console) -> None:
+    """Decode the pairs of ``configs`` into the cache.
+
+    Raises:
+        DataError: an image cannot be read, or the two of a pair differ in size.
+    """
+    for data in dict.fromkeys(config.data for config in configs):
+        dataset = open_dataset(data)
+        for split in dataset.names:
+            with counted(console, f"decode {split}", "pairs") as progress:
+                decoded(dataset, split, progress)
+
+
+def fetch_weights(configs: Sequence[RunConfig], weights_dir: Path | None, console: Console) -> bool:
+    """Have the pretrained networks here that the scores of ``configs`` need; returns whether any was fetched."""
+    names = dict.fromkeys(name for config in configs for name in config.scoring.wanted if name in METRICS)
+    fetched = False
+    for net in dict.fromkeys(net for name in names if (net := METRICS[name].net)):
+        absent = weights.locate(net, weights_dir) is None
+        if absent:
+            console.print(f"fetching {weights.NETS[net].about}, {weights.NETS[net].megabytes} MB", highlight=False)
+        try:
+            with counted(console, "fetch", "MB") as progress:
+                weights.obtain(net, weights_dir, progress=progress)
+            fetched = fetched or absent
+        except WeightsError as error:
+            scores = ", ".join(weights.scores_of(net))
+            console.print(
+                f"[yellow]not measured:[/yellow] {scores}: {escape(str(error))}", soft_wrap=True, highlight=False
+            )
+    return fetched
+
+
+def train_segmentation(configs: Sequence[RunConfig], console: Console) -> None:
+    """Train the segmentation networks that FCN-scores look through, and say what they make of the real photographs."""
+    asked = [config for config in configs if set(FCN_SCORES) & set(config.scoring.wanted)]
+    if not asked:
+        return
+    from p2pbench.scoring.segmentation import NoReader, find_reader
+    from p2pbench.training.engine import prepare_engine
+
+    said: dict[str, None] = {}
+    for config in {(c.data, c.scoring.palette, c.training.device): c for c in asked}.values():
+        engine = prepare_engine(config.training, config.training.threads or available_cores())
+        with counted(console, "segmentation network", "steps") as progress:
+            reader = find_reader(open_dataset(config.data), config.scoring.palette, engine.device, progress)
+        if isinstance(reader, NoReader):
+            said[f"[yellow]not measured:[/yellow] {', '.join(FCN_SCORES)}: {escape(reader.reason)}"] = None
+        elif ceilings := reader.ceilings:
+            values = ", ".join(f"{METRICS[name].label} {value:.3f}" for name, value in ceilings.items())
+            said[f"the real photos, by the segmentation network: {values}"] = None
+    for line in said:
+        console.print(line, soft_wrap=True, highlight=False)
