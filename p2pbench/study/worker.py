@@ -87,6 +87,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stop = Stop()
     with stopping_on_signals(stop):
+        # A thread that starts processes, as Ray's do, may have signals blocked, and they inherit that.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
             threading.Thread(target=_heed_parent, daemon=True).start()
             carry_out(kind, order, stop, send)
