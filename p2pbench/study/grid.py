@@ -263,8 +263,6 @@ def _choice(key: str, entry: Any, factors: Mapping[str, list[Level]], path: Path
 
 def text_of(value: Any) -> str:
     """``value`` as a person writes it in YAML."""
-    if value is None:
-        return "null"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(text_of, value))}]"
     if value is None:

@@ -183,11 +183,6 @@ def test_include_adds_and_exclude_takes_away(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_the_recorded_command_says_null_for_no_value(tmp_path: Path) -> None:
-    study = build_study(write(tmp_path, "factors: {objective: [l1]}"), None, {"generator.depth": None}, None)
-    assert "--set generator.depth=null" in study.command
-
-
 @pytest.mark.parametrize(
     "include",
     [
