@@ -9,9 +9,6 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-from waitress.buffers import OverflowableBuffer
-from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
 from waitress.server import create_server
 
 from p2pbench.demo.app import LOOPBACK, create_app, name_models
@@ -21,33 +18,14 @@ from p2pbench.errors import ConfigError
 from p2pbench.inference.generator import Model, place_model
 
 THREADS = QUEUE + 5
-"""One a place in the queue, and four for whoever is sent away or asks for something quick."""
-KEPT = MAX_BYTES + 1
-"""Bytes of a request's body that are kept: enough to see that it is too large."""
-
-
-class _Body(OverflowableBuffer):  # type: ignore[misc]
-    """What was sent, in memory, up to ``KEPT`` bytes; the rest is let go."""
-
-    def append(self, s: bytes) -> None:
-        super().append(s[: KEPT - len(self)])
-
-
-class _Parser(HTTPRequestParser):  # type: ignore[misc]
-    """Reads a body that is too large to its end, so that whoever sent it is still there to read the answer."""
-
-    def parse_header(self, header_plus: bytes) -> None:
-        super().parse_header(header_plus)
-        if self.body_rcv is not None:
-            self.body_rcv.buf = _Body(2 * KEPT)
-
-
-class _Channel(HTTPChannel):  # type: ignore[misc]
-    parser_class = _Parser
+"""A thread for each place in the queue, and four for requests that are refused or quickly answered."""
+MOST_READ = 128 * 2**20
+"""The most bytes of a body that are read. A body over ``MAX_BYTES`` is refused by the application, in JSON, up to here;
+beyond, waitress refuses it at once and closes the connection."""
 
 
 class Server:
-    """Listens from the moment it is made; :meth:`run` answers."""
+    """A socket that listens from the moment it is made; :meth:`run` answers the requests."""
 
     def __init__(self, models: Sequence[Model], host: str, port: int) -> None:
         """Raises :class:`ConfigError` for an address that cannot be listened on."""
@@ -58,12 +36,10 @@ class Server:
         self.names = [one.name for one in name_models(models)]
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a full queue is what 503 is for
         listening = _listen(host, port)
-        # The limit on bodies is the application's, whose answer is JSON.
         self._server: Any = create_server(
-            app, sockets=[listening], threads=THREADS, ident="", max_request_body_size=2**62,
-            channel_request_lookahead=1, clear_untrusted_proxy_headers=True,
+            app, sockets=[listening], threads=THREADS, ident="", max_request_body_size=MOST_READ,
+            inbuf_overflow=MAX_BYTES, channel_request_lookahead=1, clear_untrusted_proxy_headers=True,
         )  # fmt: skip
-        self._server.channel_class = _Channel
         name = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host  # noqa: S104
         self.url = f"http://{name}:{listening.getsockname()[1]}"
 
