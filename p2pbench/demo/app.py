@@ -33,11 +33,11 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 LOOPBACK = ["127.0.0.1", "localhost", "::1"]
-"""The names a browser on this machine may call the server by; any other one is a page that was led here."""
+"""The names by which a browser on this machine may call the server; another name is a page that was led here."""
 
 
 class _Request(flask.Request):
-    """Keeps what is sent in memory: nothing is written."""
+    """A request whose files stay in memory."""
 
     def _get_file_stream(self, *_: Any, **__: Any) -> io.BytesIO:
         return io.BytesIO()
@@ -62,11 +62,11 @@ class Shown:
 def create_app(
     models: Sequence[Model], *, hosts: Sequence[str] | None = LOOPBACK, queue: Queue | None = None
 ) -> flask.Flask:
-    """The application. Each model has been put where it is to run.
+    """The application over ``models``, each on the device that it runs on.
 
     Args:
-        hosts: the names that the server may be called by; None for any.
-        queue: what runs the models.
+        hosts: the names by which the server may be called; None for any.
+        queue: the queue that runs the models; a new one by default.
     """
     app = flask.Flask(__name__)
     app.request_class = _Request
@@ -150,7 +150,7 @@ def create_app(
 
 
 def name_models(models: Sequence[Model]) -> list[Shown]:
-    """The models under the last part of their names, numbered where these are the same, labelled by how they differ."""
+    """The models by the last part of their names, numbered where these are equal, and labelled by how they differ."""
     trees = [model.config.model_dump(mode="json") for model in models]
     keys = ["generator.name", "objective.name", "data.crop_size"]
     for section in ("generator", "discriminator", "objective", "training"):
@@ -175,13 +175,13 @@ def _said(dotted: str, tree: dict[str, Any]) -> str:
     value = tree[section][key]
     if key == "crop_size":
         return "x".join(map(str, value)) if isinstance(value, list) else f"{value} px"
-    word = "training seed" if key == "seed" else key.replace("_", " ")  # noise has a seed of its own
+    word = "training seed" if key == "seed" else key.replace("_", " ")  # the noise has a seed of its own
     return str(value) if key == "name" else f"{word} {value}"
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """One request, understood."""
+    """What one request asks for."""
 
     picture: np.ndarray
     model: Model
@@ -190,7 +190,7 @@ class _Asked:
 
 
 def _asked(shown: dict[str, Shown]) -> _Asked:
-    """The request that is being handled. Raises :class:`Refused` with what is wrong with it."""
+    """What the current request asks for. Raises :class:`Refused` where something is wrong with it."""
     request = flask.request
     if request.mimetype != "multipart/form-data":
         raise Refused(415, "send a form (multipart/form-data) with the file in its field 'image'")
@@ -222,7 +222,7 @@ def _translate(asked: _Asked, still_wanted: Any) -> np.ndarray:
 
 
 def _scores(picture: np.ndarray, output: np.ndarray, examples: Sequence[Example]) -> dict[str, float]:
-    """Of the output against the target, where the picture is an example's condition, untouched."""
+    """The scores of ``output`` against its target, where ``picture`` is an example's unchanged condition; else none."""
     given = as_rgb8(picture)
     for example in examples:
         if np.array_equal(example.condition, given):

@@ -1,4 +1,4 @@
-"""A few test pairs to begin with, and the palette that their conditions are drawn in."""
+"""A few test pairs to begin with, and the palette in which their conditions are drawn."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from p2pbench.inference.samples import spread
 N_EXAMPLES = 8
 MOST_SWATCHES = 16
 SAME_COLOUR = 24.0
-"""RGB distance up to which a colour that was found is taken for one of the facades' classes: JPEG moves it a little."""
+"""The RGB distance up to which a colour counts as one of the facades' classes; JPEG moves colours a little."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """A test pair at the size that its model was trained at, each (H, W, 3), uint8."""
+    """A test pair at the size that its model was trained at; both images are (H, W, 3), uint8."""
 
     name: str
     condition: np.ndarray
@@ -34,7 +34,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Palette:
-    """What conditions are drawn with."""
+    """The colours that conditions are drawn with."""
 
     kind: str
     """``labels``, ``edges`` (two colours), ``grey`` or ``colour``: the last two have no colours of their own."""
@@ -43,7 +43,7 @@ class Palette:
 
 
 def find_examples(models: Sequence[Model]) -> list[Example]:
-    """Test pairs of the first model whose data are at hand and can be shown; none where there is no such model."""
+    """Test pairs of the first model whose data are here and can be shown; none where there is no such model."""
     for model in models:
         data = model.config.data
         if data.range is not None or data.stored[0] not in (1, 3):
@@ -71,7 +71,7 @@ def _read(model: Model) -> list[Example]:
 
 
 def palette_of(examples: Sequence[Example]) -> Palette:
-    """What the examples' conditions are drawn with."""
+    """The palette of the examples' conditions."""
     if not examples:
         return Palette("colour", [])
     conditions = [example.condition for example in examples]

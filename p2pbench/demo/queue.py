@@ -1,4 +1,4 @@
-"""One thread that runs the models, and the short queue before it: who comes when it is full is sent away at once."""
+"""One thread that runs the models, and a short queue before it: a request that finds it full is refused at once."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import TypeVar
 from p2pbench.demo.upload import Refused
 
 QUEUE = 8
-"""Requests that may wait or be decoded while one is translated."""
+"""The most requests that wait or are decoded while one is translated."""
 SECONDS = 30.0
-"""Most that a request takes, waiting included."""
+"""The most seconds that a request may take, waiting included."""
 Answer = TypeVar("Answer")
 
 
@@ -27,7 +27,7 @@ class Queue:
         self._places = threading.BoundedSemaphore(QUEUE + 1)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="translate")
         self._usual = 0.5
-        """Seconds a job takes, a running mean."""
+        """The running mean of the seconds that a job takes."""
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -41,10 +41,10 @@ class Queue:
             self._places.release()
 
     def run(self, job: Callable[[Callable[[], None]], Answer], gone: Callable[[], bool]) -> Answer:
-        """What ``job`` returns. It is given a function to call now and then, which ends it when nobody waits any more.
+        """The result of ``job``, which is given a function to call now and then; it ends a job that nobody waits for.
 
         Args:
-            gone: whether whoever asked has left.
+            gone: returns whether the client has disconnected.
         Raises:
             Refused: 504 after ``seconds``.
         """
@@ -55,7 +55,7 @@ class Queue:
             if time.monotonic() > until:
                 raise late
             if gone():
-                raise Refused(499, "whoever asked has left")
+                raise Refused(499, "the client has disconnected")
 
         def timed() -> Answer:
             still_wanted()

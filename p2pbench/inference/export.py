@@ -34,20 +34,20 @@ OPSET = 18
 MODE = "instance-stats"
 """The inference mode that is exported: an ONNX file that draws its own noise would answer differently everywhere."""
 TOLERANCE = 1e-3
-"""Most that torch and onnxruntime may differ in [-1, 1] unless told otherwise: an eighth of a grey level."""
+"""The most that torch and onnxruntime may differ in [-1, 1] by default: an eighth of a grey level."""
 N_CHECKED = 4
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and how near it is to torch."""
+    """The files that were written, and how near the ONNX file is to torch."""
 
     file: Path
     card: Path
     multiple: int
     """Both sides of what the file takes are multiples of this; 0 where only the size trained at is taken."""
     max_difference: float
-    """Over ``n_checked`` test images at each of ``sizes``, of outputs in [-1, 1]."""
+    """The largest difference between outputs in [-1, 1], over ``n_checked`` test images at each of ``sizes``."""
     n_checked: int
     sizes: list[tuple[int, int]]
 
@@ -120,7 +120,7 @@ def _write(network: nn.Module, image: Tensor, multiple: int, path: Path, metadat
     shapes: dict[int, Any] = {0: torch.export.Dim("N", min=1)}
     if multiple:
         shapes |= {2: multiple * torch.export.Dim("h", min=1), 3: multiple * torch.export.Dim("w", min=1)}
-    # More than one of each, so that torch takes nothing to be 1 for ever.
+    # Each dimension is larger than 1, which torch would take for a constant.
     example = image[..., :multiple, :multiple].repeat(2, 1, 2, 3) if multiple else image.repeat(2, 1, 1, 1)
     try:
         with _quiet(), torch.no_grad():  # inference: the library's own convolutions
@@ -138,7 +138,7 @@ def _write(network: nn.Module, image: Tensor, multiple: int, path: Path, metadat
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter warns of its own insides, and logs what it tried."""
+    """Silence the exporter, which warns of its own internals and logs what it tried."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         before = logging.root.manager.disable
@@ -150,5 +150,5 @@ def _quiet() -> Iterator[None]:
 
 
 def _difference(network: nn.Module, path: Path, images: Tensor) -> float:
-    """The most that onnxruntime and torch differ on ``images``."""
+    """The largest difference between onnxruntime's and torch's outputs for ``images``."""
     return float((network(images) - OnnxGenerator(path, available_cores())(images)).abs().max())

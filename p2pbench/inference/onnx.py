@@ -50,7 +50,7 @@ class OnnxGenerator(nn.Module):
         except Exception as error:  # onnxruntime has a class of its own for each way to fail
             raise WeightsError(f"{path} cannot be read as an ONNX file: {first_line(error)}") from None
         self.where = nn.Parameter(torch.empty(0), requires_grad=False)
-        """Holds nothing: its device is where outputs go."""
+        """An empty parameter: its device is the one that outputs go to."""
 
     def forward(self, condition: Tensor) -> Tensor:
         given, taken = list(condition.shape[2:]), self.session.get_inputs()[0].shape[2:]

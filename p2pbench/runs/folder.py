@@ -40,7 +40,7 @@ class RunFolder:
 
     path: Path
     inference: str = "paper"
-    """One training is scored under several inference modes; each keeps files of its own."""
+    """The inference mode whose scores are meant: one training may be scored in several, each with files of its own."""
 
     @property
     def config_file(self) -> Path:
@@ -75,7 +75,7 @@ class RunFolder:
         return self.path / "samples"
 
     def sample_file(self, name: str, position: str | int) -> Path:
-        """Where the picture ``name`` (condition, target, untrained, output, draw1, ...) of a test pair lies."""
+        """The path of the picture ``name`` (condition, target, untrained, output, draw1, ...) of a test pair."""
         mode = self.inference if name.startswith(("output", "draw")) else "paper"
         return self.test_samples / of_mode(f"{position:0>5}-{name}", ".png", mode)
 
@@ -108,7 +108,7 @@ class RunFolder:
             yield
 
     def is_held(self) -> bool:
-        """Whether a process has the run now."""
+        """Whether a process holds the run now."""
         if not (self.path / "lock").is_file():
             return False
         try:
@@ -116,18 +116,18 @@ class RunFolder:
                 return False
         except RunBusy:
             return True
-        except StorageError:  # a colleague's store, read-only here: what the record says must do
+        except StorageError:  # a colleague's store is read-only here: what the record says must do
             return (status := self.status()) is not None and status.state == "running"
 
     def may_be_written(self) -> bool:
-        """Whether it is a run's folder or empty: what a user keeps in any other is not to be written over."""
+        """Whether the folder is empty or a run's; any other may hold the user's own files."""
         if self.status() or (self.status_file.is_file() and self.config_file.is_file()):
             return True
-        # One that had only begun has no more than these.
+        # A run that had only begun has no more than these.
         return all(path.name in ("lock", "log.txt") or path.suffix == ".part" for path in entries(self.path))
 
     def why_unreadable(self) -> str | None:
-        """Why this user may not read it, as where it is a colleague's; None where it can be read."""
+        """Why this user may not read the run, which may be a colleague's; None where it can be read."""
         try:
             for path in (self.status_file, self.config_file):
                 if path.is_file():
@@ -140,7 +140,7 @@ class RunFolder:
         return None
 
     def config(self) -> RunConfig:
-        """What ``config.yaml`` says. Raises :class:`ConfigError` where it is missing or damaged."""
+        """The configuration in ``config.yaml``. Raises :class:`ConfigError` where it is missing or damaged."""
         if not self.config_file.is_file():
             raise ConfigError(f"{self.config_file}: there is no such file")
         return from_mapping(yaml12.read(self.config_file), str(self.config_file))
@@ -197,7 +197,7 @@ class RunFolder:
         return bool(self.scores()) and self.per_image_file.is_file() and not self.damaged_records()
 
     def forget_scores(self) -> None:
-        """Remove the scores, and what was recorded with them, of every inference mode."""
+        """Remove the scores of every inference mode, and the records that were made with them."""
         for name in OF_MODES:
             self.forget(self.path / name)
 
@@ -205,15 +205,15 @@ class RunFolder:
         """Remove a file of the run. Raises :class:`StorageError` where it cannot be."""
         try:
             path.unlink(missing_ok=True)
-        except OSError as error:  # it is a folder, say
+        except OSError as error:  # it may be a folder
             raise StorageError(
                 f"{path} cannot be removed: {error.strerror or error}; move it away, then run this again"
             ) from None
 
     def record_hashes(self) -> dict[str, str]:
-        """The SHA-256 of every record of the run, by its name: what ``runs verify`` compares with.
+        """The SHA-256 of every record of the run by its name, which ``runs verify`` compares with.
 
-        The pictures of test pairs have one together.
+        The pictures of test pairs have one hash together.
         """
         found = {}
         for name in sorted(HASHED):
@@ -226,7 +226,7 @@ class RunFolder:
         return found
 
     def damaged_records(self) -> list[str]:
-        """The names of the records that are gone or not what the run left."""
+        """The names of the records that are missing or have changed since the run wrote them."""
         status = self.status()
         if status is None or not status.files:
             return []
@@ -234,7 +234,7 @@ class RunFolder:
         return [name for name, sha256 in status.files.items() if found.get(name) != sha256]
 
     def recorded_threads(self) -> int:
-        """The threads this run began with; 0 where that is not recorded."""
+        """The CPU threads that the run began with; 0 where that is not recorded."""
         status = self.status()
         return 0 if status is None else status.threads or 0
 
@@ -249,7 +249,7 @@ class RunFolder:
             if name not in scores:
                 missing.append(name)
             elif is_reference(name):
-                if scores[name].settings.get("code") != code_hash(name):  # changed, or it failed
+                if scores[name].settings.get("code") != code_hash(name):  # its code has changed, or it failed
                     missing.append(name)
             elif name in FCN_SCORES:
                 if scores[name].settings.get("palette") != name_of(config.data.source, config.scoring.palette):

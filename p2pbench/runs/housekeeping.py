@@ -1,4 +1,4 @@
-"""The runs of a store as a person looks after them: what state they are in, what they take, whether they are whole.
+"""What a person wants to know of the runs of a store: their state, their size, whether they are whole, what may go.
 
 Imports no torch.
 """
@@ -19,25 +19,25 @@ from p2pbench.runs.records import INFERENCE_MODES, Status
 from p2pbench.runs.store import Store
 from p2pbench.system.files import sha256_of
 
-VANISHED = "its process ended without a word; the same command goes on from its last checkpoint"
+VANISHED = "its process ended without a word; the same command resumes from its last checkpoint"
 NOT_BEGUN = "it is only starting, or its process ended before it began; the same command begins it"
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """One run, as its folder shows it."""
+    """One run as its folder shows it."""
 
     run: RunFolder
     state: str
-    """A state of the record (``STATES``); ``damaged`` where there is none that can be believed, ``unreadable`` where
-    this user may not look."""
+    """The recorded state; ``damaged`` where there is no record that can be believed, ``unreadable`` where this user
+    may not look."""
     reason: str | None
     status: Status | None
     bytes: int
     changed: float
-    """When anything in it was last written, in seconds since 1970."""
+    """When a file of the run was last written, in seconds since 1970."""
     part_of: list[str]
-    """As ``Studies.of_run`` has it."""
+    """The cells of studies that the run is, as ``Studies.of_run`` has them."""
 
     @property
     def run_id(self) -> str:
@@ -52,12 +52,12 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Studies:
-    """Which runs the studies of a store have."""
+    """The runs that the studies of a store are made of."""
 
     of_run: dict[str, list[str]]
-    """By run id, ``STUDY: VARIANT seed SEED`` of every study that has it."""
+    """For each run id ``STUDY: VARIANT seed SEED`` of every study that has the run."""
     unread: list[str]
-    """Why studies cannot be read, a line each: which runs are theirs is not known."""
+    """A line for each study that cannot be read, whose runs are not known."""
 
 
 def all_runs(store: Store, studies: Studies) -> list[RunFacts]:
@@ -66,12 +66,12 @@ def all_runs(store: Store, studies: Studies) -> list[RunFacts]:
 
 
 def look_at(run: RunFolder, studies: Studies) -> RunFacts:
-    """The facts of ``run``."""
+    """The state, size and studies of ``run``."""
     size, changed = 0, 0.0
     for path in run.path.rglob("*"):
         try:
             found = path.stat()
-        except OSError:  # gone meanwhile
+        except OSError:  # it was removed meanwhile
             continue
         if path.is_file():
             size, changed = size + found.st_size, max(changed, found.st_mtime)
@@ -80,7 +80,7 @@ def look_at(run: RunFolder, studies: Studies) -> RunFacts:
 
 
 def _state_of(run: RunFolder) -> tuple[str, str | None, Status | None]:
-    """What state it is in, why, and its record."""
+    """The state of ``run``, the reason for it, and the record."""
     if (why := run.why_unreadable()) is not None:
         return "unreadable", f"{why}; ask whose it is", None
     status = run.status()
@@ -97,7 +97,7 @@ def read_studies(store: Store) -> Studies:
     for study in store.studies():
         try:
             cells = store.read_study(study).cells
-        except ConfigError as error:  # damaged: ablate renews it
+        except ConfigError as error:  # it is damaged; ablate renews it
             found.unread.append(str(error))
             continue
         for cell in cells:
@@ -118,9 +118,9 @@ class Problem:
 
 
 def verify(run: RunFolder) -> Iterator[Problem]:
-    """What is wrong with ``run``: records that cannot be read, files that are gone or not what their run left.
+    """The problems of ``run``: records that cannot be read, and files that are missing or have changed.
 
-    A run in work is passed over; of an unfinished one the checkpoints are read.
+    A run that a process holds is passed over; the checkpoints of an unfinished run are read.
     """
 
     def problem(path: Path, detail: str) -> Problem:
@@ -133,10 +133,10 @@ def verify(run: RunFolder) -> Iterator[Problem]:
         return
     status = run.status()
     if status is None:
-        if run.generator_file.exists() or run.status_file.exists():  # or it was killed before it began
+        if run.generator_file.exists() or run.status_file.exists():  # otherwise it was killed before it began
             yield problem(run.status_file, "missing or damaged")
         return
-    if status.run_id not in (None, run.path.name):  # a run that never began names none
+    if status.run_id not in (None, run.path.name):  # a run that never began names no id
         yield problem(run.status_file, f"is the record of another run, {status.run_id}")
     try:
         if run.config_file.exists() or status.state == "finished":
@@ -149,7 +149,7 @@ def verify(run: RunFolder) -> Iterator[Problem]:
     if status.state == "finished":
         for name, recorded in status.files.items():
             if detail := _differs(run.path / name, recorded):
-                # Losses come of training alone.
+                # Losses cannot be made again without training.
                 then = "which goes on without it" if name == "losses.csv" else "which makes it anew"
                 yield problem(run.path / name, f"{detail}; run ablate again, {then}")
         weights = run.generator_file
@@ -161,7 +161,7 @@ def verify(run: RunFolder) -> Iterator[Problem]:
 
 
 def _differs(path: Path, recorded: str) -> str | None:
-    """How the file, or the folder of pictures, differs from what was recorded."""
+    """How a file, or the folder of pictures, differs from its recorded hash; None where it does not."""
     try:
         if not (path.is_file() or path.is_dir()):
             return "is missing"
@@ -171,7 +171,7 @@ def _differs(path: Path, recorded: str) -> str | None:
 
 
 def _unreadable(path: Path) -> str | None:
-    """Why the checkpoint at ``path`` would not be gone on from."""
+    """Why training would not resume from the checkpoint at ``path``; None where it would."""
     from p2pbench.errors import WeightsError
     from p2pbench.training import checkpoint  # imports torch, where there is a checkpoint to read
 
@@ -184,7 +184,7 @@ def _unreadable(path: Path) -> str | None:
 
 @dataclass(frozen=True)
 class Waste:
-    """Something that may go: a run, or a part of one."""
+    """Something that may be removed: a run, or a part of one."""
 
     run: RunFolder
     path: Path
@@ -196,12 +196,12 @@ class Waste:
 
 
 def find_waste(runs: list[RunFacts], *, failed: bool, unused: bool, older_days: float | None) -> list[Waste]:
-    """What can go without a loss: what killed writes left and checkpoints of finished runs; and if asked, whole runs.
+    """What can be removed: leftovers of killed writes, checkpoints of finished runs, and whole runs where that is asked.
 
     Args:
-        failed: runs that failed or cannot be read, too.
-        unused: runs that are in no study, too.
-        older_days: only of runs that have not changed for so many days.
+        failed: include runs that failed or cannot be read.
+        unused: include runs that are in no study.
+        older_days: leave out runs that changed within so many days.
     """
     before = time.time() - 86400 * (older_days or 0)
     found = []
@@ -222,7 +222,7 @@ def find_waste(runs: list[RunFacts], *, failed: bool, unused: bool, older_days: 
 
 
 def _parts(facts: RunFacts) -> list[Waste]:
-    """What a run could spare."""
+    """The parts of a run that it does not need."""
     run = facts.run
     parts = [Waste(run, path, "left by a killed write", _size(path)) for path in sorted(run.path.rglob(".*.part"))]
     if facts.state == "finished" and run.checkpoint.is_dir() and not _keeps_checkpoints(run):
@@ -234,7 +234,7 @@ def _keeps_checkpoints(run: RunFolder) -> bool:
     try:
         return run.config().training.keep_checkpoints
     except ConfigError:
-        return True  # whatever it is, it stays
+        return True  # what it says is not known, so the checkpoint stays
 
 
 def _size(path: Path) -> int:
@@ -242,10 +242,10 @@ def _size(path: Path) -> int:
 
 
 def remove(waste: Waste) -> bool:
-    """Remove it, unless a process has taken up its run meanwhile; says whether it is gone.
+    """Remove ``waste`` unless a process holds its run by now; returns whether it is removed.
 
     Raises:
-        StorageError: it cannot be removed.
+        StorageError: the file system refuses.
     """
     try:
         with waste.run.lock(seconds=0):

@@ -1,4 +1,4 @@
-"""What reports show of a run's outputs beside their scores: spectra, colours, and pictures of test pairs."""
+"""What reports show of a run's outputs besides their scores: spectra, colours, and pictures of test pairs."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ DIGITS = 6
 
 
 class Profile:
-    """Takes in the outputs of the test split and their targets, in order; keeps pictures of some of them."""
+    """Spectra and colours over the outputs of the test split and their targets; pictures of some are written."""
 
     def __init__(self, run: RunFolder, n: int) -> None:
-        """Of ``n`` test pairs, for the folder ``run``."""
+        """A profile of ``n`` test pairs, whose pictures go into the folder of ``run``."""
         self.kept = spread(n, N_KEPT)
-        """Positions of the pairs that pictures are kept of."""
+        """Positions of the test pairs whose pictures are written."""
         self._run, self._n, self._seen = run, n, 0
         self._spectra: Spectra | None = None
         self._colours = Overlaps()
 
     def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
-        """Take in a batch; both (B, H, W, C), uint8. Colours are counted of RGB alone."""
+        """Take in the next batch, both (B, H, W, C), uint8. Colours are counted where images are RGB."""
         self._spectra = self._spectra or Spectra(*fakes.shape[1:3])
         self._spectra.add(fakes, targets)
         if fakes.shape[-1] == 3:
@@ -45,11 +45,11 @@ class Profile:
         self._seen += len(fakes)
 
     def to_json(self, names: Sequence[str], redrawn: Sequence[int]) -> dict[str, Any]:
-        """The record: without spectra and colours where not every output was finite.
+        """The record ``profile.json``, without spectra and colours where an output was not finite.
 
         Args:
-            names: of the test images.
-            redrawn: positions of the pairs that outputs with other noise are kept of.
+            names: the names of the test images.
+            redrawn: positions of the test pairs whose outputs with other noise are kept.
         """
         found: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION, "n": self._n, "kept": self.kept,

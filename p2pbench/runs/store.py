@@ -85,5 +85,5 @@ class Store:
 def _may_hold(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # its folder is closed to this user
+    except OSError:  # this user may not look into its folder
         return True
