@@ -196,7 +196,7 @@ class Waste:
 
 
 def find_waste(runs: list[RunFacts], *, failed: bool, unused: bool, older_days: float | None) -> list[Waste]:
-    """What can be removed: leftovers of killed writes, checkpoints of finished runs, and whole runs where that is asked.
+    """What can be removed: leftovers of killed writes, checkpoints of finished runs, and runs where that is asked.
 
     Args:
         failed: include runs that failed or cannot be read.
