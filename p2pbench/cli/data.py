@@ -1,71 +1,53 @@
-"""The commands of ``data``: find, fetch, check, look at and make pairs. Parse, call, render; no logic."""
+"""The commands of ``p2pbench data``: find, fetch, check, explore and prepare pairs."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from p2pbench.cli.options import Json, finite
-from p2pbench.system.console import by, err, escape, out
+from p2pbench.cli.render import arrays_table, show_data_sets, show_problems
+from p2pbench.system.console import err, escape, out
 
-data_app = typer.Typer(no_args_is_help=True, help="Find, check and prepare pairs.")
-cache_app = typer.Typer(no_args_is_help=True, help="The decoded pairs that are kept, so that training starts at once.")
+Source = Annotated[str, typer.Argument(help="photos, the name of a data set on this machine, or a folder of pairs.")]
+data_app = typer.Typer(no_args_is_help=True, help="Find, fetch, check, explore and prepare pairs.")
+cache_app = typer.Typer(no_args_is_help=True, help="The decoded pairs in the cache: list them, remove them.")
 data_app.add_typer(cache_app, name="cache")
 
 
 @data_app.command("list")
 def data_list(as_json: Json = False) -> None:
-    """List the data sets that have a name: built in, of the paper, and kept on this machine."""
+    """List the data sets that have a name: built in, of the paper, or kept on this machine."""
     from p2pbench.data.catalogue import known
 
     rows = known()
     if as_json:
         print(json.dumps({"sources": rows}, indent=2))
         return
-    table = Table("source", "state", box=None, pad_edge=False)
-    for heading in ("train", "val", "test"):
-        table.add_column(heading, justify="right")
-    table.add_column("about")
-    for row in rows:
-        counts = (str(row["pairs"].get(split, "")) for split in ("train", "val", "test"))
-        table.add_row(escape(row["source"]), row["state"], *counts, escape(row["about"]))
-    out.print(table)
-    out.print("\nHow the paper trained on its sets (A is the left half), and their archives:")
-    table = Table("source", "direction", "A", "B", box=None, pad_edge=False)
-    for heading in ("size", "epochs", "batch"):
-        table.add_column(heading, justify="right")
-    table.add_column("jitter")
-    table.add_column("MB", justify="right")
-    for row in rows:
-        if paper := row.get("paper"):
-            table.add_row(
-                row["source"], paper["direction"], *row["halves"].values(), str(row["size"][0]), str(paper["epochs"]),
-                str(paper["batch_size"]), "yes" if paper["jitter"] else "no", str(row["megabytes"] or "by hand"),
-            )  # fmt: skip
-    out.print(table)
-    for row in rows:
-        if row["state"] == "unusable":
-            err.print(f"[yellow]unusable:[/yellow] {escape(row['reason'])}", soft_wrap=True)
-    out.print("\nGet one: p2pbench data fetch NAME. Terms and citations: data list --json.")
-    out.print("Or a folder: --set data.source=FOLDER, with train/ and test/ of side-by-side")
-    out.print("images, or of same-named images in A/ and B/.")
+    show_data_sets(rows)
 
 
 @data_app.command("fetch")
 def data_fetch(
-    name: Annotated[str, typer.Argument(help="A data set of the paper, as data list shows them.")],
+    name: Annotated[str, typer.Argument(help="A data set of the paper; p2pbench data list shows them.")],
     archive: Annotated[
         Path | None,
-        typer.Option("--from", help="An archive that is here already; for cityscapes the folder of your own download."),
+        typer.Option(
+            "--from",
+            help="An archive on this machine; for cityscapes, the folder of your own download.",
+            show_default="it is downloaded",
+        ),
     ] = None,
-    url: Annotated[str | None, typer.Option("--url", help="Instead of the authors' address.")] = None,
-    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Where to keep it, instead of the cache.")] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="The address to download from.", show_default="the authors' server")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="The folder to keep it in.", show_default="the cache's")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Download a data set of the paper; verify, unpack and count it."""
@@ -84,48 +66,82 @@ def data_fetch(
 @data_app.command("prepare")
 def data_prepare(
     source: Annotated[str, typer.Argument(help="A folder of images; its sub-folders are searched too.")],
-    folder: Annotated[Path, typer.Option("--out", help="The folder to make; absent or empty.")],
+    folder: Annotated[Path, typer.Option("--out", help="The folder to make, which is absent or empty.")],
     condition: Annotated[
         str | None,
         typer.Option(
-            "--condition", help="Made from each photo: gray (unless given), edges, hed, blur, mask, downscale."
+            "--condition",
+            help="What is made from each photo: gray, edges, hed, blur, mask or downscale.",
+            show_default="gray",
         ),
     ] = None,
     sigma: Annotated[
-        float | None, typer.Option("--sigma", callback=finite, help="Of edges: smoothing in pixels, 1.5.")
+        float | None,
+        typer.Option("--sigma", callback=finite, help="Smoothing before edges, in pixels.", show_default="1.5"),
     ] = None,
     hed_weights: Annotated[
         Path | None,
-        typer.Option("--hed-weights", help="Of hed: its network's file, network-bsds500.pytorch.", metavar="FILE"),
+        typer.Option(
+            "--hed-weights",
+            metavar="FILE",
+            help="The network of hed, network-bsds500.pytorch.",
+            show_default="none: hed needs it",
+        ),
     ] = None,
-    radius: Annotated[float | None, typer.Option("--radius", callback=finite, help="Of blur: in pixels, 4.")] = None,
-    hole: Annotated[str | None, typer.Option("--hole", help="Of mask: box (unless given) or strokes.")] = None,
-    fill: Annotated[str | None, typer.Option("--fill", help="Of mask: the hole's colour, gray.")] = None,
-    factor: Annotated[int | None, typer.Option("--factor", help="Of downscale: how much, 4.")] = None,
+    radius: Annotated[
+        float | None, typer.Option("--radius", callback=finite, help="Radius of blur, in pixels.", show_default="4")
+    ] = None,
+    hole: Annotated[
+        str | None, typer.Option("--hole", help="The shape of mask's hole: box or strokes.", show_default="box")
+    ] = None,
+    fill: Annotated[
+        str | None, typer.Option("--fill", help="The colour of mask's hole, as CSS names it.", show_default="gray")
+    ] = None,
+    factor: Annotated[
+        int | None, typer.Option("--factor", help="How many times smaller downscale makes it.", show_default="4")
+    ] = None,
     mates: Annotated[
         str | None,
-        typer.Option("--with", help="Instead: combine SOURCE, the folder of A, with this one of B.", metavar="DIR_B"),
+        typer.Option(
+            "--with",
+            metavar="DIR_B",
+            help="Combine SOURCE, the folder of A, with this folder of B.",
+            show_default="conditions are made from photos",
+        ),
     ] = None,
     halves: Annotated[
-        bool, typer.Option("--halves", help="Instead: split side-by-side images into the folders A and B.")
+        bool, typer.Option("--halves", help="Split side-by-side images into the folders A and B instead.")
     ] = False,
     size: Annotated[
-        str | None, typer.Option("--size", help="Of each half: 256, or 256x512 (HxW); as they are unless given.")
+        str | None,
+        typer.Option("--size", help="Size of each half: 256, or 256x512 (HxW).", show_default="as the images are"),
     ] = None,
-    fit: Annotated[str | None, typer.Option("--fit", help="To that size: crop (unless given) or stretch.")] = None,
+    fit: Annotated[
+        str | None, typer.Option("--fit", help="How images get that size: crop or stretch.", show_default="crop")
+    ] = None,
     labels: Annotated[
-        str | None, typer.Option("--labels", help="The half with labels, a or b: resized without new colours.")
+        str | None,
+        typer.Option(
+            "--labels", help="The half with labels, a or b, resized without new colours.", show_default="neither"
+        ),
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option("--split", help="Shares, 0.8,0.1,0.1, drawn by name and seed: a new image moves no other."),
+        typer.Option(
+            "--split",
+            help="Shares of train, val and test, as in 0.8,0.1,0.1, drawn by name and seed.",
+            show_default="SOURCE's own splits, or all is train",
+        ),
     ] = None,
     split_file: Annotated[
-        Path | None, typer.Option("--split-file", help="A CSV with the columns name,split instead.")
+        Path | None,
+        typer.Option("--split-file", help="A CSV with the columns name,split.", show_default="as for --split"),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the splits and the holes.")] = 0,
-    image_format: Annotated[str, typer.Option("--format", help="png, or jpg.")] = "png",
-    quality: Annotated[int | None, typer.Option("--quality", help="Of jpg: 1 to 100, 95.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the splits and the holes.")] = 0,
+    image_format: Annotated[str, typer.Option("--format", help="Format of the images: png or jpg.")] = "png",
+    quality: Annotated[
+        int | None, typer.Option("--quality", help="Quality of jpg, from 1 to 100.", show_default="95")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make pairs to train on: from photos, from two folders, or from side-by-side images.
@@ -160,11 +176,13 @@ def data_prepare(
 
 @data_app.command("explore")
 def data_explore(
-    source: Annotated[str, typer.Argument(help="photos, a kept data set's name, or a folder of pairs.")],
-    folder: Annotated[Path, typer.Option("--out", help="Where the page, its tables and figures go.")],
+    source: Annotated[
+        str, typer.Argument(help="photos, the name of a data set on this machine, or a folder of pairs.")
+    ],
+    folder: Annotated[Path, typer.Option("--out", help="The folder for the page, its tables and figures.")],
     as_json: Json = False,
 ) -> None:
-    """Look through a data set: its sizes, colours, labels, edges, and whether its test split drifts."""
+    """Describe a data set: its sizes, colours, labels, edges, and whether its test split differs from the rest."""
     from p2pbench.curation.explore.explore import explore
     from p2pbench.curation.explore.page import about, check_folder, striking, to_json, write_exploration
     from p2pbench.curation.explore.source import open_source
@@ -187,7 +205,9 @@ def data_explore(
 
 @data_app.command("check")
 def data_check(
-    source: Annotated[str, typer.Argument(help="photos, a data set kept on this machine, or a folder of pairs.")],
+    source: Annotated[
+        str, typer.Argument(help="photos, the name of a data set on this machine, or a folder of pairs.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Find what is wrong with a data set: broken files, missing mates, duplicates, leakage, shifted pairs."""
@@ -199,30 +219,9 @@ def data_check(
     if as_json:
         print(json.dumps(document, indent=2))
     else:
-        _show_problems(document)
+        show_problems(document)
     if document["errors"]:
         raise typer.Exit(3)
-
-
-def _show_problems(document: dict[str, Any]) -> None:
-    from itertools import groupby
-
-    from p2pbench.curation.check.problems import KINDS
-
-    counts = ", ".join(f"{split} {n}" for split, n in document["splits"].items())
-    out.print(escape(f"{document['source']}: {counts or 'no'} pairs"), soft_wrap=True)
-    for name, found in groupby(document["problems"], key=lambda problem: problem["kind"]):
-        kind, problems = KINDS[name], list(found)
-        colour = "red" if kind.severity == "error" else "yellow"
-        out.print(f"\n[{colour}]{kind.severity}[/{colour}] [bold]{name}[/bold]: {len(problems)}, {kind.about}")
-        for problem in problems[:10]:
-            out.print(escape(f"  {problem['file']}  {problem['detail']}"), soft_wrap=True)
-        if len(problems) > 10:
-            out.print(f"  and {len(problems) - 10} more, all named with --json")
-        out.print(f"  -> {kind.remedy}", style="dim")
-    out.print(f"\n{document['errors']} errors, {document['warnings']} warnings")
-    if document["cached"]:
-        out.print("No file has changed since the last check: this is its answer, from the cache.", style="dim")
 
 
 @cache_app.command("list")
@@ -238,20 +237,30 @@ def cache_list(as_json: Json = False) -> None:
         print(json.dumps(document, indent=2))
         return
     if arrays:
-        out.print(_arrays_table(arrays))
+        out.print(arrays_table(arrays))
     out.print(escape(f"{len(arrays)} arrays, {bytes_text(total)}: {folder()}"), soft_wrap=True)
 
 
 @cache_app.command("clear")
 def cache_clear(
-    source: Annotated[str | None, typer.Option("--source", help="Those of this data set alone.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--source", help="The data set whose arrays are removed.", show_default="every data set"),
+    ] = None,
     older: Annotated[
         float | None,
-        typer.Option("--older", callback=finite, min=0, help="Those not used for so many days.", metavar="DAYS"),
+        typer.Option(
+            "--older",
+            callback=finite,
+            min=0,
+            metavar="DAYS",
+            help="Remove only arrays not used for so many days.",
+            show_default="any age",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Remove decoded arrays that no process uses, and what killed builds left. They are made again when needed."""
+    """Remove decoded arrays that no process uses, and what killed processes left. They are made again when needed."""
     from p2pbench.data.cache import clear
     from p2pbench.system.console import bytes_text
 
@@ -266,21 +275,6 @@ def cache_clear(
         print(json.dumps(document, indent=2))
         return
     if cleared.in_use:
-        out.print("left, for a process uses them:")
-        out.print(_arrays_table(cleared.in_use))
+        out.print("not removed, because a process uses them:")
+        out.print(arrays_table(cleared.in_use))
     out.print(f"{len(cleared.removed)} arrays removed, {bytes_text(freed)} freed")
-
-
-def _arrays_table(arrays: Sequence[Any]) -> Table:
-    from p2pbench.system.console import bytes_text
-
-    table = Table("source", "split", box=None, pad_edge=False)
-    for heading in ("pairs", "size", "disk", "last use"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for kept in arrays:
-        row = kept.to_json()
-        table.add_row(
-            escape(row["source"] or "unknown"), row["split"] or "-", str(row["pairs"] or "-"), by(row["size"]) or "-",
-            bytes_text(row["bytes"]), row["last_use"][:16].replace("T", " "),
-        )  # fmt: skip
-    return table

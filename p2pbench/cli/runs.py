@@ -1,4 +1,4 @@
-"""``p2pbench runs``: list, show, prune and verify what trainings left."""
+"""The commands of ``p2pbench runs``: list, show, prune and verify runs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, finite
+from p2pbench.cli.render import plain_table
 from p2pbench.errors import ConfigError, unknown
 from p2pbench.system.console import err, escape, out
 
-runs_app = typer.Typer(no_args_is_help=True, help="What trainings left: list, show, prune, verify.")
+runs_app = typer.Typer(no_args_is_help=True, help="List, show, prune and verify runs.")
 
 COLOURS = {
     "finished": "green", "failed": "red", "damaged": "red", "unreadable": "red", "interrupted": "yellow",
@@ -33,11 +33,14 @@ def _store(runs: Path) -> Any:
 
 @runs_app.command("list")
 def runs_list(
-    state: Annotated[str | None, typer.Option("--state", help="Only those: finished, failed, interrupted, ...")] = None,
+    state: Annotated[
+        str | None,
+        typer.Option("--state", help="List runs in this state alone: finished, failed, ...", show_default="any state"),
+    ] = None,
     runs: Runs = DEFAULT_RUNS,
     as_json: Json = False,
 ) -> None:
-    """List the runs, the one changed last first: state, size, study, and why where one did not finish."""
+    """List the runs, the one that changed last first: state, size, study, and why one did not finish."""
     from p2pbench.runs.housekeeping import all_runs, read_studies
     from p2pbench.system.console import bytes_text
 
@@ -47,14 +50,12 @@ def runs_list(
     studies = read_studies(store)
     found = [facts for facts in all_runs(store, studies) if state in (None, facts.state)]
     for why in studies.unread:
-        err.print(f"[yellow]not known whose runs are:[/yellow] {escape(why)}", soft_wrap=True)
+        err.print(f"[yellow]the runs of this study are not known:[/yellow] {escape(why)}", soft_wrap=True)
     total = sum(facts.bytes for facts in found)
     if as_json:
         print(json.dumps({"runs": [facts.to_json() for facts in found], "bytes": total}, indent=2))
         return
-    table = Table("run", "state", "last change", box=None, pad_edge=False)
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("study: variant", overflow="fold")
+    table = plain_table("run", "state", "last change", right=("size",), last="study: variant")
     for facts in found:
         part_of = ", ".join(facts.part_of) or "in no study"
         table.add_row(
@@ -75,7 +76,7 @@ def _coloured(state: str) -> str:
 
 @runs_app.command("show")
 def runs_show(
-    run: Annotated[str, typer.Argument(help="A run's folder, its id, or the beginning of it.")],
+    run: Annotated[str, typer.Argument(help="A run's folder, its id, or the beginning of its id.")],
     runs: Runs = DEFAULT_RUNS,
     as_json: Json = False,
 ) -> None:
@@ -125,19 +126,26 @@ def _last_lines(path: Path, n: int) -> list[str]:
 
 @runs_app.command("prune")
 def runs_prune(
-    failed: Annotated[bool, typer.Option("--failed", help="Also runs that failed or cannot be read.")] = False,
-    unused: Annotated[bool, typer.Option("--unused", help="Also runs that are in no study.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Also remove runs that failed or cannot be read.")] = False,
+    unused: Annotated[bool, typer.Option("--unused", help="Also remove runs that are in no study.")] = False,
     older: Annotated[
         float | None,
-        typer.Option("--older", callback=finite, min=0, help="Only where nothing changed for so long.", metavar="DAYS"),
+        typer.Option(
+            "--older",
+            callback=finite,
+            min=0,
+            metavar="DAYS",
+            help="Remove only from runs that have not changed for so many days.",
+            show_default="any age",
+        ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it what would go is only shown.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only show what would go.")] = False,
     runs: Runs = DEFAULT_RUNS,
     as_json: Json = False,
 ) -> None:
-    """Remove what is of no use: leftovers of killed writes, checkpoints of finished runs; and, if asked, whole runs.
+    """Remove leftovers of killed processes and checkpoints of finished runs; if asked, whole runs.
 
-    Nothing of a run that a process is working on.
+    A run that a process is working on is left alone.
     """
     from p2pbench.runs.housekeeping import all_runs, find_waste, read_studies, remove
     from p2pbench.system.console import bytes_text
@@ -162,11 +170,11 @@ def runs_prune(
 
 @runs_app.command("verify")
 def runs_verify(
-    run: Annotated[list[str] | None, typer.Argument(help="Folders or ids; all runs unless given.")] = None,
+    run: Annotated[list[str] | None, typer.Argument(help="Folders or ids of runs.", show_default="all runs")] = None,
     runs: Runs = DEFAULT_RUNS,
     as_json: Json = False,
 ) -> None:
-    """Hash weights and records again and compare with what each run left. Exit code 3 where something differs."""
+    """Hash weights and records again and compare them with what each run recorded; exit code 3 if one differs."""
     from p2pbench.runs.housekeeping import read_studies, verify
     from p2pbench.runs.store import Store
     from p2pbench.system.progress import counted

@@ -1,4 +1,4 @@
-"""``p2pbench weights``: list, fetch and verify the pretrained networks that scores need."""
+"""The commands of ``p2pbench weights``: list, fetch and verify the pretrained networks that scores need."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from p2pbench.cli.options import Json, WeightsDir
 from p2pbench.system.console import err, escape, out
 
-weights_app = typer.Typer(no_args_is_help=True, help="The pretrained networks that scores need: list, fetch, verify.")
+weights_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify the pretrained networks that scores need.")
 
 
 @weights_app.command("list")

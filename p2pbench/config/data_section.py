@@ -65,37 +65,40 @@ def size_text(size: int | tuple[int, int]) -> str:
 
 class DataConfig(Section):
     source: str = "photos"
-    """A built-in (``photos``, or ``drawn``, ``drawn:N``, ``drawn:N:SEED`` for N training pairs), a data set fetched by
-    name, or a folder of pairs."""
+    """The pairs: the built-in ``photos`` or ``drawn`` (``drawn:N`` and ``drawn:N:SEED`` for N training pairs), the name
+    of a data set that was fetched, or a folder of pairs."""
     direction: Literal["AtoB", "BtoA"] = "AtoB"
     """Which half is the condition: A (left, or folder ``A``) or B."""
     condition: Literal["gray", "edges"] = "gray"
     """What the built-in ``photos`` are translated from. Other sources bring their own condition."""
     jitter: bool = True
-    """Resize training pairs to ``load_size`` and crop at random; otherwise resize them to ``crop_size``."""
+    """Whether training pairs are resized to ``load_size`` and cropped at random; else they are resized to
+    ``crop_size``."""
     load_size: Size = 286
-    """What training pairs are resized to before the random crop: a side in pixels, or ``[height, width]``."""
+    """The size of training pairs before the random crop: a side in pixels, or ``[height, width]``."""
     crop_size: Size = 256
-    """The size of what the networks see; test pairs are resized to it."""
+    """The size of the images that the networks see: a side in pixels, or ``[height, width]``. Test pairs are resized
+    to it."""
     mirror: bool = True
-    """Mirror half of the training pairs, chosen at random."""
+    """Whether half of the training pairs, chosen at random, are mirrored."""
     resize_filter: Literal["bilinear", "bicubic"] = "bilinear"
-    """Preset: bilinear in Lua's release, bicubic in the port."""
+    """How images are resized: bilinear, as in the Lua release, or bicubic, as in the port."""
     colours: Literal["rgb", "lab"] = "rgb"
-    """``lab`` for colorization: the networks see the target's lightness L as condition and its a and b as target (CIE
-    L*a*b*); the data's own condition is not used. Outputs get their L back and are scored as RGB."""
+    """The colour space of the networks. ``lab`` is for colorization: the condition is the target's lightness L, the
+    target its a and b (CIE L*a*b*), and the data's own condition is not used. Outputs get their L back and are scored
+    as RGB."""
     channels: Channels = (3, 3)
-    """Channels of the condition and of the target as the networks see them. Of RGB files 1 is the image in grey
-    (Rec. 601); arrays of other channels (TIFF, ``.npy``) are seen as they are."""
+    """Channels of the condition and of the target as the networks see them. RGB files become grey (Rec. 601) where it
+    is 1; arrays of other channels (TIFF, ``.npy``) are seen as they are."""
     range: Ranges | None = None
-    """Which values of the files become black and white: ``[low, high]``, or one such for the condition and one for the
-    target, ``null`` where that side spans the whole range of its 8 or 16 bits. Values beyond are clipped."""
+    """The values of the files that become black and white: ``[low, high]``, or one such pair for the condition and one
+    for the target; ``null`` for the whole range of 8 or 16 bits. Values beyond are clipped."""
     background: str | None = None
-    """What lies behind transparent pixels, a colour as CSS names it. Without it they are refused."""
+    """The colour behind transparent pixels, as CSS names it; with ``null`` images with transparency are refused."""
 
     @property
     def stored(self) -> tuple[int, int]:
-        """Channels of condition and target as they are read and kept: for colorization both are RGB."""
+        """Channels of condition and target as they are read and cached: for colorization both are RGB."""
         return (3, 3) if self.colours == "lab" else self.channels
 
     @field_validator("background")

@@ -12,7 +12,7 @@ from p2pbench.config.plugins import is_reference
 from p2pbench.errors import unknown
 
 MOST_THREADS = 1024
-"""Of a cell; more than any machine has cores for."""
+"""Maximum CPU threads per cell."""
 
 GENERATOR_NAMES = ("unet", "encoder_decoder", "resnet6", "resnet9")
 DISCRIMINATOR_STRIDES = {"pixel": 0, "patch16": 1, "patch34": 2, "patch70": 3, "image286": 5}
@@ -35,18 +35,18 @@ def _check_component(key: str, value: str, names: Iterable[str]) -> str:
 
 class GeneratorConfig(Section):
     name: str = "unet"
-    """``unet``, ``encoder_decoder``, ``resnet6``, ``resnet9``, or ``module:function`` for one of your own."""
+    """The generator's architecture; ``module:function`` builds one of your own."""
     ngf: PositiveInt = 64
-    """Channels after the first convolution."""
+    """Channels after the generator's first convolution."""
     depth: Annotated[int, Field(ge=2, le=10)] | None = None
-    """How often the U-Net and the encoder-decoder halve their input; unless given, as often as the shorter side allows
-    (8 times for 256, and for 300; at most 10). Sides that are no multiple of 2**depth are padded and cropped back, 300
-    to 512: a smaller depth pads less."""
+    """How many times the U-Net and the encoder-decoder halve their input; with ``null`` as often as the shorter side
+    allows, at most 10 times (8 times for 256 and for 300). Sides that are no multiple of 2**depth are padded, 300 to
+    512, and cropped back: a smaller depth pads less."""
     dropout: Literal["first-three", "middle", "none"] = "first-three"
-    """Decoder levels with dropout 0.5. Preset: the first three in Lua's release; in the port the levels between the
-    innermost and the four outermost. The ResNets have it in every block, unless ``none``."""
+    """The decoder's levels with dropout 0.5: the first three, as in the authors' Lua release; or, as in the PyTorch
+    port, those between the innermost and the four outermost. The ResNets have it in every block, unless ``none``."""
     norm: Literal["batch", "instance", "none"] = "batch"
-    """Statistics of the batch, of each image alone (both with scale and shift), or no normalisation."""
+    """Normalisation by statistics of the batch or of each image alone, both with scale and shift, or none."""
     upsampling: Literal["transposed", "nearest", "bilinear", "pixel-shuffle"] = "transposed"
     """How the decoder doubles its map: the paper's transposed convolution, a resize before a 3x3 convolution (Odena
     et al. 2016), or a 3x3 convolution to four times the channels, shuffled into pixels (Shi et al. 2016)."""
@@ -59,13 +59,13 @@ class GeneratorConfig(Section):
 
 class DiscriminatorConfig(Section):
     name: str = "patch70"
-    """``pixel``, ``patch16``, ``patch34``, ``patch70``, ``image286``, or ``module:function``."""
+    """The discriminator's architecture, named by its receptive field in pixels; ``module:function`` builds your own."""
     ndf: PositiveInt = 64
-    """Channels after the first convolution."""
+    """Channels after the discriminator's first convolution."""
     norm: Literal["batch", "instance", "none"] = "batch"
-    """As the generator's."""
+    """Normalisation by statistics of the batch or of each image alone, both with scale and shift, or none."""
     spectral_norm: bool = False
-    """Divide each convolution's weight by its largest singular value (Miyato et al. 2018)."""
+    """Whether to divide each convolution's weight by its largest singular value (Miyato et al. 2018)."""
 
     @field_validator("name")
     @classmethod
@@ -75,16 +75,19 @@ class DiscriminatorConfig(Section):
 
 class ObjectiveConfig(Section):
     name: str = "l1+cgan"
-    """``l1`` (no discriminator), ``gan`` (D sees the image alone), ``cgan`` (D sees the pair), and their sums."""
+    """The terms of the loss: ``l1`` (no discriminator), ``gan`` (D sees the image alone), ``cgan`` (D sees the image
+    and its condition), and their sums."""
     adversarial: Literal["bce", "lsgan", "hinge", "wgan-gp"] = "bce"
     """The loss on D's logits: the paper's cross-entropy (non-saturating for G), least squares (Mao et al. 2017),
     hinge (Lim and Ye 2017), or Wasserstein with gradient penalty (Gulrajani et al. 2017)."""
     lambda_l1: Annotated[float, Field(ge=0)] = 100.0
-    """λ of Eq. 4, the weight of the L1 term."""
+    """The weight of the L1 term, λ of pix2pix's Eq. 4."""
     discriminator_loss: Literal["sum", "mean"] = "sum"
-    """D's two halves summed (Lua) or averaged (port). Under Adam only the effect of eps differs."""
+    """Whether the discriminator's losses on real and fake pairs are summed, as in the Lua release, or averaged, as in
+    the port. Under Adam only the effect of eps differs."""
     generator_gradient: Literal["stale", "fresh"] = "stale"
-    """G's adversarial gradient through D as it was before its update (Lua) or run again after it (port)."""
+    """Whether the generator's adversarial gradient goes through the discriminator as it was before its own update, as
+    in the Lua release (``stale``), or after it, as in the port (``fresh``)."""
 
     @field_validator("name")
     @classmethod
@@ -109,41 +112,51 @@ class ObjectiveConfig(Section):
 
 class TrainingConfig(Section):
     preset: Literal["paper", "pytorch"] = "paper"
-    """Whose training it is: the authors' Lua release, or the PyTorch port."""
+    """The implementation whose training is followed where the two published ones differ: the authors' Lua release
+    (``paper``) or the PyTorch port (``pytorch``)."""
     epochs: Annotated[int, Field(gt=0, le=10**9)] = 200
+    """Passes over the training split."""
     batch_size: PositiveInt = 1
+    """Pairs in a batch, and so in an update."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """The seed of the initial weights, the order of the pairs, their jitter and the dropout."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    """Adam's learning rate, for both networks."""
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Adam's decay rate of the mean of the gradient."""
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Adam's decay rate of the mean of its square."""
     schedule: Literal["constant", "linear-decay"] = "constant"
-    """Preset: constant in Lua's release; in the port constant for the first half, then linear to zero."""
+    """The learning rate over the epochs: constant, as in the Lua release; or, as in the port, constant for the first
+    half and then linear to zero."""
     bias_rule: Literal["zeroed", "by-norm"] = "zeroed"
-    """Preset: a bias in every convolution, zeroed before each update (Lua), or none before a batch norm (port)."""
+    """Whether every convolution has a bias, zeroed before each update, as in the Lua release; or only those without
+    batch norm after them, as in the port."""
     select: Literal["last", "best-on-val"] = "last"
     """Which generator is kept: that of the last epoch, or of the epoch with the least L1 on the validation split
-    (100 of its pairs at most), which the data must have beside their test split."""
+    (on at most 100 of its pairs), which the data must have beside their test split."""
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
-    """fp32; tf32 (CUDA only); or bf16 autocast over fp32 master weights."""
+    """The arithmetic of a step: fp32; tf32 (CUDA only); or bf16 autocast over fp32 weights."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where networks run; ``auto`` is the fastest device that is there."""
     engine: Literal["auto", "eager", "compile", "graph"] = "auto"
     """How a step is run: ``eager``; ``compile``, by torch.compile (CPU or CUDA, needs a C++ compiler); ``graph``, the
     whole step as one CUDA graph; ``auto``, graph on CUDA and eager elsewhere. Their losses agree to rounding. Recorded.
     """
     batch_norm: Literal["local", "synchronised"] = "local"
-    """Where several processes share each batch (torchrun): statistics of each one's share, or of all of it (CUDA)."""
+    """Where several processes share each batch (torchrun): statistics of each one's share, or of the batch (CUDA)."""
     threads: Annotated[int, Field(ge=0, le=MOST_THREADS)] = 0
-    """CPU threads of a cell; 0 divides the cores among the jobs. Recorded, because the last bits depend on it."""
+    """CPU threads per cell; 0 divides the cores among the jobs. Recorded, because the last bits depend on it."""
     log_every: PositiveInt = 50
     """Steps between two readings of the losses from the device; a row of losses.csv is their mean."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 60.0
-    """Least time between two checkpoints."""
+    """The least time between two checkpoints, in seconds."""
     checkpoints: PositiveInt = 2
-    """How many are kept while training, the newest: an older one serves where a newer one is damaged."""
+    """How many checkpoints are kept while training, the newest: an older one serves where a newer one is damaged."""
     sample_every: PositiveInt = 25
-    """Epochs between two sample sheets."""
+    """Epochs between two sheets of sample outputs."""
     keep_checkpoints: bool = False
-    """Keep a finished run's checkpoint (three times the size of its networks)."""
+    """Whether a finished run keeps its checkpoint, which is three times the size of its networks."""
 
 
 def _metric_names(value: object) -> object:
@@ -162,14 +175,14 @@ MetricNames = Annotated[tuple[str, ...], BeforeValidator(_metric_names)]
 
 class ScoringConfig(Section):
     inference: Literal["paper", "instance-stats", "eval"] = "paper"
-    """How test images are translated: ``paper``, dropout on and each image normalised by its own statistics (§3.3);
-    ``instance-stats``, the same without dropout; ``eval``, running statistics, no dropout."""
+    """How test images are translated: ``paper``, with dropout, each image normalised by its own statistics (§3.3);
+    ``instance-stats``, the same without dropout; ``eval``, with running statistics and without dropout."""
     metrics: Annotated[MetricNames, Field(min_length=1)] = ("l1", "psnr", "ssim", "lpips", "fid", "kid")
-    """Names, or ``module:function`` for one of your own."""
+    """The metrics that every variant is scored with; ``module:function`` is one of your own."""
     extra_metrics: MetricNames = ()
     """Metrics that a grid's question needs beside those of the protocol."""
     palette: Literal["facades", "cityscapes"] | None = None
-    """The colours of the data's label maps, for the FCN-scores; unless given, known from the name of the data set."""
+    """The colours of the data's label maps, for the FCN-scores; with ``null``, known from the data set's name."""
 
     @property
     def wanted(self) -> tuple[str, ...]:

@@ -1,0 +1,208 @@
+"""The commands for one model: ``train``, ``score``, ``translate``, ``export`` and ``demo``."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from p2pbench.cli.options import (
+    DEFAULT_RUNS,
+    MODEL_HELP,
+    PROTOCOL_HELP,
+    Json,
+    ProtocolOrNone,
+    Runs,
+    Sets,
+    WeightsDir,
+    layers_of,
+)
+from p2pbench.cli.render import show_scores
+from p2pbench.errors import ConfigError
+from p2pbench.system.console import by, err, escape, out
+
+
+def train(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", help="A run's config.yaml, or a file like it.", show_default="the protocol's settings"
+        ),
+    ] = None,
+    protocol: Annotated[str | None, typer.Option("--protocol", help=PROTOCOL_HELP, show_default="quick")] = None,
+    sets: Sets = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="The run's folder.", show_default="cells/ID in the folder of runs")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an unfinished run from its checkpoint.")] = False,
+    runs: Runs = DEFAULT_RUNS,
+    weights_dir: WeightsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Train and score one run."""
+    from p2pbench.study.one_run import train_one
+
+    err.quiet = os.environ.get("LOCAL_RANK", "0") != "0"  # torchrun's other processes meet the same mistakes
+    finished = train_one(
+        config=config, protocol=protocol, assignments=sets or [], folder=folder, resume=resume, runs=runs,
+        weights_dir=weights_dir, console=err,
+    )  # fmt: skip
+    if finished is None:
+        return  # another process of this training says it
+    status = finished.status()
+    scores = {name: score.to_json() for name, score in finished.scores().items()}
+    if as_json:
+        about = status.to_json() if status else {}
+        print(json.dumps({"run": str(finished.path), **about, "scores": scores}, indent=2))
+        return
+    show_scores(scores)
+    out.print(escape(f"run: {finished.path}"), soft_wrap=True)
+
+
+def score(
+    model: Annotated[str | None, typer.Option("--model", help=MODEL_HELP, show_default="images in folders")] = None,
+    fake: Annotated[
+        Path | None, typer.Option("--fake", help="A folder of images to score.", show_default="a model's outputs")
+    ] = None,
+    target: Annotated[
+        Path | None,
+        typer.Option(
+            "--target", help="The folder of their targets, under the same names.", show_default="a model's data"
+        ),
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option("--metrics", help="Metrics, as in l1,ssim,lpips.", show_default="all that apply")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="The split that a model is scored on.", show_default="test")
+    ] = None,
+    protocol: ProtocolOrNone = None,
+    sets: Sets = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--out", help="A file to write the JSON document to.", show_default="nothing is written"),
+    ] = None,
+    runs: Runs = DEFAULT_RUNS,
+    weights_dir: WeightsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Score a model on its test split, or any folder of images against their targets.
+
+    The port's weights do not say what data they are for: --protocol and --set do. For the FCN-scores of images in
+    folders, --set data.source names their data set, and --set scoring.palette the colours of its label maps.
+    """
+    from p2pbench.config.resolve import parse_set
+    from p2pbench.study.score_outputs import score_folders, score_model
+
+    if (model is None) == (fake is None) or (fake is None) != (target is None):
+        raise ConfigError("give either --model RUN, or both --fake DIR and --target DIR")
+    names = [name.strip() for name in metrics.split(",")] if metrics else None
+    if model is not None:
+        document = score_model(model, runs, layers_of(protocol, sets), names, weights_dir, err, split or "test")
+    else:
+        assert fake is not None and target is not None
+        if protocol or split:
+            raise ConfigError("--protocol and --split say what a model is scored on; images in folders need none")
+        document = score_folders(fake, target, names, weights_dir, parse_set(sets or []), err)
+    if file is not None:
+        from p2pbench.system.files import write_json
+
+        write_json(file, document)
+    if as_json:
+        print(json.dumps(document, indent=2, allow_nan=False))
+    else:
+        show_scores(document["scores"])
+
+
+def translate(
+    model: Annotated[str, typer.Option("--model", help=MODEL_HELP)],
+    inputs: Annotated[list[Path], typer.Argument(help="Pictures, folders, or patterns.", metavar="INPUT...")],
+    folder: Annotated[Path, typer.Option("--out", help="The folder for the translations.")],
+    again: Annotated[
+        bool, typer.Option("--again", help="Also translate pictures whose translation by this model is there.")
+    ] = False,
+    compare: Annotated[
+        Path | None,
+        typer.Option("--compare", help="A PNG of pictures beside their translations.", show_default="none is made"),
+    ] = None,
+    sets: Sets = None,
+    runs: Runs = DEFAULT_RUNS,
+    as_json: Json = False,
+) -> None:
+    """Translate pictures with a trained model, each at its own size; above 1024x1024 pixels in overlapping tiles."""
+    from p2pbench.inference.folders import translate_pictures
+    from p2pbench.runs.model import load_model
+    from p2pbench.system.progress import counted
+
+    if compare is not None and compare.suffix.lower() != ".png":
+        raise ConfigError(f"--compare {compare}: the sheet is a PNG; give a name that ends in .png")
+    loaded = load_model(model, runs, layers_of(None, sets))
+    with counted(err, "translate", "images") as progress:
+        done = translate_pictures(loaded, inputs, folder, progress, again=again, compare=compare)
+    if as_json:
+        print(json.dumps({"files": [str(path) for path in done.files], "skipped": done.skipped}, indent=2))
+    else:
+        before = f", {done.skipped} were there and skipped" if done.skipped else ""
+        out.print(escape(f"{len(done.files) - done.skipped} translated{before}: {folder}"), soft_wrap=True)
+
+
+def export(
+    model: Annotated[str, typer.Option("--model", help=MODEL_HELP)],
+    file: Annotated[Path, typer.Option("--out", help="The ONNX file; its model card is written beside it, as .md.")],
+    tolerance: Annotated[
+        float,
+        typer.Option("--tolerance", min=0, help="The largest accepted difference from torch, in [-1, 1]."),
+    ] = 1e-3,
+    sets: Sets = None,
+    runs: Runs = DEFAULT_RUNS,
+    as_json: Json = False,
+) -> None:
+    """Write a model as ONNX, without dropout, checked against torch on test images; needs the extra onnx."""
+    from p2pbench.inference.onnx import runtime
+
+    runtime()
+    from p2pbench.inference.export import export as export_model
+    from p2pbench.runs.model import background_of, load_model
+
+    loaded = load_model(model, runs, layers_of(None, sets))
+    done = export_model(loaded, file, background_of(loaded), tolerance).to_json()
+    if as_json:
+        print(json.dumps(done, indent=2))
+        return
+    multiple = done["size_multiple"]
+    out.print(escape(f"{done['file']}, its card {done['model_card']}"), soft_wrap=True)
+    out.print(
+        f"opset {done['opset']}, inference mode {done['inference']}, any batch, "
+        + (f"height and width any multiple of {multiple}" if multiple else "the size it was trained at")
+    )
+    sizes = " and ".join(by(size) for size in done["sizes"])
+    out.print(
+        f"torch and onnxruntime differ by {done['max_difference']:.1e} at most, of a range of 2, on "
+        f"{done['images']} test images at {sizes}"
+    )
+
+
+def demo(
+    models: Annotated[list[str], typer.Option("--model", help=f"{MODEL_HELP} May be repeated.")],
+    host: Annotated[
+        str, typer.Option("--host", help="The address to serve; one that is not loopback lets other machines in.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port to serve; 0 is any free one.")] = 5000,
+    runs: Runs = DEFAULT_RUNS,
+    as_json: Json = False,
+) -> None:
+    """Try models in a browser: draw or drop a picture, compare variants, download what comes out."""
+    from p2pbench.demo.server import Server
+    from p2pbench.runs.model import load_model
+
+    server = Server([load_model(model, runs) for model in models], host, port)
+    if as_json:
+        print(json.dumps({"url": server.url, "models": server.names}), flush=True)
+    else:
+        out.print(f"{server.url}  (Ctrl+C ends it)")
+    if not server.loopback:
+        err.print("[yellow]warning:[/yellow] whoever reaches this machine can use the demo", soft_wrap=True)
+    server.run()

@@ -1,0 +1,65 @@
+"""``p2pbench report``: tables, figures and a page for each study."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs
+from p2pbench.errors import ConfigError, unknown
+from p2pbench.system.console import err, escape, out
+
+
+def report(
+    study: Annotated[
+        list[str] | None,
+        typer.Option("--study", help="The study to report. May be repeated.", show_default="every study"),
+    ] = None,
+    runs: Runs = DEFAULT_RUNS,
+    folder: Annotated[Path, typer.Option("--out", help="The folder for the reports, one folder a study.")] = Path(
+        "reports"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Write tables, figures and a page from the records of finished studies."""
+    from p2pbench.runs.store import Store
+
+    store = Store(runs)
+    names = store.studies()
+    if not names:
+        raise ConfigError(f"there is no study under {runs}; run p2pbench ablate first, or name its folder with --runs")
+    for name in study or []:
+        if name not in names:
+            raise ConfigError(unknown("study", name, names))
+
+    from p2pbench.report.index import write_index
+    from p2pbench.report.page import write_report
+
+    reports, unreadable, chosen = [], [], study or names
+    for name in chosen:
+        try:
+            reports.append(write_report(store, name, folder))
+        except ConfigError as error:  # the other studies are reported all the same
+            unreadable.append((name, error))
+            err.print(f"[red]skipped[/red] {escape(name)}: {escape(str(error))}", soft_wrap=True)
+    index = None
+    if len(chosen) > 1:
+        index = write_index(reports, [(name, str(error)) for name, error in unreadable], folder)
+    if as_json:
+        document = [
+            {"study": r.study, "finished": r.n_finished, "cells": r.n_cells, "files": [str(file) for file in r.files]}
+            for r in reports
+        ]
+        print(json.dumps({"reports": document, "index": str(index) if index else None}, indent=2))
+    else:
+        for r in reports:
+            out.print(escape(f"{r.study}: {r.n_finished} of {r.n_cells} cells"), soft_wrap=True)
+            for file in r.files:
+                out.print(escape(f"  {file}"), soft_wrap=True)
+        if index:
+            out.print(escape(f"all: {index}"), soft_wrap=True)
+    if unreadable:
+        raise typer.Exit(unreadable[0][1].exit_code)

@@ -1,0 +1,110 @@
+"""The commands that only show something: ``grids``, ``settings``, ``describe`` and ``doctor``."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from p2pbench.cli import render
+from p2pbench.cli.options import Json, ProtocolOrNone, Sets, WeightsDir, layers_of
+from p2pbench.errors import ConfigError
+from p2pbench.system.console import out
+
+
+def grids(
+    name: Annotated[
+        str | None, typer.Argument(help="A shipped grid, or a file, to show in full.", show_default="list them all")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the grids and protocols that come with p2pbench, or show one grid: factors, levels, settings."""
+    from p2pbench.config.shipped import shipped_files
+    from p2pbench.study.grid import read_grid, read_protocol
+
+    if name is not None:
+        document = _grid_document(name)
+        print(json.dumps(document, indent=2)) if as_json else render.show_grid(document)
+        return
+    rows = []
+    for shipped in shipped_files(""):
+        grid = read_grid(shipped)
+        about = {"question": grid.question, "variants": len(grid.variants())}
+        rows.append({"name": shipped, **about, "published": grid.published, "protocol": grid.protocol})
+    protocols = [{"name": shipped, "about": read_protocol(shipped).about} for shipped in shipped_files("protocols")]
+    if as_json:
+        print(json.dumps({"grids": rows, "protocols": protocols}, indent=2))
+    else:
+        render.show_grids(rows, protocols)
+
+
+def _grid_document(name: str) -> dict[str, Any]:
+    from p2pbench.config.shipped import published_tables
+    from p2pbench.study.grid import read_grid
+
+    grid = read_grid(name)
+    table = published_tables()[grid.published] if grid.published else None
+    return {
+        "name": grid.name,
+        "question": grid.question,
+        "variants": len(grid.variants()),
+        "published": grid.published,
+        "published_title": f"{table.title} ({table.source})" if table else None,
+        "protocol": grid.protocol,
+        "seeds": grid.seeds,
+        "baseline": grid.baseline,
+        "factors": {
+            factor: [{"label": level.label, "settings": level.settings} for level in levels]
+            for factor, levels in grid.factors.items()
+        },
+        "settings": grid.settings,
+    }
+
+
+def settings(
+    key: Annotated[
+        str | None,
+        typer.Argument(help="A setting such as training.epochs, or a section.", show_default="list them all"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List every setting with its meaning, its default and the values it takes."""
+    from p2pbench.config.resolve import unknown_setting
+    from p2pbench.config.setting_docs import setting_docs
+
+    chosen = [about for about in setting_docs() if key in (None, about.key, about.key.split(".")[0])]
+    if not chosen:
+        raise ConfigError(unknown_setting(str(key)))
+    if as_json:
+        print(json.dumps({"settings": [about.to_json() for about in chosen]}, indent=2))
+    else:
+        render.show_settings(chosen)
+
+
+def describe(protocol: ProtocolOrNone = None, sets: Sets = None, as_json: Json = False) -> None:
+    """Show the layers of both networks: shapes, parameters, FLOPs, receptive field."""
+    from p2pbench.config.resolve import resolve
+
+    config = resolve(layers_of(protocol, sets)).config
+
+    from p2pbench.models.describe import describe as describe_networks
+
+    document = describe_networks(config)
+    if as_json:
+        print(json.dumps(document, indent=2))
+    else:
+        render.show_networks(document, config)
+
+
+def doctor(weights_dir: WeightsDir = None, as_json: Json = False) -> None:
+    """Show what this machine has (versions, device, precision, weights, disk), and what is untested on it."""
+    from p2pbench.cli.doctor import examine
+
+    document = examine(weights_dir)
+    if as_json:
+        print(json.dumps(document, indent=2))
+        return
+    for title, rows in document.items():
+        out.print(f"[bold]{title}[/bold]")
+        out.print(render.facts_table(rows))
