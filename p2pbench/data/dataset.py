@@ -162,7 +162,7 @@ def content_key(root: Path, splits: Mapping[str, Sequence[Pair]]) -> str:
         DataError: a file cannot be read.
     """
     settled_before = time.time_ns() - RACY_NS
-    states = {path: _state(path) for found in splits.values() for pair in found for path in pair.files}
+    states = {path: state_of(path) for found in splits.values() for pair in found for path in pair.files}
     layout = {split: [pair.files for pair in found] for split, found in splits.items()}
     snapshot = hashlib.sha256(repr((layout, states)).encode()).hexdigest()
     if snapshot in _keys:
@@ -209,7 +209,7 @@ def _remembered_hashes(root: Path, states: Mapping[Path, list[int]], settled_bef
     return hashes
 
 
-def _state(path: Path) -> list[int]:
+def state_of(path: Path) -> list[int]:
     """What changes when the file does. Raises :class:`DataError` where the file is gone."""
     try:
         stat = os.stat(path)  # noqa: PTH116 - for ten thousand files, Path.stat takes twice the time

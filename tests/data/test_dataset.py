@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from p2pbench.config.schema import DataConfig
 from p2pbench.data import dataset
-from p2pbench.data.dataset import content_key
+from p2pbench.data.dataset import content_key, open_dataset
 from p2pbench.data.pairs import find_pairs
 from p2pbench.system.cache_dir import home
 from p2pbench.system.files import sha256_of
@@ -45,6 +47,22 @@ def test_files_are_read_once_and_again_only_where_they_changed(
     (pairs_folder / "train" / "002.png").write_bytes((pairs_folder / "train" / "003.png").read_bytes())
     assert key(pairs_folder) != first
     assert hashed[9:] == ["002.png"]
+
+
+def test_a_data_set_is_opened_again_in_a_process_without_its_memory_and_changes_are_still_noticed(
+    pairs_folder: Path, hashed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a worker does, which works a run's id out again before it trains."""
+    monkeypatch.setattr(dataset, "RACY_NS", -(10**12))
+    config = DataConfig(source=str(pairs_folder))
+    first = open_dataset(config).key
+    shutil.rmtree(home() / "hashes")
+    assert open_dataset(config.model_copy(update={"direction": "BtoA"})).key == first
+    assert len(hashed) == 9
+    (pairs_folder / "train" / "002.png").write_bytes((pairs_folder / "train" / "003.png").read_bytes())
+    changed = open_dataset(config).key
+    (pairs_folder / "train" / "005.png").unlink()
+    assert len({first, changed, open_dataset(config).key}) == 3
 
 
 def test_a_change_that_keeps_size_and_time_is_seen(

@@ -1,1 +1,1 @@
-"""Doubt a data set."""
+"""Find what is wrong with a data set: ``p2pbench data check``."""

@@ -1,4 +1,4 @@
-"""How far B is shifted against A, and how surely: the phase correlation of their edges.
+"""How far B is shifted against A, and how certain that is: the phase correlation of their edges.
 
 A and B of a pair seldom share colours, but they share edges. The correlation surface of their edge maps, in units of
 its own standard deviation, peaks at the shift; elsewhere, and for images that have nothing to do with each other, it
@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import fft, ndimage
 
 WORKING_SIZE = 256
-"""Larger images are reduced by a whole factor until their longer side is less than twice this."""
+"""Side in pixels: larger images are reduced by a whole factor until their longer side is less than twice this."""
 
 
 class Shift(NamedTuple):

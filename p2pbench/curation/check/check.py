@@ -1,6 +1,7 @@
 """Check a data set before days of training: every file is decoded, every pair is compared with all the others.
 
-Nothing stops at the first problem. Of each pair a fingerprint is kept and no image, so that a set may be of any size.
+The check does not stop at the first problem. It keeps a fingerprint of each pair and no image, so that a data set may
+have any size.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from p2pbench.curation.check.duplicates import duplicates
 from p2pbench.curation.check.fingerprint import Fingerprint, take
 from p2pbench.curation.check.problems import KINDS, Problem
 from p2pbench.data import pairs
-from p2pbench.data.dataset import is_built_in, open_dataset, views
+from p2pbench.data.dataset import is_built_in, open_dataset, state_of, views
 from p2pbench.data.image_files import NeedsBackground, read_array
 from p2pbench.data.images import Images, picture_of
 from p2pbench.errors import DataError, StorageError, UnsupportedImage
@@ -33,35 +34,35 @@ from p2pbench.system.files import write_json
 from p2pbench.system.progress import Count, no_progress
 
 VERSION = 1
-"""Counted up when a set may be judged otherwise than before, so that no old verdict is taken for a new one."""
+"""Counted up when the rules change, so that no old verdict is taken for a new one."""
 
 
 @dataclass(frozen=True)
 class _Item:
-    """One pair, to be looked at."""
+    """One pair to be checked."""
 
     split: str
     file: str
     pair: pairs.Pair | None
-    """None in a built-in set, which has no files of pairs."""
+    """None in a built-in data set, which has no files."""
     read: Callable[[], Images]
 
 
 @dataclass(frozen=True)
 class _Subject:
-    """A data set, to be looked at."""
+    """A data set to be checked."""
 
     root: Path | None
     splits: dict[str, int]
     state: str
     """A hash that changes when a file does."""
     problems: list[Problem]
-    """Those that show without opening a file."""
+    """The problems that show without opening a file."""
     items: Callable[[], list[_Item]]
 
 
 def check(source: str, progress: Count = no_progress) -> dict[str, Any]:
-    """Everything that is wrong with the data set ``source``: a built-in, one kept at home, or a folder.
+    """Everything that is wrong with the data set ``source``: a built-in, one that was fetched, or a folder.
 
     Returns:
         ``source``; ``folder`` (None for a built-in); ``splits``, the number of pairs in each; ``errors`` and
@@ -72,15 +73,15 @@ def check(source: str, progress: Count = no_progress) -> dict[str, Any]:
     """
     subject = _built_in(source) if is_built_in(source) else _folder(pairs.find_folder(source))
     name = str(subject.root.resolve()) if subject.root else source
-    kept = home() / "checks" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
-    problems = _recall(kept, subject.state)
+    memory = home() / "checks" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
+    problems = _recall(memory, subject.state)
     cached = problems is not None
     if problems is None:
         found = [*subject.problems, *_judge(subject, progress)]
         found.sort(key=lambda problem: list(KINDS).index(problem.kind))
         problems = [{**asdict(problem), "severity": problem.severity} for problem in found]
-        with suppress(StorageError):  # only a convenience: without it the set is looked at again
-            write_json(kept, {"state": subject.state, "digest": _digest(problems), "problems": problems})
+        with suppress(StorageError):  # a convenience: without it the set is checked again
+            write_json(memory, {"state": subject.state, "digest": _digest(problems), "problems": problems})
     n_errors = sum(problem["severity"] == "error" for problem in problems)
     return {
         "source": source,
@@ -110,7 +111,7 @@ def _judge(subject: _Subject, progress: Count) -> Iterator[Problem]:
 
 
 def _examine(root: Path | None, item: _Item) -> tuple[Fingerprint | None, list[Problem]]:
-    """The fingerprint of a pair, None where there is none to take, and what is wrong with its files."""
+    """The fingerprint of a pair, None where it cannot be taken, and what is wrong with its files."""
     if item.pair is None or root is None:
         return take(item.split, item.file, "RGB+RGB", item.read(), item.read, joined=False), []
     images, modes, problems = [], [], []
@@ -135,7 +136,7 @@ def _examine(root: Path | None, item: _Item) -> tuple[Fingerprint | None, list[P
 
 
 def _read(path: Path) -> tuple[np.ndarray, str | None]:
-    """What ``path`` holds, and what has to be said before it can be trained on."""
+    """What ``path`` holds, and the setting, if any, that it needs before it can be trained on."""
     needed = None
     try:
         raw = read_array(path, None)
@@ -206,18 +207,17 @@ def _missing(root: Path, survey: dict[str, list[pairs.Pair]]) -> list[Problem]:
 def _state(survey: dict[str, list[pairs.Pair]], problems: Sequence[Problem]) -> str:
     digest = hashlib.sha256(f"{VERSION}:{list(survey)}:{problems}".encode())
     for path in (path for members in survey.values() for pair in members for path in pair.files):
-        stat = path.stat()
-        digest.update(os.fsencode(path) + f"\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+        digest.update(os.fsencode(path) + f"\0{state_of(path)}\0".encode())
     return digest.hexdigest()
 
 
 # ---- the verdict of an earlier check
 
 
-def _recall(kept: Path, state: str) -> list[dict[str, str]] | None:
-    """The problems found in a set of this state, unless there was no such check or what it left is damaged."""
+def _recall(memory: Path, state: str) -> list[dict[str, str]] | None:
+    """The problems that an earlier check found in a set of this state; None where there was none or it is damaged."""
     try:
-        document = json.loads(kept.read_text(encoding="utf-8"))
+        document = json.loads(memory.read_text(encoding="utf-8"))
         if document["state"] == state and document["digest"] == _digest(document["problems"]):
             return document["problems"]  # type: ignore[no-any-return]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -11,16 +11,17 @@ from p2pbench.curation.check.fingerprint import Fingerprint
 from p2pbench.curation.check.problems import Problem
 
 MAX_BITS = 6
-"""Bits in which the difference hashes of two near duplicates may differ, for A and for B."""
+"""Maximum number of differing bits in the difference hashes of near duplicates, for A and for B."""
 MIN_CORRELATION = 0.99
-"""Of their thumbnails, for A and for B: the hash alone takes one regular facade or one sky for another. JPEG leaves
-more than 0.999; the most similar facades, of different houses, reach 0.96, windows 34 pixels apart in one sky 0.987."""
+"""Minimum correlation of their thumbnails, for A and for B: the hash alone takes one regular facade or one sky for
+another. JPEG leaves more than 0.999; the most similar facades of different houses reach 0.96, windows 34 pixels apart
+in one sky 0.987."""
 BLOCK = 128
-"""Pairs compared with all others at once; against 50,000 that is 50 MB of hashes."""
+"""Number of pairs that are compared with all others at once; against 50,000 that takes 50 MB."""
 
 
 def duplicates(prints: Sequence[Fingerprint]) -> Iterator[Problem]:
-    """Each pair that is a pair before it over again, or shares an image with it, or nearly is the same."""
+    """Each pair that repeats an earlier one, shares an image with it, or is nearly the same."""
     first: dict[tuple[bytes, bytes], Fingerprint] = {}
     halves: list[dict[bytes, Fingerprint]] = [{}, {}]
     for found in prints:
@@ -37,7 +38,7 @@ def duplicates(prints: Sequence[Fingerprint]) -> Iterator[Problem]:
 
 
 def near_duplicates(prints: Sequence[Fingerprint]) -> Iterator[Problem]:
-    """Each pair that is nearly another one, with the closest in every split. Blank images, all alike, are left out."""
+    """Each pair that nearly repeats another, with the closest in every split. Blank images, all alike, are left out."""
     by_split: dict[str, list[Fingerprint]] = {}
     for found in prints:
         if not any(found.blank):

@@ -1,4 +1,4 @@
-"""What is kept of a pair when its images are let go: two kilobytes, enough to compare it with all the others."""
+"""The fingerprint of a pair: two kilobytes, enough to compare it with all the others without its images."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ BLANK = 2.0
 class Fingerprint:
     split: str
     file: str
-    """The pair's image, A's if it has two, relative to the data set's folder."""
+    """The file of the pair, that of A if there are two, relative to the data set's folder."""
     modes: str
     """The modes in which the files are stored, as in ``L+RGB``."""
     size: tuple[int, int]
-    """Width and height of A, which are B's too."""
+    """Width and height of A and of B."""
     content: tuple[bytes, bytes]
     """A hash of the pixels of A and of B."""
     difference_hash: np.ndarray
-    """Of A and of B, (2,), uint64."""
+    """:func:`difference_hash` of A and of B, (2,), uint64."""
     thumbnail: np.ndarray
     """A and B in grey, (2, 16, 16), uint8."""
     look: np.ndarray
@@ -72,7 +72,7 @@ def content_of(image: np.ndarray) -> bytes:
 def difference_hash(image: np.ndarray) -> np.uint64:
     """Sixty-four bits, each whether the grey image gets brighter from one of 9x8 cells to the next (dHash, N. Krawetz).
 
-    By three levels at least: in flat parts, as label maps have, the noise of JPEG would decide otherwise.
+    Brighter means three levels at least: in the flat parts of label maps the noise of JPEG would decide otherwise.
     """
     cells = _grey(image, 9, 8).astype(np.int16)
     return np.packbits(np.diff(cells, axis=1) > 2).view(np.uint64)[0]  # type: ignore[no-any-return]
@@ -83,10 +83,10 @@ def _grey(image: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def look_of(image: np.ndarray) -> np.ndarray:
-    """By what photographs, drawings and label maps are told apart, (4,), float32.
+    """Four statistics by which photographs, drawings and label maps are told apart, (4,), float32.
 
-    The entropy of the colours in bits (of 16 levels a channel, so that JPEG does not add many), mean saturation,
-    mean step between neighbouring pixels, mean brightness; the last three in levels of 255.
+    They are the entropy of the colours in bits (of 16 levels a channel, so that JPEG does not add many), the mean
+    saturation, the mean step between neighbouring pixels and the mean brightness, the last three in levels of 255.
     """
     every = reduction(image)  # of a large image some pixels tell as much
     red, green, blue = np.ascontiguousarray(image[::every, ::every].transpose(2, 0, 1))

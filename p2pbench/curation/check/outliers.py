@@ -1,6 +1,6 @@
-"""Pairs that are not as most of their set: in size, in how A and B look, in how well A and B fit together.
+"""Pairs that differ from most of their set: in size, in how A and B look, or in how well A and B fit together.
 
-What is judged here by statistics is a warning: each rule is set so that it names no pair of facades wrongly.
+What statistics find is a warning. Each rule is set so that it names no pair of the real facades wrongly.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from p2pbench.curation.check.fingerprint import Fingerprint
 from p2pbench.curation.check.problems import Problem
 
 FEW = 4
-"""Fewer pairs than this have no majority to differ from."""
+"""Minimum pairs: fewer have no majority to differ from."""
 MIN_SIDE = 32
-"""Smaller images have too few edges for their fit to say anything."""
+"""Minimum side of an image: smaller ones have too few edges for their fit to say anything."""
 SURE = 6.5
-"""A fit that images of different pairs do not reach by chance."""
+"""The fit from which images belong together: those of different pairs do not reach it by chance."""
 NO_FIT = 2.0
-"""A fit no better than that of images of different pairs."""
+"""The fit below which images fit no better than those of different pairs."""
 FAR = 3.0
-"""Pixels by which A and B may lie apart; hand-drawn labels do."""
+"""Maximum pixels that A and B may lie apart, as hand-drawn labels do."""
 MAX_SUSPECTS = 1000
-"""Pairs that are given a second look for the right mate; each is read three times more."""
+"""Maximum pairs for which the right mate is looked for; each is read three times more."""
 
 
 def unlike_most(prints: Sequence[Fingerprint]) -> Iterator[Problem]:

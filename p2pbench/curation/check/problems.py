@@ -1,4 +1,4 @@
-"""What can be wrong with a data set: the kinds of problem, how grave each is, and what to do about it."""
+"""What can be wrong with a data set: the kinds of problem, their severity, and what to do about them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ KINDS: dict[str, Kind] = {
     "unusual-size": Kind("warning", "sizes unlike most of the set", "they are resized as the others; see if meant"),
     "mode-mismatch": Kind("warning", "A and B stored in modes unlike most of the set", "store them as the others"),
 }
-"""In the order in which they are shown: what makes a set unusable first."""
+"""The kinds in the order in which they are shown: first those that make a set unusable."""
 
 
 @dataclass(frozen=True)

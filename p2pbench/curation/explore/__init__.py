@@ -1,1 +1,1 @@
-"""Look at a data set."""
+"""Describe a data set by numbers and pictures: ``p2pbench data explore``."""

@@ -1,4 +1,4 @@
-"""Download an archive through pooch: mirrors in turn, a connection that fails tried again, nothing believed yet."""
+"""Download an archive through pooch: mirrors in turn, and failed connections again. Its content is verified later."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from p2pbench.system.console import bytes_text
 from p2pbench.system.progress import Count, Megabytes, counted
 
 ATTEMPTS = 3
-"""For each mirror, where it is the connection that fails."""
+"""Maximum attempts at each mirror while the connection fails."""
 WAIT_SECONDS = 2.0
 TIMEOUT_SECONDS = (10.0, 60.0)
-"""To connect, and between two pieces of the answer."""
+"""Time-outs for connecting, and between two pieces of the answer."""
 
 
 def download(name: str, url: str | None, work: Path, console: Console) -> tuple[Path, str]:
@@ -82,7 +82,7 @@ def _retrieve(address: str, path: Path, progress: Count) -> Path:
 
 
 def _what_failed(error: Exception) -> tuple[str, bool]:
-    """In words, and whether it is worth another attempt."""
+    """What failed, in words, and whether another attempt is worthwhile."""
     import requests
 
     response = getattr(error, "response", None)

@@ -1,7 +1,7 @@
 """Bring a data set of the paper onto this machine: download it or take an archive, verify, unpack, count its pairs.
 
-All of that happens in a hidden folder beside the place where the set belongs, and a rename puts it there. So the set is
-whole or absent, however a fetch ends; what a killed one leaves is removed by the next.
+All of that happens in a hidden folder beside the set's own, and a rename puts the set there. So it is whole or absent,
+however a fetch ends; the next fetch removes what a killed one leaves.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from p2pbench.system.progress import counted
 
 @dataclass
 class Fetched:
-    """A data set that is on this machine now."""
+    """A data set that is now on this machine."""
 
     source: str
     folder: Path
@@ -40,7 +40,7 @@ class Fetched:
     origin: str | None = None
     """The address, archive or folder it came from."""
     sha256: str | None = None
-    """Of the archive."""
+    """The SHA-256 of the archive."""
     verified: str | None = None
     """What the hash was compared with: ``published``, ``recorded`` or, at the first fetch, ``nothing``."""
     warnings: list[str] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Fetched:
 
 
 def describe_fetched(fetched: Fetched, *, named: bool) -> list[str]:
-    """What a person wants to know of it; ``named``: it lies where its name alone finds it."""
+    """Lines that describe it for people; ``named`` says that it lies where its name alone finds it."""
     entry = PAPER_SETS[fetched.source]
     compared = {
         "published": "as published",
@@ -77,13 +77,13 @@ def fetch(
 ) -> Fetched:
     """Put the set ``name`` of the paper into ``data_dir`` (:func:`datasets_folder` unless given), under its name.
 
-    From ``archive`` (for cityscapes also a folder), from ``url``, or from the mirrors that the catalogue names. A set
-    that is already there is left as it is, and nothing is downloaded.
+    It is taken from ``archive`` (for cityscapes also a folder), from ``url``, or from the mirrors in the catalogue. A
+    set that is already there is left as it is, and nothing is downloaded.
 
     Raises:
-        ConfigError: no such set, or arguments that make no sense.
-        DataError: it cannot be had, is not what it should be, or holds no pairs.
-        StorageError: no space, or a folder that cannot be written.
+        ConfigError: there is no such set, or the arguments contradict each other.
+        DataError: it cannot be downloaded, is not what it should be, or holds no pairs.
+        StorageError: there is no space, or a folder cannot be written.
         In each case nothing is left behind.
     """
     _check(name, archive, url)
@@ -149,7 +149,7 @@ def _already_there(name: str, folder: Path) -> Fetched:
 
 @contextmanager
 def _alone(path: Path, name: str, console: Console) -> Iterator[None]:
-    """While the block runs, no other process fetches the same set to the same place."""
+    """While the block runs, no other process fetches the same set into the same folder."""
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(locked(path, seconds=0))
@@ -204,7 +204,7 @@ def _counts(found: dict[str, list[Pair]]) -> dict[str, int]:
 
 
 def _deviations(name: str, found: dict[str, list[Pair]]) -> list[str]:
-    """What differs from the counts that are known for sure."""
+    """Warnings for the splits whose counts differ from the published ones."""
     expected, counts = PAPER_SETS[name].pairs, _counts(found)
     return [
         f"{split} has {counts.get(split, 0):,} pairs, where {name} has {n:,}: this is not the set of the paper"

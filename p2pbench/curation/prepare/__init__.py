@@ -1,1 +1,1 @@
-"""Make pairs."""
+"""Make pairs from images: ``p2pbench data prepare``."""

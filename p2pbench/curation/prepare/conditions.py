@@ -1,6 +1,6 @@
-"""What makes a condition from a photo: grey, edges (Canny's or a network's), a blur, a hole, a lower resolution.
+"""Conditions made from a photo: grey, edges (Canny's or a network's), a blur, a hole, a lower resolution.
 
-All take and give (H, W, 3), uint8, 0 to 255, and depend on nothing but their arguments.
+All functions take and return (H, W, 3), uint8, 0 to 255, and depend on their arguments alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "mask": {"hole": "box", "fill": "gray"},
     "downscale": {"factor": 4},
 }
-"""Every condition, its parameters and what they are unless given; None: it must be."""
+"""Every condition with its parameters and their defaults; None means that it must be given."""
 HOLES = ("box", "strokes")
 
 

@@ -1,7 +1,7 @@
-"""Make a folder of pairs that training reads: from photos, from two folders, or from side-by-side images.
+"""Make a folder of pairs for training: from photos, from two folders, or from side-by-side images.
 
-A source is searched with all its sub-folders, hidden ones left out; ``a/x.jpg`` becomes the pair ``a-x``. Everything is
-written into a temporary folder that takes its place at the end.
+A source is searched with all its sub-folders but hidden ones; ``a/x.jpg`` becomes the pair ``a-x``. Everything is
+written into a temporary folder, which is renamed at the end.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from p2pbench.system.hardware import versions
 from p2pbench.system.progress import Count, no_progress
 
 SHARES = parse_shares("0.8,0.1,0.1")
-"""Of train, val and test, where nothing else is said."""
+"""The default shares of train, val and test."""
 RECORD = "prepared.json"
 VERSIONS = ("p2pbench", "git", "numpy", "pillow", "scikit-image", "torch")
 
@@ -56,7 +56,7 @@ def prepare_pairs(
         StorageError: ``out`` cannot be written. Whatever is raised, nothing is left behind.
     """
     folders = [_folder(name) for name in (source, mates) if name is not None]
-    _check_place(out, folders)
+    _check_out(out, folders)
     ignored: Counter[str] = Counter()
     jobs, how = _plan(folders, recipe, ignored)
     record: dict[str, Any] = {
@@ -87,14 +87,14 @@ def _folder(name: str) -> Path:
     raise DataError(f"{name!r} is no folder here, nor a data set kept in {home() / 'data'}; name a folder of images")
 
 
-def _check_place(out: Path, folders: list[Path]) -> None:
-    place = out.resolve()
+def _check_out(out: Path, folders: list[Path]) -> None:
+    resolved = out.resolve()
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out} is a file; name a new folder")
-    if place == Path.cwd():
+    if resolved == Path.cwd():
         raise ConfigError(f"--out {out} is the folder you are in, which would be replaced; name a new one")
     for folder in folders:
-        if place.is_relative_to(folder.resolve()):
+        if resolved.is_relative_to(folder.resolve()):
             raise ConfigError(f"--out {out} lies in the source {folder} and would be read as one; name another folder")
 
 
@@ -103,10 +103,10 @@ def _plan(folders: list[Path], recipe: Recipe, ignored: Counter[str]) -> tuple[l
     found = [_find(folder, ignored) for folder in folders]
     if len(found) == 2:
         _check_mates(found, folders)
-    kept = all(split for split, _ in found[0])
-    if kept and (recipe.shares is not None or recipe.table is not None):
+    has_splits = all(split for split, _ in found[0])
+    if has_splits and (recipe.shares is not None or recipe.table is not None):
         raise ConfigError(f"{folders[0]} has splits of its own, which are kept; leave --split and --split-file out")
-    splits, how = ({}, "kept") if kept else _assign([name for _, name in found[0]], recipe)
+    splits, how = ({}, "kept") if has_splits else _assign([name for _, name in found[0]], recipe)
     jobs = [
         Job(split or splits[name], Pair(name, path, found[1][split, name] if len(found) == 2 else None))
         for (split, name), path in found[0].items()
@@ -116,7 +116,7 @@ def _plan(folders: list[Path], recipe: Recipe, ignored: Counter[str]) -> tuple[l
         raise ConfigError(
             f"of the {len(jobs)} images in {folders[0]}, {count['train']} would be for training and "
             f"{count['val'] + count['test']} to test on, and both need some; "
-            + ("add the missing one's folder" if kept else "use other shares (--split), --seed, or --split-file")
+            + ("add the missing one's folder" if has_splits else "use other shares (--split), --seed, or --split-file")
         )
     return sorted(jobs, key=lambda job: (SPLITS.index(job.split), job.pair.name)), how
 
@@ -151,13 +151,13 @@ def _walk(folder: Path) -> Iterator[Path]:
     def fail(error: OSError) -> None:
         raise DataError(f"{error.filename} cannot be read: {error.strerror}")
 
-    for place, folders, files in os.walk(folder, followlinks=True, onerror=fail):
-        here = Path(place).absolute()
+    for walked, folders, files in os.walk(folder, followlinks=True, onerror=fail):
+        here = Path(walked).absolute()
         if any(parent.samefile(here) for parent in here.parents):  # a link that leads back up
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(place, name) for name in sorted(files) if not name.startswith("."))
+        yield from (Path(walked, name) for name in sorted(files) if not name.startswith("."))
 
 
 def _check_mates(found: list[dict[tuple[str, str], Path]], folders: list[Path]) -> None:

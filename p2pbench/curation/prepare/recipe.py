@@ -1,4 +1,4 @@
-"""What is to be done to a folder of images: the options of ``p2pbench data prepare``, checked together."""
+"""The options of ``p2pbench data prepare``, checked together: what is to be done to a folder of images."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from p2pbench.errors import ConfigError, unknown
 FITS = ("crop", "stretch")
 FORMATS = ("png", "jpg")
 LARGEST = 16384
-"""Pixels a side; more is a slip of the finger."""
+"""Maximum side in pixels; more is a typing error."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything but the images themselves that decides what is written."""
+    """Everything that decides what is written, except the images themselves."""
 
     make: str
     """``condition``: from a photo; ``combine``: from two images; ``halves``: two images from a side-by-side one."""
@@ -39,10 +39,10 @@ class Recipe:
     seed: int
     format: str
     quality: int | None
-    """Of JPEG, 1 to 100."""
+    """The quality of JPEG, 1 to 100."""
 
     def settings(self) -> dict[str, Any]:
-        """As plain values: of a network's weights, their hash. The split is recorded with the images."""
+        """The settings as plain values; a network is named by its weights' hash. The split is recorded apart."""
         return {
             "make": self.make,
             "condition": self.condition,

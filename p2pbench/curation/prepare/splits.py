@@ -1,4 +1,4 @@
-"""Which split an image is in: by a hash of its name, or as a table says."""
+"""The split of an image: by a hash of its name, or as a table says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from p2pbench.data.pairs import SPLITS, SUFFIXES
 from p2pbench.errors import ConfigError, unknown
 
 Shares = tuple[Fraction, ...]
-"""Of train, val and test; exact, so that 0.8, 0.1 and 0.1 make a whole."""
+"""The shares of train, val and test; exact, so that 0.8, 0.1 and 0.1 make a whole."""
 
 
 def parse_shares(text: str) -> Shares:
@@ -30,10 +30,10 @@ def parse_shares(text: str) -> Shares:
 
 
 def split_of(name: str, shares: Shares, seed: int) -> str:
-    """The split of ``name``: a matter of it and of ``seed`` alone, so that adding images moves no other."""
+    """The split of ``name``. It depends on it and on ``seed`` alone, so that adding images moves no other."""
     digest = hashlib.sha256(f"split:{seed}:{name}".encode()).digest()
-    place = Fraction(int.from_bytes(digest[:8]), 2**64)  # uniform in [0, 1)
-    return SPLITS[0] if place < shares[0] else SPLITS[1] if place < shares[0] + shares[1] else SPLITS[2]
+    position = Fraction(int.from_bytes(digest[:8]), 2**64)  # uniform in [0, 1)
+    return SPLITS[0] if position < shares[0] else SPLITS[1] if position < shares[0] + shares[1] else SPLITS[2]
 
 
 def name_of(relative: Path) -> str:
