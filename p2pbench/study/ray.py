@@ -21,7 +21,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import p2pbench
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError, type_and_line
 from p2pbench.runs.store import Store
@@ -39,7 +38,7 @@ MAX_LOSSES = 3
 def versions_here() -> dict[str, str]:
     """What two machines must agree on to give the same records: torch, and p2pbench to the letter."""
     digest = hashlib.sha256()
-    folder = Path(p2pbench.__file__).parent
+    folder = Path(__file__).parents[1]
     for path in sorted(folder.rglob("*.py")):
         digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
     return {"p2pbench": f"{version('p2pbench')} ({digest.hexdigest()[:8]})", "torch": version("torch")}
