@@ -83,7 +83,7 @@ def runtime_environment(configs: Sequence[RunConfig]) -> dict[str, Any]:
                 depth = named.partition(":")[0].count(".") + (source.name == "__init__.py")
                 modules[str(source.parents[depth - 1] if depth else source)] = None
     variables = {name: os.environ[name] for name in ("P2PBENCH_HOME", "P2PBENCH_WEIGHTS") if name in os.environ}
-    return {"py_modules": list(modules), "env_vars": variables}
+    return {"env_vars": variables, **({"py_modules": list(modules)} if modules else {})}  # Ray takes no empty list
 
 
 def check_reachable(address: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import socket
 import subprocess
@@ -17,11 +16,14 @@ from study_workplace import Workplace
 
 from p2pbench.config.resolve import Layer, resolve
 from p2pbench.errors import ConfigError
+from p2pbench.runs.store import Store
 from p2pbench.study.execution import Execution
 from p2pbench.study.job import Job
-from p2pbench.study.ray import RemoteJob, telling_line, versions_here
+from p2pbench.study.plan import build_study
+from p2pbench.study.ray import RayExecutor, RemoteJob, telling_line, versions_here
 from p2pbench.study.ray_cluster import Share, check_room, connected, runtime_environment, share_of, threads_per_cell
 from p2pbench.study.ray_cluster import nodes as nodes_of
+from p2pbench.study.runner import cell_job
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,19 +129,20 @@ def test_a_node_that_is_not_fit_is_refused_by_name(tmp_path: Path, pairs_folder:
 
 
 def test_a_store_that_a_node_does_not_see_is_a_mistake_of_the_configuration(
-    workplace: Workplace, nodes: TwoNodes
+    workplace: Workplace, nodes: TwoNodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The nodes are of this machine and see all its files, but for those that are gone again."""
-    (workplace.folder / "sitecustomize.py").write_text(
-        "import sys\nif 'ablate' in sys.argv:\n    from pathlib import Path\n"
-        "    Path.touch = lambda path, *a, **b: None\n"
-    )
-    workplace.environment["PYTHONPATH"] = os.pathsep.join([str(workplace.folder), os.environ.get("PYTHONPATH", "")])
-    message = workplace.run(
-        "ablate", "--grid", "two.yaml", "--executor", "ray", "--ray-address", nodes.address, code=2
-    ).stderr
-    assert f"does not see {workplace.folder / 'runs'}; give --runs a folder on storage that all nodes share" in message
-    assert not (workplace.folder / "runs" / "cells").exists()
+    """The nodes are of this machine and see all its files, but for the one that is not written."""
+    monkeypatch.chdir(workplace.folder)
+    study = build_study("two.yaml", None, {}, [0])
+    store = Store(workplace.folder / "runs")
+    monkeypatch.setattr(Path, "touch", lambda _path: None)
+    with (
+        connected(nodes.address),
+        pytest.raises(ConfigError, match=f"does not see {store.root}; give --runs a folder on storage that all nodes"),
+    ):
+        list(RayExecutor(store, Execution("ray")).run([cell_job([cell], store) for cell in study.cells]))
+    assert ConfigError.exit_code == 2
+    assert not (store.root / "cells").exists()
 
 
 def test_of_rays_account_the_telling_line_is_kept() -> None:
