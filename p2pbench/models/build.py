@@ -1,4 +1,4 @@
-"""Networks by name. ``build_generator`` and ``build_discriminator`` give them as a configuration asks for them."""
+"""Networks by name: :func:`build_generator` and :func:`build_discriminator` build what a configuration names."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from p2pbench.models.layers import apply_spectral_norm, bias_before_norm, initia
 from p2pbench.models.patchgan import build_patchgan
 from p2pbench.models.resnet import build_resnet
 from p2pbench.models.unet import UNet
-
-__all__ = ["DISCRIMINATORS", "GENERATORS", "build_discriminator", "build_generator"]
 
 
 def _unet(config: RunConfig, *, skips: bool) -> nn.Module:
@@ -45,7 +43,7 @@ def _resnet(config: RunConfig, *, n_blocks: int) -> nn.Module:
 
 
 def discriminator_in_channels(config: RunConfig) -> int:
-    """Channels of what D sees: condition and image, or the image alone."""
+    """Channels of D's input: those of condition and image, or of the image alone."""
     condition, image = config.data.channels
     return condition + image if config.objective.conditional else image
 
@@ -98,17 +96,17 @@ def build_discriminator(config: RunConfig) -> nn.Module | None:
 
 
 def _build(name: str, builders: dict[str, Builder], config: RunConfig, *, stream: int) -> nn.Module:
-    network = _users_own(name, config, stream) if is_reference(name) else builders[name](config)
-    # A stream of its own for each network: G starts alike under every objective of a study.
+    network = _custom(name, config, stream) if is_reference(name) else builders[name](config)
+    # Each network has its own random stream, so that G starts alike under every objective of a study.
     initialise(network, torch.Generator().manual_seed(2 * config.training.seed + stream))
     return network
 
 
-def _users_own(reference: str, config: RunConfig, stream: int) -> nn.Module:
-    """The network that a ``module:function`` builds, tried on one image of zeros.
+def _custom(reference: str, config: RunConfig, stream: int) -> nn.Module:
+    """The network that a user's ``module:function`` builds, tried on one image of zeros.
 
     Raises:
-        ConfigError: it cannot be imported, fails, or is no network of the right kind; the user's own exception is its
+        ConfigError: it cannot be imported, fails, or is not a network of the right kind; the user's exception is its
             cause.
     """
     shape = (1, discriminator_in_channels(config) if stream == 1 else config.data.channels[0], *config.data.crop_shape)

@@ -1,9 +1,9 @@
 """Convolutions that train as matrix products where a map is small and its weights are many.
 
-On a CPU oneDNN first rewrites the weights of every convolution into blocks that suit it, forward, for the gradient of
-the input, and back for their own. At the bottom of a U-Net, where 8 million weights meet a map of 4x4, that is most of
-the time: in bf16 with AMX, 43 ms of one layer's step against 7 ms as a product, which reads the weights as they
-lie. Where a map has more than half as many positions as the weights have rows, unfolding it costs more than that.
+On a CPU oneDNN first reorders the weights of every convolution into blocks: for the forward pass, for the gradient of
+the input, and for their own gradient. At the bottom of a U-Net, where 8 million weights meet a map of 4x4, that takes
+most of the time: in bf16 with AMX 43 ms of one layer's step, against 7 ms as a product, which needs no reordering.
+Where a map has more than half as many positions as the weights have rows, unfolding the map costs more than that.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from torch.nn.functional import fold, unfold
 
 
 def as_product(images: Tensor, weight: Tensor, positions: int) -> bool:
-    """Whether to train by a product.
+    """Whether a layer trains as a matrix product.
 
-    Inference keeps to the library, so that an image's translation does not depend on the others of its batch.
+    Inference always uses the library, so that an image's translation does not depend on the others of its batch.
 
     Args:
-        weight: rows of channels of the smaller map, (C, C', kernel, kernel).
-        positions: of the smaller map, over the whole batch.
+        weight: (C, C', kernel, kernel), where C are the channels of the smaller map.
+        positions: the number of positions of the smaller map over the whole batch.
     """
-    # The sizes last: an export must not take them for conditions.
+    # Sizes are compared last, because an export must not take them for conditions.
     return images.device.type == "cpu" and torch.is_grad_enabled() and 2 * positions <= len(weight)
 
 
 Pair = tuple[int, int]
-"""Of height and width."""
+"""A value for the height and one for the width."""
 
 
 def _shape_of(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[Pair, Pair, Pair]:
-    """Kernel, stride and padding; PyTorch's types allow for kinds of them that are not used here."""
+    """Kernel, stride and padding, of which PyTorch's types allow more kinds than are used here."""
     return cast(Pair, layer.kernel_size), cast(Pair, layer.stride), cast(Pair, layer.padding)
 
 
 class Convolution(nn.Conv2d):
-    """``nn.Conv2d``, zero-padded: maps (N, C, H, W) to (N, C', h, w). Weights and results are the same, to rounding."""
+    """Zero-padded ``nn.Conv2d`` with the same weights and, to rounding, results: (N, C, H, W) to (N, C', h, w)."""
 
     def forward(self, images: Tensor) -> Tensor:
         n = images.shape[0]
@@ -56,7 +56,7 @@ class Convolution(nn.Conv2d):
 
 
 class TransposedConvolution(nn.ConvTranspose2d):
-    """``nn.ConvTranspose2d``: maps (N, C, h, w) to (N, C', H, W). Weights and results are the same, to rounding."""
+    """``nn.ConvTranspose2d`` with the same weights and, to rounding, results: (N, C, h, w) to (N, C', H, W)."""
 
     def forward(self, images: Tensor, output_size: list[int] | None = None) -> Tensor:
         n, _, height, width = images.shape

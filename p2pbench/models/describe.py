@@ -1,4 +1,4 @@
-"""What a network is made of: its layers with output shapes, parameters and FLOPs, its receptive field."""
+"""A description of a network: its layers with output shapes, parameters and FLOPs, and its receptive field."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from p2pbench.models.patchgan import receptive_field
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One layer: what it is, the shape it puts out, its parameters, its multiplications and additions."""
+    """One layer: its kind, the shape of its output, its parameters, its multiplications and additions."""
 
     name: str
     kind: str
@@ -58,12 +58,15 @@ def describe(config: RunConfig) -> dict[str, Any]:
 
 
 def _device(name: str) -> str:
-    """The user's own networks may make tensors of their own, which are on the CPU."""
+    """``cpu`` for a user's network, which may create tensors there, and ``meta`` for the others."""
     return "cpu" if is_reference(name) else "meta"
 
 
 def layer_rows(network: nn.Module, shape: tuple[int, int, int], device: str = "meta") -> list[LayerRow]:
-    """The layers of ``network`` in the order they run for one image of ``shape``; on ``meta`` nothing is computed."""
+    """The layers of ``network`` in the order in which they run for one image of ``shape``, (C, H, W).
+
+    On the device ``meta`` nothing is computed.
+    """
     rows: list[LayerRow] = []
     names = {module: name for name, module in network.named_modules()}
     counter = FlopCounterMode(display=False)
@@ -77,10 +80,10 @@ def layer_rows(network: nn.Module, shape: tuple[int, int, int], device: str = "m
         before = flops
 
     network = network.to(device).eval()
-    # A convolution with spectral norm has parts, which make its weight; it is a layer all the same.
-    made = [module for module in network.modules() if parametrize.is_parametrized(module)]
-    parts = {part for module in made for part in module.parametrizations.modules()}  # type: ignore[union-attr]
-    leaves = [m for m in network.modules() if m not in parts and (m in made or not list(m.children()))]
+    # A convolution with spectral norm counts as one layer, although modules within it compute its weight.
+    parametrized = [module for module in network.modules() if parametrize.is_parametrized(module)]
+    parts = {part for module in parametrized for part in module.parametrizations.modules()}  # type: ignore[union-attr]
+    leaves = [m for m in network.modules() if m not in parts and (m in parametrized or not list(m.children()))]
     hooks = [module.register_forward_hook(note) for module in leaves]
     with torch.no_grad(), counter:
         network(torch.zeros(1, *shape, device=device))

@@ -1,4 +1,4 @@
-"""What the networks are made of: normalisation, upsampling, initialisation (pix2pix §6.1)."""
+"""Building blocks of the networks: normalisation, upsampling, padding, initialisation (pix2pix §6.1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from p2pbench.models.convolution import Convolution, TransposedConvolution
 def norm_layer(kind: str, channels: int) -> list[nn.Module]:
     """Normalisation of a map with ``channels`` channels, as a list of one layer or none.
 
-    ``batch`` and ``instance`` have scale and shift both, so that they differ in nothing but whose statistics they use.
+    Both ``batch`` and ``instance`` have scale and shift, so that they differ only in whose statistics they use.
     """
     if kind == "none":
         return []
@@ -46,8 +46,8 @@ def pad_to_multiple(images: Tensor, multiple: int) -> tuple[Tensor, tuple[slice,
     """Repeat the border until both sides of (N, C, H, W) are multiples of ``multiple``.
 
     Returns:
-        The images, themselves where nothing is missing, and the rows and columns that hold the original. Repeated, not
-        reflected: that is defined for a border wider than the image too.
+        The padded images, or the images themselves where no padding is needed, and the rows and columns of the
+        original. The border is repeated, not reflected, because that is defined for a border wider than the image too.
     """
     height, width = images.shape[-2:]
     below, right = -height % multiple, -width % multiple
@@ -59,7 +59,7 @@ def pad_to_multiple(images: Tensor, multiple: int) -> tuple[Tensor, tuple[slice,
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw every weight anew, in place: N(0, 0.02); a norm's scale N(1, 0.02); every bias and shift 0 (§6.2).
+    """Draw every weight, in place: N(0, 0.02); the scale of a norm N(1, 0.02); every bias and shift is 0 (§6.2).
 
     The draws come from ``generator`` alone, so that two networks of one shape and one seed start alike.
     """
@@ -77,7 +77,7 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
 def apply_spectral_norm(network: nn.Module, seed: int) -> None:
     """Divide every convolution's weight by its largest singular value, in place (Miyato et al. 2018).
 
-    To be called after :func:`initialise`; the power iteration starts from ``seed``.
+    Call it after :func:`initialise`; the power iteration starts from ``seed``.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -87,6 +87,6 @@ def apply_spectral_norm(network: nn.Module, seed: int) -> None:
 
 
 def convolution_biases(network: nn.Module) -> list[nn.Parameter]:
-    """The biases of all convolutions: what Lua's release sets to zero before each update."""
+    """The biases of all convolutions, which Lua's release sets to zero before each update."""
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
     return [module.bias for module in convolutions if isinstance(module.bias, nn.Parameter)]

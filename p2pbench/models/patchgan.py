@@ -13,8 +13,8 @@ from p2pbench.models.layers import norm_layer
 def build_patchgan(in_channels: int, *, ndf: int, n_layers: int, norm: str, bias: bool) -> nn.Sequential:
     """A discriminator with ``n_layers`` stride-2 layers: maps (N, C, S, S) to a map of logits (N, 1, h, h).
 
-    Each logit judges a patch of ``receptive_field`` pixels: 16, 34, 70, 142, 286 for 1 to 5 layers. With 0 layers it is
-    PixelGAN, made of 1x1 convolutions.
+    Each logit classifies a patch of ``receptive_field`` pixels: 16, 34, 70, 142, 286 for 1 to 5 layers. With 0 layers
+    it is PixelGAN, made of 1x1 convolutions.
     """
     if n_layers == 0:
         return _pixelgan(in_channels, ndf=ndf, norm=norm, bias=bias)

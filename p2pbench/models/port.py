@@ -1,7 +1,8 @@
-"""Generators that the PyTorch port has trained: ``latest_net_G.pth``, its names turned into ours.
+"""Generators trained by the PyTorch port: ``latest_net_G.pth``, with its tensors renamed to ours.
 
-The port (junyanz/pytorch-CycleGAN-and-pix2pix) nests its U-Net, each level inside the one above it; a level's layers
-are numbered in the order they run, with everything below them as one of them. Its ResNet is a chain like ours.
+The port (junyanz/pytorch-CycleGAN-and-pix2pix) nests the levels of its U-Net, each inside the one above. The layers of
+a level are numbered in the order in which they run, and everything below counts as one of them. Its ResNet is a chain
+like ours.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ Tensors = dict[str, Tensor]
 def read_port(path: Path) -> tuple[Tensors, dict[str, Any]]:
     """The tensors of ``path`` under our names, and the settings that they fit, by dotted key.
 
-    Dropout leaves no trace in a file of weights; it is taken to be where the port has it by default.
+    Dropout leaves no trace in a file of weights; it is assumed where the port has it by default.
 
     Raises:
-        WeightsError: the file cannot be read, or holds no generator of the port's.
+        WeightsError: the file cannot be read, or holds no generator of the port.
     """
     theirs = {name.removeprefix("module."): tensor for name, tensor in load_tensors(path).items()}
     batch = any(name.endswith(".weight") and tensor.dim() == 1 for name, tensor in theirs.items())
-    # Of instance norm old releases kept running statistics, which newer ones drop on loading.
+    # Old releases stored running statistics of instance norm, which newer ones drop on loading.
     unused = ("num_batches_tracked",) if batch else ("num_batches_tracked", "running_mean", "running_var")
     theirs = {name: tensor for name, tensor in theirs.items() if not name.endswith(unused)}
     try:
@@ -37,8 +38,8 @@ def read_port(path: Path) -> tuple[Tensors, dict[str, Any]]:
         tensors, settings = _unet(theirs) if nested else _resnet(theirs)
     except (KeyError, IndexError, ValueError):
         raise WeightsError(
-            f"{path} holds no generator of the PyTorch port's (its first layer is {next(iter(theirs), 'none')!r}); "
-            "a U-Net or ResNet saved as latest_net_G.pth is read"
+            f"{path} holds no generator of the PyTorch port (its first layer is {next(iter(theirs), 'none')!r}); give "
+            "a U-Net or ResNet saved as latest_net_G.pth"
         ) from None
     inner_bias = any(name.endswith(("model.1.model.1.bias", "model.4.bias")) for name in theirs)
     settings |= {
@@ -51,8 +52,7 @@ def read_port(path: Path) -> tuple[Tensors, dict[str, Any]]:
 def load_port(generator_config: RunConfig, tensors: Tensors, path: Path) -> nn.Module:
     """The generator of ``generator_config`` with the port's ``tensors``, as :func:`read_port` gives them.
 
-    What the port leaves out and ours has, the biases of some convolutions and the scale and shift of instance norm, is
-    0, 1 and 0.
+    The port has no biases in some convolutions and no scale and shift in instance norm; ours become 0, 1 and 0.
 
     Raises:
         WeightsError: a layer is missing or of another shape.
@@ -95,7 +95,7 @@ def _unet(theirs: Tensors) -> tuple[Tensors, dict[str, Any]]:
 
 
 def _place(layer: int, level: int, depth: int) -> tuple[str, int]:
-    """Where layer ``layer`` of the port's block ``level``, counted from the outermost, is in ours."""
+    """The place in our U-Net of layer ``layer`` in the port's block ``level``, counted from the outermost."""
     if level == 0:
         places = {0: ("encoder", 0), 3: ("decoder", 1)}
     elif level == depth - 1:
@@ -111,7 +111,7 @@ def _resnet(theirs: Tensors) -> tuple[Tensors, dict[str, Any]]:
     if blocks not in (6, 9):
         raise ValueError(blocks)
     convolutions = [tensor for tensor in ours.values() if tensor.dim() == 4]
-    # The second convolution of a block comes one place later where a dropout is between them.
+    # The second convolution of a block comes one place later if a dropout is between the two.
     dropout = any(name.endswith(".residual.6.weight") and tensor.dim() == 4 for name, tensor in ours.items())
     return ours, {
         "generator.name": f"resnet{blocks}",

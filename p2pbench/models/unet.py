@@ -1,4 +1,4 @@
-"""The generator: a U-Net, and the same without its skips, an encoder-decoder (pix2pix §3.2.1, §6.1.1)."""
+"""The generator: a U-Net, and without its skips an encoder-decoder (pix2pix §3.2.1, §6.1.1)."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def dropout_levels(rule: str, depth: int) -> range:
 class UNet(nn.Module):
     """Maps a condition (N, C_in, H, W), float in [-1, 1], to an image (N, C_out, H, W), float in (-1, 1).
 
-    At H = W = ``2**depth`` the bottleneck is 1x1, as in the paper. Sides that are no multiple of ``2**depth`` are
-    padded and cropped back. Decoder level i also takes what encoder level ``depth - i`` made, unless ``skips`` is
-    false.
+    At H = W = ``2**depth`` the bottleneck is 1x1, as in the paper. Sides that are not a multiple of ``2**depth`` are
+    padded and cropped back. Unless ``skips`` is false, decoder level i also gets the output of encoder level
+    ``depth - i``.
     """
 
     def __init__(
@@ -49,8 +49,8 @@ class UNet(nn.Module):
         widths = encoder_widths(ngf, depth)
         with_dropout = dropout_levels(dropout, depth)
 
-        # Without norm: the first level, and the bottleneck, whose 1x1 map batch norm would zero at batch 1.
-        # The port leaves the bias out of every encoder convolution, of these two as well.
+        # The first level has no norm, nor has the bottleneck, whose 1x1 map batch norm would zero at batch 1. The port
+        # leaves the bias out of every encoder convolution, these two included.
         self.encoder = nn.ModuleList()
         for level, width in enumerate(widths):
             before = in_channels if level == 0 else widths[level - 1]

@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import numpy as np
 
+from p2pbench.scoring.paired import NUMPY, MetricResult
 from p2pbench.system.hardware import on_all_cores
 
 BINS = ((0, 100), (-110, 110), (-110, 110))
-"""The least and the most bin of L, a and b: bins of one unit, whole numbers in their middle, so that a grey has an a of
-0, but for what is rounded. The paper does not say its own."""
-
-SETTINGS = {"space": "CIE L*a*b*, D65", "bin": 1}
+"""The first and the last bin of L, a and b. Bins are one unit wide with whole numbers in their middle, so that a and b
+of a grey fall into one bin despite rounding. The paper does not say which bins it uses."""
 
 STRIP = 2**14
-"""Pixels at once: few enough that what is calculated of them stays in a core's cache."""
+"""Pixels that are converted at once: few enough to stay in a core's cache."""
 
 CODED = np.arange(256) / 255
 LINEAR = np.where(CODED > 0.04045, ((CODED + 0.055) / 1.055) ** 2.4, CODED / 12.92)
-"""Of each 8-bit value of sRGB (IEC 61966-2-1)."""
+"""The linear intensity of each 8-bit value of sRGB (IEC 61966-2-1)."""
 TO_XYZ = np.array(
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
 ) / np.array([[0.95047], [1.0], [1.08883]])
-"""Of linear RGB, relative to the white D65 of the 2 degree observer; scikit-image's constants."""
+"""From linear RGB to XYZ relative to the white D65 of the 2 degree observer, with scikit-image's constants."""
 
 
 class Overlaps:
-    """Intersection of the histograms of L, a and b, batch by batch: the sum over bins of the smaller share."""
+    """Intersections of the histograms of L, a and b (pix2pix §4.2): the sum over bins of the smaller share.
+
+    They are the scores ``hist-l``, ``hist-a`` and ``hist-b``: a :class:`paired.Measure`.
+    """
 
     def __init__(self) -> None:
         self._ours, self._theirs = (np.zeros((3, BINS[1][1] - BINS[1][0] + 1)) for _ in range(2))
         self.per_image: list[np.ndarray] = []
-        """Of each image with its target, (3,), in [0, 1]."""
+        """The intersections of each image with its target, (3,), in [0, 1]."""
 
     def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
         """Take in a batch; both (B, H, W, 3), uint8."""
@@ -40,8 +42,17 @@ class Overlaps:
         self._theirs += theirs.sum(axis=0)
 
     def over_set(self) -> np.ndarray:
-        """Of all images together with all targets, (3,), in [0, 1], as in Figure 7."""
+        """The intersections of all images together with all targets, (3,), in [0, 1], as in Figure 7."""
         return _shared(self._ours, self._theirs) / len(self.per_image)
+
+    def results(self) -> dict[str, MetricResult]:
+        """The intersections of each image by the score's name, once every batch is taken in."""
+        each, over_set = np.stack(self.per_image), self.over_set()
+        settings = {"space": "CIE L*a*b*, D65", "bin": 1, "library": NUMPY}
+        return {
+            f"hist-{name}": MetricResult(each[:, k], {**settings, "over_set": float(over_set[k])})
+            for k, name in enumerate("lab")
+        }
 
     def shares(self) -> tuple[np.ndarray, np.ndarray]:
         """The histograms of all outputs together and of all targets: the share of the pixels in each bin, (3, bins)."""
@@ -49,7 +60,7 @@ class Overlaps:
 
 
 def lab(pixels: np.ndarray) -> np.ndarray:
-    """sRGB (M, 3), uint8, to L*a*b* (3, M), float64: scikit-image's, in a fifth of its time."""
+    """sRGB, (M, 3), uint8, to L*a*b*, (3, M), float64: the values of scikit-image in a fifth of its time."""
     relative = TO_XYZ @ LINEAR.take(pixels).T
     dark = relative <= 0.008856
     line = 7.787 * relative[dark] + 16 / 116
@@ -64,7 +75,7 @@ def _shared(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
 
 
 def _shares(image: np.ndarray) -> np.ndarray:
-    """Shares of the pixels in each bin of L, a and b, (3, bins), of an image (H, W, 3), uint8."""
+    """The share of an image's pixels in each bin of L, a and b, (3, bins); the image is (H, W, 3), uint8."""
     pixels = image.reshape(-1, 3)
     counts = np.zeros((3, BINS[1][1] - BINS[1][0] + 1))
     for start in range(0, len(pixels), STRIP):

@@ -1,4 +1,4 @@
-"""Which classes were found where which were true: confusion matrices, and the scores that are made of them."""
+"""Confusion matrices of classes, and the scores of pix2pix §5.1 that are made of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def confusion_matrices(true: np.ndarray, found: np.ndarray, n_classes: int) -> np.ndarray:
-    """How many pixels of each true class were found to be of which, image by image.
+    """The number of pixels of each true class that were found to be of each class, image by image.
 
     Args:
         true, found: (N, H, W), uint8, 0..K; K is void. Pixels that are truly void do not count.
@@ -28,16 +28,20 @@ def pixel_accuracy(confusions: np.ndarray) -> np.ndarray:
 
 
 def class_accuracies(confusions: np.ndarray) -> np.ndarray:
-    """Of the pixels of each class the share that was found to be of it: (..., K, K + 1) to (..., K); NaN where a class
-    does not occur."""
+    """The share of the pixels of each class that were found to be of it: (..., K, K + 1) to (..., K).
+
+    NaN for a class that does not occur.
+    """
     hits, true, _ = _counts(confusions)
     with np.errstate(invalid="ignore"):
         return np.asarray(hits / true)
 
 
 def class_ious(confusions: np.ndarray) -> np.ndarray:
-    """Intersection over union of the pixels of each class and those found to be of it: (..., K, K + 1) to (..., K); NaN
-    where a class does not occur: to have been found then counts against the classes that are there."""
+    """Intersection over union of the pixels of each class and those found to be of it: (..., K, K + 1) to (..., K).
+
+    NaN for a class that does not occur; pixels that are found to be of it count against the classes that do.
+    """
     hits, true, found = _counts(confusions)
     with np.errstate(invalid="ignore"):
         return np.where(true > 0, hits / (true + found - hits), np.nan)
@@ -53,6 +57,6 @@ EACH: dict[str, Callable[[np.ndarray], np.ndarray]] = {"fcn-class": class_accura
 
 
 def mean_over_classes(each: np.ndarray) -> np.ndarray:
-    """The mean of the classes that occur, (..., K) to (...): one that does not occur is no zero."""
+    """The mean over the classes that occur: (..., K) to (...). NaN marks those that do not."""
     occurs = ~np.isnan(each)
     return np.asarray(np.where(occurs, each, 0).sum(axis=-1) / occurs.sum(axis=-1))

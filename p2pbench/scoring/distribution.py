@@ -13,13 +13,14 @@ from p2pbench.errors import WeightsError
 from p2pbench.scoring.features import Extractor
 from p2pbench.scoring.frechet import frechet_distance
 from p2pbench.scoring.images import Images
+from p2pbench.scoring.paired import NUMPY
 from p2pbench.scoring.sliced import Sliced
 
 if TYPE_CHECKING:
-    from p2pbench.scoring.lpips import Perceptual
+    from p2pbench.scoring.lpips import Lpips
 
 LEAST_IMAGES = 4
-"""Fewer leave no subset of two for KID, no third neighbour for precision, and no covariance to speak of."""
+"""Fewer images leave no subset of two for KID, no third neighbour for precision, and no useful covariance."""
 
 KID_SUBSETS = 100
 NEIGHBOURS = 3
@@ -34,38 +35,39 @@ NO_INTERVAL = {
 }
 
 
-class Found(NamedTuple):
+class SetResult(NamedTuple):
+    """The value of one score for two sets, and the settings that are recorded with it."""
+
     value: float
     settings: dict[str, Any]
 
 
 class Sets(Protocol):
-    """What takes in batches of both sets and then gives scores of the whole."""
+    """Takes in batches of both sets and then gives scores of the whole."""
 
     def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
-        """Take in a batch, (B, H, W, 3), uint8, of both sides."""
+        """Take in a batch of outputs and targets, both (B, H, W, 3), uint8."""
         ...
 
     def scores(self, targets: Images, settings: dict[str, Any]) -> dict[str, Score]:
-        """By name, once every batch is taken in; ``settings`` are recorded with each."""
+        """The scores by name, once every batch is taken in; ``settings`` are recorded with each."""
         ...
 
 
 class FeatureSets:
-    """Scores of what one network sees. It looks at each set once, however many scores are made of that; at the targets
-    only if it has not seen them before."""
+    """Scores made of one network's features, which are computed once; those of the targets come from the cache."""
 
-    def __init__(self, metrics: Sequence[str], extractor: Extractor, seen: Perceptual | None) -> None:
-        """``seen``: an LPIPS with the same network, whose looks at the fakes serve here too."""
-        self._metrics, self._extractor, self._seen = metrics, extractor, seen
+    def __init__(self, metrics: Sequence[str], extractor: Extractor, lpips: Lpips | None) -> None:
+        """``lpips``: an LPIPS with the same network, which already computes the features of the outputs."""
+        self._metrics, self._extractor, self._lpips = metrics, extractor, lpips
         self._features: list[np.ndarray] = []
         self._reason: str | None = None
 
     def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:  # noqa: ARG002
-        if self._seen is not None or self._reason is not None:
+        if self._lpips is not None or self._reason is not None:
             return
         try:
-            self._features.append(self._extractor.look(fakes))
+            self._features.append(self._extractor.of_batch(fakes))
         except WeightsError as error:
             self._reason = str(error)
 
@@ -74,13 +76,13 @@ class FeatureSets:
         try:
             if self._reason is not None:
                 raise WeightsError(self._reason)
-            looks = self._features if self._seen is None else self._seen.means
-            x, y = self._extractor.checked(np.concatenate(looks)), self._extractor.kept_features(targets)
+            features = self._features if self._lpips is None else self._lpips.means
+            x, y = self._extractor.checked(np.concatenate(features)), self._extractor.cached_features(targets)
         except WeightsError as error:
             return {name: Score(name, n, settings=settings, reason=str(error)) for name in self._metrics}
         found = of_features(self._metrics, x, y)
-        how = self._extractor.settings
-        return {name: _score(name, n, value, more | how, settings) for name, (value, more) in found.items()}
+        about = self._extractor.settings
+        return {name: _score(name, n, value, more | about, settings) for name, (value, more) in found.items()}
 
 
 class PatchSets:
@@ -94,32 +96,36 @@ class PatchSets:
 
     def scores(self, targets: Images, settings: dict[str, Any]) -> dict[str, Score]:
         by_level = self._sliced.distances()
-        how = {**self._sliced.settings, "levels": by_level, "library": f"numpy {np.__version__}"}
-        return {"swd": _score("swd", len(targets), float(np.mean(list(by_level.values()))), how, settings)}
+        about = {**self._sliced.settings, "levels": by_level, "library": NUMPY}
+        return {"swd": _score("swd", len(targets), float(np.mean(list(by_level.values()))), about, settings)}
 
 
-def _score(name: str, n: int, value: float, how: dict[str, Any], settings: dict[str, Any]) -> Score:
+def _score(name: str, n: int, value: float, about: dict[str, Any], settings: dict[str, Any]) -> Score:
     if not np.isfinite(value):
-        return Score(name, n, settings={**how, **settings}, reason="it is not finite")
+        return Score(name, n, settings={**about, **settings}, reason="it is not finite")
     notes = []
     few = FEATURES.get(name, 0)
     if n < few:
         notes.append(f"n = {n} is below {few}: {METRICS[name].label} is biased upward; compare at equal n only")
     reason = f"no interval: {NO_INTERVAL[name]}"
-    return Score(name, n, value, settings={**how, **settings}, reason=reason, notes=tuple(notes))
+    return Score(name, n, value, settings={**about, **settings}, reason=reason, notes=tuple(notes))
 
 
 FEATURES = {"fid": 2048, "fd-alexnet": 256}
-"""With fewer images than features a covariance is rank-deficient and the distance biased upward, the more the fewer."""
+"""The number of features of each Frechet distance. With fewer images a covariance is rank-deficient and the distance is
+biased upward, the more the fewer images there are."""
 
 
-def of_features(metrics: Sequence[str], x: np.ndarray, y: np.ndarray) -> dict[str, Found]:
-    """Each of ``metrics`` of features ``x`` of the fakes and ``y`` of the targets, both (N, d), float32, N >= 4.
+def of_features(metrics: Sequence[str], x: np.ndarray, y: np.ndarray) -> dict[str, SetResult]:
+    """Each of ``metrics`` with its settings, from features ``x`` of the outputs and ``y`` of the targets.
 
     FID (Heusel et al. 2017) and the like are :func:`frechet_distance`; KID (Binkowski et al. 2018), precision and
     recall (Kynkäänniemi et al. 2019) are torch-fidelity's.
+
+    Args:
+        x, y: (N, d), float32, N >= 4.
     """
-    found = {name: Found(frechet_distance(x, y), {}) for name in metrics if name in FEATURES}
+    found = {name: SetResult(frechet_distance(x, y), {}) for name in metrics if name in FEATURES}
     if "kid" in metrics:
         found["kid"] = _kid(x, y)
     if {"precision", "recall"} & set(metrics):
@@ -129,11 +135,11 @@ def of_features(metrics: Sequence[str], x: np.ndarray, y: np.ndarray) -> dict[st
 
 
 def kid_subset_size(n: int) -> int:
-    """Images in each of KID's subsets: 1000 (torch-fidelity's own) where there are enough, else half of them."""
+    """The images in each of KID's subsets: 1000, as in torch-fidelity, where there are enough, else half of them."""
     return min(1000, n // 2)
 
 
-def _kid(x: np.ndarray, y: np.ndarray) -> Found:
+def _kid(x: np.ndarray, y: np.ndarray) -> SetResult:
     import torch
 
     with warnings.catch_warnings():
@@ -145,11 +151,11 @@ def _kid(x: np.ndarray, y: np.ndarray) -> Found:
         torch.from_numpy(x), torch.from_numpy(y), kid_subsets=KID_SUBSETS, kid_subset_size=size, verbose=False
     )
     settings = {"subsets": KID_SUBSETS, "subset_size": size, "std_over_subsets": found[KEY_METRIC_KID_STD]}
-    return Found(found[KEY_METRIC_KID_MEAN], settings)
+    return SetResult(found[KEY_METRIC_KID_MEAN], settings)
 
 
-def _precision_and_recall(x: np.ndarray, y: np.ndarray) -> dict[str, Found]:
-    """Precision: the share of fakes within reach of a target; recall: of targets within reach of a fake.
+def _precision_and_recall(x: np.ndarray, y: np.ndarray) -> dict[str, SetResult]:
+    """Precision: the share of outputs within reach of a target; recall: the share of targets within reach of an output.
 
     An image reaches as far as its third nearest neighbour in its own set.
     """
@@ -163,4 +169,4 @@ def _precision_and_recall(x: np.ndarray, y: np.ndarray) -> dict[str, Found]:
         torch.from_numpy(x), torch.from_numpy(y),
         prc_neighborhood=NEIGHBOURS, prc_batch_size=2048, save_cpu_ram=True, verbose=False,
     )  # fmt: skip
-    return {name: Found(found[name], {"neighbours": NEIGHBOURS}) for name in ("precision", "recall")}
+    return {name: SetResult(found[name], {"neighbours": NEIGHBOURS}) for name in ("precision", "recall")}

@@ -1,4 +1,4 @@
-"""One pass over images and their targets: every score that was asked for, or why it was not measured."""
+"""One pass over outputs and targets gives every score that was asked for, or the reason why it is not measured."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from p2pbench.config.metrics import FCN_SCORES, METRICS, Metric, Score
 from p2pbench.config.plugins import is_reference
 from p2pbench.errors import NotFinite, WeightsError
 from p2pbench.scoring import segmentation, weights
+from p2pbench.scoring.colour import Overlaps
 from p2pbench.scoring.distribution import LEAST_IMAGES, FeatureSets, PatchSets, Sets
 from p2pbench.scoring.features import Extractor
 from p2pbench.scoring.images import Images, batches
-from p2pbench.scoring.lpips import Lpips, Perceptual
+from p2pbench.scoring.lpips import Lpips
 from p2pbench.scoring.paired import (
     FUNCTIONS,
-    Colours,
     CustomMetrics,
     Diversity,
+    FunctionMeasure,
     Measure,
     MetricResult,
-    Simple,
     unmeasured,
 )
 from p2pbench.statistics.intervals import image_interval
@@ -38,7 +38,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of one set of images, and the values of each image behind them."""
+    """The scores of one set of images, and the values of its images."""
 
     n: int
     scores: dict[str, Score]
@@ -53,7 +53,7 @@ class Scores:
         }
 
     def to_frame(self) -> pd.DataFrame:
-        """One row an image: its name and its value of each per-image score; empty where that is not finite."""
+        """One row for each image: its name and its value of each per-image score, empty where that is not finite."""
         import pandas as pd
 
         return pd.DataFrame({"image": self.names, **self.per_image}).replace([np.inf, -np.inf], np.nan)
@@ -79,20 +79,23 @@ def evaluate(
 ) -> Scores:
     """Score ``fakes`` against ``targets`` in one pass over both, batch by batch.
 
-    What stays in memory of all images is 8 KB of each for a network's features, and descriptors of patches, whose
-    number is bounded; only scores of the user's own, which take all images at once, hold them all.
+    Memory holds 8 KB of each image for a network's features, and a bounded number of patch descriptors. Only a user's
+    own scores, which take all images at once, hold all images.
 
     Args:
-        fakes, targets: (N, H, W, C), uint8, N >= 1, in the same order: arrays, or what makes them when asked
-            (:mod:`images`). Most scores want C = 3.
-        names: of the N images.
+        fakes, targets: (N, H, W, C), uint8, N >= 1, in the same order: arrays, or :class:`LazyImages`. Most scores need
+            C = 3.
+        names: the names of the N images.
         metrics: keys of ``METRICS``, or ``module:function``.
-        weights_dir, fetch: where pretrained networks are looked for first, and whether they may be fetched.
-        settings: how the images came about (inference mode, say); recorded with every score.
-        redraw: the fakes as they would be with the k-th other noise; None where no model is at hand.
-        classes: what reads classes from these images, for the FCN-scores; or why nothing can.
-        watchers: are called with each batch of fakes and targets too, in order; none is where an image is not finite.
-        progress: called with (images scored, in all).
+        weights_dir: the first folder where pretrained networks are looked for.
+        fetch: whether networks that are not on this machine may be fetched.
+        settings: how the images were made, such as the inference mode; recorded with every score.
+        redraw: gives the outputs with the k-th other noise; None where no model is at hand.
+        classes: reads classes from these images for the FCN-scores, or says why nothing can.
+        watchers: called with each batch of outputs and targets, in order, until an image is not finite.
+        progress: called with (images scored, images in all).
+    Returns:
+        A score for each of ``metrics``: measured, or not measured with its reason.
     """
     if fakes.shape != targets.shape or fakes.dtype != np.uint8 or targets.dtype != np.uint8:
         raise ValueError(f"scores are made of uint8 images of one shape, got {fakes.shape} and {targets.shape}")
@@ -108,7 +111,7 @@ def evaluate(
     adders = (
         [measure.add for measure in one_by_one]
         + [sets.add for sets in of_sets]
-        + [seen.add for seen in of_classes]
+        + [comparison.add for comparison in of_classes]
         + list(watchers)
     )
     try:
@@ -128,9 +131,9 @@ def evaluate(
                     per_image[name] = found.values
     for sets in of_sets:
         scores |= sets.scores(targets, common)
-    for seen in of_classes:
-        found_scores, accuracies = seen.scores(common)
-        scores |= found_scores
+    for comparison in of_classes:
+        class_scores, accuracies = comparison.scores(common)
+        scores |= class_scores
         per_image |= accuracies
     ordered = {name: per_image[name] for name in metrics if name in per_image}
     return Scores(n, {name: scores[name] for name in metrics}, list(names), ordered)
@@ -142,7 +145,7 @@ def _unmeasured(name: str, n: int, reason: str, settings: dict[str, Any]) -> Sco
 
 @dataclass
 class _Asked:
-    """What measures the scores that are asked for; and of those that cannot be measured, why."""
+    """Builds what measures the requested scores, and notes why the others cannot be measured."""
 
     shape: tuple[int, ...]
     weights_dir: Path | None
@@ -152,7 +155,7 @@ class _Asked:
     reasons: dict[str, tuple[str, Metric | None]] = field(default_factory=dict)
 
     def of_images(self, metrics: Sequence[str]) -> list[Measure]:
-        """What measures one image at a time."""
+        """The measures of one image at a time."""
         built: list[Measure] = []
         fit = [name for name in metrics if not is_reference(name) and METRICS[name].per_image and self._fits(name)]
         for name in fit:
@@ -160,33 +163,33 @@ class _Asked:
             if net is not None:
                 try:
                     path = weights.obtain(net, self.weights_dir, fetch=self.fetch)
-                    built.append(Perceptual(name, Lpips(net, path, self.device)))
+                    built.append(Lpips(net, path, self.device))
                 except WeightsError as error:
                     self.reasons[name] = (str(error), None)
             elif name in FUNCTIONS:
-                built.append(Simple(name, self.shape[3]))
+                built.append(FunctionMeasure(name, self.shape[3]))
         if any(name.startswith("hist-") for name in fit):
-            built.append(Colours())
+            built.append(Overlaps())
         if "diversity" in fit and self.redraw is not None:
             built.append(Diversity(self.redraw))
         elif "diversity" in fit:
             self.reasons["diversity"] = ("needs a model to draw other outputs from, not images alone", None)
-        if owned := [name for name in metrics if is_reference(name)]:
-            built.append(CustomMetrics(owned))
+        if custom := [name for name in metrics if is_reference(name)]:
+            built.append(CustomMetrics(custom))
         return built
 
     def of_classes(
         self, metrics: Sequence[str], reader: segmentation.ClassReader | segmentation.NoReader
-    ) -> list[segmentation.Classes]:
-        """What compares the classes that can be seen; at most one."""
+    ) -> list[segmentation.ClassMeasure]:
+        """The comparison of classes, as a list of one or none."""
         names = [name for name in metrics if name in FCN_SCORES and self._fits(name)]
         if isinstance(reader, segmentation.NoReader):
             self.reasons |= dict.fromkeys(names, (reader.reason, None))
             return []
-        return [segmentation.Classes(names, reader)] if names else []
+        return [segmentation.ClassMeasure(names, reader)] if names else []
 
     def of_sets(self, metrics: Sequence[str], one_by_one: Sequence[Measure]) -> list[Sets]:
-        """What measures whole sets."""
+        """The measures of whole sets."""
         apart = {name for name in metrics if is_reference(name)} | set(FCN_SCORES)
         names = [name for name in metrics if name not in apart and not METRICS[name].per_image]
         if self.shape[0] < LEAST_IMAGES:
@@ -197,7 +200,7 @@ class _Asked:
         for name in names:
             if self._fits(name):
                 by_net.setdefault(METRICS[name].net, []).append(name)
-        seen = {measure.lpips.settings["net"]: measure for measure in one_by_one if isinstance(measure, Perceptual)}
+        lpips = {measure.settings["net"]: measure for measure in one_by_one if isinstance(measure, Lpips)}
         built: list[Sets] = []
         for net, wanted in by_net.items():
             if net is None:
@@ -205,13 +208,13 @@ class _Asked:
                 continue
             try:
                 path = weights.obtain(net, self.weights_dir, fetch=self.fetch)
-                built.append(FeatureSets(wanted, Extractor(net, path, self.device), seen.get(net)))
+                built.append(FeatureSets(wanted, Extractor(net, path, self.device), lpips.get(net)))
             except WeightsError as error:
                 self.reasons |= dict.fromkeys(wanted, (str(error), None))
         return built
 
     def _fits(self, name: str) -> bool:
-        """Whether the images are large enough and of a kind for the score ``name``; notes why where they are not."""
+        """Whether the images have the size and the channels that the score ``name`` needs; notes the reason if not."""
         metric, channels = METRICS[name], self.shape[3]
         if (side := min(self.shape[1:3])) < metric.least_side:
             reason = f"needs images of {metric.least_side} pixels a side or more; these have {side}"

@@ -1,6 +1,6 @@
-"""What a pretrained network sees in whole sets of images, batch by batch; of the targets it is kept between cells.
+"""Features of whole sets of images from a pretrained network; those of the targets are cached between cells.
 
-Kept under the cache folder, keyed by the content of the images, the weights' hash, and how they were run.
+The cache is keyed by the content of the images, the hash of the weights, and how the network was run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Network = Callable[["Tensor"], "Tensor"]
 """From images, (B, 3, H, W), uint8, to features, (B, d), float32."""
 
 SCHEMA_VERSION = 2
-"""Counted up when the same images and weights give other features."""
+"""Raised when the same images and weights give other features."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Extractor:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What is recorded with every score of these features."""
+        """The settings that are recorded with every score made of these features."""
         name, library = NAMES[self.net]
         return {
             "extractor": name,
@@ -59,15 +59,15 @@ class Extractor:
         }
 
     def features(self, images: Images) -> np.ndarray:
-        """Features of ``images``, (N, H, W, 3), uint8: (N, d), float32. One pass over them.
+        """The features of ``images``, (N, H, W, 3), uint8, in one pass over them: (N, d), float32.
 
         Raises:
             WeightsError: the file holds another network, or one whose features are not finite.
         """
-        return self.checked(np.concatenate([self.look(batch) for (batch,) in batches(images)]))
+        return self.checked(np.concatenate([self.of_batch(batch) for (batch,) in batches(images)]))
 
-    def look(self, images: np.ndarray) -> np.ndarray:
-        """:meth:`features` of one batch, in chunks that bound the memory of activations; not checked."""
+    def of_batch(self, images: np.ndarray) -> np.ndarray:
+        """The unchecked :meth:`features` of one batch, in chunks that bound the memory of activations."""
         import torch
 
         size = lpips.chunk_size(*images.shape[1:3])
@@ -79,15 +79,15 @@ class Extractor:
         return np.concatenate(found)
 
     def checked(self, features: np.ndarray) -> np.ndarray:
-        """``features``. Raises :class:`WeightsError` where they are not finite."""
+        """``features`` themselves. Raises :class:`WeightsError` if they are not finite."""
         if not np.isfinite(features).all():
             raise WeightsError(f"{self.path} gives features that are not finite")
         return features
 
-    def kept_features(self, images: Images) -> np.ndarray:
-        """:meth:`features` of images that come again, from the cache if they have been seen; else kept there.
+    def cached_features(self, images: Images) -> np.ndarray:
+        """:meth:`features` from the cache, or computed and written to it.
 
-        Where the cache folder cannot be written they are made each time.
+        Where the cache folder cannot be written they are computed each time.
         """
         path = home() / "features" / f"{self._key(images)}.npy"
         if (kept := _load(path, len(images))) is not None:
@@ -95,7 +95,7 @@ class Extractor:
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(StorageError):
                 stack.enter_context(locked(path.with_suffix(".lock")))
-            if (kept := _load(path, len(images))) is not None:  # another process has made them meanwhile
+            if (kept := _load(path, len(images))) is not None:  # another process has written them meanwhile
                 return kept
             features = self.features(images)
             with contextlib.suppress(StorageError), atomic(path) as part, part.open("wb") as stream:
@@ -122,28 +122,28 @@ def _load(path: Path, n: int) -> np.ndarray | None:
     try:
         features: np.ndarray = np.load(path, allow_pickle=False)
     except NO_ARRAY:
-        return None  # absent or damaged: made again
+        return None  # absent or damaged: computed again
     whole = features.ndim == 2 and len(features) == n and features.dtype == np.float32
     return features if whole and np.isfinite(features).all() else None
 
 
 def _alexnet(path: Path, device: str) -> Network:
-    """AlexNet's last convolution after its ReLU, averaged over space: 256 features. LPIPS's input scaling."""
+    """AlexNet's last convolution after its ReLU, averaged over space, with LPIPS's input scaling: 256 features."""
     backbone = lpips.load_backbone("alex", path, device)
     return lambda images: lpips.mean_over_space(backbone(images))
 
 
 def _inception(path: Path, device: str) -> Network:
-    """torch-fidelity's Inception v3, its last pooling: 2048 features. It resizes to 299x299 as the original FID did."""
+    """The last pooling of torch-fidelity's Inception v3, which resizes to 299x299 as FID's own did: 2048 features."""
     import torch
 
-    # torch-fidelity unpickles whatever its file holds, and downloads one if it is given none. So it is given, in
-    # memory, what was read here with weights_only=True.
+    # torch-fidelity unpickles whatever its file holds, and downloads one if it gets none. So it gets, in memory, the
+    # tensors that were read here with weights_only=True.
     verified = io.BytesIO()
     torch.save(load_tensors(path), verified)
     verified.seek(0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its own use of deprecated calls
+        warnings.simplefilter("ignore")  # torch-fidelity itself uses deprecated calls
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
         try:
@@ -163,4 +163,4 @@ def _inception(path: Path, device: str) -> Network:
 
 NETWORKS: dict[str, Callable[[Path, str], Network]] = {"alex": _alexnet, "inception": _inception}
 NAMES = {"alex": ("alexnet-conv5-mean", "torchvision"), "inception": ("inception-v3-compat", "torch-fidelity")}
-"""What the features are called, and the library whose code computes them."""
+"""The name of the features, and the library whose code computes them."""

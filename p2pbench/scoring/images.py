@@ -12,11 +12,11 @@ LUMA = np.array([0.299, 0.587, 0.114])
 """Rec. 601's weights of red, green and blue."""
 
 BATCH_PIXELS = 2**21
-"""Of one batch: 32 images of 256x256, fewer of larger ones, what bounds the memory of a pass."""
+"""Pixels of one batch, which bounds the memory of a pass: 32 images of 256x256, fewer of larger ones."""
 
 
 class Images(Protocol):
-    """Images of one size, (N, H, W, C), uint8: an array, or something that gives slices of one."""
+    """Images of one size, (N, H, W, C), uint8: an array, or an object that gives slices of one."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -31,12 +31,12 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class LazyImages:
-    """Images that are made each time they are asked for."""
+    """Images that are computed each time they are asked for."""
 
     shape: tuple[int, ...]
     """(N, H, W, C)."""
     make: Callable[[int, int], np.ndarray]
-    """The images from a first row to before another, as they would be in the array."""
+    """Gives the images from one row up to, but not including, another."""
 
     @property
     def dtype(self) -> np.dtype:
@@ -51,7 +51,7 @@ class LazyImages:
 
 
 def batches(*sets: Images) -> Iterator[tuple[np.ndarray, ...]]:
-    """The same rows of each of ``sets``, which have one shape, batch by batch: in order, each row once."""
+    """The same rows of each of ``sets``, which have one size, batch by batch, in order."""
     n, height, width = sets[0].shape[:3]
     size = max(1, min(32, BATCH_PIXELS // (height * width)))
     for start in range(0, n, size):

@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al. 2018), and the convolutions of torchvision's classifiers that it compares images by."""
+"""LPIPS (Zhang et al. 2018), and the convolutions of torchvision's classifiers by which it compares images."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Backbone = Callable[["Tensor"], "list[Tensor]"]
-"""From images, (B, 3, H, W), uint8, to what each of ``TAPS`` gives, (B, C, h, w), float32."""
+"""From images, (B, 3, H, W), uint8, to the maps of the layers in ``TAPS``, each (B, C, h, w), float32."""
 
 MODELS = {"alex": "alexnet", "squeeze": "squeezenet1_1", "vgg": "vgg16"}
-"""What torchvision calls them."""
+"""torchvision's names of the backbones."""
 TAPS = {"alex": (1, 4, 7, 9, 11), "squeeze": (1, 4, 7, 9, 10, 11, 12), "vgg": (3, 8, 15, 22, 29)}
-"""The layers of ``features`` that LPIPS compares (Zhang et al. 2018): after a ReLU, or a fire module."""
+"""The layers of ``features`` that LPIPS compares: those after a ReLU or a fire module."""
 
 CHUNK_PIXELS = 8 * 256 * 256
-"""Of the images that a network sees at once: what bounds the memory of its activations."""
+"""Pixels of the images that a network gets at once, which bounds the memory of its activations."""
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
-"""LPIPS's input: ImageNet's mean and standard deviation, of images in [-1, 1]."""
+"""ImageNet's mean and standard deviation for images in [-1, 1], by which LPIPS scales its input."""
 
 
 def load_backbone(net: str, path: Path, device: str) -> Backbone:
-    """The backbone ``net`` with the weights at ``path``, cut after its last tap.
+    """The backbone ``net`` with the weights at ``path``, cut after the last layer that LPIPS compares.
 
-    Channels last: on a CPU SqueezeNet takes half the time so, AlexNet nine tenths.
+    It runs channels-last, which on a CPU halves SqueezeNet's time and saves a tenth of AlexNet's.
 
     Raises:
         WeightsError: ``path`` does not hold that backbone.
@@ -46,7 +46,7 @@ def load_backbone(net: str, path: Path, device: str) -> Backbone:
     from p2pbench.data.transforms import to_network
 
     taps = TAPS[net]
-    with torch.device("meta"):  # the classifier's millions of parameters are not drawn in vain
+    with torch.device("meta"):  # so that the classifier's millions of parameters are not drawn
         layers = getattr(torchvision.models, MODELS[net])(weights=None).features[: taps[-1] + 1]
     tensors = {name.removeprefix("features."): tensor for name, tensor in backbone_tensors(path).items()}
     names = layers.state_dict().keys()
@@ -60,13 +60,13 @@ def load_backbone(net: str, path: Path, device: str) -> Backbone:
     shift, scale = (torch.tensor(values, device=device)[:, None, None] for values in (SHIFT, SCALE))
 
     def backbone(images: Tensor) -> list[Tensor]:
-        seen = ((to_network(images) - shift) / scale).contiguous(memory_format=torch.channels_last)
-        given = []
+        h = ((to_network(images) - shift) / scale).contiguous(memory_format=torch.channels_last)
+        maps = []
         for index, layer in enumerate(layers):
-            seen = layer(seen)
+            h = layer(h)
             if index in taps:
-                given.append(seen)
-        return given
+                maps.append(h)
+        return maps
 
     return backbone
 
@@ -84,31 +84,31 @@ def backbone_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def chunk_size(height: int, width: int) -> int:
-    """How many images of that size a network sees at once, 1 to 8."""
+    """The number of images of that size that a network gets at once, 1 to 8."""
     return max(1, min(8, CHUNK_PIXELS // (height * width)))
 
 
 def on_device(images: np.ndarray, device: str) -> Tensor:
-    """(B, H, W, 3), uint8, as networks take them: (B, 3, H, W), uint8, on ``device``."""
+    """Images (B, H, W, 3), uint8, as (B, 3, H, W), uint8, on ``device``."""
     import torch
 
     return torch.from_numpy(np.array(images)).to(device).permute(0, 3, 1, 2)
 
 
-def mean_over_space(given: list[Tensor]) -> Tensor:
-    """What the last tap gives, averaged over space: (B, C), float32."""
-    return given[-1].mean(dim=(2, 3))
+def mean_over_space(maps: list[Tensor]) -> Tensor:
+    """The last of a backbone's maps averaged over space: (B, C), float32."""
+    return maps[-1].mean(dim=(2, 3))
 
 
 class Lpips:
-    """LPIPS v0.1 (Zhang et al. 2018, eq. 1) with one backbone, as a function like the others.
+    """LPIPS v0.1 (Zhang et al. 2018, eq. 1) with one backbone; a :class:`paired.Measure` and a function of two images.
 
-    The linear layers are the lpips package's; what it calculates is calculated here in half its time, and a test
-    compares the two.
+    The linear layers are those of the lpips package. The distance is calculated here in half the package's time; a test
+    compares the two. The means of the last layer over the outputs are kept, because ``fd-alexnet`` is made of them.
     """
 
     def __init__(self, net: str, path: Path, device: str = "cpu") -> None:
-        """With backbone ``net`` from the weights at ``path``.
+        """LPIPS with backbone ``net``, whose weights are at ``path``.
 
         Raises:
             WeightsError: ``path`` does not hold that backbone, or the linear layers are not those published.
@@ -127,12 +127,27 @@ class Lpips:
         tensors = load_tensors(heads)
         self._heads = [tensors[f"lin{k}.model.1.weight"].flatten().to(device) for k in range(len(tensors))]
         self._device = device
+        self._values: list[np.ndarray] = []
+        self.means: list[np.ndarray] = []
+        """The means of the last layer over each batch of outputs, (B, C), float32."""
+
+    def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
+        """Take in a batch of outputs and targets, both (B, H, W, 3), uint8."""
+        values, means = self.with_means(fakes, targets)
+        self._values.append(values)
+        self.means.append(means)
+
+    def results(self) -> dict[str, MetricResult]:
+        """The distances by the score's name, once every batch is taken in."""
+        net = self.settings["net"]
+        name = "lpips" if net == "alex" else f"lpips-{net}"
+        return {name: MetricResult(np.concatenate(self._values), self.settings)}
 
     def __call__(self, fakes: np.ndarray, targets: np.ndarray) -> np.ndarray:
         return self.with_means(fakes, targets)[0]
 
     def with_means(self, fakes: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The distances, (N,), and what the last layer gives of ``fakes``, averaged over space, (N, C), float32."""
+        """The distances, (N,), float64, and the means over space of the last layer for ``fakes``, (N, C), float32."""
         import torch
 
         size = chunk_size(*fakes.shape[1:3])
@@ -149,10 +164,10 @@ class Lpips:
 
 
 def heads_file(net: str) -> Path:
-    """Where the lpips package has the linear layers for backbone ``net``."""
+    """The file of the lpips package that holds the linear layers for backbone ``net``."""
     import importlib.util
 
-    found = importlib.util.find_spec("lpips")  # not imported: it would import torchvision and more
+    found = importlib.util.find_spec("lpips")  # importing it would import torchvision and more
     assert found is not None
     assert found.origin is not None
     return Path(found.origin).parent / "weights" / "v0.1" / f"{net}.pth"
@@ -163,13 +178,13 @@ HEADS = {
     "squeeze": "4a5350f23600cb79923ce65bb07cbf57dca461329894153e05a1346bd531cf76",
     "vgg": "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
 }
-"""SHA-256 of the linear layers, as lpips 0.1.4 has them."""
+"""The SHA-256 of each file of linear layers in lpips 0.1.4."""
 
 
 def _distance(ours: Tensor, theirs: Tensor, head: Tensor) -> Tensor:
     """Weighted squared difference of unit vectors, averaged over space: (B, C, h, w) twice and (C,) to (B,).
 
-    It uses up both: what large layers give is not copied.
+    It overwrites both maps, so that those of large layers are not copied.
     """
     import torch
 
@@ -177,20 +192,3 @@ def _distance(ours: Tensor, theirs: Tensor, head: Tensor) -> Tensor:
         maps.div_(torch.linalg.vector_norm(maps, dim=1, keepdim=True) + 1e-10)
     squares = ours.sub_(theirs).square_()
     return torch.matmul(squares.permute(0, 2, 3, 1).flatten(1, 2), head).mean(dim=1)
-
-
-class Perceptual:
-    """LPIPS with one backbone; the means of AlexNet's last layer over the fakes are kept for ``fd-alexnet``."""
-
-    def __init__(self, name: str, lpips: Lpips) -> None:
-        self.name, self.lpips = name, lpips
-        self._values: list[np.ndarray] = []
-        self.means: list[np.ndarray] = []
-
-    def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
-        values, means = self.lpips.with_means(fakes, targets)
-        self._values.append(values)
-        self.means.append(means)
-
-    def results(self) -> dict[str, MetricResult]:
-        return {self.name: MetricResult(np.concatenate(self._values), self.lpips.settings)}

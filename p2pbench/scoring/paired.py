@@ -1,4 +1,8 @@
-"""Scores of one image against its target. Every function takes uint8 images and gives one number per pair."""
+"""Scores of one image against its target.
+
+A score that is a function of two images is an entry of ``FUNCTIONS``. The classes below take in batch after batch of
+outputs and targets, and give the values of all images at the end.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,11 @@ import numpy as np
 from p2pbench.config.metrics import ARROWS, Metric
 from p2pbench.config.plugins import code_hash, running
 from p2pbench.errors import ConfigError
-from p2pbench.scoring import colour
 from p2pbench.scoring.images import LUMA, Images
 from p2pbench.system.hardware import on_all_cores
 
 PairedMetric = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From outputs and targets, each (N, H, W, C), uint8, to a number for each pair, (N,), float64."""
 
 SSIM_SETTINGS = {
     # Wang et al. 2004; without these scikit-image uses a 7x7 box.
@@ -26,15 +30,16 @@ SSIM_SETTINGS = {
     "sigma": 1.5,
     "use_sample_covariance": False,
 }
+NUMPY = f"numpy {np.__version__}"
 
 
 def l1(fakes: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Mean absolute difference as a fraction of full range, in [0, 1].
 
     Args:
-        fakes, targets: (N, H, W, 3), uint8.
+        fakes, targets: (N, H, W, C), uint8.
     Returns:
-        (N,), float64. The other functions here alike.
+        (N,), float64, as the other functions here.
     """
     return np.stack([np.abs(f.astype(np.int16) - t).mean() / 255.0 for f, t in zip(fakes, targets, strict=True)])
 
@@ -59,8 +64,8 @@ def ssim(fakes: np.ndarray, targets: np.ndarray) -> np.ndarray:
 def sharpness(fakes: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Root mean square of the luma's gradient, as a multiple of the target's: below 1 is blurred; 0 or more.
 
-    The gradient is the difference between neighbouring pixels, along rows and along columns; by Parseval's theorem a
-    power spectrum weighted by frequency. Infinite or undefined for a target of one colour.
+    The gradient is the difference between neighbouring pixels, along rows and along columns; by Parseval's theorem it
+    is a power spectrum weighted by frequency. Infinite or undefined for a target of one colour.
     """
 
     def energy(image: np.ndarray) -> float:
@@ -72,11 +77,18 @@ def sharpness(fakes: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return ratios
 
 
+FUNCTIONS: dict[str, PairedMetric] = {"l1": l1, "psnr": psnr, "ssim": ssim, "sharpness": sharpness}
+
+
+DIVERSITY_DRAWS = 4
+"""Outputs with other noise for each condition: six pairs."""
+
+
 def diversity(draws: Sequence[np.ndarray]) -> np.ndarray:
     """Mean absolute difference between outputs for one condition with other noise, over all pairs of ``draws``.
 
     Args:
-        draws: two or more arrays (N, H, W, 3), uint8, of the same conditions in the same order.
+        draws: two or more arrays (N, H, W, C), uint8, of the same conditions in the same order.
     Returns:
         (N,), float64, as a fraction of full range, in [0, 1].
     """
@@ -84,81 +96,53 @@ def diversity(draws: Sequence[np.ndarray]) -> np.ndarray:
     return np.asarray(differences.mean(axis=0))
 
 
-FUNCTIONS: dict[str, PairedMetric] = {
-    "l1": l1,
-    "psnr": psnr,
-    "ssim": ssim,
-    "sharpness": sharpness,
-}
-
-N_DRAWS = 4
-"""Outputs with other noise that diversity is taken over: six pairs."""
-
-
 class MetricResult(NamedTuple):
-    """A score of each image, or why there is none."""
+    """The values of one score for all images, or the reason why there are none."""
 
     values: np.ndarray
-    """(N,), float64; not all finite, perhaps."""
+    """(N,), float64; some may not be finite."""
     settings: dict[str, Any]
+    """What is recorded with the score."""
     about: Metric | None = None
-    """Of a score of the user's own."""
+    """The description of a user's own score."""
     reason: str | None = None
 
 
 class Measure(Protocol):
+    """Takes in pairs batch by batch and then gives the values of one or more scores."""
+
     def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
-        """Take in a batch, (B, H, W, C), uint8, of both sides."""
+        """Take in a batch of outputs and targets, both (B, H, W, C), uint8."""
         ...
 
     def results(self) -> dict[str, MetricResult]:
-        """By the score's name, once every batch is taken in."""
+        """The values by the score's name, once every batch is taken in."""
         ...
 
 
-class Simple:
-    """A score that is a function of two images."""
+class FunctionMeasure:
+    """A score in ``FUNCTIONS``."""
 
     def __init__(self, name: str, channels: int) -> None:
-        self.name, self._measure = name, FUNCTIONS[name]
-        self._settings: dict[str, Any] = {
-            "of": "8-bit RGB" if channels == 3 else f"8 bits, {channels} channels",
-            "library": f"numpy {np.__version__}",
-        }
+        self.name = name
+        kind = "8-bit RGB" if channels == 3 else f"8 bits, {channels} channels"
+        self._settings: dict[str, Any] = {"of": kind, "library": NUMPY}
         if name == "ssim":
             self._settings = {**SSIM_SETTINGS, "library": f"scikit-image {version('scikit-image')}"}
         self._values: list[np.ndarray] = []
 
     def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
-        self._values.append(self._measure(fakes, targets))
+        self._values.append(FUNCTIONS[self.name](fakes, targets))
 
     def results(self) -> dict[str, MetricResult]:
         return {self.name: MetricResult(np.concatenate(self._values), self._settings)}
 
 
-class Colours:
-    """The overlaps of L, a and b: three scores of one conversion."""
-
-    def __init__(self) -> None:
-        self._overlaps = colour.Overlaps()
-
-    def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
-        self._overlaps.add(fakes, targets)
-
-    def results(self) -> dict[str, MetricResult]:
-        each, over_set = np.stack(self._overlaps.per_image), self._overlaps.over_set()
-        settings = {**colour.SETTINGS, "library": f"numpy {np.__version__}"}
-        return {
-            f"hist-{name}": MetricResult(each[:, k], {**settings, "over_set": float(over_set[k])})
-            for k, name in enumerate("lab")
-        }
-
-
 class Diversity:
-    """How far apart outputs with other noise are; each draw is made batch by batch too."""
+    """The distance between outputs with other noise. Each draw is made batch by batch too."""
 
     def __init__(self, redraw: Callable[[int], Images]) -> None:
-        self._draws = [redraw(k) for k in range(N_DRAWS)]
+        self._draws = [redraw(k) for k in range(DIVERSITY_DRAWS)]
         self._values: list[np.ndarray] = []
         self._rows = 0
 
@@ -168,12 +152,12 @@ class Diversity:
         self._rows = rows.stop
 
     def results(self) -> dict[str, MetricResult]:
-        settings = {"draws": N_DRAWS, "distance": "l1", "library": f"numpy {np.__version__}"}
+        settings = {"draws": DIVERSITY_DRAWS, "distance": "l1", "library": NUMPY}
         return {"diversity": MetricResult(np.concatenate(self._values), settings)}
 
 
 class CustomMetrics:
-    """Scores of the user's own, which take all images at once: only here are whole sets kept in memory."""
+    """A user's own scores. They take all images at once: only here are whole sets kept in memory."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = names
@@ -196,13 +180,14 @@ class CustomMetrics:
 
 
 def measure_custom(reference: str, fakes: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, Metric]:
-    """What the function gives for each image, and what it says of itself.
+    """The values of a user's own score ``module:function`` for each image, and the score's description.
 
-    It is called once, with all images: ``fakes`` and ``targets``, each (N, H, W, 3), uint8, and gives N numbers. Its
-    attribute ``better`` is ``"higher"``, ``"lower"`` or ``"closer to 1"``; ``unit``, if it has one, a word or two.
+    The function is called once with all images, ``fakes`` and ``targets``, each (N, H, W, 3), uint8, and returns N
+    numbers. Its attribute ``better`` is ``"higher"``, ``"lower"`` or ``"closer to 1"``; its attribute ``unit`` is
+    optional.
 
     Raises:
-        ConfigError: it cannot be imported, fails, gives something else, or does not say which way is better.
+        ConfigError: it cannot be imported, fails, returns something else, or does not say which way is better.
     """
     with running(reference) as function:
         better = getattr(function, "better", None)
@@ -216,5 +201,5 @@ def measure_custom(reference: str, fakes: np.ndarray, targets: np.ndarray) -> tu
 
 
 def unmeasured(reference: str) -> Metric:
-    """What is known of a function that could not be measured with."""
+    """The description of a user's own score that could not be measured."""
     return Metric(reference.partition(":")[2], "", "higher")

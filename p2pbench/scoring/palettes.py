@@ -1,4 +1,4 @@
-"""The colours of label maps. A pixel is of the class of the nearest one, for labels are often JPEGs."""
+"""The colours of label maps. A pixel belongs to the class of the nearest colour, because labels are often JPEGs."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from p2pbench.data.facades import CLASSES, drawn
 RGB = tuple[int, int, int]
 
 NEAR = 16.0
-"""RGB distance up to which a pixel shows a colour of the palette, give or take what JPEG and scaling leave of it."""
+"""The RGB distance up to which a pixel shows a colour of the palette, which allows for JPEG and scaling."""
 LEAST_NEAR = 0.45
-"""Of label maps at least so many pixels are near. Of the real facades', at 128x128, where borders blend, 66 % are, at
-worst 50 %; of their photos none, and 15 % to the palette of Cityscapes."""
+"""The least share of near pixels in label maps. For the real facades at 128x128, where borders blend, it is 66 %, at
+worst 50 %. For their photos it is 0 %, and 15 % with the palette of Cityscapes."""
 
 
 @dataclass(frozen=True)
 class Palette:
-    """The classes of a kind of label map."""
+    """The classes of one kind of label map and their colours."""
 
     name: str
     classes: Mapping[str, RGB]
     void: tuple[RGB, ...] = ()
-    """Colours of what is not judged: a pixel whose label is one of them does not count, and to be one is wrong."""
+    """Colours outside all classes: a pixel with such a label does not count, and an output that shows one is wrong."""
 
     def classes_of(self, images: np.ndarray) -> np.ndarray:
-        """The class of each pixel of (N, H, W, 3), uint8: its position in ``classes``, their number for void.
+        """The class of each pixel of images (N, H, W, 3), uint8.
 
         Returns:
-            (N, H, W), uint8. Between two colours that are equally near, the first.
+            (N, H, W), uint8: positions in ``classes``, or their number for void. Of equally near colours the first.
         """
         k = len(self.classes)
         nearest = np.stack([_distances(image, self._colours).argmin(axis=-1) for image in images])
         return np.asarray(np.minimum(nearest, k), dtype=np.uint8)
 
     def share_near(self, images: Sequence[np.ndarray] | np.ndarray) -> float:
-        """The share of the pixels of images, (H, W, 3), uint8, that are near a colour: of label maps most."""
+        """The share of the pixels of images, each (H, W, 3), uint8, that are near a colour; high for label maps."""
         return float(np.mean([(_distances(i, self._colours).min(axis=-1) <= NEAR**2).mean() for i in images]))
 
     def is_of(self, images: Sequence[np.ndarray] | np.ndarray) -> bool:
-        """Whether images, (H, W, 3), uint8, are label maps of this palette."""
+        """Whether images, each (H, W, 3), uint8, are label maps of this palette."""
         return self.share_near(images) >= LEAST_NEAR
 
     @property
@@ -52,7 +52,7 @@ class Palette:
 
 
 def _distances(image: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Squared RGB distances of (H, W, 3), uint8, to (K, 3): (H, W, K), float32, exact."""
+    """Squared RGB distances of pixels (H, W, 3), uint8, to colours (K, 3): (H, W, K), float32, exact."""
     pixels = image.astype(np.float32)
     found: np.ndarray = (pixels**2).sum(axis=-1, keepdims=True) - 2 * pixels @ colours.T + (colours**2).sum(axis=1)
     return found
@@ -101,7 +101,7 @@ PALETTES = {
 
 
 def name_of(source: str, named: str | None) -> str | None:
-    """The palette of a data set: the one ``named``, else known from its source's name; None where neither says it."""
+    """The palette of a data set: ``named``, or the one that belongs to its source; None where neither is known."""
     if named is not None:
         return named
     if drawn.parse(source) is not None:

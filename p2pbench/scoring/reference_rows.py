@@ -1,6 +1,6 @@
-"""Outputs that no training made, of what is known of the data alone: scored as a variant is, they say what is good.
+"""Outputs that no training made, from the data alone. Scored as a variant is, they show what a score is worth.
 
-Arrays in, arrays out. The training pairs are read once, block by block; no more of them than a block is in memory.
+Functions of arrays. The training pairs are read once, block by block; memory never holds more than one block of them.
 """
 
 from __future__ import annotations
@@ -11,28 +11,27 @@ from typing import NamedTuple
 import numpy as np
 
 SIDE = 32
-"""Conditions are compared as averages over SIDE x SIDE fields: fine enough for a layout, blind to noise."""
+"""Conditions are compared as averages over SIDE x SIDE fields, which keep a layout and drop noise."""
 
 UNPAIRED = ("fid", "kid", "precision", "recall", "fd-alexnet", "swd")
-"""Scores in which no output has a target of its own, so that real images can be compared with other real images."""
+"""Scores that do not pair an output with a target, so that real images can be compared with other real images."""
 
 
 class Memory(NamedTuple):
-    """What can be said of the test pairs by looking the training pairs up."""
+    """What the training pairs alone say about the test pairs."""
 
     mean: np.ndarray
     """The mean of the training targets, (H, W, C'), rounded to their own type."""
     nearest: np.ndarray
-    """For each test pair the position of the training pair whose condition is nearest, (N,), int64; of several
-    equally near the first."""
+    """For each test pair the position of the training pair with the nearest condition, (N,), int64."""
     distance: np.ndarray
-    """Between these two conditions, (N,): the root mean square of the differences, as a fraction of full range."""
+    """The root mean square difference of these two conditions, (N,), as a fraction of full range."""
 
 
 def look_up(training: Iterable[tuple[np.ndarray, np.ndarray]], conditions: np.ndarray) -> Memory:
     """The mean training target, and the training pair that is nearest to each of the test ``conditions``.
 
-    Near is the L2 distance between conditions averaged down to 32x32 fields.
+    The distance is L2 between conditions averaged down to 32x32 fields.
 
     Args:
         training: conditions (B, H, W, C) and targets (B, H, W, C') of block after block of the training pairs, uint8 or
@@ -46,7 +45,7 @@ def look_up(training: Iterable[tuple[np.ndarray, np.ndarray]], conditions: np.nd
     done, dtype = 0, conditions.dtype
     for given, targets in training:
         known = fields(given)
-        # Of doubles: in single precision the terms would swallow the difference between near neighbours.
+        # In double precision, because the terms are much larger than the difference between near neighbours.
         squared = (known**2).sum(axis=1)[:, None] - 2 * known @ asked.T + norms
         best = squared.argmin(axis=0)
         found = squared[best, np.arange(len(asked))]
@@ -80,10 +79,10 @@ def fields(images: np.ndarray) -> np.ndarray:
 
 
 def disjoint(n_pairs: int, n: int, count: int) -> list[np.ndarray]:
-    """``count`` disjoint samples of ``n`` of the positions 0..n_pairs-1, each sorted; always the same.
+    """``count`` disjoint samples of ``n`` positions out of 0..n_pairs-1, each sorted; always the same.
 
     Raises:
-        ValueError: there are too few.
+        ValueError: there are too few positions.
     """
     if count * n > n_pairs:
         raise ValueError(f"needs {count * n} training pairs; there are {n_pairs}")

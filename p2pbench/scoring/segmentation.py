@@ -1,9 +1,9 @@
-"""FCN-scores (pix2pix §5.1): are the classes that can be seen in the outputs those of the label maps?
+"""FCN-scores (pix2pix §5.1): do the outputs show the classes of the label maps?
 
-Where labels become photographs, a segmentation network that was trained on real ones looks at the outputs, and its
-classes are compared with the label maps that the outputs were made from. What it makes of the real photographs stands
-beside every such score: without it the score says nothing. Where photographs become labels the nearest colours are
-compared directly (Table 6). All are fractions, as in the paper's tables.
+Where labels become photographs, a segmentation network that was trained on real ones reads the classes of the outputs,
+which are compared with the label maps that the outputs were made from. The network's score on the real photographs is
+recorded beside every such score, which would mean nothing without it. Where photographs become labels the nearest
+colours are compared directly (Table 6). All scores are fractions, as in the paper's tables.
 """
 
 from __future__ import annotations
@@ -33,26 +33,27 @@ if TYPE_CHECKING:
     from p2pbench.scoring.segmenter import Segmenter
 
 LOOKED_AT = 8
-"""Test pairs that tell which side holds the labels."""
+"""The number of test pairs by which the side with the labels is found."""
 BATCH = 8
 DIRECTIONS: tuple[Literal["AtoB", "BtoA"], ...] = ("BtoA", "AtoB")
 
 
 @dataclass(frozen=True)
 class ClassReader:
-    """What reads classes from the images of one direction of a data set, and knows the true ones."""
+    """Reads classes from the images of one direction of a data set, and knows the true ones."""
 
     palette: Palette
     segmenter: Segmenter | None = None
-    """None where the images are label maps themselves."""
+    """The network that reads photographs; None where the images are label maps themselves."""
     labels: np.ndarray | None = None
     """The label maps of the images, (N, H, W, 3), uint8, in their order; None where the targets are label maps."""
 
     def confusions(self, fakes: np.ndarray, targets: np.ndarray, start: int = 0) -> np.ndarray:
-        """The confusion matrices of images that begin at position ``start`` of all: (B, K, K + 1), int64.
+        """The confusion matrices of a batch of images: (B, K, K + 1), int64.
 
         Args:
             fakes, targets: (B, H, W, 3), uint8.
+            start: the position of the batch's first image among all images.
         """
         labels = targets if self.labels is None else self.labels[start : start + len(fakes)]
         read = self.palette if self.segmenter is None else self.segmenter
@@ -72,7 +73,7 @@ class ClassReader:
 
     @property
     def ceilings(self) -> dict[str, float]:
-        """What the real photographs score, by the name of the score; empty where no network looks at them."""
+        """The scores of the real photographs by name; empty where no network reads them."""
         if self.segmenter is None:
             return {}
         real = self.segmenter.real
@@ -83,7 +84,7 @@ class ClassReader:
 
 @dataclass(frozen=True)
 class NoReader:
-    """Why nothing can read classes from the images, and the palette that was tried."""
+    """The reason why nothing can read classes from the images, and the palette that was tried."""
 
     reason: str
     palette: str | None = None
@@ -93,8 +94,8 @@ class NoReader:
         return {"palette": self.palette}
 
 
-class Classes:
-    """FCN-scores, batch by batch, in the order of the reader's labels."""
+class ClassMeasure:
+    """Takes in batches, in the order of the reader's labels, and then gives FCN-scores."""
 
     def __init__(self, names: Sequence[str], reader: ClassReader) -> None:
         """``names``: of ``FCN_SCORES``."""
@@ -102,14 +103,14 @@ class Classes:
         self._confusions: list[np.ndarray] = []
 
     def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
-        """Take in a batch, (B, H, W, 3), uint8, of both sides."""
+        """Take in a batch of outputs and targets, both (B, H, W, 3), uint8."""
         for start in range(0, len(fakes), BATCH):
             rows = slice(start, start + BATCH)
             position = sum(map(len, self._confusions))
             self._confusions.append(self.reader.confusions(fakes[rows], targets[rows], position))
 
     def scores(self, settings: dict[str, Any]) -> tuple[dict[str, Score], dict[str, np.ndarray]]:
-        """The scores, with ``settings`` among theirs, and the values of each image of those that have them."""
+        """The scores, which record ``settings`` too, and the values of each image for those that have them."""
         about = {**self.reader.settings, **settings}
         return scores_of(self.names, np.concatenate(self._confusions), self.reader, about)
 
@@ -124,7 +125,7 @@ def scores_of(
     """Each of ``names`` from the images' confusion matrices, (N, K, K + 1), or why it is not measured.
 
     Per-pixel accuracy is a mean over images with its interval, as other scores are. Class scores are made from the sum
-    of all matrices, as the paper's, with a BCa interval over resampled images.
+    of all matrices, as in the paper, with a BCa interval over resampled images.
     """
     pixel = pixel_accuracy(confusions)
     if blank := int(np.isnan(pixel).sum()):
@@ -139,7 +140,7 @@ def _score(name: str, confusions: np.ndarray, settings: dict[str, Any], reader: 
     if name == "fcn-pixel":
         estimate, method = image_interval(pixel_accuracy(confusions))
         about: dict[str, Any] = {"interval": method}
-        if reader.palette.void:  # then images differ in how many of their pixels count
+        if reader.palette.void:  # so images differ in how many of their pixels count
             about["over_set"] = float(pixel_accuracy(whole))
     else:
         each = EACH[name]
@@ -158,16 +159,16 @@ def _score(name: str, confusions: np.ndarray, settings: dict[str, Any], reader: 
 def find_reader(
     dataset: DataSet, named: str | None, device: torch.device, progress: Count = no_progress
 ) -> ClassReader | NoReader:
-    """What reads classes from outputs for ``dataset``, in its direction; or why nothing can.
+    """The reader of classes from outputs for ``dataset``, in its direction; or the reason why there is none.
 
-    Which side holds the label maps is seen in the images. The network is the same whatever the configuration says of
-    jitter, direction, colours and channels, so that variants are judged alike.
+    The images show which side holds the label maps. The network does not depend on the configuration's jitter,
+    direction, colours and channels, so that variants are scored alike.
 
     Args:
         named: a key of ``PALETTES``; None where the data set's name says it.
-        progress: of training the segmentation network, where it was not trained before.
+        progress: called while the segmentation network is trained, if it was not trained before.
     Raises:
-        StorageError: what it needs cannot be kept.
+        StorageError: the network cannot be written to the cache.
     """
     source = dataset.config.source
     name = name_of(source, named)
@@ -179,7 +180,7 @@ def find_reader(
     dataset = replace(dataset, config=plain)
     try:
         test = decoded(dataset, "test")
-    except DataError as error:  # images that networks take, but that are not RGB
+    except DataError as error:  # images that networks can take, but that are not RGB
         return NoReader(f"needs RGB images: {error}", name)
     if test.dtype != np.uint8:
         return NoReader(f"{name} label maps have 8 bits a channel; {source} has 16", name)
@@ -211,11 +212,11 @@ def find_reader_of_images(
     device: torch.device,
     progress: Count,
 ) -> ClassReader | NoReader:
-    """What reads classes from images of which nothing is known but their ``targets``, (N, H, W, 3), uint8, and names.
+    """The reader of classes from images of which only ``targets``, (N, H, W, 3), uint8, and names are known.
 
     Args:
-        source: the data set whose test pairs they are of: it has the label maps and what a network is trained on. Label
-            maps themselves do without.
+        source: the data set to whose test pairs they belong, which has the label maps and trains the network. Targets
+            that are label maps need none.
         named: a key of ``PALETTES``, if given.
     Raises:
         DataError: there is no such source.

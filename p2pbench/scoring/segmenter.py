@@ -1,8 +1,8 @@
-"""The network that FCN-scores look through: a U-Net with a class head, trained once for each data set and size.
+"""The segmentation network of the FCN-scores: a U-Net with a class head, trained once for each data set and size.
 
-It stands for the FCN-8s of pix2pix §5.1, which had been trained on real photographs and their labels as this one is, on
-the training split. What it makes of the test split's real photographs is measured with it: no output can be expected to
-score better. Both are kept under the cache folder, keyed by all that decides them.
+It takes the place of the FCN-8s of pix2pix §5.1, which was trained on real photographs and their labels too. It is
+trained on the training split and measured on the real photographs of the test split: no output can be expected to score
+better. Both are stored in the cache folder, keyed by everything that decides them.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ from p2pbench.system.progress import Count, no_progress
 log = logging.getLogger(__name__)
 
 RECIPE = 1
-"""Counted up when the code trains to another network, so that a kept one is not taken for it."""
+"""Raised when the code trains another network, so that a cached one is not taken for it."""
 SEED = 0
 STEPS = 600
 BATCH_SIZE = 8
 WIDTH = 16
-"""Channels after the first convolution, and of what the class head sees."""
+"""Channels after the first convolution, and of the class head's input."""
 MOST_DEPTH = 6
 LEARNING_RATE = 4e-3
-"""At its highest: it rises for a tenth of the steps and falls to nothing (one cycle, Smith and Topin 2018)."""
+"""The highest rate: it rises for a tenth of the steps and falls to nothing (one cycle, Smith and Topin 2018)."""
 
 WEIGHT_DECAY = 1e-4
 
 
 @dataclass(frozen=True)
 class Photographs:
-    """What a segmenter is trained on, and what it is measured with."""
+    """The photographs and label maps on which a segmenter is trained and measured."""
 
     key: str
     """A hash of their content."""
@@ -61,14 +61,14 @@ class Photographs:
 
 @dataclass(frozen=True)
 class Segmenter:
-    """A trained network, and what it made of the real photographs of the test split."""
+    """A trained network, and its confusion matrices on the real photographs of the test split."""
 
     network: nn.Module
     device: torch.device
     real: np.ndarray
-    """(N, K, K + 1), int64: their confusion matrices, as :func:`confusion_matrices` gives them."""
+    """(N, K, K + 1), int64, as :func:`confusion_matrices` returns."""
     sha256: str
-    """Of the file that holds both."""
+    """The hash of the file that holds both."""
 
     def classes_of(self, images: np.ndarray) -> np.ndarray:
         """The class of each pixel of (N, H, W, 3), uint8, as positions in the palette: (N, H, W), uint8."""
@@ -76,10 +76,10 @@ class Segmenter:
 
 
 def obtain(photographs: Photographs, device: torch.device, progress: Count = no_progress) -> Segmenter:
-    """The segmenter of ``photographs``: kept from before, else trained now, by one process while others wait.
+    """The segmenter of ``photographs``, from the cache or trained now, by one process while others wait.
 
     Raises:
-        StorageError: it cannot be kept.
+        StorageError: it cannot be written to the cache.
     """
     path = home() / "segmenters" / f"{_key(photographs)}.safetensors"
     with locked(path.with_suffix(".lock")):
@@ -95,7 +95,7 @@ def build(n_classes: int, shape: tuple[int, int]) -> nn.Module:
     """The network, initialised from ``SEED``: (N, 3, H, W), float in [-1, 1], to class scores (N, K, H, W)."""
     depth = min(MOST_DEPTH, min(shape).bit_length() - 1)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)  # PyTorch's own initialisation: it learns faster than from the paper's 0.02
+        torch.manual_seed(SEED)  # with PyTorch's own initialisation it learns faster than with the paper's 0.02
         body = UNet(
             3, WIDTH, ngf=WIDTH, depth=depth, skips=True, dropout="none", norm="batch", upsampling="transposed",
             bias=False,
@@ -104,7 +104,7 @@ def build(n_classes: int, shape: tuple[int, int]) -> nn.Module:
 
 
 def train(photographs: Photographs, device: torch.device, progress: Count) -> nn.Module:
-    """A network trained for ``STEPS`` steps by cross-entropy on the training split, half of it mirrored."""
+    """A network trained for ``STEPS`` steps with cross-entropy on the training split, half of it mirrored."""
     images, labels = photographs.train
     n_classes = len(photographs.palette.classes)
     network = build(n_classes, images.shape[1:3]).to(device)
@@ -121,7 +121,7 @@ def train(photographs: Photographs, device: torch.device, progress: Count) -> nn
         photos = np.where(mirrored[..., None], photos[:, :, ::-1], photos)
         true = np.where(mirrored, true[:, :, ::-1], true)
         scores = network(to_network(torch.from_numpy(photos).to(device).permute(0, 3, 1, 2).contiguous()))
-        # Void, the class after the last, teaches nothing.
+        # Void, the class after the last, is ignored.
         loss = cross_entropy(scores, torch.from_numpy(true).to(device).long(), ignore_index=n_classes)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -168,7 +168,7 @@ def _keep(path: Path, photographs: Photographs, device: torch.device, progress: 
 
 
 def _load(path: Path, photographs: Photographs, device: torch.device) -> Segmenter | None:
-    """What is kept at ``path``; None if it is absent or not what was written."""
+    """The segmenter cached at ``path``; None if it is absent or not what was written."""
     try:
         digest = json.loads(path.with_suffix(".json").read_text())["sha256"]
         if sha256_of(path) != digest:

@@ -15,18 +15,18 @@ import numpy as np
 from p2pbench.system.hardware import available_cores, on_all_cores
 
 LEAST_SIDE = 16
-"""Of the coarsest level, in pixels."""
+"""The smallest side of the coarsest level, in pixels."""
 SIDE = 7
 PATCHES = 128
-"""Of each image and level."""
+"""The most patches of each image and level."""
 DIRECTIONS = 512
 """Karras et al. average 4 times 128."""
 
 MOST_DESCRIPTORS = 2**16
-"""Of one set and level: all 128 patches of 512 images, fewer of each where there are more. What bounds the memory."""
+"""The most descriptors of one set and level, which bounds the memory: 128 patches of 512 images, or fewer of more."""
 
 BLOCK = 128
-"""Directions at once: what bounds the memory of the projections."""
+"""Directions that are projected on at once, which bounds the memory of the projections."""
 KEY_OF_DIRECTIONS = 2018
 
 
@@ -34,10 +34,10 @@ class Sliced:
     """The distance between two sets that come batch by batch."""
 
     def __init__(self, n: int, height: int, width: int) -> None:
-        """For sets of ``n`` images each; sides of 16 or more."""
+        """The distance of sets of ``n`` images each, whose sides have 16 pixels or more."""
         self.sizes = level_sizes(height, width)
         self.patches = min(PATCHES, max(1, MOST_DESCRIPTORS // n))
-        """Of each image and level."""
+        """The number of patches of each image and level."""
         self._ours, self._theirs = (
             [np.empty((n, self.patches, 3, SIDE * SIDE), dtype=np.float32) for _ in self.sizes] for _ in range(2)
         )
@@ -60,12 +60,12 @@ class Sliced:
         self._filled += len(fakes)
 
     def distances(self) -> dict[str, float]:
-        """Distance at each level of the pyramid, finest first, times 1000; 0 for equal sets. Once: it uses them up.
+        """The distance at each level of the pyramid, finest first. It uses up the patches: call it once.
 
         Returns:
-            By the level's size, as ``256x256``. In thousandths of a standard deviation: descriptors have mean 0 and
-            deviation 1 in each channel, in each set. Samples of one distribution are at a distance above 0, the more
-            the fewer.
+            Distances by the level's size, such as ``256x256``, in thousandths of a standard deviation: descriptors have
+            mean 0 and deviation 1 in each channel, in each set. Equal sets are at distance 0; samples of one
+            distribution are above 0, the more the smaller they are.
         """
         found = {}
         for level, (height, width) in enumerate(self.sizes):
@@ -142,26 +142,26 @@ def _laplacian(image: np.ndarray, sizes: list[tuple[int, int]]) -> Iterator[np.n
 
 
 def _halved(planes: np.ndarray) -> np.ndarray:
-    """Smoothed by the binomial filter (1, 4, 6, 4, 1) / 16 along both axes, every other sample kept: (C, h, w)."""
+    """Every other sample of planes smoothed by the binomial filter (1, 4, 6, 4, 1) / 16 along both axes: (C, h, w)."""
     return _both_ways(_halved_down, planes, (-(-planes.shape[1] // 2), -(-planes.shape[2] // 2)))
 
 
 def _doubled(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Zeros put between the samples, and smoothed by twice that filter along both axes: (C, *size)."""
+    """Planes with zeros between the samples, smoothed by twice that filter along both axes: (C, *size)."""
     return _both_ways(_doubled_down, planes, size)
 
 
 def _both_ways(
     filtered: Callable[[np.ndarray, int], np.ndarray], planes: np.ndarray, size: tuple[int, int]
 ) -> np.ndarray:
-    """``filtered`` down the columns of ``planes``, (C, h, w), then along the rows, laid out as columns for it: whole
-    rows are added either way."""
+    """``planes``, (C, h, w), filtered down the columns and then, transposed, along the rows: whole rows are added each
+    time."""
     down = filtered(planes, size[0])
     along = filtered(np.ascontiguousarray(down.swapaxes(1, 2)), size[1])
     return np.ascontiguousarray(along.swapaxes(1, 2))
 
 
-# Borders are mirrored about the outermost sample. Samples that are dropped, or zero, are not calculated with.
+# Borders are mirrored about the outermost sample. Samples that are zero or would be dropped are not computed.
 
 
 def _halved_down(planes: np.ndarray, height: int) -> np.ndarray:

@@ -79,9 +79,7 @@ def write(
     Raises:
         StorageError: the checkpoint cannot be written; earlier ones stay.
     """
-    about = {"schema": SCHEMA, "run_id": run_id, "step": progress.step, "seconds": progress.seconds}
-    if progress.best is not None:
-        about["best"] = {"epoch": progress.best.epoch, "value": progress.best.value}
+    about = {"schema": SCHEMA, "run_id": run_id, **metadata_of(progress)}
     if world_size > 1:
         about["world_size"] = world_size
     path = folder / f"step-{progress.step:08d}.safetensors"
@@ -93,6 +91,14 @@ def write(
     for other in set(folder.glob("step-*.safetensors")) - {path, *before[: keep - 1]}:
         if other.is_file():  # later ones are among them: damaged, so that training was resumed before them
             other.unlink(missing_ok=True)
+
+
+def metadata_of(progress: Progress) -> dict[str, Any]:
+    """What a checkpoint says of a training beside its tensors."""
+    about: dict[str, Any] = {"step": progress.step, "seconds": progress.seconds}
+    if progress.best is not None:
+        about["best"] = {"epoch": progress.best.epoch, "value": progress.best.value}
+    return about
 
 
 def load(
@@ -124,7 +130,7 @@ def load(
                 "start again with another --out"
             )
         try:
-            progress = _restore(about, tensors, networks, optimisers, steps)
+            progress = restore(about, tensors, networks, optimisers, steps)
         except torch.OutOfMemoryError:
             raise  # the checkpoint is not to blame
         except (KeyError, ValueError, TypeError, IndexError, RuntimeError, AttributeError) as error:
@@ -188,20 +194,14 @@ def _load_state(network: nn.Module, stored: Mapping[str, Tensor]) -> None:
     network.load_state_dict({k: tensorfile.from_stored(v, state[k]) if k in state else v for k, v in stored.items()})
 
 
-def _named(networks: Networks) -> list[tuple[str, nn.Module]]:
-    pairs = [("generator", networks.generator), ("discriminator", networks.discriminator)]
-    return [(name, network) for name, network in pairs if network is not None]
-
-
 def _network_state(networks: Networks) -> dict[str, Tensor]:
-    return {f"{name}.{key}": value for name, net in _named(networks) for key, value in net.state_dict().items()}
+    named = networks.by_name().items()
+    return {f"{name}.{key}": value for name, network in named for key, value in network.state_dict().items()}
 
 
 def _optimiser_state(optimisers: Optimisers) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
-    for name, optimiser in (("generator", optimisers.generator), ("discriminator", optimisers.discriminator)):
-        if optimiser is None:
-            continue
+    for name, optimiser in optimisers.by_name().items():
         for index, state in optimiser.state_dict()["state"].items():
             tensors |= {f"{name}.{index}.{key}": value for key, value in state.items()}
     return tensors
@@ -216,7 +216,7 @@ def _random_state(networks: Networks) -> dict[str, Tensor]:
     return states
 
 
-def _restore(
+def restore(
     about: dict[str, Any], tensors: dict[str, Tensor], networks: Networks, optimisers: Optimisers, steps: int
 ) -> Progress:
     """Restore one checkpoint. An error may leave the networks half restored: the next checkpoint overwrites them."""
@@ -226,12 +226,10 @@ def _restore(
     )  # fmt: skip
     if not 0 <= progress.step <= steps:
         raise ValueError(f"it is of step {progress.step} of {steps}")
-    for name, network in _named(networks):
+    for name, network in networks.by_name().items():
         prefix = f"network.{name}."
         _load_state(network, {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-    for name, optimiser in (("generator", optimisers.generator), ("discriminator", optimisers.discriminator)):
-        if optimiser is None:
-            continue
+    for name, optimiser in optimisers.by_name().items():
         prefix = f"optimiser.{name}."
         parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}

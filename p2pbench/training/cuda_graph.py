@@ -79,9 +79,8 @@ class Captured:
         """Run a few steps on a separate stream, as a capture requires."""
         stream = torch.cuda.Stream(device)
         stream.wait_stream(torch.cuda.current_stream(device))
-        for optimiser in (self.optimisers.generator, self.optimisers.discriminator):
-            if optimiser is not None:  # not captured yet, on purpose
-                optimiser._warned_capturable_if_run_uncaptured = True
+        for optimiser in self.optimisers.by_name().values():  # not captured yet, on purpose
+            optimiser._warned_capturable_if_run_uncaptured = True
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
                 self._step()
@@ -122,10 +121,9 @@ class State:
 
     def _tensors(self) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
-        for role in ("generator", "discriminator"):
-            network, optimiser = getattr(self.networks, role), getattr(self.optimisers, role)
-            if network is None:
-                continue
+        optimisers = self.optimisers.by_name()
+        for role, network in self.networks.by_name().items():
+            optimiser = optimisers[role]
             found |= {f"{role}.{name}": tensor for name, tensor in network.state_dict(keep_vars=True).items()}
             parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
             for index, parameter in enumerate(parameters):

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError, P2PBenchError, TrainingError, first_line
 from p2pbench.models.build import build_generator
 from p2pbench.system.hardware import available_cores
-from p2pbench.training import checkpoint
+from p2pbench.training import checkpoint, tensorfile
 from p2pbench.training.step import Networks, Optimisers
 
 TIMEOUT = timedelta(minutes=30)
@@ -102,9 +101,8 @@ class Group:
             parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
             self.average([parameter.grad for parameter in parameters if parameter.grad is not None])
 
-        for optimiser in (optimisers.generator, optimisers.discriminator):
-            if optimiser is not None:
-                optimiser.register_step_pre_hook(average_gradients)
+        for optimiser in optimisers.by_name().values():
+            optimiser.register_step_pre_hook(average_gradients)
 
     def synchronise_norms(self, networks: Networks, config: RunConfig) -> Networks:
         """The networks; their batch norm uses the statistics of the whole batch where the configuration asks for it."""
@@ -172,18 +170,16 @@ class Group:
                 problem = error
         if problem := self.broadcast(problem):
             raise problem
-        with TemporaryDirectory() as scratch:
-            content = None
-            if done is not None:
-                state = checkpoint.state_of(networks, optimisers, done)
-                checkpoint.write(Path(scratch), run_id, done, state, keep=1, world_size=self.size)
-                content = next(Path(scratch).glob("*.safetensors")).read_bytes()
-            content = self.broadcast(content)
-            if content is not None and not self.is_first:
-                (Path(scratch) / "step-00000000.safetensors").write_bytes(content)
-                done = checkpoint.load(Path(scratch), run_id, networks, optimisers, steps=steps, world_size=self.size)
+        state = None
+        if done is not None:
+            tensors = checkpoint.state_of(networks, optimisers, done)
+            state = checkpoint.metadata_of(done), tensorfile.on_host(tensors)
+        state = self.broadcast(state)
+        if state is not None and not self.is_first:
+            about, tensors = state
+            done = checkpoint.restore(about, tensors, networks, optimisers, steps)
         if done is None:  # from the same seed, processors of another kind may draw weights that differ in the last bits
-            for network in filter(None, (networks.generator, networks.discriminator)):
+            for network in networks.by_name().values():
                 for tensor in network.state_dict().values():
                     dist.broadcast(tensor, src=0)
         return done

@@ -227,6 +227,5 @@ def compile_networks(networks: Networks, config: RunConfig) -> None:
     )
     # The stale gradient goes back through D twice, so nothing that its forward pass saved may be donated.
     functorch.donated_buffer = False
-    for network in (networks.generator, networks.discriminator):
-        if network is not None:
-            network.compile(dynamic=False, options={"fallback_random": True})
+    for network in networks.by_name().values():
+        network.compile(dynamic=False, options={"fallback_random": True})

@@ -189,13 +189,12 @@ def learning_rate(training: TrainingConfig, epoch: int) -> float:
 
 def set_learning_rate(optimisers: Optimisers, rate: float) -> None:
     """Set the learning rate of both optimisers."""
-    for optimiser in (optimisers.generator, optimisers.discriminator):
-        if optimiser is not None:
-            for group in optimiser.param_groups:
-                if isinstance(group["lr"], Tensor):
-                    group["lr"].fill_(rate)  # in place, because a captured step reads it there
-                else:
-                    group["lr"] = rate
+    for optimiser in optimisers.by_name().values():
+        for group in optimiser.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)  # in place, because a captured step reads it there
+            else:
+                group["lr"] = rate
 
 
 def check_finite(losses: Tensor, n_done: int) -> None:

@@ -21,20 +21,33 @@ LOSS_NAMES = ("d_loss", "g_loss", "g_adversarial", "g_l1")
 
 @dataclass(frozen=True)
 class Networks:
+    """The networks of one training; ``discriminator`` is None where the objective has none."""
+
     generator: nn.Module
     discriminator: nn.Module | None
+
+    def by_name(self) -> dict[str, nn.Module]:
+        """The networks that there are."""
+        named = {"generator": self.generator, "discriminator": self.discriminator}
+        return {name: network for name, network in named.items() if network is not None}
 
 
 @dataclass(frozen=True)
 class Optimisers:
+    """The optimiser of each network."""
+
     generator: torch.optim.Optimizer
     discriminator: torch.optim.Optimizer | None
 
+    def by_name(self) -> dict[str, torch.optim.Optimizer]:
+        """The optimisers that there are."""
+        named = {"generator": self.generator, "discriminator": self.discriminator}
+        return {name: optimiser for name, optimiser in named.items() if optimiser is not None}
+
     def zero_grad(self) -> None:
         """Drop all gradients."""
-        for optimiser in (self.generator, self.discriminator):
-            if optimiser is not None:
-                optimiser.zero_grad(set_to_none=True)
+        for optimiser in self.by_name().values():
+            optimiser.zero_grad(set_to_none=True)
 
 
 def train_step(

@@ -74,7 +74,7 @@ def test_a_resnet_gives_the_same_images(tmp_path: Path, dropout: bool) -> None:
 def test_what_is_no_generator_of_the_ports_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "latest_net_G.pth"
     torch.save({"features.0.weight": torch.zeros(4, 3, 4, 4)}, path)
-    with pytest.raises(WeightsError, match=r"no generator of the PyTorch port's .*features\.0\.weight"):
+    with pytest.raises(WeightsError, match=r"no generator of the PyTorch port .*features\.0\.weight"):
         read_port(path)
     torch.save({}, path)
     with pytest.raises(WeightsError, match="no generator"):

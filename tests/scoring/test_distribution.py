@@ -169,13 +169,13 @@ def test_each_says_how_it_was_measured_and_why_it_has_no_interval(here: Path, in
 
 def test_the_second_cell_makes_no_pass_over_the_targets(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[tuple[str, str]] = []
-    original = Extractor.look
+    original = Extractor.of_batch
 
     def counting(self: Extractor, of: np.ndarray) -> np.ndarray:
         looked_at.append((self.net, "targets" if np.array_equal(of, targets) else "fakes"))
         return original(self, of)
 
-    monkeypatch.setattr(Extractor, "look", counting)
+    monkeypatch.setattr(Extractor, "of_batch", counting)
     targets = images(6, 1)
     first = scores(images(6, 0), targets, OF_SETS, here)
     assert sorted(looked_at) == [(net, of) for net in ("alex", "inception") for of in ("fakes", "targets")]

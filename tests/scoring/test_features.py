@@ -99,22 +99,22 @@ def test_the_targets_are_looked_at_once_until_they_or_the_weights_change(
     alexnet_file: Path, tmp_path: Path, passes: list[np.ndarray]
 ) -> None:
     targets = images(5, 0)
-    first = Extractor("alex", alexnet_file).kept_features(targets)
+    first = Extractor("alex", alexnet_file).cached_features(targets)
     assert len(passes) == 1
-    again = Extractor("alex", alexnet_file).kept_features(targets.copy())
+    again = Extractor("alex", alexnet_file).cached_features(targets.copy())
     assert len(passes) == 1
     np.testing.assert_array_equal(again, first)
 
     changed = targets.copy()
     changed[3, 20, 20, 1] ^= 1
-    assert not np.array_equal(Extractor("alex", alexnet_file).kept_features(changed), first)
+    assert not np.array_equal(Extractor("alex", alexnet_file).cached_features(changed), first)
     assert len(passes) == 2
 
     tensors = torch.load(alexnet_file, weights_only=True)
     torch.save({name: tensor * 0.9 for name, tensor in tensors.items()}, tmp_path / alexnet_file.name)
-    assert not np.array_equal(Extractor("alex", tmp_path / alexnet_file.name).kept_features(targets), first)
+    assert not np.array_equal(Extractor("alex", tmp_path / alexnet_file.name).cached_features(targets), first)
     assert len(passes) == 3
-    Extractor("alex", alexnet_file).kept_features(targets[::-1])  # another order is other rows
+    Extractor("alex", alexnet_file).cached_features(targets[::-1])  # another order is other rows
     assert len(passes) == 4
 
 
@@ -123,7 +123,7 @@ def test_a_damaged_file_in_the_cache_is_made_again(
     damage: bytes | str, alexnet_file: Path, passes: list[np.ndarray]
 ) -> None:
     targets = images(5, 0)
-    whole = Extractor("alex", alexnet_file).kept_features(targets)
+    whole = Extractor("alex", alexnet_file).cached_features(targets)
     (kept,) = (home() / "features").glob("*.npy")
     content = kept.read_bytes()
     if isinstance(damage, bytes):
@@ -132,7 +132,7 @@ def test_a_damaged_file_in_the_cache_is_made_again(
         kept.write_bytes(content[: len(content) // 2])
     else:
         np.save(kept, whole[:4] if damage == "shape" else np.full_like(whole, np.nan))
-    np.testing.assert_array_equal(Extractor("alex", alexnet_file).kept_features(targets), whole)
+    np.testing.assert_array_equal(Extractor("alex", alexnet_file).cached_features(targets), whole)
     assert len(passes) == 2
     assert kept.read_bytes() == content
     assert {path.suffix for path in kept.parent.iterdir()} <= {".npy", ".lock"}
@@ -143,7 +143,7 @@ def test_features_are_made_where_nothing_can_be_kept(
 ) -> None:
     (tmp_path / "blocked").write_text("")
     monkeypatch.setenv("P2PBENCH_HOME", str(tmp_path / "blocked"))
-    assert Extractor("alex", alexnet_file).kept_features(images(4, 0)).shape == (4, 256)
+    assert Extractor("alex", alexnet_file).cached_features(images(4, 0)).shape == (4, 256)
     assert [path.name for path in tmp_path.iterdir()] == ["blocked"]
 
 
