@@ -57,7 +57,7 @@ def weights_fetch(
     rows = []
     for name in weights.networks_of(names):
         title = f"fetching {name}" + ", MB" * err.is_terminal
-        if weights.is_missing(name, weights_dir):
+        if weights.locate(name, weights_dir) is None:
             err.print(f"{name}: {weights.NETS[name].about}, {weights.NETS[name].megabytes} MB", markup=False)
         with counted(err, title, "MB") as progress:
             rows.append(weights.fetch(name, weights_dir, progress))

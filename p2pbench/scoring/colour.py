@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
-from p2pbench.scoring.paired import NUMPY, MetricResult
+from p2pbench.scoring.images import Images
+from p2pbench.scoring.paired import NUMPY, MetricResult, over_images
 from p2pbench.system.hardware import on_all_cores
 
 BINS = ((0, 100), (-110, 110), (-110, 110))
@@ -45,14 +49,11 @@ class Overlaps:
         """The intersections of all images together with all targets, (3,), in [0, 1], as in Figure 7."""
         return _shared(self._ours, self._theirs) / len(self.per_image)
 
-    def results(self) -> dict[str, MetricResult]:
-        """The intersections of each image by the score's name, once every batch is taken in."""
-        each, over_set = np.stack(self.per_image), self.over_set()
-        settings = {"space": "CIE L*a*b*, D65", "bin": 1, "library": NUMPY}
-        return {
-            f"hist-{name}": MetricResult(each[:, k], {**settings, "over_set": float(over_set[k])})
-            for k, name in enumerate("lab")
-        }
+    def results(self, _targets: Images, common: dict[str, Any]) -> Iterable[MetricResult]:
+        """The three scores, once every batch is taken in."""
+        each, settings = np.stack(self.per_image), {"space": "CIE L*a*b*, D65", "bin": 1, "library": NUMPY}
+        for name, values, over_set in zip("lab", each.T, self.over_set(), strict=True):
+            yield over_images(f"hist-{name}", values, {**settings, "over_set": float(over_set), **common})
 
     def shares(self) -> tuple[np.ndarray, np.ndarray]:
         """The histograms of all outputs together and of all targets: the share of the pixels in each bin, (3, bins)."""

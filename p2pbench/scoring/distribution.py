@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from p2pbench.errors import WeightsError
 from p2pbench.scoring.features import Extractor
 from p2pbench.scoring.frechet import frechet_distance
 from p2pbench.scoring.images import Images
-from p2pbench.scoring.paired import NUMPY
+from p2pbench.scoring.paired import NUMPY, MetricResult, not_measured
 from p2pbench.scoring.sliced import Sliced
 
 if TYPE_CHECKING:
@@ -42,18 +42,6 @@ class SetResult(NamedTuple):
     settings: dict[str, Any]
 
 
-class Sets(Protocol):
-    """Takes in batches of both sets and then gives scores of the whole."""
-
-    def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
-        """Take in a batch of outputs and targets, both (B, H, W, 3), uint8."""
-        ...
-
-    def scores(self, targets: Images, settings: dict[str, Any]) -> dict[str, Score]:
-        """The scores by name, once every batch is taken in; ``settings`` are recorded with each."""
-        ...
-
-
 class FeatureSets:
     """Scores made of one network's features, which are computed once; those of the targets come from the cache."""
 
@@ -71,7 +59,7 @@ class FeatureSets:
         except WeightsError as error:
             self._reason = str(error)
 
-    def scores(self, targets: Images, settings: dict[str, Any]) -> dict[str, Score]:
+    def results(self, targets: Images, common: dict[str, Any]) -> Iterable[MetricResult]:
         n = len(targets)
         try:
             if self._reason is not None:
@@ -79,10 +67,10 @@ class FeatureSets:
             features = self._features if self._lpips is None else self._lpips.means
             x, y = self._extractor.checked(np.concatenate(features)), self._extractor.cached_features(targets)
         except WeightsError as error:
-            return {name: Score(name, n, settings=settings, reason=str(error)) for name in self._metrics}
+            return [MetricResult(not_measured(name, n, str(error), common)) for name in self._metrics]
+        about = {**self._extractor.settings, **common}
         found = of_features(self._metrics, x, y)
-        about = self._extractor.settings
-        return {name: _score(name, n, value, more | about, settings) for name, (value, more) in found.items()}
+        return [MetricResult(_score(name, n, value, {**own, **about})) for name, (value, own) in found.items()]
 
 
 class PatchSets:
@@ -94,21 +82,20 @@ class PatchSets:
     def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
         self._sliced.add(fakes, targets)
 
-    def scores(self, targets: Images, settings: dict[str, Any]) -> dict[str, Score]:
+    def results(self, targets: Images, common: dict[str, Any]) -> Iterable[MetricResult]:
         by_level = self._sliced.distances()
-        about = {**self._sliced.settings, "levels": by_level, "library": NUMPY}
-        return {"swd": _score("swd", len(targets), float(np.mean(list(by_level.values()))), about, settings)}
+        settings = {**self._sliced.settings, "levels": by_level, "library": NUMPY, **common}
+        yield MetricResult(_score("swd", len(targets), float(np.mean(list(by_level.values()))), settings))
 
 
-def _score(name: str, n: int, value: float, about: dict[str, Any], settings: dict[str, Any]) -> Score:
+def _score(name: str, n: int, value: float, settings: dict[str, Any]) -> Score:
     if not np.isfinite(value):
-        return Score(name, n, settings={**about, **settings}, reason="it is not finite")
+        return Score(name, n, settings=settings, reason="it is not finite")
     notes = []
     few = FEATURES.get(name, 0)
     if n < few:
         notes.append(f"n = {n} is below {few}: {METRICS[name].label} is biased upward; compare at equal n only")
-    reason = f"no interval: {NO_INTERVAL[name]}"
-    return Score(name, n, value, settings={**about, **settings}, reason=reason, notes=tuple(notes))
+    return Score(name, n, value, settings=settings, reason=f"no interval: {NO_INTERVAL[name]}", notes=tuple(notes))
 
 
 FEATURES = {"fid": 2048, "fd-alexnet": 256}

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from p2pbench.config.metrics import FCN_SCORES, METRICS, Metric, Score
+from p2pbench.config.metrics import FCN_SCORES, METRICS, Score
 from p2pbench.config.plugins import is_reference
 from p2pbench.errors import NotFinite, WeightsError
 from p2pbench.scoring import segmentation, weights
 from p2pbench.scoring.colour import Overlaps
-from p2pbench.scoring.distribution import LEAST_IMAGES, FeatureSets, PatchSets, Sets
+from p2pbench.scoring.distribution import LEAST_IMAGES, FeatureSets, PatchSets
 from p2pbench.scoring.features import Extractor
 from p2pbench.scoring.images import Images, batches
 from p2pbench.scoring.lpips import Lpips
@@ -24,10 +24,8 @@ from p2pbench.scoring.paired import (
     Diversity,
     FunctionMeasure,
     Measure,
-    MetricResult,
-    unmeasured,
+    not_measured,
 )
-from p2pbench.statistics.intervals import image_interval
 from p2pbench.system.progress import Count, no_progress
 
 if TYPE_CHECKING:
@@ -100,51 +98,29 @@ def evaluate(
     if fakes.shape != targets.shape or fakes.dtype != np.uint8 or targets.dtype != np.uint8:
         raise ValueError(f"scores are made of uint8 images of one shape, got {fakes.shape} and {targets.shape}")
     n, common, done = len(fakes), dict(settings or {}), 0
-    asked = _Asked(fakes.shape, weights_dir, fetch, device, redraw)
-    one_by_one = asked.of_images(metrics)
-    of_sets = asked.of_sets(metrics, one_by_one)
-    of_classes = asked.of_classes(metrics, classes)
-    scores = {
-        name: Score(name, n, settings=common, reason=reason, about=about)
-        for name, (reason, about) in asked.reasons.items()
-    }
-    adders = (
-        [measure.add for measure in one_by_one]
-        + [sets.add for sets in of_sets]
-        + [comparison.add for comparison in of_classes]
-        + list(watchers)
-    )
+    builder = _Builder(fakes.shape, weights_dir, fetch, device, redraw)
+    measures = builder.build(metrics, classes)
     try:
         for ours, theirs in batches(fakes, targets):
-            for add in adders:
+            for add in (*(measure.add for measure in measures), *watchers):
                 add(ours, theirs)
             done += len(ours)
             progress(done, n)
     except NotFinite as error:
-        return Scores(n, {name: _unmeasured(name, n, str(error), common) for name in metrics}, list(names))
+        return Scores(n, {name: not_measured(name, n, str(error), common) for name in metrics}, list(names))
+    scores = {name: not_measured(name, n, reason, common) for name, reason in builder.reasons.items()}
     per_image = {}
-    for measure in one_by_one:
-        for name, found in measure.results().items():
-            if name in metrics:
-                scores[name] = _over_images(name, n, found, common)
-                if found.reason is None:
-                    per_image[name] = found.values
-    for sets in of_sets:
-        scores |= sets.scores(targets, common)
-    for comparison in of_classes:
-        class_scores, accuracies = comparison.scores(common)
-        scores |= class_scores
-        per_image |= accuracies
+    for measure in measures:
+        for score, values in measure.results(targets, common):
+            scores[score.metric] = score
+            if values is not None:
+                per_image[score.metric] = values
     ordered = {name: per_image[name] for name in metrics if name in per_image}
     return Scores(n, {name: scores[name] for name in metrics}, list(names), ordered)
 
 
-def _unmeasured(name: str, n: int, reason: str, settings: dict[str, Any]) -> Score:
-    return Score(name, n, settings=settings, reason=reason, about=unmeasured(name) if is_reference(name) else None)
-
-
 @dataclass
-class _Asked:
+class _Builder:
     """Builds what measures the requested scores, and notes why the others cannot be measured."""
 
     shape: tuple[int, ...]
@@ -152,9 +128,15 @@ class _Asked:
     fetch: bool
     device: str
     redraw: Callable[[int], Images] | None
-    reasons: dict[str, tuple[str, Metric | None]] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why scores cannot be measured, by their name."""
 
-    def of_images(self, metrics: Sequence[str]) -> list[Measure]:
+    def build(self, metrics: Sequence[str], classes: segmentation.ClassReader | segmentation.NoReader) -> list[Measure]:
+        """What measures ``metrics``."""
+        of_images = self._of_images(metrics)
+        return [*of_images, *self._of_sets(metrics, of_images), *self._of_classes(metrics, classes)]
+
+    def _of_images(self, metrics: Sequence[str]) -> list[Measure]:
         """The measures of one image at a time."""
         built: list[Measure] = []
         fit = [name for name in metrics if not is_reference(name) and METRICS[name].per_image and self._fits(name)]
@@ -165,7 +147,7 @@ class _Asked:
                     path = weights.obtain(net, self.weights_dir, fetch=self.fetch)
                     built.append(Lpips(net, path, self.device))
                 except WeightsError as error:
-                    self.reasons[name] = (str(error), None)
+                    self.reasons[name] = str(error)
             elif name in FUNCTIONS:
                 built.append(FunctionMeasure(name, self.shape[3]))
         if any(name.startswith("hist-") for name in fit):
@@ -173,35 +155,35 @@ class _Asked:
         if "diversity" in fit and self.redraw is not None:
             built.append(Diversity(self.redraw))
         elif "diversity" in fit:
-            self.reasons["diversity"] = ("needs a model to draw other outputs from, not images alone", None)
+            self.reasons["diversity"] = "needs a model to draw other outputs from, not images alone"
         if custom := [name for name in metrics if is_reference(name)]:
             built.append(CustomMetrics(custom))
         return built
 
-    def of_classes(
+    def _of_classes(
         self, metrics: Sequence[str], reader: segmentation.ClassReader | segmentation.NoReader
-    ) -> list[segmentation.ClassMeasure]:
+    ) -> list[Measure]:
         """The comparison of classes, as a list of one or none."""
         names = [name for name in metrics if name in FCN_SCORES and self._fits(name)]
         if isinstance(reader, segmentation.NoReader):
-            self.reasons |= dict.fromkeys(names, (reader.reason, None))
+            self.reasons |= dict.fromkeys(names, reader.reason)
             return []
         return [segmentation.ClassMeasure(names, reader)] if names else []
 
-    def of_sets(self, metrics: Sequence[str], one_by_one: Sequence[Measure]) -> list[Sets]:
+    def _of_sets(self, metrics: Sequence[str], of_images: Sequence[Measure]) -> list[Measure]:
         """The measures of whole sets."""
         apart = {name for name in metrics if is_reference(name)} | set(FCN_SCORES)
         names = [name for name in metrics if name not in apart and not METRICS[name].per_image]
         if self.shape[0] < LEAST_IMAGES:
             reason = f"needs {LEAST_IMAGES} images or more; there are {self.shape[0]}"
-            self.reasons |= dict.fromkeys(names, (reason, None))
+            self.reasons |= dict.fromkeys(names, reason)
             return []
         by_net: dict[str | None, list[str]] = {}
         for name in names:
             if self._fits(name):
                 by_net.setdefault(METRICS[name].net, []).append(name)
-        lpips = {measure.settings["net"]: measure for measure in one_by_one if isinstance(measure, Lpips)}
-        built: list[Sets] = []
+        lpips = {measure.settings["net"]: measure for measure in of_images if isinstance(measure, Lpips)}
+        built: list[Measure] = []
         for net, wanted in by_net.items():
             if net is None:
                 built.append(PatchSets(*self.shape[:3]))
@@ -210,29 +192,14 @@ class _Asked:
                 path = weights.obtain(net, self.weights_dir, fetch=self.fetch)
                 built.append(FeatureSets(wanted, Extractor(net, path, self.device), lpips.get(net)))
             except WeightsError as error:
-                self.reasons |= dict.fromkeys(wanted, (str(error), None))
+                self.reasons |= dict.fromkeys(wanted, str(error))
         return built
 
     def _fits(self, name: str) -> bool:
         """Whether the images have the size and the channels that the score ``name`` needs; notes the reason if not."""
         metric, channels = METRICS[name], self.shape[3]
         if (side := min(self.shape[1:3])) < metric.least_side:
-            reason = f"needs images of {metric.least_side} pixels a side or more; these have {side}"
-            self.reasons[name] = (reason, None)
+            self.reasons[name] = f"needs images of {metric.least_side} pixels a side or more; these have {side}"
         elif channels != 3 and not metric.any_channels:
-            self.reasons[name] = (f"is a score of RGB images; these have {channels} channels", None)
+            self.reasons[name] = f"is a score of RGB images; these have {channels} channels"
         return name not in self.reasons
-
-
-def _over_images(name: str, n: int, found: MetricResult, common: dict[str, Any]) -> Score:
-    values, settings, about = found.values, {**found.settings, **common}, found.about
-    if found.reason is not None:
-        return Score(name, n, settings=settings, reason=found.reason, about=about)
-    bad = int((~np.isfinite(values)).sum())
-    if bad:
-        why = "are identical to their targets" if name == "psnr" else "have no finite value"
-        return Score(name, n, settings=settings, reason=f"{bad} of {n} images {why}", about=about)
-    estimate, method = image_interval(values)
-    settings = {**settings, "interval": method}
-    reason = "one image has no interval" if n == 1 else None
-    return Score(name, n, estimate.value, estimate.low, estimate.high, settings, reason, about=about)

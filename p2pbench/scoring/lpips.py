@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from p2pbench.errors import WeightsError
 from p2pbench.scoring import weights
-from p2pbench.scoring.paired import MetricResult
+from p2pbench.scoring.images import Images
+from p2pbench.scoring.paired import MetricResult, over_images
 from p2pbench.system.torch_files import load_tensors
 
 if TYPE_CHECKING:
@@ -137,11 +138,11 @@ class Lpips:
         self._values.append(values)
         self.means.append(means)
 
-    def results(self) -> dict[str, MetricResult]:
-        """The distances by the score's name, once every batch is taken in."""
+    def results(self, _targets: Images, common: dict[str, Any]) -> Iterable[MetricResult]:
+        """The score, once every batch is taken in."""
         net = self.settings["net"]
         name = "lpips" if net == "alex" else f"lpips-{net}"
-        return {name: MetricResult(np.concatenate(self._values), self.settings)}
+        yield over_images(name, np.concatenate(self._values), {**self.settings, **common})
 
     def __call__(self, fakes: np.ndarray, targets: np.ndarray) -> np.ndarray:
         return self.with_means(fakes, targets)[0]

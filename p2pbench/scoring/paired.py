@@ -7,16 +7,17 @@ outputs and targets, and give the values of all images at the end.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from p2pbench.config.metrics import ARROWS, Metric
-from p2pbench.config.plugins import code_hash, running
+from p2pbench.config.metrics import ARROWS, Metric, Score
+from p2pbench.config.plugins import code_hash, is_reference, running
 from p2pbench.errors import ConfigError
 from p2pbench.scoring.images import LUMA, Images
+from p2pbench.statistics.intervals import image_interval
 from p2pbench.system.hardware import on_all_cores
 
 PairedMetric = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -97,27 +98,40 @@ def diversity(draws: Sequence[np.ndarray]) -> np.ndarray:
 
 
 class MetricResult(NamedTuple):
-    """The values of one score for all images, or the reason why there are none."""
+    """A score, and its values of each image, (N,), float64, where it has them; some may not be finite."""
 
-    values: np.ndarray
-    """(N,), float64; some may not be finite."""
-    settings: dict[str, Any]
-    """What is recorded with the score."""
-    about: Metric | None = None
-    """The description of a user's own score."""
-    reason: str | None = None
+    score: Score
+    values: np.ndarray | None = None
 
 
 class Measure(Protocol):
-    """Takes in pairs batch by batch and then gives the values of one or more scores."""
+    """Takes in pairs batch by batch and then gives one or more scores."""
 
     def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
         """Take in a batch of outputs and targets, both (B, H, W, C), uint8."""
         ...
 
-    def results(self) -> dict[str, MetricResult]:
-        """The values by the score's name, once every batch is taken in."""
+    def results(self, targets: Images, common: dict[str, Any]) -> Iterable[MetricResult]:
+        """The scores, once every batch is taken in. All targets can be read again; ``common`` is recorded with each."""
         ...
+
+
+def over_images(name: str, values: np.ndarray, settings: dict[str, Any], about: Metric | None = None) -> MetricResult:
+    """The mean of ``values``, (N,), float64, with its interval over images; not measured if some are not finite.
+
+    Args:
+        about: the description of a user's own score.
+    """
+    n = len(values)
+    if bad := int((~np.isfinite(values)).sum()):
+        why = "are identical to their targets" if name == "psnr" else "have no finite value"
+        return MetricResult(Score(name, n, settings=settings, reason=f"{bad} of {n} images {why}", about=about), values)
+    estimate, method = image_interval(values)
+    reason = "one image has no interval" if n == 1 else None
+    settings = {**settings, "interval": method}
+    return MetricResult(
+        Score(name, n, estimate.value, estimate.low, estimate.high, settings, reason, about=about), values
+    )
 
 
 class FunctionMeasure:
@@ -134,8 +148,8 @@ class FunctionMeasure:
     def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
         self._values.append(FUNCTIONS[self.name](fakes, targets))
 
-    def results(self) -> dict[str, MetricResult]:
-        return {self.name: MetricResult(np.concatenate(self._values), self._settings)}
+    def results(self, _targets: Images, common: dict[str, Any]) -> Iterable[MetricResult]:
+        yield over_images(self.name, np.concatenate(self._values), {**self._settings, **common})
 
 
 class Diversity:
@@ -151,9 +165,9 @@ class Diversity:
         self._values.append(diversity([draw[rows] for draw in self._draws]))
         self._rows = rows.stop
 
-    def results(self) -> dict[str, MetricResult]:
+    def results(self, _targets: Images, common: dict[str, Any]) -> Iterable[MetricResult]:
         settings = {"draws": DIVERSITY_DRAWS, "distance": "l1", "library": NUMPY}
-        return {"diversity": MetricResult(np.concatenate(self._values), settings)}
+        yield over_images("diversity", np.concatenate(self._values), {**settings, **common})
 
 
 class CustomMetrics:
@@ -166,17 +180,15 @@ class CustomMetrics:
     def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
         self._pairs.append((fakes, targets))
 
-    def results(self) -> dict[str, MetricResult]:
+    def results(self, _targets: Images, common: dict[str, Any]) -> Iterable[MetricResult]:
         fakes, targets = (np.concatenate(side) for side in zip(*self._pairs, strict=True))
         self._pairs.clear()
-        found = {}
         for name in self.names:
             try:
                 values, about = measure_custom(name, fakes, targets)
-                found[name] = MetricResult(values, {"code": code_hash(name)}, about)
+                yield over_images(name, values, {"code": code_hash(name), **common}, about)
             except ConfigError as error:
-                found[name] = MetricResult(np.empty(0), {}, unmeasured(name), str(error))
-        return found
+                yield MetricResult(not_measured(name, len(fakes), str(error), common))
 
 
 def measure_custom(reference: str, fakes: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, Metric]:
@@ -200,6 +212,7 @@ def measure_custom(reference: str, fakes: np.ndarray, targets: np.ndarray) -> tu
         return values, Metric(reference.partition(":")[2], str(getattr(function, "unit", "")), better)
 
 
-def unmeasured(reference: str) -> Metric:
-    """The description of a user's own score that could not be measured."""
-    return Metric(reference.partition(":")[2], "", "higher")
+def not_measured(name: str, n: int, reason: str, settings: dict[str, Any]) -> Score:
+    """The score ``name`` of ``n`` images without a value, and why."""
+    about = Metric(name.partition(":")[2], "", "higher") if is_reference(name) else None
+    return Score(name, n, settings=settings, reason=reason, about=about)

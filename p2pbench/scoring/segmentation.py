@@ -8,7 +8,7 @@ colours are compared directly (Table 6). All scores are fractions, as in the pap
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import islice
@@ -23,6 +23,7 @@ from p2pbench.data.dataset import DataSet, open_dataset, readers
 from p2pbench.errors import DataError
 from p2pbench.scoring.confusion import EACH, confusion_matrices, mean_over_classes, pixel_accuracy
 from p2pbench.scoring.images import Images
+from p2pbench.scoring.paired import MetricResult, not_measured
 from p2pbench.scoring.palettes import PALETTES, Palette, name_of
 from p2pbench.statistics.intervals import bca_of_means, image_interval
 from p2pbench.system.progress import Count, no_progress
@@ -109,30 +110,22 @@ class ClassMeasure:
             position = sum(map(len, self._confusions))
             self._confusions.append(self.reader.confusions(fakes[rows], targets[rows], position))
 
-    def scores(self, settings: dict[str, Any]) -> tuple[dict[str, Score], dict[str, np.ndarray]]:
-        """The scores, which record ``settings`` too, and the values of each image for those that have them."""
-        about = {**self.reader.settings, **settings}
-        return scores_of(self.names, np.concatenate(self._confusions), self.reader, about)
+    def results(self, _targets: Images, common: dict[str, Any]) -> Iterable[MetricResult]:
+        """The scores, once every batch is taken in.
 
-
-def _not_measured(names: Sequence[str], n: int, settings: dict[str, Any], reason: str) -> dict[str, Score]:
-    return {name: Score(name, n, settings=settings, reason=reason) for name in names}
-
-
-def scores_of(
-    names: Sequence[str], confusions: np.ndarray, reader: ClassReader, settings: dict[str, Any]
-) -> tuple[dict[str, Score], dict[str, np.ndarray]]:
-    """Each of ``names`` from the images' confusion matrices, (N, K, K + 1), or why it is not measured.
-
-    Per-pixel accuracy is a mean over images with its interval, as other scores are. Class scores are made from the sum
-    of all matrices, as in the paper, with a BCa interval over resampled images.
-    """
-    pixel = pixel_accuracy(confusions)
-    if blank := int(np.isnan(pixel).sum()):
-        reason = f"{blank} of {len(pixel)} label maps show no class of the palette"
-        return _not_measured(names, len(pixel), settings, reason), {}
-    scores = {name: _score(name, confusions, settings, reader) for name in names}
-    return scores, {name: pixel for name in names if name == "fcn-pixel"}
+        Per-pixel accuracy is a mean over images with its interval, as other scores are. Class scores are made from the
+        sum of all matrices, as in the paper, with a BCa interval over resampled images.
+        """
+        confusions, settings = np.concatenate(self._confusions), {**self.reader.settings, **common}
+        pixel = pixel_accuracy(confusions)
+        blank, n = int(np.isnan(pixel).sum()), len(pixel)
+        for name in self.names:
+            if blank:
+                reason = f"{blank} of {n} label maps show no class of the palette"
+                yield MetricResult(not_measured(name, n, reason, settings))
+            else:
+                score = _score(name, confusions, settings, self.reader)
+                yield MetricResult(score, pixel if name == "fcn-pixel" else None)
 
 
 def _score(name: str, confusions: np.ndarray, settings: dict[str, Any], reader: ClassReader) -> Score:

@@ -191,7 +191,8 @@ def inventory(weights_dir: Path | None) -> dict[str, Any]:
     Returns:
         ``search``, the folders in order, and ``weights``, a mapping for each network: ``name``, ``about``, ``scores``,
         ``megabytes``, ``url``, ``files`` (the names it may have, with the SHA-256 or the published beginning of it),
-        ``state`` (``ready``, ``wrong`` or ``missing``), ``path`` and ``sha256`` (None where it cannot be read).
+        ``state`` (``ready``, ``wrong`` or ``missing``), ``path``, ``sha256`` (None where it cannot be read) and
+        ``reason`` (why it is wrong, else None).
     """
     nets = []
     for name, net in NETS.items():
@@ -207,19 +208,7 @@ def verify_all(weights_dir: Path | None) -> list[dict[str, Any]]:
     Returns:
         A mapping for each: ``name``, ``state``, ``path``, ``sha256``, ``reason`` (why it is wrong, else None).
     """
-    return [
-        {"name": name, **_file(name, path), "reason": _fault(name, path)}
-        for name in NETS
-        for path in present(name, weights_dir)
-    ]
-
-
-def _fault(name: str, path: Path) -> str | None:
-    try:
-        verify(path, name)
-    except WeightsError as error:
-        return str(error)
-    return None
+    return [{"name": name, **_file(name, path)} for name in NETS for path in present(name, weights_dir)]
 
 
 def networks_of(names: Sequence[str]) -> list[str]:
@@ -237,11 +226,6 @@ def networks_of(names: Sequence[str]) -> list[str]:
         if name not in asked:
             raise ConfigError(unknown("network or score", name, asked))
     return list(dict.fromkeys(net for name in names for net in asked[name]))
-
-
-def is_missing(name: str, weights_dir: Path | None) -> bool:
-    """Whether no file, right or wrong, has a name of the network."""
-    return locate(name, weights_dir) is None
 
 
 def fetch(name: str, weights_dir: Path | None, progress: Count) -> dict[str, Any]:
@@ -265,9 +249,11 @@ def scores_of(name: str) -> list[str]:
 
 def _file(name: str, path: Path | None) -> dict[str, Any]:
     if path is None:
-        return {"state": "missing", "path": None, "sha256": None}
+        return {"state": "missing", "path": None, "sha256": None, "reason": None}
+    digest = reason = None
     try:
         digest = sha256(path)
-    except WeightsError:
-        digest = None
-    return {"state": "ready" if is_right(path, name) else "wrong", "path": str(path), "sha256": digest}
+        verify(path, name)
+    except WeightsError as error:
+        reason = str(error)
+    return {"state": "wrong" if reason else "ready", "path": str(path), "sha256": digest, "reason": reason}
