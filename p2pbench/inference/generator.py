@@ -17,7 +17,6 @@ from p2pbench.data.transforms import condition_to_model, from_model
 from p2pbench.errors import NotFinite
 from p2pbench.inference.modes import inference, noise
 from p2pbench.inference.onnx import OnnxGenerator
-from p2pbench.system.hardware import available_cores
 from p2pbench.training.engine import prepare_engine
 
 
@@ -72,7 +71,7 @@ def place_model(model: Model) -> None:
         ConfigError: the device is not on this machine.
     """
     training = model.config.training
-    model.generator.to(prepare_engine(training, training.threads or available_cores()).device)
+    model.generator.to(prepare_engine(training).device)
 
 
 def translate(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from p2pbench.config.schema import RunConfig, TrainingConfig
 from p2pbench.data.batches import Batch, Batches, StreamedBatches
 from p2pbench.errors import ConfigError
-from p2pbench.system.hardware import keep_freed_memory
+from p2pbench.system.hardware import available_cores, keep_freed_memory
 from p2pbench.training.step import Networks, Optimisers, train_step
 
 log = logging.getLogger(__name__)
@@ -35,9 +35,11 @@ class Engine:
     """``eager``, ``compile`` or ``graph``."""
 
 
-def prepare_engine(training: TrainingConfig, threads: int) -> Engine:
+def prepare_engine(training: TrainingConfig, threads: int | None = None) -> Engine:
     """Set this process up for training: threads, float32 arithmetic, the allocator.
 
+    Args:
+        threads: CPU threads; unless given, ``training.threads``, or all cores where that is 0.
     Raises:
         ConfigError: the device is not on this machine, or does not have the engine or precision.
     """
@@ -47,6 +49,7 @@ def prepare_engine(training: TrainingConfig, threads: int) -> Engine:
         raise ConfigError(f"training.precision is tf32, which needs CUDA; on {device.type} use fp32 or bf16")
     if training.precision == "bf16" and device.type == "mps":
         raise ConfigError("training.precision is bf16, which is not supported on mps; use fp32")
+    threads = threads or training.threads or available_cores()
     torch.set_num_threads(threads)
     # PyTorch lets cuDNN use TF32 unless told otherwise; fp32 means fp32 here.
     torch.backends.cudnn.allow_tf32 = training.precision == "tf32"
