@@ -181,7 +181,9 @@ class Group:
         if done is None:  # from the same seed, processors of another kind may draw weights that differ in the last bits
             for network in networks.by_name().values():
                 for tensor in network.state_dict().values():
-                    dist.broadcast(tensor, src=0)
+                    content = tensor.contiguous().reshape(-1).view(torch.uint8)  # gloo does not know every dtype
+                    dist.broadcast(content, src=0)
+                    tensor.copy_(content.view(tensor.dtype).reshape(tensor.shape))
         return done
 
 

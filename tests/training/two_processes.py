@@ -20,6 +20,7 @@ from p2pbench.study.one_run import train_one
 from p2pbench.training.distributed import Group, process_group
 from p2pbench.training.engine import prepare_engine
 from p2pbench.training.loop import Reporter, train
+from p2pbench.training.step import Networks, Optimisers
 
 STOP_AT = 7
 
@@ -54,6 +55,15 @@ def _train_in(folder: Path, config: RunConfig, group: Group, stop_at: int | None
     train(config, images(), folder / str(group.rank), "id", prepare_engine(config.training, 1), reporter, group)
 
 
+def check_start(folder: Path, group: Group) -> None:
+    """All begin with the networks of the first, buffers of any type included."""
+    network = torch.nn.Linear(1, 1)
+    network.register_buffer("codes", torch.full((2,), group.rank, dtype=torch.int16))
+    optimisers = Optimisers(torch.optim.SGD(network.parameters()), None)
+    assert group.resume(folder / "nothing", "id", Networks(network, None), optimisers, 1) is None
+    assert network.state_dict()["codes"].tolist() == [0, 0]
+
+
 def both(folder: Path, rank: int) -> None:
     """The same in both processes: a run as ``p2pbench train`` has it, then trainings that are stopped and go on."""
     configs = {path.stem: from_mapping(yaml12.read(path), path.name) for path in sorted(folder.glob("*.yaml"))}
@@ -67,6 +77,7 @@ def both(folder: Path, rank: int) -> None:
     )  # fmt: skip
     os.environ["MASTER_PORT"] = second
     with process_group("cpu") as group:
+        check_start(folder, group)
         train_in(folder / "curve", configs["curve"], group)
         for name in ("whole", "parts"):
             try:
