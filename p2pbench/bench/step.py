@@ -15,7 +15,6 @@ from p2pbench.config.resolve import Resolved
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.batches import Batches
 from p2pbench.models.build import build_discriminator, build_generator
-from p2pbench.system.hardware import available_cores
 from p2pbench.training.engine import available_engine, build_optimisers, place_networks, prepare_engine, runner
 from p2pbench.training.memory import out_of_memory_explained
 from p2pbench.training.step import Networks
@@ -76,7 +75,7 @@ def with_training(config: RunConfig, **changes: Any) -> RunConfig:
 
 def build_ours(config: RunConfig) -> tuple[Step, int]:
     """Our training step as ``train`` runs it: it waits for the device only to read the losses every ``log_every``."""
-    engine = prepare_engine(config.training, config.training.threads or available_cores())
+    engine = prepare_engine(config.training)
     with out_of_memory_explained(config, engine.device):
         networks = place_networks(Networks(build_generator(config), build_discriminator(config)), engine)
         optimisers = build_optimisers(networks, config, capturable=engine.kind == "graph")

@@ -19,7 +19,6 @@ from p2pbench.inference.folders import batch_size, translate_files
 from p2pbench.inference.generator import Model
 from p2pbench.inference.modes import inference, noise
 from p2pbench.models.build import build_generator
-from p2pbench.system.hardware import available_cores
 from p2pbench.training.engine import prepare_engine
 
 N_PICTURES = 48
@@ -58,7 +57,7 @@ def write_pictures(config: RunConfig, folder: Path) -> list[Path]:
 
 def build_bare(config: RunConfig) -> tuple[Step, int]:
     """The generator's forward pass in batches, and nothing else."""
-    device = prepare_engine(config.training, config.training.threads or available_cores()).device
+    device = prepare_engine(config.training).device
     generator = build_generator(config).to(device)
     batch = torch.rand(_batch(config), config.data.channels[0], *config.data.crop_shape, device=device) * 2 - 1
     noises = [noise(0, 0) for _ in batch]
@@ -77,7 +76,7 @@ def build_bare(config: RunConfig) -> tuple[Step, int]:
 
 def build_ours(config: RunConfig, files: list[Path], out: Path) -> tuple[Step, int]:
     """``translate`` from files to files."""
-    device = prepare_engine(config.training, config.training.threads or available_cores()).device
+    device = prepare_engine(config.training).device
     model = Model("untrained", config, build_generator(config).to(device), None)
 
     def step() -> None:

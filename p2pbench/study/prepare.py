@@ -14,7 +14,6 @@ from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import WeightsError
 from p2pbench.scoring import weights
 from p2pbench.system.console import escape
-from p2pbench.system.hardware import available_cores
 from p2pbench.system.progress import counted
 
 
@@ -61,7 +60,7 @@ def train_segmentation(configs: Sequence[RunConfig], console: Console) -> None:
 
     said: dict[str, None] = {}
     for config in {(c.data, c.scoring.palette, c.training.device): c for c in asked}.values():
-        engine = prepare_engine(config.training, config.training.threads or available_cores())
+        engine = prepare_engine(config.training)
         with counted(console, "segmentation network", "steps") as progress:
             reader = find_reader(open_dataset(config.data), config.scoring.palette, engine.device, progress)
         if isinstance(reader, NoReader):

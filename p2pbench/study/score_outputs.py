@@ -48,7 +48,7 @@ def score_model(
     config, run = loaded.config, RunFolder(loaded.folder) if loaded.folder else None
     names = _checked(metrics) if metrics else list(config.scoring.wanted)
     recorded = run.recorded_threads() if run else 0
-    engine = prepare_engine(config.training, config.training.threads or recorded or available_cores())
+    engine = prepare_engine(config.training, config.training.threads or recorded)
     generator = loaded.generator.to(engine.device)
     dataset = open_dataset(config.data)
     trained_as, now = run.recorded_id() if run else None, run_id(config, dataset.key)

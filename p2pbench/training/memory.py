@@ -92,7 +92,7 @@ def sizes(config: RunConfig) -> tuple[int, int]:
 
 
 def memory_bytes(device: torch.device) -> int:
-    """All the memory of a CUDA device, or of the machine for other devices."""
+    """All the memory of a CUDA device; for other devices what this process may use of the machine's."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[1])
     return hardware.memory_bytes() or sys.maxsize
