@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from torch import nn
 
 from p2pbench.config.resolve import Layer, resolve
-from p2pbench.inference.model_card import _data
+from p2pbench.inference.generator import Model
+from p2pbench.inference.model_card import Background, model_card
+
+EXPORTED = {
+    "opset": 18, "sha256": "ab", "images": 4, "sizes": [(256, 256)], "max_difference": 1e-6, "size_multiple": 256,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -19,6 +25,7 @@ from p2pbench.inference.model_card import _data
     ],
 )
 def test_the_terms_of_the_data(source: str, said: str, unsaid: str) -> None:
-    text = "\n".join(_data(resolve([Layer("test", {"data.source": source})]).config))
+    config = resolve([Layer("test", {"data.source": source})]).config
+    text = model_card(Model("test", config, nn.Identity()), Background(), EXPORTED)
     assert said in text
     assert unsaid not in text
