@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from p2pbench.cli.options import DEFAULT_RUNS, Json, ProtocolName, Runs, Sets, WeightsDir, finite
+from p2pbench.cli.options import DEFAULT_RUNS, Json, ProtocolName, Runs, Sets, WeightsDir, finite, option
 from p2pbench.errors import ConfigError, Interrupted
 from p2pbench.system.console import by, bytes_text, duration, err, escape, out
 
@@ -21,79 +21,60 @@ if TYPE_CHECKING:
 
 
 def ablate(
-    grid: Annotated[str, typer.Option("--grid", help="The question: the name of a shipped grid, or a file.")],
+    grid: Annotated[str, option("--grid", "The question: the name of a shipped grid, or a file.")],
     protocol: ProtocolName = None,
     sets: Sets = None,
-    seeds: Annotated[
-        str | None,
-        typer.Option("--seeds", help="Seeds to train with, as in 0,1,2. Default: the grid's, else the protocol's."),
-    ] = None,
+    seeds: Annotated[str | None, option("--seeds", "The seeds, as in 0,1,2.", "the grid's, or the protocol's")] = None,
     jobs: Annotated[
-        str | None,
-        typer.Option(
-            "--jobs", metavar="N|auto", help="Cells trained at once. Default: 1; with ray as many as there is room for."
-        ),
+        str | None, option("--jobs", "Cells trained at once.", "1; with ray, all there is room for", metavar="N|auto")
     ] = None,
     runs: Runs = DEFAULT_RUNS,
     weights_dir: WeightsDir = None,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Show the cells and what they would cost, and stop. Default: off.")
-    ] = False,
-    fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Stop at the first cell that fails. Default: off.")
-    ] = False,
+    plan: Annotated[bool, option("--plan", "Show the cells and what they would cost, and stop.")] = False,
+    fail_fast: Annotated[bool, option("--fail-fast", "Stop at the first cell that fails.")] = False,
     timeout: Annotated[
         float | None,
-        typer.Option(
+        option(
             "--timeout",
+            "End a cell that makes no progress for so many minutes.",
+            "none",
             min=0,
             max=525_600,
             metavar="MINUTES",
-            help="End a cell that makes no progress for so many minutes. Default: wait for ever.",
         ),
     ] = None,
     executor: Annotated[
-        str,
-        typer.Option(
-            "--executor", help="Where cells run: local, or ray for a Ray cluster. Default: local.", metavar="local|ray"
-        ),
+        str, option("--executor", "Where cells run: local, or on a Ray cluster.", metavar="local|ray")
     ] = "local",
     ray_address: Annotated[
-        str | None,
-        typer.Option(
-            "--ray-address",
-            help="Address of the Ray cluster. Default: RAY_ADDRESS, else this machine.",
-            metavar="HOST:PORT",
-        ),
+        str | None, option("--ray-address", "The Ray cluster.", "RAY_ADDRESS, or this machine", metavar="HOST:PORT")
     ] = None,
     gpus_per_cell: Annotated[
         float | None,
-        typer.Option(
+        option(
             "--gpus-per-cell",
+            "GPUs per cell with ray; 0.25 is four cells to a GPU.",
+            "1 where there are GPUs",
             callback=finite,
             min=0,
-            help="GPUs per cell with ray; 0.25 is four cells to a GPU. Default: 1 where there are GPUs.",
         ),
     ] = None,
     memory_per_cell: Annotated[
         float | None,
-        typer.Option(
+        option(
             "--memory-per-cell",
+            "Memory per cell with ray, in GiB.",
+            "not counted",
             callback=finite,
             min=0,
-            help="Memory per cell with ray, in GiB. Default: not counted.",
             metavar="GIB",
         ),
     ] = None,
     shard: Annotated[
-        str | None,
-        typer.Option("--shard", help="Run only every N-th cell, from the I-th. Default: 1/1, all.", metavar="I/N"),
+        str | None, option("--shard", "Run every N-th cell, from the I-th.", "every cell", metavar="I/N")
     ] = None,
     gpus: Annotated[
-        int | None,
-        typer.Option(
-            "--gpus", min=1, help="With --plan: show the time on so many GPUs. Default: on this machine.", metavar="K"
-        ),
+        int | None, option("--gpus", "With --plan: the number of GPUs to plan for.", "this machine", min=1, metavar="K")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from p2pbench.cli.options import Json, ProtocolOrNone, Sets
+from p2pbench.cli.options import Json, ProtocolOrNone, Sets, option
 from p2pbench.errors import ConfigError, unknown
 from p2pbench.system.console import err, out
 
@@ -21,28 +21,20 @@ def bench(
         typer.Argument(help="The workloads to time.", metavar="[step|data|score|translate]", show_default="step"),
     ] = None,
     grid: Annotated[
-        str | None,
-        typer.Option("--grid", help="Time each variant of this grid.", show_default="one variant, of the settings"),
+        str | None, option("--grid", "Time each variant of this grid.", "one variant, of the settings")
     ] = None,
     protocol: ProtocolOrNone = None,
     sets: Sets = None,
-    device: Annotated[
-        str | None, typer.Option("--device", help="cpu, cuda or mps.", show_default="the fastest that is here")
-    ] = None,
+    device: Annotated[str | None, option("--device", "cpu, cuda or mps.", "the fastest that is here")] = None,
     compare: Annotated[
         Path | None,
-        typer.Option(
-            "--compare",
-            help="An earlier --out of this machine; the exit code is 4 where a row is slower.",
-            show_default="no comparison",
+        option(
+            "--compare", "An earlier --out of this machine; the exit code is 4 where a row is slower.", "no comparison"
         ),
     ] = None,
-    profile: Annotated[bool, typer.Option("--profile", help="Also show where the time of a step goes.")] = False,
+    profile: Annotated[bool, option("--profile", "Also show where the time of a step goes.")] = False,
     file: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", help="The JSON file to write, with .md and .png beside it.", show_default="nothing is written"
-        ),
+        Path | None, option("--out", "The JSON file to write, with .md and .png beside it.", "nothing is written")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from p2pbench.cli.options import Json, finite
+from p2pbench.cli.options import Json, finite, option
 from p2pbench.cli.render import arrays_table, show_data_sets, show_problems
 from p2pbench.system.console import err, escape, out
 
@@ -36,18 +36,12 @@ def data_fetch(
     name: Annotated[str, typer.Argument(help="A data set of the paper; p2pbench data list shows them.")],
     archive: Annotated[
         Path | None,
-        typer.Option(
-            "--from",
-            help="An archive on this machine; for cityscapes, the folder of your own download.",
-            show_default="it is downloaded",
+        option(
+            "--from", "An archive on this machine; for cityscapes, the folder of your own download.", "it is downloaded"
         ),
     ] = None,
-    url: Annotated[
-        str | None, typer.Option("--url", help="The address to download from.", show_default="the authors' server")
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="The folder to keep it in.", show_default="the cache's")
-    ] = None,
+    url: Annotated[str | None, option("--url", "The address to download from.", "the authors' server")] = None,
+    data_dir: Annotated[Path | None, option("--data-dir", "The folder to keep it in.", "the cache's")] = None,
     as_json: Json = False,
 ) -> None:
     """Download a data set of the paper; verify, unpack and count it."""
@@ -66,82 +60,53 @@ def data_fetch(
 @data_app.command("prepare")
 def data_prepare(
     source: Annotated[str, typer.Argument(help="A folder of images; its sub-folders are searched too.")],
-    folder: Annotated[Path, typer.Option("--out", help="The folder to make, which is absent or empty.")],
+    folder: Annotated[Path, option("--out", "The folder to make, which is absent or empty.")],
     condition: Annotated[
         str | None,
-        typer.Option(
-            "--condition",
-            help="What is made from each photo: gray, edges, hed, blur, mask or downscale.",
-            show_default="gray",
-        ),
+        option("--condition", "What is made from each photo: gray, edges, hed, blur, mask or downscale.", "gray"),
     ] = None,
     sigma: Annotated[
-        float | None,
-        typer.Option("--sigma", callback=finite, help="Smoothing before edges, in pixels.", show_default="1.5"),
+        float | None, option("--sigma", "Smoothing before edges, in pixels.", "1.5", callback=finite)
     ] = None,
     hed_weights: Annotated[
         Path | None,
-        typer.Option(
-            "--hed-weights",
-            metavar="FILE",
-            help="The network of hed, network-bsds500.pytorch.",
-            show_default="none: hed needs it",
-        ),
+        option("--hed-weights", "The network of hed, network-bsds500.pytorch.", "none: hed needs it", metavar="FILE"),
     ] = None,
-    radius: Annotated[
-        float | None, typer.Option("--radius", callback=finite, help="Radius of blur, in pixels.", show_default="4")
-    ] = None,
-    hole: Annotated[
-        str | None, typer.Option("--hole", help="The shape of mask's hole: box or strokes.", show_default="box")
-    ] = None,
-    fill: Annotated[
-        str | None, typer.Option("--fill", help="The colour of mask's hole, as CSS names it.", show_default="gray")
-    ] = None,
-    factor: Annotated[
-        int | None, typer.Option("--factor", help="How many times smaller downscale makes it.", show_default="4")
-    ] = None,
+    radius: Annotated[float | None, option("--radius", "Radius of blur, in pixels.", "4", callback=finite)] = None,
+    hole: Annotated[str | None, option("--hole", "The shape of mask's hole: box or strokes.", "box")] = None,
+    fill: Annotated[str | None, option("--fill", "The colour of mask's hole, as CSS names it.", "gray")] = None,
+    factor: Annotated[int | None, option("--factor", "How many times smaller downscale makes it.", "4")] = None,
     mates: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--with",
+            "Combine SOURCE, the folder of A, with this folder of B.",
+            "conditions are made from photos",
             metavar="DIR_B",
-            help="Combine SOURCE, the folder of A, with this folder of B.",
-            show_default="conditions are made from photos",
         ),
     ] = None,
-    halves: Annotated[
-        bool, typer.Option("--halves", help="Split side-by-side images into the folders A and B instead.")
-    ] = False,
+    halves: Annotated[bool, option("--halves", "Split side-by-side images into the folders A and B instead.")] = False,
     size: Annotated[
-        str | None,
-        typer.Option("--size", help="Size of each half: 256, or 256x512 (HxW).", show_default="as the images are"),
+        str | None, option("--size", "Size of each half: 256, or 256x512 (HxW).", "as the images are")
     ] = None,
-    fit: Annotated[
-        str | None, typer.Option("--fit", help="How images get that size: crop or stretch.", show_default="crop")
-    ] = None,
+    fit: Annotated[str | None, option("--fit", "How images get that size: crop or stretch.", "crop")] = None,
     labels: Annotated[
-        str | None,
-        typer.Option(
-            "--labels", help="The half with labels, a or b, resized without new colours.", show_default="neither"
-        ),
+        str | None, option("--labels", "The half with labels, a or b, resized without new colours.", "neither")
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--split",
-            help="Shares of train, val and test, as in 0.8,0.1,0.1, drawn by name and seed.",
-            show_default="SOURCE's own splits, or all is train",
+            "Shares of train, val and test, as in 0.8,0.1,0.1, drawn by name and seed.",
+            "SOURCE's own splits, or all is train",
         ),
     ] = None,
     split_file: Annotated[
-        Path | None,
-        typer.Option("--split-file", help="A CSV with the columns name,split.", show_default="as for --split"),
+        Path | None, option("--split-file", "A CSV with the columns name,split.", "as for --split")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the splits and the holes.")] = 0,
-    image_format: Annotated[str, typer.Option("--format", help="Format of the images: png or jpg.")] = "png",
-    quality: Annotated[
-        int | None, typer.Option("--quality", help="Quality of jpg, from 1 to 100.", show_default="95")
-    ] = None,
+    seed: Annotated[int, option("--seed", "Seed of the splits and the holes.")] = 0,
+    image_format: Annotated[str, option("--format", "Format of the images: png or jpg.")] = "png",
+    quality: Annotated[int | None, option("--quality", "Quality of jpg, from 1 to 100.", "95")] = None,
     as_json: Json = False,
 ) -> None:
     """Make pairs to train on: from photos, from two folders, or from side-by-side images.
@@ -179,7 +144,7 @@ def data_explore(
     source: Annotated[
         str, typer.Argument(help="photos, the name of a data set on this machine, or a folder of pairs.")
     ],
-    folder: Annotated[Path, typer.Option("--out", help="The folder for the page, its tables and figures.")],
+    folder: Annotated[Path, option("--out", "The folder for the page, its tables and figures.")],
     as_json: Json = False,
 ) -> None:
     """Describe a data set: its sizes, colours, labels, edges, and whether its test split differs from the rest."""
@@ -244,18 +209,17 @@ def cache_list(as_json: Json = False) -> None:
 @cache_app.command("clear")
 def cache_clear(
     source: Annotated[
-        str | None,
-        typer.Option("--source", help="The data set whose arrays are removed.", show_default="every data set"),
+        str | None, option("--source", "The data set whose arrays are removed.", "every data set")
     ] = None,
     older: Annotated[
         float | None,
-        typer.Option(
+        option(
             "--older",
+            "Remove only arrays not used for so many days.",
+            "any age",
             callback=finite,
             min=0,
             metavar="DAYS",
-            help="Remove only arrays not used for so many days.",
-            show_default="any age",
         ),
     ] = None,
     as_json: Json = False,

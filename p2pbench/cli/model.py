@@ -19,6 +19,7 @@ from p2pbench.cli.options import (
     Sets,
     WeightsDir,
     layers_of,
+    option,
 )
 from p2pbench.cli.render import show_scores
 from p2pbench.errors import ConfigError
@@ -27,17 +28,12 @@ from p2pbench.system.console import by, err, escape, out
 
 def train(
     config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config", help="A run's config.yaml, or a file like it.", show_default="the protocol's settings"
-        ),
+        Path | None, option("--config", "A run's config.yaml, or a file like it.", "the protocol's settings")
     ] = None,
-    protocol: Annotated[str | None, typer.Option("--protocol", help=PROTOCOL_HELP, show_default="quick")] = None,
+    protocol: Annotated[str | None, option("--protocol", PROTOCOL_HELP, "quick")] = None,
     sets: Sets = None,
-    folder: Annotated[
-        Path | None, typer.Option("--out", help="The run's folder.", show_default="cells/ID in the folder of runs")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Resume an unfinished run from its checkpoint.")] = False,
+    folder: Annotated[Path | None, option("--out", "The run's folder.", "cells/ID in the folder of runs")] = None,
+    resume: Annotated[bool, option("--resume", "Resume an unfinished run from its checkpoint.")] = False,
     runs: Runs = DEFAULT_RUNS,
     weights_dir: WeightsDir = None,
     as_json: Json = False,
@@ -63,28 +59,16 @@ def train(
 
 
 def score(
-    model: Annotated[str | None, typer.Option("--model", help=MODEL_HELP, show_default="images in folders")] = None,
-    fake: Annotated[
-        Path | None, typer.Option("--fake", help="A folder of images to score.", show_default="a model's outputs")
-    ] = None,
+    model: Annotated[str | None, option("--model", MODEL_HELP, "images in folders")] = None,
+    fake: Annotated[Path | None, option("--fake", "A folder of images to score.", "a model's outputs")] = None,
     target: Annotated[
-        Path | None,
-        typer.Option(
-            "--target", help="The folder of their targets, under the same names.", show_default="a model's data"
-        ),
+        Path | None, option("--target", "The folder of their targets, under the same names.", "a model's data")
     ] = None,
-    metrics: Annotated[
-        str | None, typer.Option("--metrics", help="Metrics, as in l1,ssim,lpips.", show_default="all that apply")
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="The split that a model is scored on.", show_default="test")
-    ] = None,
+    metrics: Annotated[str | None, option("--metrics", "Metrics, as in l1,ssim,lpips.", "all that apply")] = None,
+    split: Annotated[str | None, option("--split", "The split that a model is scored on.", "test")] = None,
     protocol: ProtocolOrNone = None,
     sets: Sets = None,
-    file: Annotated[
-        Path | None,
-        typer.Option("--out", help="A file to write the JSON document to.", show_default="nothing is written"),
-    ] = None,
+    file: Annotated[Path | None, option("--out", "A file to write the JSON document to.", "nothing is written")] = None,
     runs: Runs = DEFAULT_RUNS,
     weights_dir: WeightsDir = None,
     as_json: Json = False,
@@ -118,15 +102,14 @@ def score(
 
 
 def translate(
-    model: Annotated[str, typer.Option("--model", help=MODEL_HELP)],
+    model: Annotated[str, option("--model", MODEL_HELP)],
     inputs: Annotated[list[Path], typer.Argument(help="Pictures, folders, or patterns.", metavar="INPUT...")],
-    folder: Annotated[Path, typer.Option("--out", help="The folder for the translations.")],
+    folder: Annotated[Path, option("--out", "The folder for the translations.")],
     again: Annotated[
-        bool, typer.Option("--again", help="Also translate pictures whose translation by this model is there.")
+        bool, option("--again", "Also translate pictures whose translation by this model is there.")
     ] = False,
     compare: Annotated[
-        Path | None,
-        typer.Option("--compare", help="A PNG of pictures beside their translations.", show_default="none is made"),
+        Path | None, option("--compare", "A PNG of pictures beside their translations.", "none is made")
     ] = None,
     sets: Sets = None,
     runs: Runs = DEFAULT_RUNS,
@@ -150,11 +133,10 @@ def translate(
 
 
 def export(
-    model: Annotated[str, typer.Option("--model", help=MODEL_HELP)],
-    file: Annotated[Path, typer.Option("--out", help="The ONNX file; its model card is written beside it, as .md.")],
+    model: Annotated[str, option("--model", MODEL_HELP)],
+    file: Annotated[Path, option("--out", "The ONNX file; its model card is written beside it, as .md.")],
     tolerance: Annotated[
-        float,
-        typer.Option("--tolerance", min=0, help="The largest accepted difference from torch, in [-1, 1]."),
+        float, option("--tolerance", "The largest accepted difference from torch, in [-1, 1].", min=0)
     ] = 1e-3,
     sets: Sets = None,
     runs: Runs = DEFAULT_RUNS,
@@ -186,11 +168,11 @@ def export(
 
 
 def demo(
-    models: Annotated[list[str], typer.Option("--model", help=f"{MODEL_HELP} May be repeated.")],
+    models: Annotated[list[str], option("--model", f"{MODEL_HELP} May be repeated.")],
     host: Annotated[
-        str, typer.Option("--host", help="The address to serve; one that is not loopback lets other machines in.")
+        str, option("--host", "The address to serve; one that is not loopback lets other machines in.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port to serve; 0 is any free one.")] = 5000,
+    port: Annotated[int, option("--port", "The port to serve; 0 is any free one.", min=0, max=65535)] = 5000,
     runs: Runs = DEFAULT_RUNS,
     as_json: Json = False,
 ) -> None:

@@ -8,35 +8,34 @@ from typing import Annotated, Any
 
 import typer
 
+
+def option(name: str, text: str, default: str | None = None, **more: Any) -> Any:
+    """An option with the help ``text``; ``default`` says in words what happens where a default of None is not one."""
+    return typer.Option(name, help=text, show_default=default or True, **more)
+
+
 DEFAULT_RUNS = Path("runs")
-Runs = Annotated[Path, typer.Option("--runs", help="The folder of all runs and studies.", envvar="P2PBENCH_RUNS")]
+Runs = Annotated[Path, option("--runs", "The folder of all runs and studies.", envvar="P2PBENCH_RUNS")]
 Sets = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Change a setting (p2pbench settings lists them). May be repeated.",
-        show_default="no changes",
+    option(
+        "--set", "Change a setting (p2pbench settings lists them). May be repeated.", "no changes", metavar="KEY=VALUE"
     ),
 ]
 PROTOCOL_HELP = "What stays fixed: the name of a shipped protocol, or a file."
-ProtocolName = Annotated[
-    str | None, typer.Option("--protocol", help=PROTOCOL_HELP, show_default="the grid's own, or quick")
-]
-ProtocolOrNone = Annotated[
-    str | None, typer.Option("--protocol", help=PROTOCOL_HELP, show_default="none: p2pbench settings has the defaults")
-]
+ProtocolName = Annotated[str | None, option("--protocol", PROTOCOL_HELP, "the grid's own, or quick")]
+ProtocolOrNone = Annotated[str | None, option("--protocol", PROTOCOL_HELP, "none: p2pbench settings has the defaults")]
 WeightsDir = Annotated[
     Path | None,
-    typer.Option(
+    option(
         "--weights-dir",
+        "A folder in which pretrained networks are looked for first.",
+        "only where p2pbench weights list looks",
         exists=True,
         file_okay=False,
-        help="A folder in which pretrained networks are looked for first.",
-        show_default="only where p2pbench weights list looks",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output instead of text.")]
+Json = Annotated[bool, option("--json", "Print one JSON document on standard output instead of text.")]
 MODEL_HELP = "A run's folder or id, an exported .onnx, or the PyTorch port's latest_net_G.pth."
 
 

@@ -8,20 +8,17 @@ from typing import Annotated
 
 import typer
 
-from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs
+from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, option
 from p2pbench.errors import ConfigError, unknown
 from p2pbench.system.console import err, escape, out
 
 
 def report(
     study: Annotated[
-        list[str] | None,
-        typer.Option("--study", help="The study to report. May be repeated.", show_default="every study"),
+        list[str] | None, option("--study", "The study to report. May be repeated.", "every study")
     ] = None,
     runs: Runs = DEFAULT_RUNS,
-    folder: Annotated[Path, typer.Option("--out", help="The folder for the reports, one folder a study.")] = Path(
-        "reports"
-    ),
+    folder: Annotated[Path, option("--out", "The folder for the reports, one folder a study.")] = Path("reports"),
     as_json: Json = False,
 ) -> None:
     """Write tables, figures and a page from the records of finished studies."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, finite
+from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, finite, option
 from p2pbench.cli.render import plain_table
 from p2pbench.errors import ConfigError, unknown
 from p2pbench.system.console import err, escape, out
@@ -34,8 +34,7 @@ def _store(runs: Path) -> Any:
 @runs_app.command("list")
 def runs_list(
     state: Annotated[
-        str | None,
-        typer.Option("--state", help="List runs in this state alone: finished, failed, ...", show_default="any state"),
+        str | None, option("--state", "List runs in this state alone: finished, failed, ...", "any state")
     ] = None,
     runs: Runs = DEFAULT_RUNS,
     as_json: Json = False,
@@ -126,20 +125,20 @@ def _last_lines(path: Path, n: int) -> list[str]:
 
 @runs_app.command("prune")
 def runs_prune(
-    failed: Annotated[bool, typer.Option("--failed", help="Also remove runs that failed or cannot be read.")] = False,
-    unused: Annotated[bool, typer.Option("--unused", help="Also remove runs that are in no study.")] = False,
+    failed: Annotated[bool, option("--failed", "Also remove runs that failed or cannot be read.")] = False,
+    unused: Annotated[bool, option("--unused", "Also remove runs that are in no study.")] = False,
     older: Annotated[
         float | None,
-        typer.Option(
+        option(
             "--older",
+            "Remove only from runs that have not changed for so many days.",
+            "any age",
             callback=finite,
             min=0,
             metavar="DAYS",
-            help="Remove only from runs that have not changed for so many days.",
-            show_default="any age",
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only show what would go.")] = False,
+    yes: Annotated[bool, option("--yes", "Remove; without it, only show what would go.")] = False,
     runs: Runs = DEFAULT_RUNS,
     as_json: Json = False,
 ) -> None:

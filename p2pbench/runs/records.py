@@ -46,7 +46,8 @@ HASHED = {"config.yaml", "losses.csv", TEST_SAMPLES, *OF_MODES}
 class Record(BaseModel):
     """What all records share: exact types, no NaN and no infinity, and unknown keys that are kept."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False)
+    # Validators are built when a first record is read: a plan of a new study reads none.
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False, defer_build=True)
 
     def to_json(self) -> dict[str, Any]:
         """The record as it stands in its file: what was never set is left out."""

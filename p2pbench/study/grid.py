@@ -19,7 +19,7 @@ from p2pbench.config.schema import (
     SECTIONS,
     SETTINGS,
 )
-from p2pbench.config.shipped import published_name, published_tables, shipped_files
+from p2pbench.config.shipped import published_name, published_names, shipped_files
 from p2pbench.errors import ConfigError, unknown
 
 COMPONENTS: dict[str, Iterable[str]] = {
@@ -187,8 +187,8 @@ def _published(content: dict[str, Any], path: Path) -> str | None:
     if name is None:
         return None
     table = published_name(name) if isinstance(name, str) else ""
-    if table not in published_tables():
-        raise ConfigError(f"{path}: published: {unknown('published table', name, published_tables())}")
+    if table not in published_names():
+        raise ConfigError(f"{path}: published: {unknown('published table', name, published_names())}")
     return table
 
 

@@ -15,8 +15,6 @@ from pathlib import Path
 from tokenize import TokenError
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from p2pbench.errors import StorageError
 from p2pbench.system.cache_dir import home
 
@@ -123,6 +121,8 @@ def locked(path: Path, *, seconds: float = -1, held: StorageError | None = None)
         Locked: another process still holds it.
         StorageError: the lock's folder cannot be written.
     """
+    from filelock import FileLock, Timeout  # a plan holds no lock
+
     lock = FileLock(path, timeout=seconds)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from program import document, error_of, invoke
 from p2pbench.cli.app import app
 from p2pbench.config.metrics import METRICS
 from p2pbench.config.schema import PRESETS, SECTIONS, SETTINGS
-from p2pbench.config.shipped import shipped_files
+from p2pbench.config.shipped import published_names, published_tables, shipped_files
 from p2pbench.study.grid import read_grid
 
 
@@ -35,7 +35,7 @@ def test_h_is_help_everywhere(path: tuple[str, ...]) -> None:
     assert "Usage:" in invoke(*path, "-h").stdout
 
 
-@pytest.mark.parametrize("path", sorted(set(COMMANDS) - {(), ("ablate",)}), ids=" ".join)
+@pytest.mark.parametrize("path", sorted(set(COMMANDS) - {()}), ids=" ".join)
 def test_every_help_text_is_a_sentence_and_has_its_default(path: tuple[str, ...]) -> None:
     """A flag is off by default; an option without which the command does not run has no default."""
     command = COMMANDS[path]
@@ -85,6 +85,10 @@ def test_grids_shows_what_is_read(name: str) -> None:
     assert list(found["factors"]) == list(grid.factors)
     assert found["variants"] == len(grid.variants())
     assert grid.name in invoke("grids", name).stdout
+
+
+def test_the_names_of_published_tables_are_those_of_the_file() -> None:
+    assert published_names() == tuple(published_tables())
 
 
 # ---- settings
