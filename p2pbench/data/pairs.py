@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp")
 SPLITS = ("train", "val", "test")
-PLACED: dict[str, Path] = {}
-"""Where sources lie that another machine sent here: theirs is the folder that ``find_folder`` gives."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,6 @@ def find_folder(source: str) -> Path:
     Raises:
         DataError: there is none.
     """
-    if source in PLACED:
-        return PLACED[source]
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
