@@ -1,4 +1,4 @@
-"""``python -m p2pbench`` is the program ``p2pbench``. What ends it, also while it is still being read, is here."""
+"""``python -m p2pbench`` is the program ``p2pbench``. It handles signals from before the package is imported."""
 
 import os
 import signal
@@ -6,14 +6,14 @@ import sys
 from types import FrameType
 
 INTERRUPTED = 130
-"""The exit code; nothing is imported for it before signals are in hand."""
+"""The exit code. It is not imported from ``errors``: signals are handled before anything else is imported."""
 
 
 def end(_number: int, frame: FrameType | None) -> None:
-    """Ctrl+C, and SIGTERM as schedulers send it, until a command has its own way to end.
+    """End the program on Ctrl+C and on SIGTERM, which schedulers send, until a command installs handlers of its own.
 
-    It ends by KeyboardInterrupt, and tidies up; but a library that is being imported may swallow that, or make an
-    error of its own of it.
+    The program ends by KeyboardInterrupt, so that it tidies up. During an import it ends at once: a library may
+    swallow the exception or turn it into another, and only the stack tells that an import is going on.
     """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
@@ -25,7 +25,7 @@ def end(_number: int, frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """The program."""
+    """Run the program."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     try:

@@ -23,7 +23,7 @@ from typing import ClassVar
 
 
 class P2PBenchError(Exception):
-    """A mistake or a misfortune that the user can act on. Its message names the way out."""
+    """Something went wrong that the user can act on; the message names the way out."""
 
     exit_code: ClassVar[int] = 1
 
@@ -37,7 +37,7 @@ class DataError(P2PBenchError):
 
 
 class UnsupportedImage(DataError):
-    """A whole image, of a kind that would have to be converted to be read."""
+    """An undamaged image of a kind that would have to be converted to be read."""
 
 
 class WeightsError(P2PBenchError):
@@ -45,7 +45,7 @@ class WeightsError(P2PBenchError):
 
 
 class NotFinite(WeightsError):
-    """A generator gives NaN or infinity, of which no picture can be made."""
+    """A generator's output is NaN or infinite, of which no picture can be made."""
 
 
 class StorageError(P2PBenchError):
@@ -53,7 +53,7 @@ class StorageError(P2PBenchError):
 
 
 class RunBusy(StorageError):
-    """Another process has the run; nothing of it may be touched."""
+    """Another process works on the run; nothing of it may be changed."""
 
 
 class TrainingError(P2PBenchError):

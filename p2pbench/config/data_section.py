@@ -11,7 +11,7 @@ from p2pbench.config.sections import Section
 
 
 def _ranges(value: object) -> tuple[tuple[float, float] | None, tuple[float, float] | None] | None:
-    """``[low, high]`` for both sides, or one for each."""
+    """A range for each side, from ``[low, high]`` for both or one such pair for each."""
     if value is None:
         return None
 
@@ -41,7 +41,7 @@ def _two(value: object, what: str) -> tuple[int, int]:
 
 
 def _size(value: object) -> int | tuple[int, int]:
-    """A square as its side, so that it has one spelling."""
+    """A square is given by its side alone, so that it has one spelling."""
     if type(value) is int and value > 0:
         return value
     height, width = _two(value, "a side in pixels, or [height, width]")
@@ -109,7 +109,7 @@ class DataConfig(Section):
 
             try:
                 channels = ImageColor.getrgb(value)
-                if len(channels) != 3:  # transparent itself
+                if len(channels) != 3:  # the colour is transparent itself
                     raise ValueError
             except ValueError:
                 raise ValueError(f"is {value!r}: give a colour such as white, gray, or '#80c0ff'") from None

@@ -1,4 +1,4 @@
-"""What the scores are called, their unit and direction, and the form of a score. Imports no torch."""
+"""The scores: their names, units, directions and needs, and the form of one that was measured. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, Literal
 @dataclass(frozen=True)
 class Metric:
     label: str
-    """As tables and figures show it."""
+    """The name in tables and figures."""
     unit: str
     better: Literal["lower", "higher", "closer to 1"]
     net: str | None = None
-    """The pretrained network it needs, a key of ``scoring.weights.NETS``."""
+    """The pretrained network that it needs, a key of ``scoring.weights.NETS``."""
     per_image: bool = True
-    """Whether it judges one pair at a time (then it has an interval over images) or the whole set."""
+    """Whether it has a value, and so an interval, for each image, or one for the whole set."""
     least_side: int = 1
-    """The smallest image it takes, in pixels: its window, or what its network pools down to nothing below."""
+    """The smallest side of an image that it takes, in pixels: its window, or the least that its network can pool."""
     any_channels: bool = False
-    """Whether it takes images of other than three channels."""
+    """Whether it takes images with a number of channels other than three."""
 
     @property
     def heading(self) -> str:
@@ -55,7 +55,7 @@ METRICS: dict[str, Metric] = {
 }
 
 FCN_SCORES = ("fcn-pixel", "fcn-class", "fcn-iou")
-"""Those that compare classes: they need label maps on one side of the data (:mod:`p2pbench.scoring.segmentation`)."""
+"""The scores that compare classes; one side of the data must be label maps (:mod:`p2pbench.scoring.segmentation`)."""
 
 
 def asked_metrics(scoring: Mapping[str, Any] | None) -> list[str]:
@@ -72,15 +72,15 @@ class Score:
     n: int
     value: float | None = None
     low: float | None = None
-    """Ends of the 95 % interval over images; None where there is no honest one (``reason`` says why)."""
+    """The ends of the 95 % interval over images; None where there is no honest one, and ``reason`` says why."""
     high: float | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     reason: str | None = None
     """Why there is no value, or no interval."""
     notes: tuple[str, ...] = ()
-    """What a reader must know to read the value rightly."""
+    """What a reader must know to read the value correctly."""
     about: Metric | None = None
-    """Of a metric of the user's own, which is not in ``METRICS``."""
+    """The description of a metric of the user's own, which is not in ``METRICS``."""
 
     @property
     def state(self) -> str:

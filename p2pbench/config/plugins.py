@@ -1,4 +1,4 @@
-"""``module:function`` of the user's own: found, identified by its source, and only then imported."""
+"""The user's own ``module:function``: it is found, identified by its source, and only then imported."""
 
 from __future__ import annotations
 

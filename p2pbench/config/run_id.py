@@ -1,4 +1,4 @@
-"""What decides a run's weights, and the id made of it."""
+"""The id of a run: a hash of all that decides its weights."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from p2pbench.config.plugins import code_hash, is_reference
 from p2pbench.config.schema import DiscriminatorConfig, GeneratorConfig, RunConfig
 
 RECIPE = 1
-"""Counted up when the code changes what a configuration trains to, so that old runs are not taken for new ones."""
+"""It is counted up when the code changes what a configuration trains to: old runs are not taken for new ones then."""
 
 
 def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, Any]:
     """What decides a run's weights, as plain values: the settings that matter and the data by content.
 
-    Several ``processes`` that share each batch make the same training of it, unless batch norm sees a share alone.
-
-    Left out: scoring, cadence, device, threads, paths; the discriminator where the objective has none; λ where it has
-    no L1 term.
+    Settings of scoring, cadence, device, threads and paths are left out, and so are the discriminator where the
+    objective has none and λ where it has no L1 term. ``processes`` share each batch; their number decides the weights
+    only where batch norm sees the share of one process.
     """
     unused = set() if config.data.jitter else {"load_size"}
     data = config.data.model_dump(exclude={"source", "condition"} | unused)
@@ -32,7 +31,7 @@ def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, 
         training["select"] = config.training.select
     objective = config.objective.model_dump()
     generator = _component(config.generator) | {"depth": config.depth}
-    if config.generator.name in ("resnet6", "resnet9"):  # they have it in every block, or nowhere
+    if config.generator.name in ("resnet6", "resnet9"):  # they have dropout in every block, or nowhere
         generator["dropout"] = config.generator.dropout != "none"
     whole: dict[str, Any] = {
         "recipe": RECIPE,

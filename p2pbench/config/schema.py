@@ -63,7 +63,7 @@ PRESETS: dict[str, dict[str, str]] = {
 
 
 class RunConfig(Section):
-    """Everything one run needs. Build it with :func:`resolve`, which applies the preset."""
+    """All settings of one run. Build it with :func:`p2pbench.config.resolve.resolve`, which applies the preset."""
 
     data: DataConfig = DataConfig()
     generator: GeneratorConfig = GeneratorConfig()
@@ -74,7 +74,7 @@ class RunConfig(Section):
 
     @property
     def depth(self) -> int | None:
-        """How often the generator halves its input; None for one of the user's own."""
+        """How many times the generator halves its input; None for a generator of the user's own."""
         if self.generator.name in ("resnet6", "resnet9"):
             return 2
         if self.generator.name not in ("unet", "encoder_decoder"):
@@ -83,8 +83,7 @@ class RunConfig(Section):
 
     @property
     def padded_shape(self) -> tuple[int, int]:
-        """(height, width) of what the generator works on: the sides of ``data.crop_size`` rounded up to what it can
-        halve."""
+        """(height, width) inside the generator: the sides of ``data.crop_size`` rounded up to what it can halve."""
         height, width = self.data.crop_shape
         multiple = 2 ** (self.depth or 0)
         return height + -height % multiple, width + -width % multiple

@@ -9,11 +9,11 @@ from typing import Any
 from p2pbench.errors import ConfigError, first_line
 
 MOST_VALUES = 1_000_000
-"""That a file may hold with its aliases written out: a few lines of them can stand for more than any memory holds."""
+"""Maximum values in a file with its aliases written out: a few lines can stand for more than any memory holds."""
 
 
 MOST_CHARACTERS = 64 << 20
-"""In a file; a study of a thousand cells, as older versions wrote it, has a twentieth of that."""
+"""Maximum characters in a file; the study of a thousand cells, as version 0.1 wrote it, has a twentieth of that."""
 
 
 def parse(text: str, name: str) -> Any:
@@ -44,7 +44,7 @@ def parse(text: str, name: str) -> Any:
 
 
 def _expanded(value: Any, known: dict[int, int]) -> int:
-    """How many values ``value`` is with its aliases written out. Raises RecursionError where it holds itself."""
+    """The number of values in ``value`` with aliases written out. Raises RecursionError where it holds itself."""
     if not isinstance(value, dict | list):
         return 1
     if id(value) not in known:

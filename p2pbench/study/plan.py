@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pbench.config.plugins import is_reference, locate
-from p2pbench.config.resolve import Layer, Resolved, resolve
+from p2pbench.config.resolve import Layer, Resolved, flatten, resolve
 from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import DataConfig, RunConfig
 from p2pbench.data.dataset import DataSet, check_selection, open_dataset, steps_per_epoch
@@ -63,6 +63,7 @@ def build_study(
         ConfigError: names the file, the key, the value and what is allowed.
         DataError: the data cannot be found.
     """
+    assignments = flatten(assignments, "--set")
     if "training.seed" in assignments:
         raise ConfigError("--set training.seed: a study's seeds are given with --seeds 0,1,2")
     question = read_grid(grid)

@@ -1,4 +1,4 @@
-"""Where p2pbench keeps what it can make or fetch again: decoded images, weights, downloaded data sets."""
+"""The folder of what p2pbench can make or fetch again: decoded images, weights, downloaded data sets."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ out = Console(highlight=False, emoji=False)
 
 
 def escape(text: str) -> str:
-    """``text`` as it is to be printed: no markup, and no control characters, which would drive a terminal."""
+    """``text`` to be printed as it is: not as markup, and without control characters, which would drive a terminal."""
     return markup.escape("".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text))
 
 
@@ -47,7 +47,7 @@ class _ToFile(logging.FileHandler):
 
 @contextmanager
 def logged_to(target: Path | None) -> Iterator[None]:
-    """While the block runs, p2pbench's messages go to the file ``target`` (added to its end), or to standard error."""
+    """Write p2pbench's log messages to the end of the file ``target``, or to standard error, while the block runs."""
     handler = _ToConsole() if target is None else _ToFile(target, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter(FORMAT))
     logger = logging.getLogger("p2pbench")
@@ -59,20 +59,22 @@ def logged_to(target: Path | None) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
-        with suppress(OSError):  # what is left to be written, on a full disk
+        with suppress(OSError):  # the disk is full
             handler.close()
 
 
 def decimals(width: float) -> int:
-    """Decimals that show an interval of this width with two digits, and no more."""
+    """The decimals that show an interval of this width with two digits."""
     if width <= 0 or not math.isfinite(width):
         return 4
     return max(0, min(6, 1 - math.floor(math.log10(width))))
 
 
 def value_and_interval(value: float, low: float | None, high: float | None) -> tuple[str, str]:
-    """A score as people read it, and ``[low, high]``, both with the decimals that the interval leaves meaning; four,
-    and no text, without one."""
+    """A score and ``[low, high]``, both with the decimals that the interval gives meaning.
+
+    Without an interval the score has four decimals, and the second text is empty.
+    """
     if low is None or high is None:
         return f"{value:.4f}", ""
     digits = decimals(high - low)

@@ -22,7 +22,7 @@ NO_ARRAY = (
     OSError, ValueError, EOFError, SyntaxError, TypeError, KeyError, OverflowError, RecursionError, MemoryError,
     TokenError,
 )  # fmt: skip
-"""What numpy raises for a damaged ``.npy``, whose header it reads as Python; MemoryError for one that nests deeply."""
+"""What NumPy raises for a damaged ``.npy``, whose header it reads as Python; MemoryError where it nests deeply."""
 
 
 WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ENXIO, errno.ESTALE}
@@ -139,10 +139,10 @@ def locked(path: Path, *, seconds: float = -1, held: StorageError | None = None)
 
 
 def entries(folder: Path) -> list[Path]:
-    """What lies in ``folder``, by name; nothing where there is none.
+    """The files and folders in ``folder``, sorted by name; none where there is no such folder.
 
     Raises:
-        StorageError: this user may not look.
+        StorageError: this user may not list it.
     """
     try:
         return sorted(folder.iterdir()) if folder.exists() else []
@@ -153,7 +153,7 @@ def entries(folder: Path) -> list[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path``, whole or not at all.
 
-    What is no Unicode, as in file names of another encoding, is written as escapes, which JSON reads back as it was.
+    Characters that are not Unicode, as in file names of another encoding, become escapes, which JSON reads back.
     """
     with atomic(path) as part:
         part.write_text(text, encoding="utf-8", errors="backslashreplace")

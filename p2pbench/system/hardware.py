@@ -35,10 +35,10 @@ PACKAGES = (
 
 
 def describe_machine(device: torch.device | None = None) -> dict[str, Any]:
-    """Processor, cores, memory, system, and the GPU where ``device`` is one. No host name, user or path."""
+    """The processor, cores, memory and system, and the GPU where ``device`` is one; no host name, user or path."""
     memory = memory_bytes()
     machine: dict[str, Any] = {
-        "processor": _processor(),
+        "processor": _cpuinfo("model name") or platform.processor() or "unknown",
         "cores": available_cores(),
         "memory_gib": None if memory is None else round(memory / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
@@ -55,7 +55,7 @@ def describe_machine(device: torch.device | None = None) -> dict[str, Any]:
 
 @cache
 def versions() -> dict[str, str]:
-    """The versions of p2pbench and of what decides its numbers, and the git revision where there is one."""
+    """The versions of p2pbench and of the packages that decide its numbers, and the git revision of a checkout."""
     found = {}
     for package in PACKAGES:
         try:
@@ -69,11 +69,7 @@ def versions() -> dict[str, str]:
 
 def cpu_flags() -> set[str]:
     """The processor's instruction sets, as Linux names them; empty elsewhere."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return set()
-    return next((set(line.split(":", 1)[1].split()) for line in lines if line.startswith("flags")), set())
+    return set(_cpuinfo("flags").split())
 
 
 def fast_bf16() -> bool:
@@ -81,14 +77,13 @@ def fast_bf16() -> bool:
     return bool(cpu_flags() & {"avx512_bf16", "amx_bf16"})
 
 
-def _processor() -> str:
+def _cpuinfo(field: str) -> str:
+    """What Linux says of the first processor; empty elsewhere."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        pass
-    return platform.processor() or "unknown"
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")
 
 
 def memory_bytes() -> int | None:
@@ -128,8 +123,7 @@ def available_cores() -> int:
 
 
 def on_all_cores(function: Callable[..., T], *arguments: Iterable[Any]) -> list[T]:
-    """``map`` in a thread for each core: for what lets go of the interpreter's lock. More threads are in each other's
-    way."""
+    """``map`` in a thread for each core, for functions that release the interpreter's lock."""
     with ThreadPoolExecutor(available_cores()) as pool:
         return list(pool.map(function, *arguments))
 
@@ -138,8 +132,8 @@ def keep_freed_memory() -> None:
     """Let glibc reuse freed blocks instead of returning them to the kernel, for as long as this process lives.
 
     The weights of a 1024 -> 512 convolution are exactly as large as the blocks that malloc maps anew each time, so that
-    every gradient and every cast of them would touch fresh pages: measured, a fifth of a bf16 step. The same goes for
-    images that are decoded by the hundred: a seventh of the time that threads take.
+    every gradient and every cast of them would touch fresh pages: a fifth of the time of a bf16 step was measured. For
+    threads that decode images by the hundred it was a seventh.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -149,13 +143,14 @@ def keep_freed_memory() -> None:
         libc.mallopt(m_mmap_max, 0)
         libc.mallopt(m_trim_threshold, 2**31 - 1)
     except (OSError, AttributeError):
-        pass  # another C library: only slower
+        pass  # another C library: it is only slower
 
 
 def let_go(mapped: np.ndarray) -> None:
-    """Give the pages of a mapped array that were read back to the system, which still caches them.
+    """Give the pages of a mapped array that were read back to the system, whose cache still holds them.
 
-    They count as this process's memory otherwise. Other arrays are left alone; values that were written would be lost.
+    Otherwise they count as this process's memory. Arrays that are not mapped are left alone; values that were written
+    to a mapped one would be lost.
     """
     pages = getattr(mapped, "_mmap", None)
     if pages is not None and hasattr(pages, "madvise"):

@@ -1,4 +1,4 @@
-"""How long work says how far it is: bars on a terminal, plain lines in a pipe or in CI."""
+"""How long work shows its progress: bars on a terminal, plain lines in a pipe or in CI."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rich.text import Text
 from p2pbench.system.console import duration
 
 LINE_SECONDS = 3.0
-"""Least time between two plain lines of one thing."""
+"""The least time between two plain lines of one stage."""
 
 
 class Description(ProgressColumn):
@@ -31,7 +31,7 @@ class Description(ProgressColumn):
 
 
 class Rate(ProgressColumn):
-    """Steps or pairs per second."""
+    """Steps, pairs or whatever is counted, per second."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -52,15 +52,17 @@ def progress_bar(console: Console) -> Progress:
 
 @contextmanager
 def counted(console: Console, description: str, unit: str) -> Iterator[Count]:
-    """A single bar, or plain lines at each tenth."""
+    """Show one stage: a bar, or a plain line at each tenth. The block calls what it gets with (done, in all)."""
     with stages(console) as stage:
         yield stage(description, unit)
 
 
 @contextmanager
 def stages(console: Console) -> Iterator[Callable[[str, str], Count]]:
-    """A bar for each stage that begins to count, or plain lines at each of its tenths; yields what makes a stage's
-    counter from its description and unit."""
+    """Show each stage that begins to count: a bar, or a plain line at each of its tenths.
+
+    Yields what makes a stage's counter from its description and unit.
+    """
     if console.is_terminal:
         with progress_bar(console) as progress:
 
@@ -91,9 +93,9 @@ class Pace:
         self.first = self.done = self.tenth = self.total = 0
 
     def due(self, done: int, total: int) -> str | None:
-        """Rate and time left where a line is due now."""
+        """The rate and the time left where a line is due now, else None."""
         now = time.monotonic()
-        if total != self.total or done < self.done:  # counted anew
+        if total != self.total or done < self.done:  # it begins to count anew
             self.start = self.last = now
             self.first, self.tenth, self.total = done - 1, 0, total
         self.done = done
@@ -105,15 +107,15 @@ class Pace:
 
 
 Count = Callable[[int, int], None]
-"""Called with (done, in all): pairs, steps, files, megabytes, whatever the work consists of."""
+"""A counter, called with (done, in all): of pairs, steps, files, megabytes or whatever the work consists of."""
 
 
 def no_progress(_done: int, _total: int) -> None:
-    """For work that nobody watches."""
+    """The counter of work that nobody watches."""
 
 
 class Megabytes:
-    """A progress bar as pooch wants one, which passes on (megabytes done, megabytes in all)."""
+    """A progress bar as pooch wants one, which calls ``progress`` with (megabytes done, megabytes in all)."""
 
     def __init__(self, progress: Count) -> None:
         self.progress = progress

@@ -16,7 +16,9 @@ from p2pbench.cli.app import app
 from p2pbench.config.metrics import METRICS
 from p2pbench.config.schema import PRESETS, SECTIONS, SETTINGS
 from p2pbench.config.shipped import published_names, published_tables, shipped_files
+from p2pbench.errors import ConfigError
 from p2pbench.study.grid import read_grid
+from p2pbench.study.plan import build_study
 
 
 def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -127,6 +129,13 @@ def test_a_component_is_set_as_in_a_grid(tmp_path: Path, monkeypatch: pytest.Mon
     message = error_of("ablate", "--grid", "loss", "--set", "objective=l1", "--plan", code=2)
     assert "--set objective.name: the grid loss varies it" in message
     assert document("ablate", "--grid", "lambda", "--set", "objective=l1", "--plan")["study"].startswith("lambda")
+
+
+def test_python_names_a_component_as_set_does() -> None:
+    with pytest.raises(ConfigError, match="the grid loss varies it"):
+        build_study("loss", None, {"objective": "l1"}, None, plan=True)
+    study = build_study("lambda", None, {"objective": "l1"}, None, plan=True)
+    assert {cell.config.objective.name for cell in study.cells} == {"l1"}
 
 
 def test_no_torch_is_loaded_to_show_grids_and_settings() -> None:
