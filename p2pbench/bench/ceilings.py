@@ -21,6 +21,8 @@ ADAM_BYTES, SGD_BYTES = 28, 12
 """Bytes that an optimiser moves for a parameter. Adam reads the weight, the gradient and two moments and writes three
 of them. SGD, which stands in for Adam while operations are counted, moves only the weight and the gradient."""
 COPY = "copy"
+SIZES = {"cuda": (8192, 2**29), "cpu": (2048, 2**27)}
+"""For each device the side of the matrices, and how many floats are copied: far more than a cache holds."""
 
 
 @dataclass(frozen=True)
@@ -73,19 +75,16 @@ class _BytesMoved(TorchDispatchMode):
 
 def ceilings(device: str, threads: int, precisions: list[str]) -> list[Contestant]:
     """What is timed to find the machine's ceilings: a square matrix product in each precision, and a copy."""
-    products = [
-        Contestant(precision, build_product, (device, threads, precision, side_of(device))) for precision in precisions
-    ]
-    return [*products, Contestant(COPY, build_copy, (device, threads, floats_copied(device)))]
+    return [Contestant(name, build_ceiling, (device, threads, name, _sizes(device))) for name in (*precisions, COPY)]
 
 
 def limits_of(timings: dict[str, Timing], device: str) -> dict[str, Any]:
     """The ceilings as they stand in the JSON: FLOPs per second of each precision, and bytes per second of the copy."""
-    side = side_of(device)
+    side, n_copied = _sizes(device)
     fastest = {name: min(timing.seconds) for name, timing in timings.items()}
     return {
         "product_flops_per_second": {name: 2 * side**3 / s for name, s in fastest.items() if name != COPY},
-        "copy_bytes_per_second": 2 * 4 * floats_copied(device) / fastest[COPY],
+        "copy_bytes_per_second": 2 * 4 * n_copied / fastest[COPY],
     }
 
 
@@ -107,35 +106,26 @@ def against_ceilings(work: Work, seconds: float, precision: str, limits: dict[st
     }
 
 
-def side_of(device: str) -> int:
-    """The side of the square matrices that are multiplied."""
-    return 8192 if device == "cuda" else 2048
-
-
-def floats_copied(device: str) -> int:
-    """How many floats the copy copies: far more than a cache holds."""
-    return 2**29 if device == "cuda" else 2**27
-
-
-def build_product(device: str, threads: int, precision: str, side: int) -> tuple[Step, int]:
+def build_ceiling(device: str, threads: int, name: str, sizes: tuple[int, int]) -> tuple[Step, int]:
+    """A matrix product in the precision ``name``, or the copy."""
     torch.set_num_threads(threads)
-    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    out = torch.empty_like(a)
+    torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
+    side, n_copied = sizes
+    if name == COPY:
+        source = torch.ones(n_copied, device=device)
+        target = torch.zeros_like(source)
+    else:
+        dtype = torch.bfloat16 if name == "bf16" else torch.float32
+        a, b, target = (torch.randn(side, side, device=device).to(dtype) for _ in range(3))
 
     def step() -> None:
-        torch.mm(a, b, out=out)
+        if name == COPY:
+            target.copy_(source)
+        else:
+            torch.mm(a, b, out=target)
 
     return step, 1
 
 
-def build_copy(device: str, threads: int, n: int) -> tuple[Step, int]:
-    torch.set_num_threads(threads)
-    source = torch.ones(n, device=device)
-    target = torch.zeros_like(source)
-
-    def step() -> None:
-        target.copy_(source)
-
-    return step, 1
+def _sizes(device: str) -> tuple[int, int]:
+    return SIZES["cuda" if device == "cuda" else "cpu"]

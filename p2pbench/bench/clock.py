@@ -74,22 +74,19 @@ def race(
         P2PBenchError: a contestant could not be built, or failed.
     """
     timings = {}
-    with _started(contestants) as pipes:
-        pairs = list(zip(pipes, contestants, strict=True))
-        images = [_receive(pipe, contestant) for pipe, contestant in pairs]
+    with _started(contestants) as started:
+        images = [one.answer() for one in started]
         counts = []
-        for pipe, contestant in pairs:
-            for n_steps in (2, 2):  # the first steps choose algorithms and touch memory
-                seconds = _turn(pipe, contestant, n_steps)
-            counts.append(max(1, round(round_seconds / seconds)))
-        times: list[list[float]] = [[] for _ in contestants]
+        for one in started:
+            one.ask(2)  # the first steps choose algorithms and touch memory
+            counts.append(max(1, round(round_seconds / one.ask(2))))
+        times: list[list[float]] = [[] for _ in started]
         for turn in range(rounds):
-            for index, (pipe, contestant) in enumerate(pairs):
-                times[index].append(_turn(pipe, contestant, counts[index]))
-                progress(turn * len(contestants) + index + 1, rounds * len(contestants))
-        for index, (pipe, contestant) in enumerate(pairs):
-            peak = _turn(pipe, contestant, 0)
-            timings[contestant.name] = Timing(times[index], int(images[index]), int(peak))
+            for index, one in enumerate(started):
+                times[index].append(one.ask(counts[index]))
+                progress(turn * len(started) + index + 1, rounds * len(started))
+        for one, seconds, n_images in zip(started, times, images, strict=True):
+            timings[one.name] = Timing(seconds, int(n_images), int(one.ask(0)))
     return timings
 
 
@@ -101,28 +98,50 @@ def crowd(contestants: Sequence[Contestant], *, seconds: float) -> tuple[float, 
     Raises:
         P2PBenchError: a contestant could not be built, or failed.
     """
-    with _started(contestants) as pipes:
-        pairs = list(zip(pipes, contestants, strict=True))
+    with _started(contestants) as started:
 
-        def turn(n_steps: int) -> list[float]:
-            for pipe in pipes:
-                pipe.send(n_steps)
-            return [_receive(pipe, contestant) for pipe, contestant in pairs]
+        def all_at_once(n_steps: int) -> list[float]:
+            for one in started:
+                one.pipe.send(n_steps)
+            return [one.answer() for one in started]
 
-        for pipe, contestant in pairs:
-            _receive(pipe, contestant)
-        turn(2)
-        slowest = max(turn(2))
-        times = turn(max(2, round(seconds / slowest)))
-        peaks = turn(0)
+        for one in started:
+            one.answer()
+        all_at_once(2)
+        slowest = max(all_at_once(2))
+        times = all_at_once(max(2, round(seconds / slowest)))
+        peaks = all_at_once(0)
     return sum(1 / each for each in times), int(max(peaks))
 
 
+@dataclass(frozen=True)
+class _Started:
+    """A contestant whose process runs, and the pipe to it."""
+
+    name: str
+    pipe: Connection
+
+    def answer(self) -> float:
+        """How many images a step processes, after the start; then what was asked for."""
+        try:
+            found = self.pipe.recv()
+        except EOFError:
+            raise P2PBenchError(f"bench: {self.name} ended without an answer; perhaps out of memory") from None
+        if isinstance(found, Exception):
+            raise found
+        return float(found)
+
+    def ask(self, n_steps: int) -> float:
+        """The seconds per step of so many steps; for none the process ends and answers with its peak of memory."""
+        self.pipe.send(n_steps)
+        return self.answer()
+
+
 @contextmanager
-def _started(contestants: Sequence[Contestant]) -> Iterator[list[Connection]]:
-    """Start a process for each contestant, yield the pipes to them, and end them with the block."""
+def _started(contestants: Sequence[Contestant]) -> Iterator[list[_Started]]:
+    """Start a process for each contestant, and end them with the block."""
     context = multiprocessing.get_context("spawn")
-    processes, pipes = [], []
+    processes, started = [], []
     try:
         for contestant in contestants:
             ours, theirs = context.Pipe()
@@ -131,28 +150,12 @@ def _started(contestants: Sequence[Contestant]) -> Iterator[list[Connection]]:
             process.start()
             theirs.close()
             processes.append(process)
-            pipes.append(ours)
-        yield pipes
+            started.append(_Started(contestant.name, ours))
+        yield started
     finally:
         for process in processes:
             process.terminate()
             process.join()
-
-
-def _turn(pipe: Connection, contestant: Contestant, n_steps: int) -> float:
-    """The seconds per step of so many steps; for none the contestant ends, and answers with its peak of memory."""
-    pipe.send(n_steps)
-    return _receive(pipe, contestant)
-
-
-def _receive(pipe: Connection, contestant: Contestant) -> float:
-    try:
-        answer = pipe.recv()
-    except EOFError:
-        raise P2PBenchError(f"bench: {contestant.name} ended without an answer; perhaps out of memory") from None
-    if isinstance(answer, Exception):
-        raise answer
-    return float(answer)
 
 
 def _compete(contestant: Contestant, pipe: Connection) -> None:

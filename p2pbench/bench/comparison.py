@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from p2pbench.bench.rows import ratio_quartiles
 from p2pbench.errors import ConfigError
 
 KEY = ("workload", "name", "variant", "size", "batch_size", "precision", "engine")
@@ -83,6 +82,6 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _error(row: dict[str, Any]) -> float:
     """Standard error of the median ratio, as a share of it: 1.253 times that of the mean of normal values."""
-    low, high = ratio_quartiles(row)
+    low, high = row["ratio_quartiles"]
     deviation = (high - low) / 1.349 / row["ratio_to_plain"]
-    return float(1.253 * deviation / math.sqrt(max(1, row.get("repeats", 1))))
+    return float(1.253 * deviation / math.sqrt(max(1, row["repeats"])))

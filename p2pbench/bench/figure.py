@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from p2pbench.bench.rows import groups, ratio_quartiles, short_titles
+from p2pbench.bench.rows import groups, short_titles
 from p2pbench.report.figures.style import MARKERS, write_all
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def draw_ratios(axis: Axes, labelled: dict[str, list[dict[str, Any]]]) -> None:
         axis.text(0, place, label, va="center", fontsize=8, color=".35")
         for row in rows:
             place += 1
-            ratio, (low, high) = row["ratio_to_plain"], ratio_quartiles(row)
+            ratio, (low, high) = row["ratio_to_plain"], row["ratio_quartiles"]
             axis.barh(place, ratio, 0.75, color=colours[_kind(row)])
             axis.errorbar(ratio, place, xerr=[[max(0, ratio - low)], [max(0, high - ratio)]], color=".25", lw=1)
             axis.text(max(ratio, high), place, f"  {ratio:.2f}", va="center", fontsize=8)

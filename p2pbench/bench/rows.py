@@ -52,12 +52,6 @@ def figures(timing: Timing, plain: Timing) -> dict[str, Any]:
     }
 
 
-def ratio_quartiles(row: dict[str, Any]) -> tuple[float, float]:
-    """The quartiles of a row's ratio; the ratio itself where the row has none."""
-    low, high = row.get("ratio_quartiles", (row["ratio_to_plain"],) * 2)
-    return low, high
-
-
 def groups(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Rows that were timed against each other, under a title that no other group has.
 

@@ -31,8 +31,7 @@ SMALL = ["training.device=cpu", "training.threads=1"]
 def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Of one small variant, two rounds; ceilings of small products."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ceilings, "side_of", lambda _: 32)
-        patch.setattr(ceilings, "floats_copied", lambda _: 1000)
+        patch.setitem(ceilings.SIZES, "cpu", (32, 1000))
         patch.setenv("P2PBENCH_HOME", str(tmp_path_factory.mktemp("home")))
         variants = suite.read_variants(str(GRID), None, SMALL)[:1]
         return suite.measure(["step"], variants, rounds=2, round_seconds=0.01)

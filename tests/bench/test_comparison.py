@@ -52,7 +52,7 @@ def test_a_baseline_of_version_0_1_is_compared_where_its_names_are_enough() -> N
 
     def row(name: str, ratio: float, **more: Any) -> dict[str, Any]:
         return {"workload": "step", "name": name, "size": 16, "batch_size": 1, "precision": "fp32", "engine": "eager",
-                "ratio_to_plain": ratio, **more}  # fmt: skip
+                "ratio_to_plain": ratio, "ratio_quartiles": [ratio, ratio], "repeats": 2, **more}  # fmt: skip
 
     old = {"rows": [row("unet", 2.0), row("resnet6", 2.0), row("resnet6", 4.0)]}
     new = {"rows": [row("unet", 1.0, variant="a"), row("resnet6", 1.0, variant="b")]}
