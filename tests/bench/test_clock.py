@@ -30,13 +30,13 @@ def broken() -> tuple[Callable[[], None], int]:
 def test_a_race_tells_the_slow_from_the_fast() -> None:
     seen: list[tuple[int, int]] = []
     timings = race(
-        [Contestant("slow", sleeper, (0.02,)), Contestant("fast", sleeper, (0.005,))],
+        [Contestant("slow", sleeper, (0.2,)), Contestant("fast", sleeper, (0.005,))],  # a busy machine adds to both
         rounds=4, round_seconds=0.05, progress=lambda done, total: seen.append((done, total)),
     )  # fmt: skip
     assert seen == [(n, 8) for n in range(1, 9)]
     assert [len(timing.seconds) for timing in timings.values()] == [4, 4]
     assert np.median(timings["fast"].ratios_to(timings["slow"])) > 1.5
-    assert np.median(timings["slow"].speeds) < 2 / 0.02
+    assert np.median(timings["slow"].speeds) < 2 / 0.2
     assert timings["slow"].peak_memory_bytes > 2**20
 
 
@@ -62,8 +62,8 @@ def test_a_row_has_medians_and_quartiles() -> None:
 
 def test_a_crowd_runs_at_once() -> None:
     """Two sleepers do twice the steps of one."""
-    speed, memory = crowd([Contestant("s", sleeper, (0.05,)) for _ in range(2)], seconds=0.3)
-    assert speed > 1.2 / 0.05
+    speed, memory = crowd([Contestant("s", sleeper, (0.2,)) for _ in range(2)], seconds=0.6)
+    assert speed > 1.2 / 0.2
     assert memory > 2**20
     with pytest.raises(P2PBenchError, match="cannot be built"):
         crowd([Contestant("wrong", broken, ())], seconds=0.1)
