@@ -1,4 +1,4 @@
-"""One HTML text from a template, self-contained and escaped: what reports and explorations share."""
+"""Self-contained HTML pages from templates, for reports and explorations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def render(template: Path, **values: Any) -> str:
-    """``template`` filled with ``values``, escaped; a value that it names and that is not given is an error."""
+    """The text of ``template`` filled with ``values``, which are escaped; a value that is missing is an error."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -19,10 +19,10 @@ def render(template: Path, **values: Any) -> str:
 
 
 def data_url(path: Path) -> str:
-    """The picture at ``path`` as an address that needs no file beside the page."""
+    """The picture at ``path`` as an address that holds it, so that the page needs no file beside it."""
     return address(path.read_bytes(), {".svg": "svg+xml", ".jpg": "jpeg"}.get(path.suffix, "png"))
 
 
 def address(content: bytes, kind: str) -> str:
-    """Likewise of a picture's bytes; ``kind`` is of the MIME type ``image/KIND``."""
+    """The address that holds a picture, given its bytes and the ``kind`` of its MIME type, ``image/KIND``."""
     return f"data:image/{kind};base64," + base64.b64encode(content).decode()

@@ -1,4 +1,4 @@
-"""Several studies on one page: a variant under two protocols or on two machines stands side by side, never merged."""
+"""Several studies on one page: where a variant stands in several, its rows are side by side and never merged."""
 
 from __future__ import annotations
 

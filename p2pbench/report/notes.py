@@ -7,7 +7,7 @@ import numpy as np
 from p2pbench.config.metrics import METRICS
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import made_alike, measured, summarise
-from p2pbench.report.training_cost import machines, named_machines
+from p2pbench.report.training_cost import named_machines
 from p2pbench.report.verdict import best
 
 FLOOR = "real (split half)"
@@ -72,7 +72,7 @@ def _about_costs(study: StudyRecord) -> list[str]:
         "GFLOPs: of the generator for one image (convolutions, a multiplication and an addition as two). training: "
         "wall time of a run; images/s: in training; memory: the peak of a run."
     ]
-    if len(known := machines(study)) > 1:
+    if len(known := study.machines) > 1:
         named = "; ".join(named_machines(study))
         found.append(f"Trained on {len(known)} machines, whose times stand side by side: {named}.")
     return found

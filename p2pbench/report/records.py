@@ -39,7 +39,7 @@ class CellRecord:
         """What the training took; None where that is not recorded."""
         return self.status.training if self.status else None
 
-    @property
+    @cached_property
     def machine(self) -> str:
         """The machine that trained it, in a line; empty where that is not recorded."""
         return self.status.machine.line if self.status and self.status.machine else ""
@@ -74,6 +74,11 @@ class StudyRecord:
         asked = set(self.about.asked)
         present = dict.fromkeys(name for cell in self.cells for name in cell.scores if name in asked)
         return [*(name for name in METRICS if name in present), *(name for name in present if name not in METRICS)]
+
+    @cached_property
+    def machines(self) -> list[str]:
+        """The machines that finished cells were trained on, in order; tables call the first ``A``."""
+        return list(dict.fromkeys(cell.machine for cell in self.cells if cell.state == "finished"))
 
     def metric(self, name: str) -> Metric:
         """What the score ``name`` is; one of the user's own as it was recorded where it was measured."""

@@ -1,4 +1,4 @@
-"""Which test pairs a report shows, chosen by a stated rule, and their pictures."""
+"""The test pairs that a report shows, which a stated rule chooses, and their pictures."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from p2pbench.report.records import CellRecord, StudyRecord
 from p2pbench.report.summaries import oriented, primary_metric
 
 N_FIXED = 4
-"""Pairs at fixed positions on a sheet; the page has up to ``N_VIEWED`` in all."""
+"""The pairs at fixed positions on a sheet."""
 N_VIEWED = 9
+"""The most pairs that the page's viewer has."""
 PAGE_BYTES = 6_000_000
-"""Of pictures on the page."""
+"""The most that the pictures on the page take."""
 VIEWED_SIDE = 512
-"""Longer sides are scaled down on the page."""
+"""The longest side of a picture on the page, in pixels; a longer one is scaled down."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,13 @@ class Choice:
     samples: list[Sample]
     rule: str
     shown: list[CellRecord]
-    """A cell of each variant: the first seed that left pictures."""
+    """For each variant the cell of the first seed that left pictures."""
 
 
 def choose(study: StudyRecord) -> Choice | None:
-    """Best, median and worst by the leading score of the baseline, then pairs at evenly spread positions.
+    """Choose the best, median and worst by the baseline's primary score, then pairs at evenly spread positions.
 
-    None where no run left pictures.
+    Returns None where no run left pictures.
     """
     shown = [cell for variant in drawn(study) if (cell := _first(study.of(variant))) is not None]
     if not shown:
@@ -82,7 +83,7 @@ def _first(cells: list[CellRecord]) -> CellRecord | None:
 
 
 def _kept(cell: CellRecord) -> list[int]:
-    """Positions of the test pairs that the run left pictures of."""
+    """The positions of the test pairs that the run left pictures of."""
     kept = cell.profile.get("kept")
     if isinstance(kept, list) and kept and all(type(position) is int and position >= 0 for position in kept):
         return kept
@@ -90,7 +91,7 @@ def _kept(cell: CellRecord) -> list[int]:
 
 
 def image_name(cell: CellRecord, position: int) -> str:
-    """What the test image at ``position`` is called."""
+    """The name of the test image at ``position``."""
     return str(cell.per_image.index[position]) if position < len(cell.per_image) else f"number {position}"
 
 
@@ -135,7 +136,7 @@ def viewer(study: StudyRecord, choice: Choice | None) -> dict[str, Any] | None:
 
 
 def _data_url(picture: np.ndarray) -> str:
-    """As PNG where there are few colours, as in label maps, else as JPEG."""
+    """The address that holds ``picture``: a PNG where it has few colours, as label maps do, else a JPEG."""
     image = Image.fromarray(picture)
     image.thumbnail((VIEWED_SIDE, VIEWED_SIDE))
     few = image.getcolors(256) is not None

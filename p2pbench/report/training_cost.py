@@ -70,7 +70,7 @@ def _mean(values: list[float]) -> float | None:
 
 
 def full_cost(study: StudyRecord, variant: str) -> dict[str, Any]:
-    """The cost in full precision; of several machines the values of each, in the order of :func:`machines`."""
+    """The cost in full precision; of several machines the values of each, in the order of ``study.machines``."""
     found = costs(study, variant)
     columns = {
         "generator_parameters": [c.parameters for c in found[:1]],
@@ -88,14 +88,9 @@ def _one_or_listed(values: list[float | None]) -> float | str | None:
     return values[0] if values else None
 
 
-def machines(study: StudyRecord) -> list[str]:
-    """The machines that finished cells were trained on, in order; tables call the first ``A``."""
-    return list(dict.fromkeys(cell.machine for cell in study.cells if cell.state == "finished"))
-
-
 def named_machines(study: StudyRecord) -> list[str]:
     """Each machine with its letter."""
-    return [f"{_letter(k)}: {machine or 'not recorded'}" for k, machine in enumerate(machines(study))]
+    return [f"{_letter(k)}: {machine or 'not recorded'}" for k, machine in enumerate(study.machines)]
 
 
 def _letter(position: int) -> str:
@@ -104,7 +99,7 @@ def _letter(position: int) -> str:
 
 def printed_cost(study: StudyRecord, variant: str) -> dict[str, str]:
     """The cost of a variant as people read it, by the columns ``COSTS``; of several machines each with its letter."""
-    found, known = costs(study, variant), machines(study)
+    found, known = costs(study, variant), study.machines
 
     def on_each(value: Callable[[Cost], float | None], text: Callable[[float], str]) -> str:
         shown = [(cost.machine, text(number)) for cost in found if (number := value(cost)) is not None]

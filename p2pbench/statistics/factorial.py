@@ -18,7 +18,7 @@ class Effect(NamedTuple):
     """``unet - resnet6``, or ``(unet - resnet6) × (l1 - gan)``."""
     factors: tuple[str, ...]
     levels: tuple[str, ...]
-    """Of each factor the level that is compared with the factor's baseline level."""
+    """For each factor the level that is compared with the factor's baseline level."""
     per_image: np.ndarray
     """The contrast on each image, (n,): what :func:`sign_flip_p` and :func:`cohens_dz` take."""
     estimate: Estimate

@@ -1,4 +1,4 @@
-"""The figures of a report, as PNG and SVG: colour-blind-safe, and readable at the width of one column of a paper."""
+"""All figures of a report, as PNG and SVG. Their colours suit the colour-blind; their width is a paper's column."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CAPTIONS = {
     "below 1 is blur; a peak at the highest frequencies is a checkerboard.",
     "colours": "Lab histograms of all outputs and of all targets (pix2pix, Figure 7), first seed; logarithmic shares.",
 }
-"""What each figure shows, below it on the page."""
+"""What each figure shows; the text stands below it on the page."""
 
 
 def write_figures(study: StudyRecord, folder: Path) -> dict[str, Path]:

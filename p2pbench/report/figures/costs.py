@@ -1,4 +1,4 @@
-"""Figures of the cost: quality against it with the Pareto front, and training's throughput."""
+"""Figures of the cost: quality against cost with the Pareto front, and the throughput of training."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from p2pbench.report.figures.panels import drawn, legend_below, palette
 from p2pbench.report.figures.style import COLUMN, MARKERS
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import oriented, primary_metric, summarise
-from p2pbench.report.training_cost import costs, images_per_second, machines, named_machines
+from p2pbench.report.training_cost import costs, images_per_second, named_machines
 
 
 def draw_pareto(study: StudyRecord) -> Figure | None:
-    """The leading score against training time, where one machine made all, and against the generator's FLOPs."""
+    """The primary score against training time, where one machine made all, and against the generator's FLOPs."""
     metric = primary_metric(study)
     if metric is None:
         return None
@@ -42,13 +42,13 @@ def draw_pareto(study: StudyRecord) -> Figure | None:
 
 
 def _costs(study: StudyRecord, metric: str) -> dict[str, dict[str, float]]:
-    """Of each variant that has the score: minutes of training, and GFLOPs of the generator for an image."""
+    """The minutes of training and the generator's GFLOPs an image, for each variant that has the score."""
     found: dict[str, dict[str, float]] = {"training, minutes": {}, "generator, GFLOPs an image": {}}
     for variant in drawn(study):
         own = costs(study, variant)
         if not own or summarise(study, variant, metric).value is None:
             continue
-        if own[0].seconds is not None and len(machines(study)) == 1:
+        if own[0].seconds is not None and len(study.machines) == 1:
             found["training, minutes"][variant] = own[0].seconds / 60
         if own[0].flops is not None:
             found["generator, GFLOPs an image"][variant] = own[0].flops / 1e9
@@ -56,7 +56,8 @@ def _costs(study: StudyRecord, metric: str) -> dict[str, dict[str, float]]:
 
 
 def pareto_front(costs_and_gains: dict[str, tuple[float, float]]) -> list[str]:
-    """Those that no other one beats: at most the cost and at least the gain, and better in one; by rising cost."""
+    """The names that no other one beats, by rising cost. One beats another that costs no more, gains no less, and is
+    better in one of the two."""
     front = [
         name
         for name, (cost, gain) in costs_and_gains.items()
@@ -84,8 +85,8 @@ def _scatter(axis: Axes, study: StudyRecord, metric: str, found: dict[str, float
 
 
 def draw_throughput(study: StudyRecord) -> Figure | None:
-    """Bars of images per second in training, a bar a variant and machine, with a dot for each seed."""
-    shown, known = drawn(study), machines(study)
+    """Images per second in training: a bar for each variant and machine, with a dot for each seed."""
+    shown, known = drawn(study), study.machines
     speeds = {
         (variant, machine): found
         for variant in shown

@@ -19,10 +19,11 @@ from p2pbench.report.summaries import primary_metric
 from p2pbench.statistics.intervals import Estimate, crossed_interval, mean_interval
 
 MOST_PAIRS = 6
+"""The most pairs of factors that have a panel."""
 
 
 def draw_effects(study: StudyRecord) -> Figure | None:
-    """By the leading score: a panel a factor, then a panel for each two of them."""
+    """The means of the primary score: a panel for each factor, then a panel for each two of them."""
     factors, metric = factors_of(study), primary_metric(study)
     if len(factors) < 2 or metric is None:
         return None

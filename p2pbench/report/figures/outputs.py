@@ -1,4 +1,4 @@
-"""Figures of what outputs look like as a set: their power spectrum and their colours, beside the targets'."""
+"""Figures of all outputs together: their power spectrum and their colours, beside those of the targets."""
 
 from __future__ import annotations
 

@@ -16,12 +16,13 @@ from p2pbench.system.files import atomic
 
 Picture = np.ndarray | None
 GAP, LABEL, TITLE, LETTERS = 4, 110, 34, 11
-"""Pixels: between pictures, for the text beside and above them, of its letters."""
+"""In pixels: the space between pictures, the room for text beside and above them, and the height of its letters."""
 LEAST_SIDE, MOST_WIDTH = 96, 2000
+"""In pixels: the shorter side of a picture at least, and the width of a sheet at most."""
 MOST_DIFFERENCE, MOST_DEVIATION = 0.5, 0.1
-"""Where the colours of the maps end, as fractions of full range."""
+"""The ends of the maps' colour scales, as fractions of full range."""
 MOST_REDRAWN = 6
-"""Variants on the sheet of outputs with other noise."""
+"""The most variants on the sheet of outputs with other noise."""
 
 
 def write_sheets(study: StudyRecord, choice: Choice | None, folder: Path) -> dict[str, Path]:

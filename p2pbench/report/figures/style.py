@@ -1,4 +1,5 @@
-"""Draw figures to files, the same bytes for the same figures: what reports and explorations share."""
+"""The look of figures, and how they become files: the same figure gives the same bytes. Reports, explorations and
+benchmarks share this."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from PIL import Image
 from p2pbench.system.files import atomic
 
 MARKERS = "osD^vPX*<>"
-"""Told apart by their shapes where colours are not."""
+"""Markers of variants, which tell them apart where colours do not."""
 
 
 def write_all(
@@ -62,7 +63,7 @@ def write_all(
 
 
 COLUMN = 3.5
-"""Inches: one column of a paper in two."""
+"""The width of a figure in inches: one of a paper's two columns."""
 
 
 STYLE: dict[str, Any] = {

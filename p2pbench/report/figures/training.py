@@ -13,7 +13,7 @@ from p2pbench.report.records import CellRecord, StudyRecord
 
 PANELS = {"g_l1": "L1 distance of G", "g_adversarial": "adversarial loss of G", "d_loss": "loss of D"}
 MOST_STEPS = 400
-"""Points of a line; of more every so many are averaged."""
+"""The most points of a line; where there are more, neighbours are averaged."""
 
 
 def draw_losses(study: StudyRecord) -> Figure | None:
