@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from p2pbench.report.markup import markdown_table
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import ALPHA, score_matrices
-from p2pbench.report.tables import markdown_table
 from p2pbench.statistics.comparison import holm, sign_flip_p
 from p2pbench.statistics.factorial import factorial_effects
 from p2pbench.statistics.intervals import LEAST_SEEDS, Crossed, crossed_interval

@@ -19,10 +19,11 @@ from report_records import ASKED, OBJECTIVES, fill, loss_study
 from p2pbench.config.schema import RunConfig
 from p2pbench.config.shipped import published_tables
 from p2pbench.report.figures.training import draw_losses
+from p2pbench.report.markup import latex_escape
 from p2pbench.report.page import Report, write_report
 from p2pbench.report.records import read_study
 from p2pbench.report.summaries import summarise
-from p2pbench.report.tables import latex_escape, printed, to_latex, to_markdown, wide
+from p2pbench.report.tables import printed, to_latex, to_markdown, wide
 from p2pbench.report.verdict import best, by_score, two_sentences
 from p2pbench.runs.store import Store
 from p2pbench.statistics.comparison import compare

@@ -85,7 +85,7 @@ def draw_differences(study: StudyRecord) -> Figure | None:
 
 
 def _interval(study: StudyRecord, variant: str, metric: str) -> tuple[float | None, float | None]:
-    """The interval of the difference to the baseline: over trainings and images where the seeds allow it, else over images."""
+    """The interval of the difference to the baseline, over trainings and images where the seeds allow it."""
     if (found := over_trainings(study, variant, metric)) is not None:
         return found
     comparison = summarise(study, variant, metric).comparison
