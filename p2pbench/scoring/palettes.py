@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,46 +59,13 @@ def _distances(image: np.ndarray, colours: np.ndarray) -> np.ndarray:
     return found
 
 
-PALETTES = {
-    "facades": Palette("facades", CLASSES),
-    "cityscapes": Palette(
-        "cityscapes",
-        {
-            # The 19 classes of the benchmark, as gtFine_color has them (Cordts et al. 2016).
-            "road": (128, 64, 128),
-            "sidewalk": (244, 35, 232),
-            "building": (70, 70, 70),
-            "wall": (102, 102, 156),
-            "fence": (190, 153, 153),
-            "pole": (153, 153, 153),  # groups of poles have its colour too, and are taken for it
-            "traffic light": (250, 170, 30),
-            "traffic sign": (220, 220, 0),
-            "vegetation": (107, 142, 35),
-            "terrain": (152, 251, 152),
-            "sky": (70, 130, 180),
-            "person": (220, 20, 60),
-            "rider": (255, 0, 0),
-            "car": (0, 0, 142),
-            "truck": (0, 0, 70),
-            "bus": (0, 60, 100),
-            "train": (0, 80, 100),
-            "motorcycle": (0, 0, 230),
-            "bicycle": (119, 11, 32),
-        },
-        (
-            (0, 0, 0),  # unlabelled, the camera's own car, static things, what lies outside the rectified image
-            (111, 74, 0),  # dynamic
-            (81, 0, 81),  # ground
-            (250, 170, 160),  # parking
-            (230, 150, 140),  # rail track
-            (180, 165, 180),  # guard rail
-            (150, 100, 100),  # bridge
-            (150, 120, 90),  # tunnel
-            (0, 0, 90),  # caravan
-            (0, 0, 110),  # trailer
-        ),
-    ),
-}
+def _cityscapes() -> Palette:
+    table = tomllib.loads((Path(__file__).parent / "cityscapes.toml").read_text())
+    classes, void = ({name: tuple(rgb) for name, rgb in table[part].items()} for part in ("classes", "void"))
+    return Palette("cityscapes", classes, tuple(void.values()))
+
+
+PALETTES = {"facades": Palette("facades", CLASSES), "cityscapes": _cityscapes()}
 
 
 def name_of(source: str, named: str | None) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,37 +35,8 @@ class Net:
     """The names its file may have, the fetched one first, with the SHA-256 of each or its published beginning."""
 
 
-NETS: dict[str, Net] = {
-    "alex": Net(
-        "AlexNet, ImageNet (torchvision)",
-        "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
-        233,
-        {
-            "alexnet-owt-7be5be79.pth": "7be5be79",
-            "alexnet_features.pth": "1454cf628f565bb39c929b4ab19c33d8c662292055b946c48daaeb6ccaf8811d",
-        },
-    ),
-    "squeeze": Net(
-        "SqueezeNet 1.1, ImageNet (torchvision)",
-        "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
-        5,
-        {
-            "squeezenet1_1-b8a52dc0.pth": "b8a52dc0",
-            "squeezenet1_1_features.pth": "65848f4c678bba05bcc2fc7c35df775d303ffcbc3e24e770a727cb4296e10e84",
-        },
-    ),
-    "vgg": Net(
-        "VGG-16, ImageNet (torchvision)",
-        "https://download.pytorch.org/models/vgg16-397923af.pth",
-        528,
-        {"vgg16-397923af.pth": "397923af"},
-    ),
-    "inception": Net(
-        "Inception v3 of the original FID (torch-fidelity)",
-        "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
-        91,
-        {"weights-inception-2015-12-05-6726825d.pth": "6726825d"},
-    ),
+NETS = {
+    name: Net(**about) for name, about in tomllib.loads((Path(__file__).parent / "networks.toml").read_text()).items()
 }
 
 
