@@ -50,9 +50,7 @@ def cells_json(study: Study, store: Store) -> list[dict[str, Any]]:
     for cell in study.cells:
         finished = cell.run_id is not None and store.run(cell.run_id, cell.config.scoring.inference).finished()
         state = "no data" if cell.run_id is None else "finished" if finished else "to run"
-        cells.append(
-            {"run_id": cell.run_id, "variant": cell.variant, "seed": cell.seed, "state": state, "reason": None}
-        )
+        cells.append(cell.to_json(state))
     return cells
 
 

@@ -32,6 +32,10 @@ class Cell:
     steps: int | None
     """Of its training; None likewise."""
 
+    def to_json(self, state: str, reason: str | None = None) -> dict[str, Any]:
+        """How the cell stands, as the documented JSON of ``ablate`` has it."""
+        return {"run_id": self.run_id, "variant": self.variant, "seed": self.seed, "state": state, "reason": reason}
+
 
 @dataclass(frozen=True)
 class Study:

@@ -75,16 +75,7 @@ class Result:
             "skipped": self.count("skipped") + self.count("scored"),
             "scored": self.count("scored"),
             "failed": self.count("failed"),
-            "cells": [
-                {
-                    "run_id": o.cell.run_id,
-                    "variant": o.cell.variant,
-                    "seed": o.cell.seed,
-                    "state": o.state,
-                    "reason": o.reason,
-                }
-                for o in self.outcomes
-            ],
+            "cells": [outcome.cell.to_json(outcome.state, outcome.reason) for outcome in self.outcomes],
             "references": {"state": self.rows_state, "reason": self.rows_reason},
         }
 
