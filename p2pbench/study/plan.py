@@ -30,7 +30,7 @@ class Cell:
     run_id: str | None
     """None only in a plan, where the data are not on this machine."""
     steps: int | None
-    """Of its training; None likewise."""
+    """Steps of its training; None where ``run_id`` is."""
 
     def to_json(self, state: str, reason: str | None = None) -> dict[str, Any]:
         """How the cell stands, as the documented JSON of ``ablate`` has it."""
