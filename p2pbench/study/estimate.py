@@ -142,7 +142,7 @@ def generator_parameters(config: RunConfig) -> int | None:
 
 
 def discriminator_parameters(config: RunConfig) -> int | None:
-    """Parameters of the built-in discriminators, likewise; 0 where the objective has none."""
+    """Parameters of the built-in discriminators, from their shape alone; 0 where the objective has none."""
     if not config.objective.has_discriminator:
         return 0
     n_layers = DISCRIMINATOR_STRIDES.get(config.discriminator.name)
