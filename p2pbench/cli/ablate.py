@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from p2pbench.cli.options import DEFAULT_RUNS, Json, ProtocolName, Runs, Sets, WeightsDir, finite, option
+from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, Sets, WeightsDir, parameter
 from p2pbench.errors import ConfigError, Interrupted
 from p2pbench.system.console import by, bytes_text, duration, err, escape, out
 
@@ -21,61 +21,22 @@ if TYPE_CHECKING:
 
 
 def ablate(
-    grid: Annotated[str, option("--grid", "The question: the name of a shipped grid, or a file.")],
-    protocol: ProtocolName = None,
+    grid: Annotated[str, parameter("ablate", "--grid")],
+    protocol: Annotated[str | None, parameter("ablate", "--protocol")] = None,
     sets: Sets = None,
-    seeds: Annotated[str | None, option("--seeds", "The seeds, as in 0,1,2.", "the grid's, or the protocol's")] = None,
-    jobs: Annotated[
-        str | None, option("--jobs", "Cells trained at once.", "1; with ray, all there is room for", metavar="N|auto")
-    ] = None,
+    seeds: Annotated[str | None, parameter("ablate", "--seeds")] = None,
+    jobs: Annotated[str | None, parameter("ablate", "--jobs")] = None,
     runs: Runs = DEFAULT_RUNS,
     weights_dir: WeightsDir = None,
-    plan: Annotated[bool, option("--plan", "Show the cells and what they would cost, and stop.")] = False,
-    fail_fast: Annotated[bool, option("--fail-fast", "Stop at the first cell that fails.")] = False,
-    timeout: Annotated[
-        float | None,
-        option(
-            "--timeout",
-            "End a cell that makes no progress for so many minutes.",
-            "none",
-            min=0,
-            max=525_600,
-            metavar="MINUTES",
-        ),
-    ] = None,
-    executor: Annotated[
-        str, option("--executor", "Where cells run: local, or on a Ray cluster.", metavar="local|ray")
-    ] = "local",
-    ray_address: Annotated[
-        str | None, option("--ray-address", "The Ray cluster.", "RAY_ADDRESS, or this machine", metavar="HOST:PORT")
-    ] = None,
-    gpus_per_cell: Annotated[
-        float | None,
-        option(
-            "--gpus-per-cell",
-            "GPUs per cell with ray; 0.25 is four cells to a GPU.",
-            "1 where there are GPUs",
-            callback=finite,
-            min=0,
-        ),
-    ] = None,
-    memory_per_cell: Annotated[
-        float | None,
-        option(
-            "--memory-per-cell",
-            "Memory per cell with ray, in GiB.",
-            "not counted",
-            callback=finite,
-            min=0,
-            metavar="GIB",
-        ),
-    ] = None,
-    shard: Annotated[
-        str | None, option("--shard", "Run every N-th cell, from the I-th.", "every cell", metavar="I/N")
-    ] = None,
-    gpus: Annotated[
-        int | None, option("--gpus", "With --plan: the number of GPUs to plan for.", "this machine", min=1, metavar="K")
-    ] = None,
+    plan: Annotated[bool, parameter("ablate", "--plan")] = False,
+    fail_fast: Annotated[bool, parameter("ablate", "--fail-fast")] = False,
+    timeout: Annotated[float | None, parameter("ablate", "--timeout")] = None,
+    executor: Annotated[str, parameter("ablate", "--executor")] = "local",
+    ray_address: Annotated[str | None, parameter("ablate", "--ray-address")] = None,
+    gpus_per_cell: Annotated[float | None, parameter("ablate", "--gpus-per-cell")] = None,
+    memory_per_cell: Annotated[float | None, parameter("ablate", "--memory-per-cell")] = None,
+    shard: Annotated[str | None, parameter("ablate", "--shard")] = None,
+    gpus: Annotated[int | None, parameter("ablate", "--gpus")] = None,
     as_json: Json = False,
 ) -> None:
     """Train and score every variant of a grid."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from p2pbench.cli.options import Json, ProtocolOrNone, Sets, option
+from p2pbench.cli.options import Json, ProtocolOrNone, Sets, parameter
 from p2pbench.errors import ConfigError, unknown
 from p2pbench.system.console import err, out
 
@@ -16,26 +16,14 @@ WORKLOADS = ("step", "data", "score", "translate")
 
 
 def bench(
-    workloads: Annotated[
-        list[str] | None,
-        typer.Argument(help="The workloads to time.", metavar="[step|data|score|translate]", show_default="step"),
-    ] = None,
-    grid: Annotated[
-        str | None, option("--grid", "Time each variant of this grid.", "one variant, of the settings")
-    ] = None,
+    workloads: Annotated[list[str] | None, parameter("bench", "workloads")] = None,
+    grid: Annotated[str | None, parameter("bench", "--grid")] = None,
     protocol: ProtocolOrNone = None,
     sets: Sets = None,
-    device: Annotated[str | None, option("--device", "cpu, cuda or mps.", "the fastest that is here")] = None,
-    compare: Annotated[
-        Path | None,
-        option(
-            "--compare", "An earlier --out of this machine; the exit code is 4 where a row is slower.", "no comparison"
-        ),
-    ] = None,
-    profile: Annotated[bool, option("--profile", "Also show where the time of a step goes.")] = False,
-    file: Annotated[
-        Path | None, option("--out", "The JSON file to write, with .md and .png beside it.", "nothing is written")
-    ] = None,
+    device: Annotated[str | None, parameter("bench", "--device")] = None,
+    compare: Annotated[Path | None, parameter("bench", "--compare")] = None,
+    profile: Annotated[bool, parameter("bench", "--profile")] = False,
+    file: Annotated[Path | None, parameter("bench", "--out")] = None,
     as_json: Json = False,
 ) -> None:
     """Time a workload and, in turns with it, the least that it takes: a plain loop, Pillow, bare networks."""

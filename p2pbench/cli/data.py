@@ -9,11 +9,10 @@ from typing import Annotated
 
 import typer
 
-from p2pbench.cli.options import Json, finite, option
+from p2pbench.cli.options import Json, Source, parameter
 from p2pbench.cli.render import arrays_table, show_data_sets, show_problems
 from p2pbench.system.console import err, escape, out
 
-Source = Annotated[str, typer.Argument(help="photos, the name of a data set on this machine, or a folder of pairs.")]
 data_app = typer.Typer(no_args_is_help=True, help="Find, fetch, check, explore and prepare pairs.")
 cache_app = typer.Typer(no_args_is_help=True, help="The decoded pairs in the cache: list them, remove them.")
 data_app.add_typer(cache_app, name="cache")
@@ -33,15 +32,10 @@ def data_list(as_json: Json = False) -> None:
 
 @data_app.command("fetch")
 def data_fetch(
-    name: Annotated[str, typer.Argument(help="A data set of the paper; p2pbench data list shows them.")],
-    archive: Annotated[
-        Path | None,
-        option(
-            "--from", "An archive on this machine; for cityscapes, the folder of your own download.", "it is downloaded"
-        ),
-    ] = None,
-    url: Annotated[str | None, option("--url", "The address to download from.", "the authors' server")] = None,
-    data_dir: Annotated[Path | None, option("--data-dir", "The folder to keep it in.", "the cache's")] = None,
+    name: Annotated[str, parameter("data fetch", "name")],
+    archive: Annotated[Path | None, parameter("data fetch", "--from")] = None,
+    url: Annotated[str | None, parameter("data fetch", "--url")] = None,
+    data_dir: Annotated[Path | None, parameter("data fetch", "--data-dir")] = None,
     as_json: Json = False,
 ) -> None:
     """Download a data set of the paper; verify, unpack and count it."""
@@ -59,54 +53,25 @@ def data_fetch(
 
 @data_app.command("prepare")
 def data_prepare(
-    source: Annotated[str, typer.Argument(help="A folder of images; its sub-folders are searched too.")],
-    folder: Annotated[Path, option("--out", "The folder to make, which is absent or empty.")],
-    condition: Annotated[
-        str | None,
-        option("--condition", "What is made from each photo: gray, edges, hed, blur, mask or downscale.", "gray"),
-    ] = None,
-    sigma: Annotated[
-        float | None, option("--sigma", "Smoothing before edges, in pixels.", "1.5", callback=finite)
-    ] = None,
-    hed_weights: Annotated[
-        Path | None,
-        option("--hed-weights", "The network of hed, network-bsds500.pytorch.", "none: hed needs it", metavar="FILE"),
-    ] = None,
-    radius: Annotated[float | None, option("--radius", "Radius of blur, in pixels.", "4", callback=finite)] = None,
-    hole: Annotated[str | None, option("--hole", "The shape of mask's hole: box or strokes.", "box")] = None,
-    fill: Annotated[str | None, option("--fill", "The colour of mask's hole, as CSS names it.", "gray")] = None,
-    factor: Annotated[int | None, option("--factor", "How many times smaller downscale makes it.", "4")] = None,
-    mates: Annotated[
-        str | None,
-        option(
-            "--with",
-            "Combine SOURCE, the folder of A, with this folder of B.",
-            "conditions are made from photos",
-            metavar="DIR_B",
-        ),
-    ] = None,
-    halves: Annotated[bool, option("--halves", "Split side-by-side images into the folders A and B instead.")] = False,
-    size: Annotated[
-        str | None, option("--size", "Size of each half: 256, or 256x512 (HxW).", "as the images are")
-    ] = None,
-    fit: Annotated[str | None, option("--fit", "How images get that size: crop or stretch.", "crop")] = None,
-    labels: Annotated[
-        str | None, option("--labels", "The half with labels, a or b, resized without new colours.", "neither")
-    ] = None,
-    split: Annotated[
-        str | None,
-        option(
-            "--split",
-            "Shares of train, val and test, as in 0.8,0.1,0.1, drawn by name and seed.",
-            "SOURCE's own splits, or all is train",
-        ),
-    ] = None,
-    split_file: Annotated[
-        Path | None, option("--split-file", "A CSV with the columns name,split.", "as for --split")
-    ] = None,
-    seed: Annotated[int, option("--seed", "Seed of the splits and the holes.")] = 0,
-    image_format: Annotated[str, option("--format", "Format of the images: png or jpg.")] = "png",
-    quality: Annotated[int | None, option("--quality", "Quality of jpg, from 1 to 100.", "95")] = None,
+    source: Annotated[str, parameter("data prepare", "source")],
+    folder: Annotated[Path, parameter("data prepare", "--out")],
+    condition: Annotated[str | None, parameter("data prepare", "--condition")] = None,
+    sigma: Annotated[float | None, parameter("data prepare", "--sigma")] = None,
+    hed_weights: Annotated[Path | None, parameter("data prepare", "--hed-weights")] = None,
+    radius: Annotated[float | None, parameter("data prepare", "--radius")] = None,
+    hole: Annotated[str | None, parameter("data prepare", "--hole")] = None,
+    fill: Annotated[str | None, parameter("data prepare", "--fill")] = None,
+    factor: Annotated[int | None, parameter("data prepare", "--factor")] = None,
+    mates: Annotated[str | None, parameter("data prepare", "--with")] = None,
+    halves: Annotated[bool, parameter("data prepare", "--halves")] = False,
+    size: Annotated[str | None, parameter("data prepare", "--size")] = None,
+    fit: Annotated[str | None, parameter("data prepare", "--fit")] = None,
+    labels: Annotated[str | None, parameter("data prepare", "--labels")] = None,
+    split: Annotated[str | None, parameter("data prepare", "--split")] = None,
+    split_file: Annotated[Path | None, parameter("data prepare", "--split-file")] = None,
+    seed: Annotated[int, parameter("data prepare", "--seed")] = 0,
+    image_format: Annotated[str, parameter("data prepare", "--format")] = "png",
+    quality: Annotated[int | None, parameter("data prepare", "--quality")] = None,
     as_json: Json = False,
 ) -> None:
     """Make pairs to train on: from photos, from two folders, or from side-by-side images.
@@ -141,10 +106,8 @@ def data_prepare(
 
 @data_app.command("explore")
 def data_explore(
-    source: Annotated[
-        str, typer.Argument(help="photos, the name of a data set on this machine, or a folder of pairs.")
-    ],
-    folder: Annotated[Path, option("--out", "The folder for the page, its tables and figures.")],
+    source: Source,
+    folder: Annotated[Path, parameter("data explore", "--out")],
     as_json: Json = False,
 ) -> None:
     """Describe a data set: its sizes, colours, labels, edges, and whether its test split differs from the rest."""
@@ -170,9 +133,7 @@ def data_explore(
 
 @data_app.command("check")
 def data_check(
-    source: Annotated[
-        str, typer.Argument(help="photos, the name of a data set on this machine, or a folder of pairs.")
-    ],
+    source: Source,
     as_json: Json = False,
 ) -> None:
     """Find what is wrong with a data set: broken files, missing mates, duplicates, leakage, shifted pairs."""
@@ -208,20 +169,8 @@ def cache_list(as_json: Json = False) -> None:
 
 @cache_app.command("clear")
 def cache_clear(
-    source: Annotated[
-        str | None, option("--source", "The data set whose arrays are removed.", "every data set")
-    ] = None,
-    older: Annotated[
-        float | None,
-        option(
-            "--older",
-            "Remove only arrays not used for so many days.",
-            "any age",
-            callback=finite,
-            min=0,
-            metavar="DAYS",
-        ),
-    ] = None,
+    source: Annotated[str | None, parameter("data cache clear", "--source")] = None,
+    older: Annotated[float | None, parameter("data cache clear", "--older")] = None,
     as_json: Json = False,
 ) -> None:
     """Remove decoded arrays that no process uses, and what killed processes left. They are made again when needed."""

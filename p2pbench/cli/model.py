@@ -7,33 +7,18 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from p2pbench.cli.options import (
-    DEFAULT_RUNS,
-    MODEL_HELP,
-    PROTOCOL_HELP,
-    Json,
-    ProtocolOrNone,
-    Runs,
-    Sets,
-    WeightsDir,
-    layers_of,
-    option,
-)
+from p2pbench.cli.options import DEFAULT_RUNS, Json, Model, ProtocolOrNone, Runs, Sets, WeightsDir, layers_of, parameter
 from p2pbench.cli.render import show_scores
 from p2pbench.errors import ConfigError
 from p2pbench.system.console import by, err, escape, out
 
 
 def train(
-    config: Annotated[
-        Path | None, option("--config", "A run's config.yaml, or a file like it.", "the protocol's settings")
-    ] = None,
-    protocol: Annotated[str | None, option("--protocol", PROTOCOL_HELP, "quick")] = None,
+    config: Annotated[Path | None, parameter("train", "--config")] = None,
+    protocol: Annotated[str | None, parameter("train", "--protocol")] = None,
     sets: Sets = None,
-    folder: Annotated[Path | None, option("--out", "The run's folder.", "cells/ID in the folder of runs")] = None,
-    resume: Annotated[bool, option("--resume", "Resume an unfinished run from its checkpoint.")] = False,
+    folder: Annotated[Path | None, parameter("train", "--out")] = None,
+    resume: Annotated[bool, parameter("train", "--resume")] = False,
     runs: Runs = DEFAULT_RUNS,
     weights_dir: WeightsDir = None,
     as_json: Json = False,
@@ -59,16 +44,14 @@ def train(
 
 
 def score(
-    model: Annotated[str | None, option("--model", MODEL_HELP, "images in folders")] = None,
-    fake: Annotated[Path | None, option("--fake", "A folder of images to score.", "a model's outputs")] = None,
-    target: Annotated[
-        Path | None, option("--target", "The folder of their targets, under the same names.", "a model's data")
-    ] = None,
-    metrics: Annotated[str | None, option("--metrics", "Metrics, as in l1,ssim,lpips.", "all that apply")] = None,
-    split: Annotated[str | None, option("--split", "The split that a model is scored on.", "test")] = None,
+    model: Annotated[str | None, parameter("score", "--model")] = None,
+    fake: Annotated[Path | None, parameter("score", "--fake")] = None,
+    target: Annotated[Path | None, parameter("score", "--target")] = None,
+    metrics: Annotated[str | None, parameter("score", "--metrics")] = None,
+    split: Annotated[str | None, parameter("score", "--split")] = None,
     protocol: ProtocolOrNone = None,
     sets: Sets = None,
-    file: Annotated[Path | None, option("--out", "A file to write the JSON document to.", "nothing is written")] = None,
+    file: Annotated[Path | None, parameter("score", "--out")] = None,
     runs: Runs = DEFAULT_RUNS,
     weights_dir: WeightsDir = None,
     as_json: Json = False,
@@ -102,15 +85,11 @@ def score(
 
 
 def translate(
-    model: Annotated[str, option("--model", MODEL_HELP)],
-    inputs: Annotated[list[Path], typer.Argument(help="Pictures, folders, or patterns.", metavar="INPUT...")],
-    folder: Annotated[Path, option("--out", "The folder for the translations.")],
-    again: Annotated[
-        bool, option("--again", "Also translate pictures whose translation by this model is there.")
-    ] = False,
-    compare: Annotated[
-        Path | None, option("--compare", "A PNG of pictures beside their translations.", "none is made")
-    ] = None,
+    model: Model,
+    inputs: Annotated[list[Path], parameter("translate", "inputs")],
+    folder: Annotated[Path, parameter("translate", "--out")],
+    again: Annotated[bool, parameter("translate", "--again")] = False,
+    compare: Annotated[Path | None, parameter("translate", "--compare")] = None,
     sets: Sets = None,
     runs: Runs = DEFAULT_RUNS,
     as_json: Json = False,
@@ -133,11 +112,9 @@ def translate(
 
 
 def export(
-    model: Annotated[str, option("--model", MODEL_HELP)],
-    file: Annotated[Path, option("--out", "The ONNX file; its model card is written beside it, as .md.")],
-    tolerance: Annotated[
-        float, option("--tolerance", "The largest accepted difference from torch, in [-1, 1].", min=0)
-    ] = 1e-3,
+    model: Model,
+    file: Annotated[Path, parameter("export", "--out")],
+    tolerance: Annotated[float, parameter("export", "--tolerance")] = 1e-3,
     sets: Sets = None,
     runs: Runs = DEFAULT_RUNS,
     as_json: Json = False,
@@ -168,11 +145,9 @@ def export(
 
 
 def demo(
-    models: Annotated[list[str], option("--model", f"{MODEL_HELP} May be repeated.")],
-    host: Annotated[
-        str, option("--host", "The address to serve; one that is not loopback lets other machines in.")
-    ] = "127.0.0.1",
-    port: Annotated[int, option("--port", "The port to serve; 0 is any free one.", min=0, max=65535)] = 5000,
+    models: Annotated[list[str], parameter("demo", "--model")],
+    host: Annotated[str, parameter("demo", "--host")] = "127.0.0.1",
+    port: Annotated[int, parameter("demo", "--port")] = 5000,
     runs: Runs = DEFAULT_RUNS,
     as_json: Json = False,
 ) -> None:

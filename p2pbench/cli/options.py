@@ -1,49 +1,42 @@
-"""Options that several commands have, and the settings that they stand for."""
+"""Options and arguments of the commands, from ``options.toml``, and the settings that they stand for."""
 
 from __future__ import annotations
 
 import math
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-
-def option(name: str, text: str, default: str | None = None, **more: Any) -> Any:
-    """An option with the help ``text``; ``default`` says in words what happens where a default of None is not one."""
-    return typer.Option(name, help=text, show_default=default or True, **more)
+_TEXTS = tomllib.loads(Path(__file__).with_name("options.toml").read_text(encoding="utf-8"))
 
 
-DEFAULT_RUNS = Path("runs")
-Runs = Annotated[Path, option("--runs", "The folder of all runs and studies.", envvar="P2PBENCH_RUNS")]
-Sets = Annotated[
-    list[str] | None,
-    option(
-        "--set", "Change a setting (p2pbench settings lists them). May be repeated.", "no changes", metavar="KEY=VALUE"
-    ),
-]
-PROTOCOL_HELP = "What stays fixed: the name of a shipped protocol, or a file."
-ProtocolName = Annotated[str | None, option("--protocol", PROTOCOL_HELP, "the grid's own, or quick")]
-ProtocolOrNone = Annotated[str | None, option("--protocol", PROTOCOL_HELP, "none: p2pbench settings has the defaults")]
-WeightsDir = Annotated[
-    Path | None,
-    option(
-        "--weights-dir",
-        "A folder in which pretrained networks are looked for first.",
-        "only where p2pbench weights list looks",
-        exists=True,
-        file_okay=False,
-    ),
-]
-Json = Annotated[bool, option("--json", "Print one JSON document on standard output instead of text.")]
-MODEL_HELP = "A run's folder or id, an exported .onnx, or the PyTorch port's latest_net_G.pth."
+def parameter(command: str, name: str) -> Any:
+    """The option (``--name``) or the argument ``name`` of ``command``, as ``options.toml`` describes it."""
+    about = dict(_TEXTS[command][name])
+    shown = about.pop("default", True)
+    callback = _finite if about.pop("finite", False) else None
+    if name.startswith("--"):
+        return typer.Option(name, show_default=shown, callback=callback, **about)
+    return typer.Argument(show_default=shown, **about)
 
 
-def finite(value: float | None) -> float | None:
+def _finite(value: float | None) -> float | None:
     """Refuse infinity and NaN, which pass through a range that has no upper end."""
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value} is not a finite number")
     return value
+
+
+DEFAULT_RUNS = Path("runs")
+Runs = Annotated[Path, parameter("shared", "--runs")]
+Sets = Annotated[list[str] | None, parameter("shared", "--set")]
+ProtocolOrNone = Annotated[str | None, parameter("shared", "--protocol")]
+WeightsDir = Annotated[Path | None, parameter("shared", "--weights-dir")]
+Json = Annotated[bool, parameter("shared", "--json")]
+Model = Annotated[str, parameter("shared", "--model")]
+Source = Annotated[str, parameter("shared", "source")]
 
 
 def layers_of(protocol: str | None, sets: list[str] | None) -> list[Any]:

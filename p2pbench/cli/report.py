@@ -8,17 +8,15 @@ from typing import Annotated
 
 import typer
 
-from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, option
+from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, parameter
 from p2pbench.errors import ConfigError, unknown
 from p2pbench.system.console import err, escape, out
 
 
 def report(
-    study: Annotated[
-        list[str] | None, option("--study", "The study to report. May be repeated.", "every study")
-    ] = None,
+    study: Annotated[list[str] | None, parameter("report", "--study")] = None,
     runs: Runs = DEFAULT_RUNS,
-    folder: Annotated[Path, option("--out", "The folder for the reports, one folder a study.")] = Path("reports"),
+    folder: Annotated[Path, parameter("report", "--out")] = Path("reports"),
     as_json: Json = False,
 ) -> None:
     """Write tables, figures and a page from the records of finished studies."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, finite, option
+from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, parameter
 from p2pbench.cli.render import plain_table
 from p2pbench.errors import ConfigError, unknown
 from p2pbench.system.console import err, escape, out
@@ -33,9 +33,7 @@ def _store(runs: Path) -> Any:
 
 @runs_app.command("list")
 def runs_list(
-    state: Annotated[
-        str | None, option("--state", "List runs in this state alone: finished, failed, ...", "any state")
-    ] = None,
+    state: Annotated[str | None, parameter("runs list", "--state")] = None,
     runs: Runs = DEFAULT_RUNS,
     as_json: Json = False,
 ) -> None:
@@ -75,7 +73,7 @@ def _coloured(state: str) -> str:
 
 @runs_app.command("show")
 def runs_show(
-    run: Annotated[str, typer.Argument(help="A run's folder, its id, or the beginning of its id.")],
+    run: Annotated[str, parameter("runs show", "run")],
     runs: Runs = DEFAULT_RUNS,
     as_json: Json = False,
 ) -> None:
@@ -125,20 +123,10 @@ def _last_lines(path: Path, n: int) -> list[str]:
 
 @runs_app.command("prune")
 def runs_prune(
-    failed: Annotated[bool, option("--failed", "Also remove runs that failed or cannot be read.")] = False,
-    unused: Annotated[bool, option("--unused", "Also remove runs that are in no study.")] = False,
-    older: Annotated[
-        float | None,
-        option(
-            "--older",
-            "Remove only from runs that have not changed for so many days.",
-            "any age",
-            callback=finite,
-            min=0,
-            metavar="DAYS",
-        ),
-    ] = None,
-    yes: Annotated[bool, option("--yes", "Remove; without it, only show what would go.")] = False,
+    failed: Annotated[bool, parameter("runs prune", "--failed")] = False,
+    unused: Annotated[bool, parameter("runs prune", "--unused")] = False,
+    older: Annotated[float | None, parameter("runs prune", "--older")] = None,
+    yes: Annotated[bool, parameter("runs prune", "--yes")] = False,
     runs: Runs = DEFAULT_RUNS,
     as_json: Json = False,
 ) -> None:
@@ -169,7 +157,7 @@ def runs_prune(
 
 @runs_app.command("verify")
 def runs_verify(
-    run: Annotated[list[str] | None, typer.Argument(help="Folders or ids of runs.", show_default="all runs")] = None,
+    run: Annotated[list[str] | None, parameter("runs verify", "run")] = None,
     runs: Runs = DEFAULT_RUNS,
     as_json: Json = False,
 ) -> None:

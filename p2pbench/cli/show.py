@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-import typer
-
 from p2pbench.cli import render
-from p2pbench.cli.options import Json, ProtocolOrNone, Sets, WeightsDir, layers_of
+from p2pbench.cli.options import Json, ProtocolOrNone, Sets, WeightsDir, layers_of, parameter
 from p2pbench.errors import ConfigError
 from p2pbench.system.console import out
 
 
 def grids(
-    name: Annotated[
-        str | None, typer.Argument(help="A shipped grid, or a file, to show in full.", show_default="list them all")
-    ] = None,
+    name: Annotated[str | None, parameter("grids", "name")] = None,
     as_json: Json = False,
 ) -> None:
     """List the grids and protocols that come with p2pbench, or show one grid: factors, levels, settings."""
@@ -63,10 +59,7 @@ def _grid_document(name: str) -> dict[str, Any]:
 
 
 def settings(
-    key: Annotated[
-        str | None,
-        typer.Argument(help="A setting such as training.epochs, or a section.", show_default="list them all"),
-    ] = None,
+    key: Annotated[str | None, parameter("settings", "key")] = None,
     as_json: Json = False,
 ) -> None:
     """List every setting with its meaning, its default and the values it takes."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from p2pbench.cli.options import Json, WeightsDir
+from p2pbench.cli.options import Json, WeightsDir, parameter
 from p2pbench.system.console import err, escape, out
 
 weights_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify the pretrained networks that scores need.")
@@ -44,9 +44,7 @@ def weights_list(weights_dir: WeightsDir = None, as_json: Json = False) -> None:
 
 @weights_app.command("fetch")
 def weights_fetch(
-    names: Annotated[
-        list[str], typer.Argument(help="Networks, scores that need one (fid), or all.", metavar="NAME...|all")
-    ],
+    names: Annotated[list[str], parameter("weights fetch", "names")],
     weights_dir: WeightsDir = None,
     as_json: Json = False,
 ) -> None:
