@@ -1,4 +1,28 @@
-"""How often intervals cover and tests err, by simulation. As a program it prints the tables of the docstrings."""
+"""How often intervals cover and tests err, by simulation. As a program it prints these tables, and more.
+
+How often 95 % intervals of a mean cover it, in %, by 10,000 simulations each. Over n images:
+
+                         n = 3       8      30     100     106
+    normal      t         95.1    94.8    94.8    94.7    94.9
+                BCa       72.8    88.2    93.3    94.2    94.3
+    skewness 1  t         93.5    93.9    94.0    95.0    94.9
+                BCa       71.9    88.0    92.7    94.5    94.7
+    skewness 2  t         88.0    89.2    92.7    94.0    94.0
+                BCa       68.4    85.7    92.4    94.1    94.2
+    skewness 6  t         83.6    82.5    88.4    91.5    91.9
+                BCa       62.1    80.2    89.2    92.0    92.1
+
+With skewness 2 and 100 images, the mean is below 1.2 % of the t intervals and above 4.8 %, of BCa's 2.7 and 3.2. So
+``interval_method`` takes t, and BCa for many images with a long tail.
+
+Over seeds and images crossed, for seven shares of seeds, images and rest in the variance:
+
+    3 seeds x 8 images     94.7 to 97.7         4 x 100     93.4 to 95.7
+    3 x 30                 93.2 to 95.8         5 x 100     93.7 to 95.6
+    3 x 100                92.0 to 96.3        10 x 100     94.7 to 95.5
+
+The lowest are where seeds make most of the error of the mean, but not all.
+"""
 
 from __future__ import annotations
 

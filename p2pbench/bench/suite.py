@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -167,13 +166,11 @@ def _scratch_folder() -> Iterator[Path]:
     """A folder on the disk that the cache is on, removed at the end. Raises :class:`StorageError` if there is none."""
     try:
         home().mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="bench-", dir=home()))
+        folder = tempfile.TemporaryDirectory(prefix="bench-", dir=home(), ignore_cleanup_errors=True)
     except OSError as error:
         raise StorageError(f"{home()} cannot be written: {error.strerror}; set P2PBENCH_HOME") from None
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with folder as path:
+        yield Path(path)
 
 
 def _profiles(variants: Sequence[Variant], progress: Count) -> dict[str, Any]:

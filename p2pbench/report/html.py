@@ -1,4 +1,4 @@
-"""Self-contained HTML pages from templates, for reports and explorations."""
+"""Texts and self-contained HTML pages from templates, for reports and explorations."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import base64
 from pathlib import Path
 from typing import Any
 
+TEMPLATES = Path(__file__).parent / "templates"
+
 
 def render(template: Path, **values: Any) -> str:
-    """The text of ``template`` filled with ``values``, which are escaped; a value that is missing is an error."""
+    """``template`` filled with ``values``, which are escaped in HTML; a value that is missing is an error."""
     import jinja2
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(template.parent),
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
+        autoescape=jinja2.select_autoescape(["html"]),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
     return environment.get_template(template.name).render(**values)
 
 

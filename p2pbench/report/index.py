@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from p2pbench.report import html
-from p2pbench.report.page import TEMPLATES, Report
+from p2pbench.report.page import Report
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import cell_text, summarise
 from p2pbench.report.training_cost import printed_cost
@@ -39,7 +39,7 @@ def write_index(reports: Sequence[Report], unreadable: Sequence[tuple[str, str]]
         for report in reports
     ]
     tables = compare_studies([report.record for report in reports])
-    write_text(path, html.render(TEMPLATES / "index.html", studies=studies, tables=tables, unreadable=unreadable))
+    write_text(path, html.render(html.TEMPLATES / "index.html", studies=studies, tables=tables, unreadable=unreadable))
     return path
 
 

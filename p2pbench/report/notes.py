@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from p2pbench.config.metrics import METRICS
+from p2pbench.report import html
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import made_alike, measured, summarise
 from p2pbench.report.training_cost import named_machines
@@ -17,9 +18,7 @@ FLOOR = "real (split half)"
 def notes(study: StudyRecord) -> list[str]:
     """The notes below the table of a study, a sentence or two each."""
     return [
-        *_about_intervals(study),
-        *_about_marks(study),
-        *_about_costs(study),
+        *_about_all(study),
         *(note for metric in study.metrics if (note := _over_set(study, metric))),
         *_not_compared(study),
         *_of_scores(study),
@@ -27,55 +26,18 @@ def notes(study: StudyRecord) -> list[str]:
     ]
 
 
-def _about_intervals(study: StudyRecord) -> list[str]:
-    """What the brackets and ± are, and what so many seeds leave open."""
-    found = []
+def _about_all(study: StudyRecord) -> list[str]:
+    """What brackets, ±, ``*`` and bold type mean, what so many seeds leave open, and what the costs are."""
     counts = {variant: len(study.of(variant)) for variant in study.variants}
-    methods = {summarise(study, v, m).method for v in study.variants for m in study.metrics} - {None}
-    over_images = "test images, of the seeds' mean (Student's t; BCa where 100 images or more are skewed)"
-    if methods == {"crossed"}:
-        found.append("Brackets: 95 % interval over trainings and test images (crossed random effects).")
-    elif "crossed" in methods:
-        found.append(
-            f"Brackets: 95 % interval over trainings and test images from three seeds on, else over {over_images}."
-        )
-    elif methods:
-        found.append(f"Brackets: 95 % interval over {over_images}.")
-    if max(counts.values(), default=0) > 1:
-        found.append("±: standard deviation over seeds.")
-    if len({n for n in counts.values() if n}) > 1:
-        found.append(f"Unequal numbers of seeds: {', '.join(f'{v} {n}' for v, n in counts.items())}.")
-    if 1 in counts.values():
-        found.append("One seed: training variance is not assessed; another seed may order the variants otherwise.")
-    elif 2 in counts.values():
-        found.append("Two seeds: too few for an interval over trainings, which needs three.")
-    return found
-
-
-def _about_marks(study: StudyRecord) -> list[str]:
-    """What ``*`` and bold type mean."""
-    found = [
-        "*: differs from the baseline on the same test images (sign-flip permutation test, p at most 0.05 after Holm's "
-        "correction over the variants). It speaks of these trainings, not of others with other seeds."
-    ]
-    if any(best(study, metric) for metric in study.metrics):
-        found.append(
-            "Bold: better than every other variant on the same test images (the same test, corrected over the other "
-            "variants; from three seeds on the interval over trainings of each difference excludes zero too)."
-        )
-    return found
-
-
-def _about_costs(study: StudyRecord) -> list[str]:
-    """What the columns of the cost are, and on which machines it was measured."""
-    found = [
-        "GFLOPs: of the generator for one image (convolutions, a multiplication and an addition as two). training: "
-        "wall time of a run; images/s: in training; memory: the peak of a run."
-    ]
-    if len(known := study.machines) > 1:
-        named = "; ".join(named_machines(study))
-        found.append(f"Trained on {len(known)} machines, whose times stand side by side: {named}.")
-    return found
+    text = html.render(
+        html.TEMPLATES / "notes.txt",
+        methods=list({summarise(study, v, m).method for v in study.variants for m in study.metrics} - {None}),
+        counts=counts,
+        most_seeds=max(counts.values(), default=0),
+        any_best=any(best(study, metric) for metric in study.metrics),
+        machines=named_machines(study),
+    )
+    return text.splitlines()
 
 
 def _over_set(study: StudyRecord, metric: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from p2pbench.report import effects, html, tables
-from p2pbench.report.figures.all import CAPTIONS, write_figures
+from p2pbench.report.figures.all import write_figures
 from p2pbench.report.figures.sheets import write_sheets
 from p2pbench.report.notes import notes
 from p2pbench.report.records import StudyRecord, read_study
@@ -19,7 +19,6 @@ from p2pbench.report.verdict import by_score, two_sentences
 from p2pbench.runs.store import Store
 from p2pbench.system.files import write_text
 
-TEMPLATES = Path(__file__).parent / "templates"
 MOST_LISTED = 200
 """The most cells without a result that the page lists; of more it gives the number."""
 
@@ -76,7 +75,7 @@ def render(
     published = tables.published_table(study)
     unfinished = [cell for cell in study.cells if cell.state != "finished"]
     return html.render(
-        TEMPLATES / "study.html",
+        html.TEMPLATES / "study.html",
         about=study.about,
         sentences=two_sentences(study),
         table=tables.printed(study),
@@ -90,7 +89,6 @@ def render(
         published_rows=tables.published_rows(published) if published else None,
         published_note=tables.published_note(published) if published else "",
         figures={name: html.data_url(path.with_suffix(".svg")) for name, path in figures.items()},
-        captions=CAPTIONS,
         redraws=html.data_url(sheets["redraws"]) if "redraws" in sheets else None,
         viewer=viewer(study, choice),
         rule=choice.rule if choice else "",

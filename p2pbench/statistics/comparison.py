@@ -26,20 +26,15 @@ class Comparison(NamedTuple):
     share_better: float
 
 
-def compare(values: np.ndarray, baseline: np.ndarray, better: Better) -> Comparison:
-    """Compare ``values`` with ``baseline``: both (n,), finite, of the same images in the same order.
+def compare_all(rows: np.ndarray, baseline: np.ndarray, better: Better) -> list[Comparison]:
+    """Compare each of ``rows``, (m, n) with m >= 1, with one baseline, (n,): all finite, of the same images in order.
 
     With several seeds, pass the mean over seeds of each image; what comes out then speaks of these trainings and not of
-    others (for those, :func:`crossed_interval` of the differences).
+    others (for those, :func:`crossed_interval` of the differences). Tests share their draws.
 
     Raises:
         ValueError: they differ in number, are empty, or are not finite.
     """
-    return compare_all(np.asarray(values)[None], baseline, better)[0]
-
-
-def compare_all(rows: np.ndarray, baseline: np.ndarray, better: Better) -> list[Comparison]:
-    """:func:`compare` of each of ``rows``, (m, n) with m >= 1, with one baseline, (n,): tests share their draws."""
     differences = np.stack([paired(row, baseline) for row in rows])
     intervals, p_values = image_intervals(differences), sign_flip_p(differences)
     return [

@@ -17,8 +17,6 @@ class Effect(NamedTuple):
     name: str
     """``unet - resnet6``, or ``(unet - resnet6) × (l1 - gan)``."""
     factors: tuple[str, ...]
-    levels: tuple[str, ...]
-    """For each factor the level that is compared with the factor's baseline level."""
     per_image: np.ndarray
     """The contrast on each image, (n,): what :func:`sign_flip_p` and :func:`cohens_dz` take."""
     estimate: Estimate
@@ -97,5 +95,4 @@ def _marginal(grid: np.ndarray, kept: list[int]) -> np.ndarray:
 def _effect(compared: Mapping[str, tuple[str, str]], per_image: np.ndarray) -> Effect:
     parts = [f"{level} - {base}" for level, base in compared.values()]
     name = parts[0] if len(parts) == 1 else " × ".join(f"({part})" for part in parts)
-    levels = tuple(level for level, _ in compared.values())
-    return Effect(name, tuple(compared), levels, per_image, mean_interval(per_image))
+    return Effect(name, tuple(compared), per_image, mean_interval(per_image))

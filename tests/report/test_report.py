@@ -26,7 +26,7 @@ from p2pbench.report.summaries import summarise
 from p2pbench.report.tables import printed, to_latex, to_markdown, wide
 from p2pbench.report.verdict import best, by_score, two_sentences
 from p2pbench.runs.store import Store
-from p2pbench.statistics.comparison import compare
+from p2pbench.statistics.comparison import compare_all
 from p2pbench.statistics.intervals import crossed_interval, mean_interval
 from p2pbench.study.plan import build_study
 from p2pbench.study.study_file import write_study
@@ -73,7 +73,7 @@ def test_every_number_is_the_records(store: Store) -> None:
         assert row["l1_seed_sd"] == pytest.approx(np.std(seeds, ddof=1))
         assert row["l1_n"] == 20
         if variant != "l1+cgan":
-            comparison = compare(values, per_variant["l1+cgan"], "lower")
+            (comparison,) = compare_all(values[None], per_variant["l1+cgan"], "lower")
             assert row["l1_diff"] == pytest.approx(comparison.difference.value)
             assert (row["l1_diff_p"], row["l1_share_better"]) == (comparison.p, comparison.share_better)
             assert row["l1_diff_p_holm"] == pytest.approx(min(1, 4 * comparison.p))  # all four p-values are alike

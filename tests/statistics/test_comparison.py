@@ -12,8 +12,13 @@ from hypothesis import strategies as st
 from scipy import stats
 from simulated_coverage import false_positives
 
-from p2pbench.statistics.comparison import cohens_dz, compare, compare_all, holm, share_better, sign_flip_p
+from p2pbench.statistics.comparison import Better, Comparison, cohens_dz, compare_all, holm, share_better, sign_flip_p
 from p2pbench.statistics.intervals import image_interval
+
+
+def compare(values: np.ndarray, baseline: np.ndarray, better: Better) -> Comparison:
+    return compare_all(values[None], baseline, better)[0]
+
 
 sixteenths = st.integers(-1600, 1600).map(lambda whole: whole / 16)
 p_values = st.lists(st.floats(0, 1), max_size=20)

@@ -65,19 +65,4 @@ def write_all(
 COLUMN = 3.5
 """The width of a figure in inches: one of a paper's two columns."""
 
-
-STYLE: dict[str, Any] = {
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 8,
-    "axes.labelsize": 7,
-    "axes.linewidth": 0.6,
-    "figure.dpi": 250,
-    "savefig.dpi": "figure",
-    "font.size": 7,
-    "grid.linewidth": 0.5,
-    "legend.fontsize": 7,
-    "legend.frameon": False,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-}
+STYLE: Any = matplotlib.rc_params_from_file(Path(__file__).with_name("report.mplstyle"), use_default_template=False)
