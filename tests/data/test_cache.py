@@ -93,7 +93,7 @@ def test_an_array_in_use_is_left(filled: Path) -> None:
     found = command("clear")
     assert [(row["source"], row["split"]) for row in found["in_use"]] == [(str(filled), "train")]
     assert len(found["removed"]) == 2
-    assert "left, for a process uses them" in text("clear")
+    assert "not removed, because a process uses them" in text("clear")
     del view
     assert len(command("clear")["removed"]) == 1
 
