@@ -173,21 +173,13 @@ def cache_clear(
     older: Annotated[float | None, parameter("data cache clear", "--older")] = None,
     as_json: Json = False,
 ) -> None:
-    """Remove decoded arrays that no process uses, and what killed processes left. They are made again when needed."""
+    """Remove decoded arrays, and what killed processes left. They are made again when needed."""
     from p2pbench.data.cache import clear
     from p2pbench.system.console import bytes_text
 
-    cleared = clear(source, older)
-    freed = sum(kept.bytes for kept in cleared.removed) + cleared.leftovers_bytes
+    removed, leftovers = clear(source, older)
+    freed = sum(array.bytes for array in removed) + leftovers
     if as_json:
-        document = {
-            "removed": [kept.to_json() for kept in cleared.removed],
-            "in_use": [kept.to_json() for kept in cleared.in_use],
-            "bytes": freed,
-        }
-        print(json.dumps(document, indent=2))
+        print(json.dumps({"removed": [array.to_json() for array in removed], "bytes": freed}, indent=2))
         return
-    if cleared.in_use:
-        out.print("not removed, because a process uses them:")
-        out.print(arrays_table(cleared.in_use))
-    out.print(f"{len(cleared.removed)} arrays removed, {bytes_text(freed)} freed")
+    out.print(f"{len(removed)} arrays removed, {bytes_text(freed)} freed")

@@ -6,14 +6,12 @@ from an old array. Beside ``KEY.npy`` lies ``KEY.json``: what the array is; its 
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import hashlib
 import json
 import os
-import re
 import time
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,18 +19,11 @@ from typing import Any
 import numpy as np
 
 from p2pbench.data.dataset import DataSet, open_dataset, readers
-from p2pbench.data.decoding import ArrayFile, decode_all
+from p2pbench.data.decoding import write_array
 from p2pbench.errors import DataError, StorageError
 from p2pbench.system.cache_dir import home
 from p2pbench.system.files import NO_ARRAY, Locked, atomic, locked, write_json
 from p2pbench.system.progress import Count, no_progress
-
-try:
-    from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
-except ImportError:  # Windows, where a mapped file cannot be removed anyway
-    flock = None  # type: ignore[assignment]
-
-DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
 
 
 def folder() -> Path:
@@ -71,53 +62,35 @@ def decoded(dataset: DataSet, split: str, progress: Count = no_progress) -> np.n
 def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     """The array at ``path``, mapped; None if it is absent or damaged."""
     try:
-        with path.open("rb") as stream:
-            if flock is not None:
-                with contextlib.suppress(OSError):  # a file system without locks
-                    # The mapping duplicates the handle, so the array is in use as long as it lives: see _remove.
-                    flock(stream, LOCK_SH)
-            version = np.lib.format.read_magic(stream)
-            header = np.lib.format.read_array_header_1_0(stream)
-            if version != (1, 0) or header[:2] != (shape, False) or header[2] not in DTYPES:
-                return None
-            # Copy-on-write, not read-only: torch wraps it without a copy or a warning, and the file stays as it is.
-            return np.memmap(stream, header[2], "c", stream.tell(), shape)
+        # Copy-on-write, not read-only: torch wraps it without a copy or a warning, and the file stays as it is.
+        array = np.lib.format.open_memmap(path, mode="c")
     except NO_ARRAY:
         return None
+    whole = array.shape == shape and array.dtype in (np.uint8, np.uint16) and array.flags.c_contiguous
+    return array if whole else None
 
 
 def _build(path: Path, shape: tuple[int, ...], dataset: DataSet, split: str, progress: Count) -> None:
     for left_behind in path.parent.glob(f".{path.name}.*.part"):
         left_behind.unlink(missing_ok=True)  # a process that was killed left it; this one holds the lock
-    config = dataset.config
     deep = any(image.dtype == np.uint16 for image in next(readers(dataset, split))())  # the first decides for all
-    dtype = np.dtype(np.uint16 if deep else np.uint8)
     with atomic(path) as part:
-        with part.open("wb") as stream:
-            header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(stream, header)
-            file = ArrayFile(part, stream.tell(), (shape[1], shape[2]), config.resize_filter, config.direction, deep)
-        decode_all(file, readers(dataset, split), shape[0], progress)
-        if open_dataset(config).key != dataset.key:
-            raise DataError(f"{config.source} changed while its pairs were decoded; run it again when it is at rest")
+        write_array(part, readers(dataset, split), shape, dataset.config, deep, progress)
+        if open_dataset(dataset.config).key != dataset.key:
+            source = dataset.config.source
+            raise DataError(f"{source} changed while its pairs were decoded; run it again when it is at rest")
 
 
 def _note_use(path: Path, shape: tuple[int, ...], dataset: DataSet, split: str) -> None:
     """Write beside the array what it is, or touch that note, for the array is used now."""
     note, config = path.with_suffix(".json"), dataset.config
-    with contextlib.suppress(OSError, StorageError):  # a read-only cache still serves
+    with suppress(OSError, StorageError):  # a read-only cache still serves
         try:
             os.utime(note)
         except FileNotFoundError:
             is_folder = dataset.found is not None and Path(config.source).expanduser().is_dir()
             source = str(Path(config.source).expanduser().resolve()) if is_folder else config.source
             write_json(note, {"source": source, "split": split, "shape": shape, "direction": config.direction})
-
-
-try:
-    from fcntl import LOCK_EX, LOCK_NB, flock
-except ImportError:
-    flock = None  # type: ignore[assignment]
 
 
 # ---- what the cache holds, and how it is emptied
@@ -152,17 +125,6 @@ class CachedArray:
         }
 
 
-@dataclass(frozen=True)
-class Cleared:
-    """What became of the cache."""
-
-    removed: list[CachedArray]
-    in_use: list[CachedArray]
-    """Arrays that were left, because a process uses them."""
-    leftovers_bytes: int
-    """Bytes freed of what killed processes had left half-written."""
-
-
 def cached_arrays() -> list[CachedArray]:
     """The decoded arrays, the most recently used first."""
     found = []
@@ -180,67 +142,40 @@ def cached_arrays() -> list[CachedArray]:
     return sorted(found, key=lambda array: (-array.used, array.path))
 
 
-def clear(source: str | None = None, older_days: float | None = None) -> Cleared:
+def clear(source: str | None = None, older_days: float | None = None) -> tuple[list[CachedArray], int]:
     """Remove decoded arrays, and all that killed processes have left. They are made again when they are needed.
+
+    A process that has an array mapped keeps it: on Linux and macOS a file lives on, without a name, until then.
 
     Args:
         source: only the arrays of this data set, a name or a folder.
         older_days: only the arrays that were not used for so many days.
+    Returns:
+        The arrays that were removed; and the bytes of what was left half-written, or of notes on no array.
     Raises:
         StorageError: an array cannot be removed.
     """
     removed: list[CachedArray] = []
-    in_use: list[CachedArray] = []
     for array in cached_arrays():
         if source is not None and not array.is_of(source):
             continue
         if older_days is not None and time.time() - array.used < older_days * 86400:
             continue
-        (removed if _remove(array.path) else in_use).append(array)
-    leftovers = sum(_remove_leftover(path) for path in _leftovers())
-    return Cleared(removed, in_use, leftovers)
-
-
-def _remove(path: Path) -> bool:
-    """Remove an array unless a process has it mapped; see :func:`_load`.
-
-    A process that maps it between the two steps loses nothing: on Linux and macOS a file lives on, without a name,
-    until the last mapping ends; Windows refuses to remove it.
-    """
-    try:
-        if flock is not None:
-            with path.open("rb") as stream:
-                flock(stream, LOCK_EX | LOCK_NB)
-                path.unlink()
-        else:
-            path.unlink()
-    except BlockingIOError:
-        return False
-    except FileNotFoundError:
-        pass  # another process has removed it
-    except OSError as error:
-        if flock is None:
-            return False
-        raise StorageError(f"{path} cannot be removed: {error.strerror}") from None
-    path.with_suffix(".json").unlink(missing_ok=True)
-    return True
-
-
-def _leftovers() -> Iterator[Path]:
-    """Half-written files, and notes on arrays that no longer exist."""
-    yield from folder().glob(".*.part")
-    yield from (note for note in folder().glob("*.json") if not note.with_suffix(".npy").exists())
+        try:
+            array.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"{array.path} cannot be removed: {error.strerror}") from None
+        array.path.with_suffix(".json").unlink(missing_ok=True)
+        removed.append(array)
+    orphans = [note for note in folder().glob("*.json") if not note.with_suffix(".npy").exists()]
+    return removed, sum(map(_remove_leftover, [*folder().glob(".*.part"), *orphans]))
 
 
 def _remove_leftover(path: Path) -> int:
     """Remove ``path`` unless the array it belongs to is being built; returns the bytes that this freed."""
-    found = re.match(r"\.?(\w+)\.", path.name)
-    if found is None:
-        return 0
-    try:
-        with locked(path.with_name(f"{found[1]}.lock"), seconds=0):
-            size = path.stat().st_size
-            path.unlink()
-            return size
-    except (Locked, FileNotFoundError):
-        return 0
+    key = path.name.lstrip(".").partition(".")[0]
+    with suppress(Locked, FileNotFoundError), locked(path.with_name(f"{key}.lock"), seconds=0):
+        size = path.stat().st_size
+        path.unlink()
+        return size
+    return 0

@@ -106,14 +106,20 @@ def readers(dataset: DataSet, split: str) -> Iterator[Reader]:
 
     Each image is uint8 or uint16, with the channels of :attr:`DataConfig.stored`.
     """
-    from p2pbench.data.images import drawn_as_wanted
+    from p2pbench.data.images import as_wanted
 
-    wanted = wanted_of(dataset.config)
+    condition, target = wanted_by_role(dataset.config)
+    wanted = (condition, target) if dataset.config.direction == "AtoB" else (target, condition)
     if dataset.found is not None:
         yield from (partial(pairs.read_wanted, pair, wanted) for pair in dataset.found[split])
-    else:
-        for name, draw in zip(dataset.names[split], _built_in(dataset, split), strict=True):
-            yield partial(drawn_as_wanted, draw, wanted, Path(name))
+        return
+
+    def draw_wanted(draw: Reader, name: Path) -> Images:
+        a, b = draw()
+        return as_wanted(a, wanted[0], name), as_wanted(b, wanted[1], name)
+
+    for name, draw in zip(dataset.names[split], _built_in(dataset, split), strict=True):
+        yield partial(draw_wanted, draw, Path(name))
 
 
 def views(dataset: DataSet, split: str) -> Iterator[Reader]:
@@ -122,12 +128,6 @@ def views(dataset: DataSet, split: str) -> Iterator[Reader]:
         yield from (partial(pairs.preview_pair, pair) for pair in dataset.found[split])
     else:
         yield from _built_in(dataset, split)
-
-
-def wanted_of(config: DataConfig) -> tuple[Wanted, Wanted]:
-    """What the configuration wants of A and of B."""
-    condition, target = wanted_by_role(config)
-    return (condition, target) if config.direction == "AtoB" else (target, condition)
 
 
 def wanted_by_role(config: DataConfig) -> tuple[Wanted, Wanted]:
@@ -146,7 +146,7 @@ def _built_in(dataset: DataSet, split: str) -> Iterator[Reader]:
         yield from (partial(drawn.draw, asked, split, index) for index in range(len(dataset.names[split])))
     else:
         for images in photos.photos_pairs(split, dataset.config.condition):
-            yield partial(photos.as_they_are, images)
+            yield lambda images=images: images
 
 
 # ---- the key of its content

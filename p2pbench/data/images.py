@@ -1,12 +1,10 @@
 """Images in memory: the kind that networks, scores and people want, made of the kind that a file holds.
 
-The rules stand in :mod:`p2pbench.data.image_files`. Neither module imports torch: pairs are decoded by processes that
-do not need it.
+The rules stand in :mod:`p2pbench.data.image_files`. Neither module imports torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,12 +53,6 @@ def as_wanted(raw: np.ndarray, wanted: Wanted, path: Path) -> np.ndarray:
     raise UnsupportedImage(
         f"{path} has {found} channel{'s' * (found > 1)}, where data.channels asks for {wanted.channels}"
     )
-
-
-def drawn_as_wanted(draw: Callable[[], Images], wanted: tuple[Wanted, Wanted], name: Path) -> Images:
-    """A and B of a built-in data set, which ``draw`` gives, as ``wanted`` of A and of B."""
-    a, b = draw()
-    return as_wanted(a, wanted[0], name), as_wanted(b, wanted[1], name)
 
 
 def luma(image: np.ndarray) -> np.ndarray:

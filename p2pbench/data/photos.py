@@ -109,11 +109,6 @@ def _photograph(name: str) -> np.ndarray:
         return np.asarray(image.convert("RGB").reduce(factor))
 
 
-def as_they_are(images: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The pair itself, for a function that another process is to call."""
-    return images
-
-
 def condition_of(photograph: np.ndarray, condition: str, sigma: float = 1.5) -> np.ndarray:
     """The photograph in grey, or its edges (``edges``: Canny's, black lines on white): (H, W, 3), uint8, like it.
 
