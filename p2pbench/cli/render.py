@@ -170,8 +170,6 @@ def show_problems(document: Mapping[str, Any]) -> None:
             out.print(f"  and {len(problems) - 10} more, all named with --json")
         out.print(f"  -> {kind.remedy}", style="dim")
     out.print(f"\n{document['errors']} errors, {document['warnings']} warnings")
-    if document["cached"]:
-        out.print("No file has changed since the last check: this is its answer, from the cache.", style="dim")
 
 
 def arrays_table(arrays: Sequence[Any]) -> Table:

@@ -6,16 +6,13 @@ have any size.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,40 +22,21 @@ from p2pbench.curation.check.duplicates import duplicates
 from p2pbench.curation.check.fingerprint import Fingerprint, take
 from p2pbench.curation.check.problems import KINDS, Problem
 from p2pbench.data import pairs
-from p2pbench.data.dataset import is_built_in, open_dataset, state_of, views
+from p2pbench.data.dataset import is_built_in, open_dataset, views
 from p2pbench.data.image_files import NeedsBackground, read_array
 from p2pbench.data.images import Images, picture_of
-from p2pbench.errors import DataError, StorageError, UnsupportedImage
-from p2pbench.system.cache_dir import home
-from p2pbench.system.files import write_json
+from p2pbench.errors import DataError, UnsupportedImage
 from p2pbench.system.progress import Count, no_progress
 
-VERSION = 1
-"""Counted up when the rules change, so that no old verdict is taken for a new one."""
 
-
-@dataclass(frozen=True)
-class _Item:
+class _Item(NamedTuple):
     """One pair to be checked."""
 
     split: str
     file: str
-    pair: pairs.Pair | None
-    """None in a built-in data set, which has no files."""
     read: Callable[[], Images]
-
-
-@dataclass(frozen=True)
-class _Subject:
-    """A data set to be checked."""
-
-    root: Path | None
-    splits: dict[str, int]
-    state: str
-    """A hash that changes when a file does."""
-    problems: list[Problem]
-    """The problems that show without opening a file."""
-    items: Callable[[], list[_Item]]
+    pair: pairs.Pair | None = None
+    """None in a built-in data set, which has no files."""
 
 
 def check(source: str, progress: Count = no_progress) -> dict[str, Any]:
@@ -66,53 +44,71 @@ def check(source: str, progress: Count = no_progress) -> dict[str, Any]:
 
     Returns:
         ``source``; ``folder`` (None for a built-in); ``splits``, the number of pairs in each; ``errors`` and
-        ``warnings``, their numbers; ``cached``, whether nothing has changed since an earlier check, which then answers;
-        and ``problems``, each with ``kind``, ``severity``, ``file`` (relative to the folder) and ``detail``.
+        ``warnings``, their numbers; and ``problems``, each with ``kind``, ``severity``, ``file`` (relative to the
+        folder) and ``detail``.
     Raises:
         DataError: there is no such source.
     """
-    subject = _built_in(source) if is_built_in(source) else _folder(pairs.find_folder(source))
-    name = str(subject.root.resolve()) if subject.root else source
-    memory = home() / "checks" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
-    problems = _recall(memory, subject.state)
-    cached = problems is not None
-    if problems is None:
-        found = [*subject.problems, *_judge(subject, progress)]
-        found.sort(key=lambda problem: list(KINDS).index(problem.kind))
-        problems = [{**asdict(problem), "severity": problem.severity} for problem in found]
-        with suppress(StorageError):  # a convenience: without it the set is checked again
-            write_json(memory, {"state": subject.state, "digest": _digest(problems), "problems": problems})
-    n_errors = sum(problem["severity"] == "error" for problem in problems)
+    root, problems = None, []
+    if is_built_in(source):
+        dataset = open_dataset(DataConfig(source=source))
+        splits = {
+            split: [
+                _Item(split, f"{split}/{name}", read) for name, read in zip(names, views(dataset, split), strict=True)
+            ]
+            for split, names in dataset.names.items()
+        }
+    else:
+        root = pairs.find_folder(source)
+        survey, faults = pairs.survey(root)
+        problems = _missing(root, survey) + [_problem(fault.kind, fault.path, fault.message, root) for fault in faults]
+        splits = {
+            split: [
+                _Item(split, pair.a.relative_to(root).as_posix(), partial(pairs.preview_pair, pair), pair)
+                for pair in members
+            ]
+            for split, members in survey.items()
+        }
+    problems += _judge(root, [item for members in splits.values() for item in members], progress)
+    problems.sort(key=lambda problem: list(KINDS).index(problem.kind))
+    n_errors = sum(problem.severity == "error" for problem in problems)
     return {
         "source": source,
-        "folder": str(subject.root) if subject.root else None,
-        "splits": subject.splits,
+        "folder": str(root) if root else None,
+        "splits": {split: len(members) for split, members in splits.items()},
         "errors": n_errors,
         "warnings": len(problems) - n_errors,
-        "cached": cached,
-        "problems": problems,
+        "problems": [{**asdict(problem), "severity": problem.severity} for problem in problems],
     }
 
 
-def _judge(subject: _Subject, progress: Count) -> Iterator[Problem]:
+def _missing(root: Path, survey: dict[str, list[pairs.Pair]]) -> list[Problem]:
+    """The splits that are not there, or are empty."""
+    problems = [Problem("empty-split", split, "holds no pair") for split, members in survey.items() if not members]
+    if "train" not in survey:
+        problems.append(Problem("no-train", "train", f"{root} has no folder train, nor A/train and B/train"))
+    if "test" not in survey and not survey.get("val"):  # a set without test is tested on val
+        problems.append(Problem("no-test", "test", f"{root} has no folder test, nor A/test and B/test"))
+    return problems
+
+
+def _judge(root: Path | None, items: Sequence[_Item], progress: Count) -> Iterator[Problem]:
     prints: list[Fingerprint] = []
-    items = subject.items()
     with ThreadPoolExecutor() as pool:  # Pillow, numpy and scipy work outside the interpreter's lock
         for start in range(0, len(items), 64):
-            for fingerprint, problems in pool.map(partial(_examine, subject.root), items[start : start + 64]):
+            for fingerprint, problems in pool.map(partial(_examine, root), items[start : start + 64]):
                 yield from problems
                 if fingerprint is not None:
                     prints.append(fingerprint)
             progress(min(start + 64, len(items)), len(items))
-    if not prints:
-        return
-    for rule in (duplicates, outliers.unlike_most, outliers.blank, outliers.swapped, outliers.ill_fitting):
-        yield from rule(prints)
+    if prints:
+        for rule in (duplicates, outliers.unlike_most, outliers.blank, outliers.swapped, outliers.ill_fitting):
+            yield from rule(prints)
 
 
 def _examine(root: Path | None, item: _Item) -> tuple[Fingerprint | None, list[Problem]]:
     """The fingerprint of a pair, None where it cannot be taken, and what is wrong with its files."""
-    if item.pair is None or root is None:
+    if root is None or item.pair is None:
         return take(item.split, item.file, "RGB+RGB", item.read(), item.read, joined=False), []
     images, modes, problems = [], [], []
     for path in item.pair.files:
@@ -159,71 +155,3 @@ def _problem(kind: str, path: Path, message: object, root: Path) -> Problem:
     file = path.relative_to(root).as_posix()
     detail = str(message).replace(str(path), file).replace(f"{root}{os.sep}", "")
     return Problem(kind, file, detail.removeprefix(f"{file} "))
-
-
-# ---- what there is to look at
-
-
-def _built_in(source: str) -> _Subject:
-    dataset = open_dataset(DataConfig(source=source))
-
-    def items() -> list[_Item]:
-        return [
-            _Item(split, f"{split}/{name}", None, read)
-            for split in dataset.names
-            for name, read in zip(dataset.names[split], views(dataset, split), strict=True)
-        ]
-
-    splits = {split: len(members) for split, members in dataset.names.items()}
-    return _Subject(None, splits, f"{VERSION}:{dataset.key}", [], items)
-
-
-def _folder(root: Path) -> _Subject:
-    survey, faults = pairs.survey(root)
-    problems = _missing(root, survey)
-    problems += [_problem(fault.kind, fault.path, fault.message, root) for fault in faults]
-
-    def items() -> list[_Item]:
-        return [
-            _Item(split, pair.a.relative_to(root).as_posix(), pair, partial(pairs.preview_pair, pair))
-            for split, members in survey.items()
-            for pair in members
-        ]
-
-    splits = {split: len(members) for split, members in survey.items()}
-    return _Subject(root, splits, _state(survey, problems), problems, items)
-
-
-def _missing(root: Path, survey: dict[str, list[pairs.Pair]]) -> list[Problem]:
-    """The splits that are not there, or are empty."""
-    problems = [Problem("empty-split", split, "holds no pair") for split, members in survey.items() if not members]
-    if "train" not in survey:
-        problems.append(Problem("no-train", "train", f"{root} has no folder train, nor A/train and B/train"))
-    if "test" not in survey and not survey.get("val"):  # a set without test is tested on val
-        problems.append(Problem("no-test", "test", f"{root} has no folder test, nor A/test and B/test"))
-    return problems
-
-
-def _state(survey: dict[str, list[pairs.Pair]], problems: Sequence[Problem]) -> str:
-    digest = hashlib.sha256(f"{VERSION}:{list(survey)}:{problems}".encode())
-    for path in (path for members in survey.values() for pair in members for path in pair.files):
-        digest.update(os.fsencode(path) + f"\0{state_of(path)}\0".encode())
-    return digest.hexdigest()
-
-
-# ---- the verdict of an earlier check
-
-
-def _recall(memory: Path, state: str) -> list[dict[str, str]] | None:
-    """The problems that an earlier check found in a set of this state; None where there was none or it is damaged."""
-    try:
-        document = json.loads(memory.read_text(encoding="utf-8"))
-        if document["state"] == state and document["digest"] == _digest(document["problems"]):
-            return document["problems"]  # type: ignore[no-any-return]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        pass
-    return None
-
-
-def _digest(problems: list[dict[str, str]]) -> str:
-    return hashlib.sha256(json.dumps(problems).encode()).hexdigest()

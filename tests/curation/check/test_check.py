@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -433,69 +432,6 @@ def test_a_folder_named_as_the_current_one(joined: Set, monkeypatch: pytest.Monk
     joined.file("train", "01").write_bytes(b"")
     monkeypatch.chdir(joined.root)
     assert found(".", code=3) == {("unreadable", "train/01.png")}
-
-
-# ---- the cache
-
-
-def test_the_second_time_the_cache_answers(joined: Set, monkeypatch: pytest.MonkeyPatch) -> None:
-    joined.file("train", "01").write_bytes(b"")
-    first = check(joined.root, code=3)
-    with monkeypatch.context() as patched:
-        patched.setattr(
-            "p2pbench.curation.check.check.read_array", lambda path, background: pytest.fail("decoded again")
-        )
-        second = check(joined.root, code=3)
-        assert "No file has changed" in text(joined.root, code=3)
-    assert (first["cached"], second["cached"]) == (False, True)
-    assert {**second, "cached": False} == first
-
-
-def test_a_changed_an_added_and_a_touched_file_are_noticed(joined: Set) -> None:
-    check(joined.root, code=0)
-    joined.put_photo("train", "01", photo(0))
-    assert found(joined.root, code=3) == {("duplicate", "train/01.png")}
-    joined.put_photo("train", "01", photo(1))
-    joined.put_photo("test", "new", photo(2))
-    assert found(joined.root, code=3) == {("leak", "test/new.png")}
-    file = joined.file("test", "new")
-    file.unlink()
-    assert check(joined.root, code=0)["cached"] is False
-    os.utime(joined.file("train", "00"), ns=(1, 1))
-    assert check(joined.root, code=0)["cached"] is False
-    assert check(joined.root, code=0)["cached"] is True
-
-
-@given(data=st.data())
-def test_a_damaged_cache_is_not_believed(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
-    made = Set(tmp_path_factory.mktemp("set"), "joined")
-    for split in ("train", "test"):
-        made.put_photo(split, "0", photo(len(split)))
-    made.file("train", "0").write_bytes(b"")
-    first = check(made.root, code=3)
-    name = hashlib.sha256(str(made.root.resolve()).encode()).hexdigest()[:24]
-    kept = home() / "checks" / f"{name}.json"
-    content = bytearray(kept.read_bytes())
-    if data.draw(st.booleans()):
-        content = content[: data.draw(st.integers(0, len(content) - 3))]
-    else:
-        content[data.draw(st.integers(0, len(content) - 3))] ^= data.draw(st.integers(1, 255))
-    kept.write_bytes(content)
-    again = check(made.root, code=3)
-    assert again["problems"] == first["problems"]
-
-
-def test_the_verdict_of_another_version_is_not_believed(joined: Set, monkeypatch: pytest.MonkeyPatch) -> None:
-    check(joined.root, code=0)
-    monkeypatch.setattr("p2pbench.curation.check.check.VERSION", 0)
-    assert check(joined.root, code=0)["cached"] is False
-
-
-def test_a_home_that_cannot_be_written_is_done_without(joined: Set, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocked = joined.root / "a file"
-    blocked.write_text("")
-    monkeypatch.setenv("P2PBENCH_HOME", str(blocked))
-    assert check(joined.root, code=0)["cached"] is False
 
 
 # ---- the laws behind it
