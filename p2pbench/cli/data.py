@@ -157,9 +157,9 @@ def cache_list(as_json: Json = False) -> None:
     from p2pbench.system.console import bytes_text
 
     arrays = cached_arrays()
-    total = sum(kept.bytes for kept in arrays)
+    total = sum(array["bytes"] for array in arrays)
     if as_json:
-        document = {"folder": str(folder()), "bytes": total, "arrays": [kept.to_json() for kept in arrays]}
+        document = {"folder": str(folder()), "bytes": total, "arrays": arrays}
         print(json.dumps(document, indent=2))
         return
     if arrays:
@@ -178,8 +178,8 @@ def cache_clear(
     from p2pbench.system.console import bytes_text
 
     removed, leftovers = clear(source, older)
-    freed = sum(array.bytes for array in removed) + leftovers
+    freed = sum(array["bytes"] for array in removed) + leftovers
     if as_json:
-        print(json.dumps({"removed": [array.to_json() for array in removed], "bytes": freed}, indent=2))
+        print(json.dumps({"removed": removed, "bytes": freed}, indent=2))
         return
     out.print(f"{len(removed)} arrays removed, {bytes_text(freed)} freed")

@@ -172,11 +172,10 @@ def show_problems(document: Mapping[str, Any]) -> None:
     out.print(f"\n{document['errors']} errors, {document['warnings']} warnings")
 
 
-def arrays_table(arrays: Sequence[Any]) -> Table:
+def arrays_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """The decoded arrays of the cache."""
     table = plain_table("source", "split", right=("pairs", "size", "disk", "last use"))
-    for array in arrays:
-        row = array.to_json()
+    for row in rows:
         table.add_row(
             escape(row["source"] or "unknown"), row["split"] or "-", str(row["pairs"] or "-"), by(row["size"]) or "-",
             bytes_text(row["bytes"]), row["last_use"][:16].replace("T", " "),

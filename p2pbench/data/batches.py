@@ -75,7 +75,8 @@ class Batches:
         """The crops of the batch of ``step``: pair, top, left, mirror of each, (4, B), int64, on the device."""
         epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
-            self._epoch, self._plan = epoch, self._plan_on_device(epoch)
+            plan = np.stack(plan_of(self.config, len(self.images), self.margin, epoch))
+            self._epoch, self._plan = epoch, torch.from_numpy(plan).to(self.images.device, non_blocking=True)
         size = self.config.training.batch_size
         return self._plan[:, position * size : (position + 1) * size][:, self.share]
 
@@ -84,10 +85,6 @@ class Batches:
         index, top, left, mirror = crops
         pairs = crop(self.images, index, top, left, mirror, self._rows, self._columns)
         return batch_of(pairs, self.config.data)
-
-    def _plan_on_device(self, epoch: int) -> Tensor:
-        plan = plan_of(self.config, len(self.images), self.margin, epoch)
-        return torch.from_numpy(np.stack(plan)).to(self.images.device, non_blocking=True)
 
 
 def plan_of(config: RunConfig, n_pairs: int, margin: tuple[int, int], epoch: int) -> EpochPlan:
@@ -202,10 +199,7 @@ class StreamedBatches:
             pair, top, left, mirror = (int(column[row]) for column in self._plan)
             cut = self.images[pair, top : top + height, left : left + width]
             image[...] = cut[:, ::-1] if mirror else cut
-        self._let_go(len(buffer) * self.images[0].nbytes)
-
-    def _let_go(self, read: int) -> None:
-        self._unreturned += read
+        self._unreturned += len(buffer) * self.images[0].nbytes
         if self._unreturned >= LET_GO:
             let_go(self.images)
             self._unreturned = 0

@@ -12,7 +12,6 @@ import json
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -96,37 +95,12 @@ def _note_use(path: Path, shape: tuple[int, ...], dataset: DataSet, split: str) 
 # ---- what the cache holds, and how it is emptied
 
 
-@dataclass(frozen=True)
-class CachedArray:
-    """A decoded array in the cache."""
+def cached_arrays() -> list[dict[str, Any]]:
+    """The decoded arrays, the most recently used first.
 
-    path: Path
-    about: dict[str, Any]
-    """What the note beside it says: ``source``, ``split``, ``shape``, ``direction``; empty where there is no note."""
-    bytes: int
-    used: float
-    """When it was last opened, in seconds since the epoch."""
-
-    def is_of(self, source: str) -> bool:
-        """Whether it was made from ``source``, a name or a folder."""
-        return self.about.get("source") in (source, str(Path(source).expanduser().resolve()))
-
-    def to_json(self) -> dict[str, Any]:
-        shape = self.about.get("shape", [None])
-        return {
-            "source": self.about.get("source"),
-            "split": self.about.get("split"),
-            "pairs": shape[0],
-            "size": shape[1:3],
-            "direction": self.about.get("direction"),
-            "bytes": self.bytes,
-            "last_use": datetime.datetime.fromtimestamp(self.used, datetime.UTC).isoformat(timespec="seconds"),
-            "file": str(self.path),
-        }
-
-
-def cached_arrays() -> list[CachedArray]:
-    """The decoded arrays, the most recently used first."""
+    Each with ``source``, ``split``, ``pairs``, ``size`` and ``direction``, unknown (None) where the note beside it is
+    lost; ``bytes``; ``last_use``, when it was last opened; and ``file``.
+    """
     found = []
     for path in folder().glob("*.npy"):
         note = path.with_suffix(".json")
@@ -138,11 +112,23 @@ def cached_arrays() -> list[CachedArray]:
             about, used = json.loads(note.read_text()), note.stat().st_mtime
         except (OSError, ValueError):
             about, used = {}, stat.st_mtime
-        found.append(CachedArray(path, about if isinstance(about, dict) else {}, stat.st_size, used))
-    return sorted(found, key=lambda array: (-array.used, array.path))
+        about = about if isinstance(about, dict) else {}
+        shape = about.get("shape", [None])
+        row = {
+            "source": about.get("source"),
+            "split": about.get("split"),
+            "pairs": shape[0],
+            "size": shape[1:3],
+            "direction": about.get("direction"),
+            "bytes": stat.st_size,
+            "last_use": datetime.datetime.fromtimestamp(used, datetime.UTC).isoformat(timespec="seconds"),
+            "file": str(path),
+        }
+        found.append((-used, path, row))
+    return [row for _, _, row in sorted(found, key=lambda array: array[:2])]
 
 
-def clear(source: str | None = None, older_days: float | None = None) -> tuple[list[CachedArray], int]:
+def clear(source: str | None = None, older_days: float | None = None) -> tuple[list[dict[str, Any]], int]:
     """Remove decoded arrays, and all that killed processes have left. They are made again when they are needed.
 
     A process that has an array mapped keeps it: on Linux and macOS a file lives on, without a name, until then.
@@ -155,17 +141,19 @@ def clear(source: str | None = None, older_days: float | None = None) -> tuple[l
     Raises:
         StorageError: an array cannot be removed.
     """
-    removed: list[CachedArray] = []
+    removed = []
     for array in cached_arrays():
-        if source is not None and not array.is_of(source):
+        if source is not None and array["source"] not in (source, str(Path(source).expanduser().resolve())):
             continue
-        if older_days is not None and time.time() - array.used < older_days * 86400:
+        last_use = datetime.datetime.fromisoformat(array["last_use"]).timestamp()
+        if older_days is not None and time.time() - last_use < older_days * 86400:
             continue
+        path = Path(array["file"])
         try:
-            array.path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         except OSError as error:
-            raise StorageError(f"{array.path} cannot be removed: {error.strerror}") from None
-        array.path.with_suffix(".json").unlink(missing_ok=True)
+            raise StorageError(f"{path} cannot be removed: {error.strerror}") from None
+        path.with_suffix(".json").unlink(missing_ok=True)
         removed.append(array)
     orphans = [note for note in folder().glob("*.json") if not note.with_suffix(".npy").exists()]
     return removed, sum(map(_remove_leftover, [*folder().glob(".*.part"), *orphans]))

@@ -63,13 +63,13 @@ def known() -> list[dict[str, Any]]:
     ``here``, ``to fetch``, ``by hand`` (see ``data fetch``) or ``unusable``, with the ``reason``. Sets of the paper
     also have what A and B show, their size, how the paper trained on them, terms, citation and addresses.
     """
-    built_in = {
-        "photos": (photos_names(), "grey or edges to photographs"),
-        "drawn": (drawn_names(Drawn()), "drawn facades: labels to photo; drawn:N[:SEED] for more"),
-    }
+    photos, drawn = photos_names(), drawn_names(Drawn())
+    built_in = (
+        ("photos", photos, "grey or edges to photographs"),
+        ("drawn", drawn, "drawn facades: labels to photo; drawn:N[:SEED] for more"),
+    )
     rows: list[dict[str, Any]] = [
-        {"source": name, "state": "built in", "pairs": _counts(names), "about": about}
-        for name, (names, about) in built_in.items()
+        {"source": name, "state": "built in", "pairs": counts(names), "about": about} for name, names, about in built_in
     ]
     rows += [_paper_row(name, entry) for name, entry in PAPER_SETS.items()]
     folders = sorted(datasets_folder().iterdir()) if datasets_folder().is_dir() else []
@@ -87,26 +87,18 @@ def _paper_row(name: str, entry: PaperSet) -> dict[str, Any]:
         "about": f"{entry.about}: {condition} to {target}",
         "halves": dict(zip("AB", entry.halves, strict=True)),
         "size": [entry.size, entry.size],
-        "paper": {
-            "direction": entry.direction,
-            "epochs": entry.epochs,
-            "batch_size": entry.batch_size,
-            "jitter": entry.jitter,
-        },
-        "megabytes": entry.megabytes,
-        "terms": entry.terms,
-        "citation": entry.citation,
-        "mirrors": list(entry.mirrors),
-        "sha256": entry.sha256,
+        "paper": {key: getattr(entry, key) for key in ("direction", "epochs", "batch_size", "jitter")},
+        **{key: getattr(entry, key) for key in ("megabytes", "terms", "citation", "mirrors", "sha256")},
     }
 
 
 def _local(folder: Path) -> dict[str, Any]:
     try:
-        return {"state": "here", "folder": str(folder), "pairs": _counts(find_pairs(folder))}
+        return {"state": "here", "folder": str(folder), "pairs": counts(find_pairs(folder))}
     except DataError as error:
         return {"state": "unusable", "folder": str(folder), "pairs": {}, "reason": str(error)}
 
 
-def _counts(splits: Mapping[str, Sized]) -> dict[str, int]:
+def counts(splits: Mapping[str, Sized]) -> dict[str, int]:
+    """The number of pairs of each split."""
     return {split: len(pairs) for split, pairs in splits.items()}

@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from p2pbench.config.schema import DataConfig
 from p2pbench.data import pairs, photos
@@ -146,7 +147,7 @@ def _built_in(dataset: DataSet, split: str) -> Iterator[Reader]:
         yield from (partial(drawn.draw, asked, split, index) for index in range(len(dataset.names[split])))
     else:
         for images in photos.photos_pairs(split, dataset.config.condition):
-            yield lambda images=images: images
+            yield repeat(images).__next__  # the same, however often it is read
 
 
 # ---- the key of its content
@@ -155,75 +156,50 @@ def _built_in(dataset: DataSet, split: str) -> Iterator[Reader]:
 def content_key(root: Path, splits: Mapping[str, Sequence[Pair]]) -> str:
     """A hash of all files' content in their order, by split: the same wherever the data lie and whatever their names.
 
-    The hash of each file is remembered on disk, in one file for each data set folder ``root``, and the key of all of
-    them in this process, until a time stamp, a size or an inode changes.
+    The hash of each file is remembered in this process and on disk, in one file for each data set folder ``root``,
+    until a time stamp, a size or an inode changes.
 
     Raises:
         DataError: a file cannot be read.
     """
-    settled_before = time.time_ns() - RACY_NS
-    states = {path: state_of(path) for found in splits.values() for pair in found for path in pair.files}
-    layout = {split: [pair.files for pair in found] for split, found in splits.items()}
-    snapshot = hashlib.sha256(repr((layout, states)).encode()).hexdigest()
-    if snapshot in _keys:
-        return _keys[snapshot]
-    hashes = _remembered_hashes(root, states, settled_before)
+    hashes = _remembered_hashes(root, [path for found in splits.values() for pair in found for path in pair.files])
     digest = hashlib.sha256()
     for split in sorted(splits):
         digest.update(f"{split}:".encode())
         for pair in splits[split]:
             digest.update("+".join(hashes[path] for path in pair.files).encode() + b";")
-    key = digest.hexdigest()
-    if all(_settled(state, settled_before) for state in states.values()):
-        _keys[snapshot] = key
-    return key
+    return digest.hexdigest()
 
 
-_keys: dict[str, str] = {}
-"""The content keys that this process has worked out, by a hash of the files' names and states."""
+_known: dict[Path, Any] = {}
+"""What this process knows of the files of each data set, by the file in which that is remembered."""
 
 
-def _remembered_hashes(root: Path, states: Mapping[Path, list[int]], settled_before: int) -> dict[Path, str]:
-    """The SHA-256 of each file: from disk where its state is the one that it was hashed in, as git's index does it."""
-    name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:24]
-    memory = home() / "hashes" / f"{name}.json"
-    try:
-        known = json.loads(memory.read_text())
-    except (OSError, ValueError):
-        known = {}
+def _remembered_hashes(root: Path, files: Sequence[Path]) -> dict[Path, str]:
+    """The SHA-256 of each file: as it is remembered if its state is the one it was hashed in, as in git's index."""
+    settled_before = time.time_ns() - RACY_NS
+    memory = home() / "hashes" / f"{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:24]}.json"
+    known = _known.get(memory)
+    if known is None:
+        with contextlib.suppress(OSError, ValueError):
+            known = json.loads(memory.read_text())
     known = known if isinstance(known, dict) else {}
     hashes: dict[Path, str] = {}
     kept: dict[str, list[object]] = {}
-    for path, state in states.items():
+    for path in files:
         inside = str(path)[len(str(root)) :]
         entry = known.get(inside)
-        if isinstance(entry, list) and entry[:4] == state and len(entry) == 5:
-            hashes[path], kept[inside] = str(entry[4]), entry
-            continue
-        hashes[path] = _sha256(path)
-        if _settled(state, settled_before):
-            kept[inside] = [*state, hashes[path]]
+        try:
+            state = list(file_state(os.stat(path)))  # noqa: PTH116 - Path.stat takes twice the time
+            if not (isinstance(entry, list) and entry[:4] == state and len(entry) == 5):
+                entry = [*state, sha256_of(path)]
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+        hashes[path] = str(entry[4])
+        if max(state[1], state[2]) < settled_before:
+            kept[inside] = entry
     if kept != known:
         with contextlib.suppress(StorageError):  # a convenience: without it the files are hashed again
             write_text(memory, json.dumps(kept))
+    _known[memory] = kept
     return hashes
-
-
-def state_of(path: Path) -> list[int]:
-    """What changes when the file does. Raises :class:`DataError` where the file is gone."""
-    try:
-        stat = os.stat(path)  # noqa: PTH116 - for ten thousand files, Path.stat takes twice the time
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
-    return list(file_state(stat))
-
-
-def _settled(state: list[int], settled_before: int) -> bool:
-    return max(state[1], state[2]) < settled_before
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return sha256_of(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None

@@ -104,7 +104,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
     """
     # A stream of ours: Pillow leaves a file open that it cannot read.
     with _readable(path), path.open("rb") as stream, Image.open(stream) as image:
-        _check_size(path, *image.size)
+        if image.width * image.height > MAX_PIXELS:
+            raise _too_large(path)
         yield image
 
 
@@ -135,18 +136,15 @@ def _readable(path: Path) -> Iterator[None]:
     except DataError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise DataError(_too_large(path)) from None
+        raise _too_large(path) from None
     except Exception as error:  # Pillow raises whatever a damaged file leads it to
         raise DataError(f"{path} cannot be read as an image: {error}") from None
 
 
-def _check_size(path: Path, width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise DataError(_too_large(path))
-
-
-def _too_large(path: Path) -> str:
-    return f"{path} holds, or claims to hold, more than {MAX_PIXELS:,} pixels: scale it down, or cut it into parts"
+def _too_large(path: Path) -> DataError:
+    return DataError(
+        f"{path} holds, or claims to hold, more than {MAX_PIXELS:,} pixels: scale it down, or cut it into parts"
+    )
 
 
 def _check_mode(image: Image.Image, path: Path) -> None:
@@ -174,7 +172,8 @@ def _read_tiff(path: Path) -> np.ndarray:
     try:
         with tifffile.TiffFile(path) as file:
             page = file.pages.first
-            _check_size(path, page.imagewidth, page.imagelength)
+            if page.imagewidth * page.imagelength > MAX_PIXELS:
+                raise _too_large(path)
             array = page.asarray()
             planar = page.axes.startswith("S")
             colours, extra = tifffile.PHOTOMETRIC(page.photometric).name, [int(kind) for kind in page.extrasamples]

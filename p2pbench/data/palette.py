@@ -89,7 +89,12 @@ def find_palette(whole: np.ndarray, flat: np.ndarray) -> Palette | None:
     for line in _peaks(whole, LEAST_LINE_SHARE):
         if not len(known) or np.linalg.norm(known - line, axis=1).min() > LINE_REACH:
             colours.append(line)
-    if not 2 <= len(colours) <= MOST_COLOURS or not _holds(colours, whole, flat):
+    if not 2 <= len(colours) <= MOST_COLOURS:
+        return None
+    of_flat, of_all = (_share_near(np.array(colours), counts) for counts in (flat, whole))
+    rest = of_flat.sum() - of_flat[:-1].max()
+    labels = rest > LEAST_SHARE and rest - of_flat[-1] >= LEAST_COVER * rest
+    if not labels and of_all[-1] > 1 - LEAST_LINE_COVER:
         return None
     centres = np.array(colours).round().astype(np.uint8)
     palette = Palette(centres, *_nearest(centres, whole))
@@ -112,15 +117,6 @@ def _peaks(counts: np.ndarray, least_share: float) -> list[np.ndarray]:
             peaks.append(np.average(colour[distance <= CORE], axis=0, weights=weight[distance <= CORE]))
         free &= distance > REACH
     return peaks
-
-
-def _holds(colours: list[np.ndarray], whole: np.ndarray, flat: np.ndarray) -> bool:
-    """Whether so much is of these colours that the images are label maps or line drawings."""
-    held = [_share_near(np.array(colours), counts) for counts in (flat, whole)]
-    most = int(np.argmax(held[0][:-1]))
-    rest = held[0].sum() - held[0][most]
-    others = rest - held[0][-1]
-    return bool((rest > LEAST_SHARE and others >= LEAST_COVER * rest) or held[1][-1] <= 1 - LEAST_LINE_COVER)
 
 
 def _share_near(colours: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,18 +24,7 @@ if TYPE_CHECKING:
 
 RECIPE = "photos-1"
 WINDOW = 128
-PHOTOGRAPHS = {
-    # name: (factor that it is scaled down by; height and width after that, so that counting pairs decodes nothing;
-    # SHA-256 of the file)
-    "astronaut.png": (1, (512, 512), "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5"),
-    "chelsea.png": (1, (300, 451), "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb"),
-    "coffee.png": (1, (400, 600), "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7"),
-    "hubble_deep_field.jpg": (1, (872, 1000), "3a19c5dd8a927a9334bb1229a6d63711b1c0c767fb27e2286e7c84a3e2c2f5f4"),
-    "ihc.png": (1, (512, 512), "f8dd1aa387ddd1f49d8ad13b50921b237df8e9b262606d258770687b0ef93cef"),
-    "motorcycle_left.png": (1, (500, 741), "db18e9c4157617403c3537a6ba355dfeafe9a7eabb6b9b94cb33f6525dd49179"),
-    "retina.jpg": (2, (706, 706), "38a07f36f27f095e818aea7b96d34202c05176d30253c66733f2e00379e9e0e6"),
-    "rocket.jpg": (1, (427, 640), "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c"),
-}
+PHOTOGRAPHS = tomllib.loads(Path(__file__).with_name("photos.toml").read_text(encoding="utf-8"))
 TRAIN_GRID = (10, 5)
 """Windows per photograph for training: rows, columns."""
 
@@ -46,8 +36,8 @@ def photos_key(condition: str) -> str:
         DataError: scikit-image's photographs are missing or not the ones this recipe was written for.
     """
     digest = hashlib.sha256(f"{RECIPE}:{condition}".encode())
-    for name, (_, _, expected) in PHOTOGRAPHS.items():
-        found = sha256_of(_path(name))
+    for name, photograph in PHOTOGRAPHS.items():
+        found, expected = sha256_of(_path(name)), photograph["sha256"]
         if found != expected:
             raise DataError(
                 f"{_path(name)} has SHA-256 {found[:12]}..., not {expected[:12]}...: the built-in photos would differ "
@@ -77,7 +67,7 @@ def photos_pairs(split: str, condition: str) -> Iterator[tuple[np.ndarray, np.nd
 
 def _windows(name: str, split: str) -> list[tuple[int, int]]:
     """Top and left of every window of ``split``: training left of the last two columns of windows, then val, test."""
-    height, width = PHOTOGRAPHS[name][1]
+    height, width = PHOTOGRAPHS[name]["shape"]
     if split == "train":
         rows, columns = _evenly(height - WINDOW, TRAIN_GRID[0]), _evenly(width - 3 * WINDOW, TRAIN_GRID[1])
         return [(top, left) for top in rows for left in columns]
@@ -104,7 +94,7 @@ def _photograph(name: str) -> np.ndarray:
     import numpy as np
     from PIL import Image
 
-    factor = PHOTOGRAPHS[name][0]
+    factor = PHOTOGRAPHS[name]["factor"]
     with Image.open(_path(name)) as image:
         return np.asarray(image.convert("RGB").reduce(factor))
 

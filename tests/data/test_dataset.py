@@ -93,7 +93,7 @@ def test_a_damaged_memory_is_no_harm(pairs_folder: Path, hashed: list[str], monk
     (memory,) = (home() / "hashes").iterdir()
     for damaged in ("", "[]", '{"/train/000.png": 3, "/train/001.png": [1, 2]}'):
         memory.write_text(damaged)
-        dataset._keys.clear()  # as another process would begin
+        dataset._known.clear()  # as another process would begin
         assert key(pairs_folder) == first
     assert len(hashed) == 4 * 9
 

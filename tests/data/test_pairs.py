@@ -79,8 +79,8 @@ def test_photos_are_photographs_and_their_conditions(condition: str) -> None:
 
 
 def test_photos_sizes_are_those_of_the_files() -> None:
-    for name, (_, size, _) in photos.PHOTOGRAPHS.items():
-        assert photos._photograph(name).shape[:2] == size
+    for name, photograph in photos.PHOTOGRAPHS.items():
+        assert photos._photograph(name).shape[:2] == tuple(photograph["shape"])
 
 
 # ---- folders

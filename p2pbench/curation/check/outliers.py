@@ -15,6 +15,7 @@ from scipy import stats
 from p2pbench.curation.check.alignment import align, edge_map, score_at
 from p2pbench.curation.check.fingerprint import Fingerprint
 from p2pbench.curation.check.problems import Problem
+from p2pbench.system.console import by
 
 FEW = 4
 """Minimum pairs: fewer have no majority to differ from."""
@@ -36,13 +37,9 @@ def unlike_most(prints: Sequence[Fingerprint]) -> Iterator[Problem]:
     ((usual_modes, of_modes),) = Counter(found.modes for found in prints).most_common(1)
     for found in prints:
         if 2 * of_size > len(prints) and found.size != usual_size:
-            yield Problem("unusual-size", found.file, f"A and B are {_by(found.size)}, in most pairs {_by(usual_size)}")
+            yield Problem("unusual-size", found.file, f"A and B are {by(found.size)}, in most pairs {by(usual_size)}")
         if 2 * of_modes > len(prints) and found.modes != usual_modes and len(set(found.modes.split("+"))) > 1:
             yield Problem("mode-mismatch", found.file, f"A+B are {found.modes}, in most pairs {usual_modes}")
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
 
 
 def blank(prints: Sequence[Fingerprint]) -> Iterator[Problem]:

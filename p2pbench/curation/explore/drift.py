@@ -9,6 +9,9 @@ import pandas as pd
 
 ALPHA = 0.05
 """The probability that any row is called a drift where there is none."""
+COLUMNS = [
+    "side", "measure", "n_train", "n_test", "median_train", "median_test", "ks", "chance", "shift", "drift",
+]  # fmt: skip
 MODERATE, LARGE = 0.2, 0.4
 """Kolmogorov-Smirnov distances from which a drift is called moderate, and large: a convention of this report."""
 
@@ -21,13 +24,24 @@ def drift_of(per_image: pd.DataFrame, measures: tuple[str, ...], edges: pd.DataF
     table with probability 0.05 (:func:`chance_gap`); ``shift``, the Wasserstein distance in standard deviations of the
     training split, NaN where that is 0; ``drift``: ``none shown``, ``small``, ``moderate`` or ``large``.
     """
+    from scipy import stats
+
     sides = [(side, measure, per_image[per_image["side"] == side]) for side in ("A", "B") for measure in measures]
     compared = [
         (side, measure, _values(rows, "train", measure), _values(rows, "test", measure))
         for side, measure, rows in [*sides, ("A and B", "agreement", edges)]
     ]
     usable = [row for row in compared if len(row[2]) and len(row[3])]
-    return pd.DataFrame([_row(*row, n_rows=len(usable)) for row in usable])
+    found = []
+    for side, measure, train, test in usable:
+        ks, chance = ks_distance(train, test), chance_gap(len(train), len(test), len(usable))
+        spread = float(train.std())
+        shift = float(stats.wasserstein_distance(train, test)) / spread if spread > 0 else math.nan
+        size = "large" if ks >= LARGE else "moderate" if ks >= MODERATE else "small"
+        drift = size if ks > chance else "none shown"
+        medians = float(np.median(train)), float(np.median(test))
+        found.append((side, measure, len(train), len(test), *medians, ks, chance, shift, drift))
+    return pd.DataFrame(found, columns=COLUMNS)
 
 
 def _values(rows: pd.DataFrame, split: str, measure: str) -> np.ndarray:
@@ -49,29 +63,3 @@ def ks_distance(one: np.ndarray, other: np.ndarray) -> float:
     values = np.concatenate([one, other])
     below = [np.searchsorted(np.sort(sample), values, side="right") / len(sample) for sample in (one, other)]
     return float(np.abs(below[0] - below[1]).max())
-
-
-def _row(side: str, measure: str, train: np.ndarray, test: np.ndarray, *, n_rows: int) -> dict[str, object]:
-    from scipy import stats
-
-    ks = ks_distance(train, test)
-    spread = float(train.std())
-    chance = chance_gap(len(train), len(test), n_rows)
-    return {
-        "side": side,
-        "measure": measure,
-        "n_train": len(train),
-        "n_test": len(test),
-        "median_train": float(np.median(train)),
-        "median_test": float(np.median(test)),
-        "ks": ks,
-        "chance": chance,
-        "shift": float(stats.wasserstein_distance(train, test)) / spread if spread > 0 else math.nan,
-        "drift": _verdict(ks, chance),
-    }
-
-
-def _verdict(ks: float, chance: float) -> str:
-    if ks <= chance:
-        return "none shown"
-    return "large" if ks >= LARGE else "moderate" if ks >= MODERATE else "small"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from p2pbench.curation.explore.explore import MEASURES, Exploration
-from p2pbench.curation.explore.source import SIDES, Key, keyed_sample
+from p2pbench.curation.explore.source import SIDES, Key
 from p2pbench.data.images import Images, resize
 
 if TYPE_CHECKING:
@@ -23,13 +23,7 @@ WORDS = {
     "sharpness": ("softest", "sharpest"),
     "agreement": ("edges agree least", "edges agree most"),
 }
-N_PAIRS = 12
 THUMBNAIL = 256
-
-
-def sampled(exploration: Exploration) -> list[tuple[Key, str]]:
-    """Twelve pairs, the same every time as if drawn by lot, each with its caption."""
-    return [(key, "/".join(key)) for key in keyed_sample(exploration.source.keys, N_PAIRS)]
 
 
 def extremes(exploration: Exploration) -> list[tuple[Key, str]]:

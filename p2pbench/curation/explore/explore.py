@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -75,10 +75,6 @@ class Side:
     """The most frequent colour, (3,), uint8, in a cell of 8x8x8 levels, and that cell's share of all pixels."""
     labels: Labels | None
 
-    @property
-    def palette(self) -> Palette | None:
-        return None if self.labels is None else self.labels.palette
-
 
 @dataclass(frozen=True)
 class Exploration:
@@ -113,28 +109,36 @@ def explore(source: Source, progress: Count = no_progress) -> Exploration:
 
     totals = {side: _Totals(tuple(source.names)) for side in SIDES}
     rows = _each(source, set(source.keys), partial(_measure, totals), partial(done, 0))
-    per_image = source.files()
-    per_image = pd.concat([per_image, pd.DataFrame([row for pair in rows for row in pair])], axis=1)
+    per_image = pd.concat([source.files(), pd.DataFrame([row for pair in rows.values() for row in pair])], axis=1)
     palettes = {side: find_palette(t.all_colours(), t.flat) for side, t in totals.items()}
-    places = {side: _Places(len(palette.colours)) for side, palette in palettes.items() if palette is not None}
-    found = _each(source, set(sample), partial(_look_closer, palettes, places), partial(done, n))
+    closer = _each(source, set(sample), partial(_look_closer, palettes), partial(done, n))
     sides = {
-        side: _side(totals[side], n, per_image[per_image["side"] == side], palettes[side], places.get(side))
+        side: _side(
+            totals[side],
+            n,
+            per_image[per_image["side"] == side],
+            palettes[side],
+            [look[side] for look in closer.values()],
+        )
         for side in SIDES
     }
-    edges = _edge_table(sample, dict(found))
+    edges = _edge_table(sample, closer)
     return Exploration(source, per_image, edges, drift_of(per_image, tuple(MEASURES), edges), sides)
 
 
-def _each(source: Source, wanted: set[Key], work: Callable[[Key, Images], T], done: Callable[[int], None]) -> list[T]:
+def _each(
+    source: Source, wanted: set[Key], work: Callable[[Key, Images], T], done: Callable[[int], None]
+) -> dict[Key, T]:
     """The results of ``work`` on every wanted pair, in their order; threads do it."""
-    results: list[T] = []
+    results: dict[Key, T] = {}
     with ThreadPoolExecutor() as pool:  # Pillow and scipy work outside the interpreter's lock
         for split in source.names:
             stream = source.stream(split, wanted)
             while window := list(islice(stream, 256)):
-                for result in pool.map(lambda pair: work(pair[0], pair[1]()), window):
-                    results.append(result)
+                for (key, _), result in zip(
+                    window, pool.map(lambda pair: work(pair[0], pair[1]()), window), strict=True
+                ):
+                    results[key] = result
                     done(len(results))
     return results
 
@@ -170,7 +174,7 @@ class _Totals:
 
 def hex_of(colour: np.ndarray) -> str:
     """A colour, (3,), uint8, as ``#rrggbb``."""
-    return "#" + "".join(f"{level:02x}" for level in colour.tolist())
+    return "#" + colour.tobytes().hex()
 
 
 def on_grid(image: np.ndarray) -> np.ndarray:
@@ -201,24 +205,15 @@ def _measure(totals: Mapping[str, _Totals], key: Key, images: Images) -> list[di
 # ---- the second pass: edges, and where labels are
 
 
-class _Places:
-    """The number of images of one side that have each label, at all and in each place."""
+class _Look(NamedTuple):
+    """What a closer look at one image of the sample gives."""
 
-    def __init__(self, n_labels: int) -> None:
-        self.lock = threading.Lock()
-        self.n = 0
-        self.present = np.zeros(n_labels, np.int64)
-        self.places = np.zeros((n_labels, PLACES, PLACES), np.int64)
-
-    def add(self, palette: Palette, image: np.ndarray) -> None:
-        labels = palette.labels(on_grid(image))
-        present = np.bincount(labels.ravel(), minlength=len(self.present)) >= PRESENT * labels.size
-        place = palette.labels(unblended(image, PLACES))
-        here = place == np.arange(len(self.present))[:, None, None]
-        with self.lock:
-            self.n += 1
-            self.present += present
-            self.places += here
+    edges: np.ndarray
+    """:func:`edges_of` it, packed to bits."""
+    present: np.ndarray
+    """(K,), bool: the labels that it has; empty where its side is no label map."""
+    places: np.ndarray
+    """(64, 64), uint8: the label in each place."""
 
 
 def unblended(image: np.ndarray, side: int) -> np.ndarray:
@@ -233,36 +228,35 @@ def edges_of(image: np.ndarray, palette: Palette | None) -> np.ndarray:
     return measures.borders(palette.labels(unblended(image, measures.SIDE)))
 
 
-def _look_closer(
-    palettes: Mapping[str, Palette | None], places: Mapping[str, _Places], key: Key, images: Images
-) -> tuple[Key, Images]:
-    """Count the places of the pair's labels; returns its edges, packed to bits."""
+def _look_closer(palettes: Mapping[str, Palette | None], _key: Key, images: Images) -> dict[str, _Look]:
+    looks = {}
     for side, image in zip(SIDES, images, strict=True):
-        palette = palettes[side]
+        palette, present, places = palettes[side], np.empty(0, bool), np.empty((PLACES, PLACES), np.uint8)
         if palette is not None:
-            places[side].add(palette, image)
-    a, b = (np.packbits(edges_of(image, palettes[side])) for side, image in zip(SIDES, images, strict=True))
-    return key, (a, b)
+            labels = palette.labels(on_grid(image))
+            present = np.bincount(labels.ravel(), minlength=len(palette.colours)) >= PRESENT * labels.size
+            places = palette.labels(unblended(image, PLACES)).astype(np.uint8)
+        looks[side] = _Look(np.packbits(edges_of(image, palette)), present, places)
+    return looks
 
 
-def _edge_table(sample: list[Key], packed: Mapping[Key, Images]) -> pd.DataFrame:
+def _edge_table(sample: list[Key], closer: Mapping[Key, Mapping[str, _Look]]) -> pd.DataFrame:
     """How far the edges of each sampled pair agree, and by chance: those of its A with the B of the next pair."""
     rows = []
     for key, following in zip(sample, sample[1:] + sample[:1], strict=True):
         a, b, stranger = (
-            np.unpackbits(bits).astype(bool).reshape(measures.SIDE, measures.SIDE)
-            for bits in (*packed[key], packed[following][1])
+            np.unpackbits(look.edges).astype(bool).reshape(measures.SIDE, measures.SIDE)
+            for look in (closer[key]["A"], closer[key]["B"], closer[following]["B"])
         )
-        a_on_b, b_on_a, agreement = measures.edge_agreement(a, b)
         by_chance = measures.edge_agreement(a, stranger)[2] if following != key else np.nan
-        rows.append((*key, a_on_b, b_on_a, agreement, by_chance))
+        rows.append((*key, *measures.edge_agreement(a, b), by_chance))
     return pd.DataFrame(rows, columns=["split", "name", "a_on_b", "b_on_a", "agreement", "by_chance"])
 
 
 # ---- both together
 
 
-def _side(totals: _Totals, n: int, images: pd.DataFrame, palette: Palette | None, places: _Places | None) -> Side:
+def _side(totals: _Totals, n: int, images: pd.DataFrame, palette: Palette | None, looks: list[_Look]) -> Side:
     mean = totals.sum / n
     spread = np.sqrt(np.maximum(totals.squares / n - mean**2, 0))
     channels = {split: counts / counts.sum(axis=1, keepdims=True) for split, counts in totals.channels.items()}
@@ -270,9 +264,11 @@ def _side(totals: _Totals, n: int, images: pd.DataFrame, palette: Palette | None
     most = colours[np.argmax(colours[:, 0])]
     commonest = ((most[1:] / most[0]).round().astype(np.uint8), float(most[0] / colours[:, 0].sum()))
     labels = None
-    if palette is not None and places is not None:
+    if palette is not None:
         shares = {name: palette.shares(counts) for name, counts in {**totals.colours, "all": colours}.items()}
-        labels = Labels(palette, shares, palette.noise(colours), places.present / places.n, places.places / places.n)
+        present, places = np.mean([look.present for look in looks], axis=0), np.stack([look.places for look in looks])
+        by_label = np.stack([(places == label).mean(axis=0) for label in range(len(palette.colours))])
+        labels = Labels(palette, shares, palette.noise(colours), present, by_label)
     grey = bool(images["colourfulness"].max() < 1)  # JPEG leaves a little colour in grey
     kind = "label map" if labels else "grey images" if grey else "colour images"
     return Side(kind, channels, mean, spread, commonest, labels)

@@ -16,9 +16,9 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from p2pbench.curation.explore import measures
 from p2pbench.curation.explore.drift import LARGE, MODERATE
-from p2pbench.curation.explore.examples import draw_pairs, edge_examples, extremes, printable, sampled, thumbnail
+from p2pbench.curation.explore.examples import draw_pairs, edge_examples, extremes, printable, thumbnail
 from p2pbench.curation.explore.explore import MEASURES, Exploration, Labels, edges_of, hex_of
-from p2pbench.curation.explore.source import SIDES, Key
+from p2pbench.curation.explore.source import SIDES, Key, keyed_sample
 from p2pbench.data.images import Images
 from p2pbench.report.figures.style import write_all
 
@@ -40,14 +40,18 @@ STYLE: dict[str, Any] = {
 COLOURS = sns.color_palette("colorblind")
 """Okabe and Ito's colours, as seaborn has them."""
 SPLIT_STYLE = {"train": (COLOURS[0], "-", "o"), "val": (COLOURS[2], ":", "s"), "test": (COLOURS[1], "--", "^")}
+N_PAIRS = 12
 MOST_LABELS = 24
 """Maximum labels in a figure; the page's table has them all."""
 
 
 def write_figures(exploration: Exploration, folder: Path) -> dict[str, Path]:
     """Draw what there is to draw into ``folder``; returns the file of each figure by its name."""
-    chosen = {name: choose(exploration) for name, choose in (("pairs", sampled), ("extremes", extremes))}
-    chosen["edges"] = edge_examples(exploration.edges)
+    chosen = {
+        "pairs": [(key, "/".join(key)) for key in keyed_sample(exploration.source.keys, N_PAIRS)],
+        "extremes": extremes(exploration),
+        "edges": edge_examples(exploration.edges),
+    }
     wanted = {key for picks in chosen.values() for key, _ in picks}
     images = exploration.source.read(wanted)
     figures: dict[str, Any] = {
@@ -251,7 +255,10 @@ EDGE_COLOURS = (COLOURS[0], COLOURS[1], (0.1, 0.1, 0.1))
 
 def overlay(exploration: Exploration, images: Images) -> np.ndarray:
     """The edges of A, of B and those that coincide on white, (128, 128, 3), float in [0, 1]."""
-    on_a, on_b = (edges_of(image, exploration.sides[side].palette) for side, image in zip(SIDES, images, strict=True))
+    labels = [exploration.sides[side].labels for side in SIDES]
+    on_a, on_b = (
+        edges_of(image, found.palette if found else None) for image, found in zip(images, labels, strict=True)
+    )
     picture = np.ones((*on_a.shape, 3))
     both = (on_a & measures.beside(on_b)) | (on_b & measures.beside(on_a))
     for colour, where in zip(EDGE_COLOURS, (on_a, on_b, both), strict=True):

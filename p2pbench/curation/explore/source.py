@@ -7,14 +7,12 @@ import os
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from p2pbench.config.schema import DataConfig
 from p2pbench.data.dataset import DataSet, Reader, open_dataset, views
 from p2pbench.data.images import Images
-from p2pbench.data.pairs import Pair
 
 Key = tuple[str, str]
 """The split and the name of a pair."""
@@ -33,11 +31,6 @@ class Source:
         return self.dataset.names
 
     @property
-    def found(self) -> Mapping[str, list[Pair]] | None:
-        """The files, or None for a built-in."""
-        return self.dataset.found
-
-    @property
     def keys(self) -> list[Key]:
         return [(split, name) for split, names in self.names.items() for name in names]
 
@@ -53,18 +46,18 @@ class Source:
 
     def files(self) -> pd.DataFrame:
         """A row for each image: split, name, side, file, type and bytes; empty for what has no file."""
-        rows = []
-        for split, names in self.names.items():
-            for position, name in enumerate(names):
-                for number, side in enumerate(SIDES):
-                    row: dict[str, Any] = {"split": split, "name": name, "side": side}
-                    row |= {"file": "", "type": "built in", "bytes": None}
-                    if self.found is not None:
-                        files = self.found[split][position].files
-                        path = files[min(number, len(files) - 1)]
-                        row |= {"file": path.name, "type": path.suffix[1:].lower(), "bytes": path.stat().st_size}
-                    rows.append(row)
-        return pd.DataFrame(rows)
+        columns = ["split", "name", "side", "file", "type", "bytes"]
+        if self.dataset.found is None:
+            return pd.DataFrame(
+                [(*key, side, "", "built in", None) for key in self.keys for side in SIDES], columns=columns
+            )
+        rows = [
+            (split, pair.name, side, path.name, path.suffix[1:].lower(), path.stat().st_size)
+            for split, pairs in self.dataset.found.items()
+            for pair in pairs
+            for side, path in zip(SIDES, (pair.files[0], pair.files[-1]), strict=True)
+        ]
+        return pd.DataFrame(rows, columns=columns)
 
 
 def open_source(name: str) -> Source:

@@ -62,11 +62,7 @@ def _by_scene(folder: Path, suffix: str) -> dict[str, Path]:
 
 def _side_by_side(path: Path, photo: Path, labels: Path) -> None:
     both = Image.new("RGB", (2 * SIZE, SIZE))
-    both.paste(_resized(photo, Image.Resampling.BICUBIC), (0, 0))
-    both.paste(_resized(labels, Image.Resampling.NEAREST), (SIZE, 0))
+    for left, half, how in ((0, photo, Image.Resampling.BICUBIC), (SIZE, labels, Image.Resampling.NEAREST)):
+        with opened(half) as image:  # labels come with an alpha that is 255 everywhere
+            both.paste(image.convert("RGB").resize((SIZE, SIZE), how), (left, 0))
     both.save(path)
-
-
-def _resized(path: Path, how: Image.Resampling) -> Image.Image:
-    with opened(path) as image:
-        return image.convert("RGB").resize((SIZE, SIZE), how)  # labels come with an alpha that is 255 everywhere

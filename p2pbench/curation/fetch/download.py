@@ -13,7 +13,7 @@ from p2pbench.curation.fetch import cityscapes
 from p2pbench.data.catalogue import PAPER_SETS
 from p2pbench.errors import DataError, StorageError
 from p2pbench.system.console import bytes_text
-from p2pbench.system.progress import Count, Megabytes, counted
+from p2pbench.system.progress import Megabytes, counted
 
 ATTEMPTS = 3
 """Maximum attempts at each mirror while the connection fails."""
@@ -33,8 +33,10 @@ def download(name: str, url: str | None, work: Path, console: Console) -> tuple[
         StorageError: too little space for it and what it holds.
         OSError: ``work`` cannot be written.
     """
+    import pooch
     import requests
 
+    pooch.get_logger().setLevel("ERROR")
     entry = PAPER_SETS[name]
     if url is None and not entry.mirrors:
         raise DataError(cityscapes.BY_HAND)
@@ -54,7 +56,14 @@ def download(name: str, url: str | None, work: Path, console: Console) -> tuple[
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with counted(console, f"fetching {name}" + ", MB" * console.is_terminal, "MB") as progress:
-                    return _retrieve(address, work / file, progress), address
+                    downloader = pooch.HTTPDownloader(
+                        progressbar=Megabytes(progress),
+                        chunk_size=2**20,
+                        timeout=TIMEOUT_SECONDS,
+                        headers={"Accept-Encoding": "identity"},  # compression on the way would change the hash
+                    )
+                    found = pooch.retrieve(address, known_hash=None, fname=file, path=work, downloader=downloader)
+                    return Path(found), address
             except requests.RequestException as error:
                 problem, again = _what_failed(error)
                 if not again or attempt == ATTEMPTS:
@@ -66,19 +75,6 @@ def download(name: str, url: str | None, work: Path, console: Console) -> tuple[
         f"{name} could not be fetched ({'; '.join(problems)}); get the archive in another way and give it with "
         "--from ARCHIVE, or another address with --url"
     )
-
-
-def _retrieve(address: str, path: Path, progress: Count) -> Path:
-    import pooch
-
-    pooch.get_logger().setLevel("ERROR")
-    downloader = pooch.HTTPDownloader(
-        progressbar=Megabytes(progress),
-        chunk_size=2**20,
-        timeout=TIMEOUT_SECONDS,
-        headers={"Accept-Encoding": "identity"},  # a server that compresses on the way would change the hash
-    )
-    return Path(pooch.retrieve(address, known_hash=None, fname=path.name, path=path.parent, downloader=downloader))
 
 
 def _what_failed(error: Exception) -> tuple[str, bool]:

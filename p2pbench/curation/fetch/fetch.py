@@ -6,24 +6,23 @@ however a fetch ends; the next fetch removes what a killed one leaves.
 
 from __future__ import annotations
 
-import contextlib
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from rich.console import Console
 
 from p2pbench.curation.fetch import cityscapes
 from p2pbench.curation.fetch.download import download
 from p2pbench.curation.fetch.unpack import unpack
-from p2pbench.data.catalogue import PAPER_SETS, datasets_folder
+from p2pbench.data.catalogue import PAPER_SETS, counts, datasets_folder
 from p2pbench.data.pairs import SPLITS, Pair, find_pairs
 from p2pbench.errors import ConfigError, DataError, StorageError, unknown
+from p2pbench.report import html
 from p2pbench.system.files import Locked, locked, sha256_of, write_text
 from p2pbench.system.progress import counted
 
@@ -51,25 +50,8 @@ class Fetched:
 
 def describe_fetched(fetched: Fetched, *, named: bool) -> list[str]:
     """Lines that describe it for people; ``named`` says that it lies where its name alone finds it."""
-    entry = PAPER_SETS[fetched.source]
-    compared = {
-        "published": "as published",
-        "recorded": "as at the first fetch",
-        "nothing": f"published nowhere; {fetched.source}.sha256 keeps it for the next fetch",
-    }
-    counts = ", ".join(f"{split} {n:,}" for split, n in fetched.pairs.items())
-    untouched = "" if fetched.state == "fetched" else " (remove it to fetch it anew)"
-    jitter = "" if entry.jitter else " --set data.jitter=false --set data.mirror=false"
-    return [
-        f"{fetched.source}: {fetched.state}, in {fetched.folder}{untouched}",
-        f"pairs:    {counts}",
-        *([f"from:     {fetched.origin}"] if fetched.origin else []),
-        *([f"SHA-256:  {fetched.sha256}", f"          {compared[fetched.verified]}"] if fetched.verified else []),
-        f"terms:    {entry.terms}",
-        f"cite:     {entry.citation}",
-        f"use it:   --set data.source={fetched.source if named else fetched.folder} "
-        f"--set data.direction={entry.direction}{jitter}",
-    ]
+    template, entry = Path(__file__).parent / "templates" / "fetched.txt", PAPER_SETS[fetched.source]
+    return html.render(template, fetched=fetched, entry=entry, named=named).splitlines()
 
 
 def fetch(
@@ -93,7 +75,13 @@ def fetch(
         return _already_there(name, folder)
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        with _alone(parent / f".{name}.lock", name, console):
+        with ExitStack() as stack:  # no other process fetches the same set into the same folder
+            lock = parent / f".{name}.lock"
+            try:
+                stack.enter_context(locked(lock, seconds=0))
+            except Locked:
+                console.print(f"another fetch of {name} is running; waiting for it")
+                stack.enter_context(locked(lock))
             for leftover in _leftovers(parent, name):
                 shutil.rmtree(leftover)
             if folder.exists():  # another process has brought it meanwhile
@@ -116,7 +104,7 @@ def _check(name: str, archive: Path | None, url: str | None) -> None:
         )
     if archive is not None and url is not None:
         raise ConfigError("--from and --url were both given; the set comes from one of them")
-    if url is not None and not _is_web_address(url):
+    if url is not None and not re.match(r"(?i)https?://([^/?#\[\]]+|\[[\da-f:.]+\])([/?#]|$)", url):
         raise ConfigError(f"--url is {url!r}: give an http:// or https:// address; a file here is given with --from")
     if archive is not None and not archive.exists():
         raise ConfigError(f"--from is '{archive}': there is no such file or folder")
@@ -125,14 +113,6 @@ def _check(name: str, archive: Path | None, url: str | None) -> None:
             f"--from is '{archive}', a folder: give an archive (tar, tar.gz, zip); a folder of pairs needs no fetch: "
             f"--set data.source={archive}"
         )
-
-
-def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _leftovers(parent: Path, name: str) -> list[Path]:
@@ -144,19 +124,7 @@ def _already_there(name: str, folder: Path) -> Fetched:
         found = find_pairs(folder)
     except DataError as error:
         raise DataError(f"{folder} is there but unusable; remove it and fetch again ({error})") from None
-    return Fetched(name, folder, "already there", _counts(found), warnings=_deviations(name, found))
-
-
-@contextmanager
-def _alone(path: Path, name: str, console: Console) -> Iterator[None]:
-    """While the block runs, no other process fetches the same set into the same folder."""
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(locked(path, seconds=0))
-        except Locked:
-            console.print(f"another fetch of {name} is running; waiting for it")
-            stack.enter_context(locked(path))
-        yield
+    return Fetched(name, folder, "already there", counts(found), warnings=_deviations(name, found))
 
 
 def _bring(name: str, archive: Path | None, url: str | None, work: Path, folder: Path, console: Console) -> Fetched:
@@ -178,9 +146,10 @@ def _bring(name: str, archive: Path | None, url: str | None, work: Path, folder:
             unpack(path, unpacked, progress)
         root, found = _find(name, unpacked, path.name)
         if fetched.verified == "nothing":
-            _remember(record, path.name, fetched.sha256)
+            known = {**_recorded(record), path.name: fetched.sha256}
+            write_text(record, "".join(f"{digest}  {archive_name}\n" for archive_name, digest in known.items()))
     root.rename(folder)
-    fetched.pairs, fetched.warnings = _counts(found), _deviations(name, found)
+    fetched.pairs, fetched.warnings = counts(found), _deviations(name, found)
     return fetched
 
 
@@ -199,17 +168,12 @@ def _find(name: str, unpacked: Path, archive: str) -> tuple[Path, dict[str, list
         raise DataError(str(error).replace(str(unpacked), archive) + hint) from None
 
 
-def _counts(found: dict[str, list[Pair]]) -> dict[str, int]:
-    return {split: len(pairs) for split, pairs in found.items()}
-
-
 def _deviations(name: str, found: dict[str, list[Pair]]) -> list[str]:
     """Warnings for the splits whose counts differ from the published ones."""
-    expected, counts = PAPER_SETS[name].pairs, _counts(found)
     return [
-        f"{split} has {counts.get(split, 0):,} pairs, where {name} has {n:,}: this is not the set of the paper"
-        for split, n in expected.items()
-        if counts.get(split, 0) != n
+        f"{split} has {here:,} pairs, where {name} has {n:,}: this is not the set of the paper"
+        for split, n in PAPER_SETS[name].pairs.items()
+        if (here := len(found.get(split, []))) != n
     ]
 
 
@@ -237,8 +201,3 @@ def _recorded(record: Path) -> dict[str, str]:
     """Hashes of archives fetched before, by file name, as ``sha256sum`` writes them."""
     lines = record.read_text(encoding="utf-8").splitlines() if record.is_file() else []
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-
-
-def _remember(record: Path, name: str, digest: str) -> None:
-    known = {**_recorded(record), name: digest}
-    write_text(record, "".join(f"{digest}  {name}\n" for name, digest in known.items()))

@@ -100,14 +100,11 @@ def _inspected(archive: Path, members: Iterator[Member]) -> list[Member]:
             raise _refused(archive, f"its entry {member.name!r} {problem}")
         if count > MAX_MEMBERS:
             raise _refused(archive, f"it has more than {MAX_MEMBERS:,} entries")
-        if size > _limit(archive):
-            raise _refused(archive, _expands(archive))
+        _check_expansion(archive, size)
         if member.wanted and files.setdefault(member.parts, member) is not member:
             raise _refused(archive, f"it holds {member.name!r} twice")
-    for parts in files:
-        for folder in (parts[:depth] for depth in range(1, len(parts))):
-            if folder in files:
-                raise _refused(archive, f"it holds {'/'.join(folder)!r} as a file and as a folder")
+    if any(parts[:depth] in files for parts in files for depth in range(1, len(parts))):
+        raise _refused(archive, "it holds one name as a file and as a folder")
     return list(files.values())
 
 
@@ -121,12 +118,11 @@ def _problem(member: Member) -> str | None:
     return "declares a negative size" if member.size < 0 else None
 
 
-def _limit(archive: Path) -> int:
-    return max(SMALL, MAX_RATIO * archive.stat().st_size)
-
-
-def _expands(archive: Path) -> str:
-    return f"it expands to more than {bytes_text(_limit(archive))}, from {bytes_text(archive.stat().st_size)}"
+def _check_expansion(archive: Path, size: int) -> None:
+    packed = archive.stat().st_size
+    limit = max(SMALL, MAX_RATIO * packed)
+    if size > limit:
+        raise _refused(archive, f"it expands to more than {bytes_text(limit)}, from {bytes_text(packed)}")
 
 
 def _refused(archive: Path, reason: str) -> DataError:
@@ -136,17 +132,13 @@ def _refused(archive: Path, reason: str) -> DataError:
 
 
 def _write(archive: Path, member: Member, path: Path) -> None:
-    left = member.size
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = member.open()
         assert content is not None  # it is for folders
         with content, path.open("xb") as stream:
-            while chunk := content.read(2**18):
-                left -= len(chunk)
-                if left < 0:
-                    raise _refused(archive, f"its entry {member.name!r} is longer than it declares")
-                stream.write(chunk)
+            shutil.copyfileobj(content, stream, 2**18)
+            written = stream.tell()
     except gzip.BadGzipFile:
         raise
     except OSError as error:
@@ -154,8 +146,8 @@ def _write(archive: Path, member: Member, path: Path) -> None:
             f"{path.name} of {archive.name} cannot be written: {error.strerror or error}; make room, or name another "
             "place with --data-dir"
         ) from None
-    if left:
-        raise DataError(f"{archive.name} is damaged: {member.name!r} is {left} bytes shorter than it declares")
+    if written != member.size:  # zipfile and tarfile never give more than was declared
+        raise DataError(f"{archive.name} is damaged: {member.name!r} has {written} of {member.size} bytes")
 
 
 def _members(archive: Path, stack: ExitStack) -> Iterator[Member]:
@@ -177,25 +169,16 @@ def _members(archive: Path, stack: ExitStack) -> Iterator[Member]:
 
 def _of_zip(file: zipfile.ZipFile) -> Iterator[Member]:
     for info in file.infolist():
-        mode = stat.S_IFMT(info.external_attr >> 16)
-        kind = "folder" if info.is_dir() else "file"
-        if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
-            kind = "a symbolic link" if mode == stat.S_IFLNK else "a special file"
-        if info.flag_bits & 1:
-            kind = "encrypted"
+        plain = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
+        kind = "folder" if info.is_dir() else "file" if plain else "a link or another special file"
+        kind = "encrypted" if info.flag_bits & 1 else kind
         yield Member(info.filename, kind, info.file_size, partial(file.open, info))
-
-
-_TAR_KINDS = {
-    tarfile.REGTYPE: "file", tarfile.AREGTYPE: "file", tarfile.CONTTYPE: "file", tarfile.DIRTYPE: "folder",
-    tarfile.SYMTYPE: "a symbolic link", tarfile.LNKTYPE: "a hard link", tarfile.FIFOTYPE: "a named pipe",
-    tarfile.CHRTYPE: "a device", tarfile.BLKTYPE: "a device", tarfile.GNUTYPE_SPARSE: "a sparse file",
-}  # fmt: skip
 
 
 def _of_tar(file: tarfile.TarFile, content: _Bounded) -> Iterator[Member]:
     for info in file:
-        kind = "a sparse file" if info.issparse() else _TAR_KINDS.get(info.type, "of an unknown kind")
+        plain = info.isreg() and not info.issparse()
+        kind = "file" if plain else "folder" if info.isdir() else "a link or another special file"
         yield Member(info.name, kind, info.size, partial(file.extractfile, info))
     # tarfile takes a broken header for the end. The real end is a block of zeros, and gzip's checksum after it.
     if content.last.strip(b"\0"):
@@ -210,7 +193,8 @@ class _Bounded:
     """The bytes of a tar file, which may not become longer than the limits allow, nor be read in one piece."""
 
     def __init__(self, archive: Path, stream: io.BufferedIOBase) -> None:
-        self.archive, self.stream, self.limit = archive, stream, _limit(archive)
+        self.archive, self.stream = archive, stream
+        self.seek, self.tell = stream.seek, stream.tell
         self.last = b""
         """The bytes that were read last."""
 
@@ -218,12 +202,5 @@ class _Bounded:
         if not 0 <= size <= MAX_HEADER:
             raise _refused(self.archive, f"it has a header of {size:,} bytes")
         self.last = self.stream.read(size)
-        if self.stream.tell() > self.limit:
-            raise _refused(self.archive, _expands(self.archive))
+        _check_expansion(self.archive, self.stream.tell())
         return self.last
-
-    def seek(self, position: int) -> int:
-        return self.stream.seek(position)
-
-    def tell(self) -> int:
-        return self.stream.tell()

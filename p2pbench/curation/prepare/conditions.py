@@ -28,8 +28,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 HOLES = ("box", "strokes")
 
 
-def parameters_of(condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of ``condition``: those ``given`` (None is not given), else the defaults.
+def parameters_of(condition: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of ``condition``, if there is one: those ``given`` (None is not given), else the defaults.
 
     ``hed_weights``, the path of a file, becomes the :class:`Detector` with these weights.
 
@@ -37,14 +37,15 @@ def parameters_of(condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: there is no such condition, it has no such parameter, or a value out of range.
         WeightsError: ``hed_weights`` is not the network's.
     """
-    if condition not in DEFAULTS:
+    if condition is not None and condition not in DEFAULTS:
         raise ConfigError(unknown("condition", condition, DEFAULTS))
+    defaults = DEFAULTS[condition] if condition else {}
     chosen = {name: value for name, value in given.items() if value is not None}
-    for name in chosen:
-        if name not in DEFAULTS[condition]:
-            (owner,) = (other for other, parameters in DEFAULTS.items() if name in parameters)
-            raise ConfigError(f"{option(name)} belongs to --condition {owner}, not {condition}; leave it out")
-    parameters = DEFAULTS[condition] | chosen
+    for name in chosen.keys() - defaults.keys():
+        (owner,) = (other for other, parameters in DEFAULTS.items() if name in parameters)
+        option, but = f"--{name.replace('_', '-')}", f", not {condition}" if condition else ""
+        raise ConfigError(f"{option} belongs to --condition {owner}{but}; leave it out")
+    parameters = defaults | chosen
     for name in ("sigma", "radius"):
         if name in parameters and not 0 < parameters[name] <= 100:
             raise ConfigError(f"--{name} is {parameters[name]}: give pixels above 0, up to 100")
@@ -57,11 +58,6 @@ def parameters_of(condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if "hed_weights" in parameters:
         parameters["hed_weights"] = read_detector(parameters["hed_weights"])
     return parameters
-
-
-def option(parameter: str) -> str:
-    """``parameter`` as it is given on the command line."""
-    return f"--{parameter.replace('_', '-')}"
 
 
 def make_condition(photo: np.ndarray, condition: str, parameters: Mapping[str, Any], key: str) -> np.ndarray:

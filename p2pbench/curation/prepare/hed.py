@@ -100,19 +100,17 @@ def read_detector(path: Path | None) -> Detector:
     weights = {}
     for name, shape in layout():
         tensor = tensors.get(prefix + name)
-        if problem := _problem(tensor, shape):
-            raise WeightsError(f"--hed-weights {path}: its layer {prefix}{name} {problem}; give {FILE}")
-        assert tensor is not None
-        weights[name] = tensor.to(device, torch.float32)
+        if tensor is None:
+            problem = "is missing"
+        elif tensor.shape != shape:
+            problem = f"has the shape {tuple(tensor.shape)} and not {shape}"
+        elif not bool(tensor.isfinite().all()):
+            problem = "has values that are not finite"
+        else:
+            weights[name] = tensor.to(device, torch.float32)
+            continue
+        raise WeightsError(f"--hed-weights {path}: its layer {prefix}{name} {problem}; give {FILE}")
     return Detector(sha256_of(path), weights)
-
-
-def _problem(tensor: Tensor | None, shape: tuple[int, ...]) -> str | None:
-    if tensor is None:
-        return "is missing"
-    if tensor.shape != shape:
-        return f"has the shape {tuple(tensor.shape)} and not {shape}"
-    return None if bool(tensor.isfinite().all()) else "has values that are not finite"
 
 
 def layout() -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -277,10 +277,8 @@ def _check_same(out: Path, record: dict[str, Any], jobs: list[Job], recipe: Reci
         settings, content = dict(there["settings"]), there["content"]
     except (OSError, ValueError, KeyError, TypeError):
         raise ConfigError(f"--out {out} is not empty and holds no preparation; name a new folder") from None
-    other = [
-        f"{key} {settings.get(key)}, now {now}" for key, now in record["settings"].items() if settings.get(key) != now
-    ]
-    other += [f"{key} {was}, now unused" for key, was in settings.items() if key not in record["settings"]]
+    was, now = settings, {**dict.fromkeys(settings, "unused"), **record["settings"]}
+    other = [f"{key} {was.get(key)}, now {now[key]}" for key in now if was.get(key) != now[key]]
     if other:
         raise ConfigError(f"--out {out} holds another preparation ({'; '.join(other)}); name a new folder")
     if _each(jobs, _hash, progress) != content:

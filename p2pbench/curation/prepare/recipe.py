@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from p2pbench.curation.prepare.conditions import DEFAULTS, option, parameters_of
+from p2pbench.curation.prepare.conditions import parameters_of
 from p2pbench.curation.prepare.hed import Detector
 from p2pbench.curation.prepare.splits import Shares, parse_shares, read_table
 from p2pbench.errors import ConfigError, unknown
@@ -46,13 +46,9 @@ class Recipe:
         return {
             "make": self.make,
             "condition": self.condition,
-            **{k: v.sha256 if isinstance(v, Detector) else v for k, v in self.parameters.items()},
+            **{name: value.sha256 if isinstance(value, Detector) else value for name, value in self.parameters.items()},
             "size": None if self.size is None else list(self.size),
-            "fit": self.fit,
-            "labels": self.labels,
-            "seed": self.seed,
-            "format": self.format,
-            "quality": self.quality,
+            **{name: getattr(self, name) for name in ("fit", "labels", "seed", "format", "quality")},
         }
 
 
@@ -82,13 +78,6 @@ def build_recipe(
     make = "combine" if combine else "halves" if halves else "condition"
     if make == "condition":
         condition = condition or "gray"
-        chosen = parameters_of(condition, parameters or {})
-    else:
-        chosen = {}
-        for name, value in (parameters or {}).items():
-            if value is not None:
-                (owner,) = (known for known, defaults in DEFAULTS.items() if name in defaults)
-                raise ConfigError(f"{option(name)} belongs to --condition {owner}; leave it out")
     if split is not None and split_file is not None:
         raise ConfigError("--split and --split-file exclude each other: give one of them")
     _check_encoding(image_format, quality, labels)
@@ -96,7 +85,7 @@ def build_recipe(
     return Recipe(
         make=make,
         condition=condition,
-        parameters=chosen,
+        parameters=parameters_of(condition, parameters or {}),
         size=None if size is None else _parse_size(size),
         fit=fit or "crop",
         labels=labels,

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 SIDE = 256
 """Width and height of what is drawn, in pixels."""
 
-CLASSES = {
-    # Those of the CMP facades, in their order, in MATLAB's jet(64): what pix2pix's label halves are made of.
-    "background": (0, 0, 223),
-    "facade": (0, 48, 255),
-    "window": (0, 128, 255),
-    "door": (0, 207, 255),
-    "cornice": (32, 255, 223),
-    "sill": (112, 255, 143),
-    "balcony": (191, 255, 64),
-    "blind": (255, 239, 0),
-    "deco": (255, 159, 0),
-    "molding": (255, 80, 0),
-    "pillar": (255, 0, 0),
-    "shop": (175, 0, 0),
-}
+TABLES = tomllib.loads(Path(__file__).with_name("tables.toml").read_text(encoding="utf-8"))
+
+CLASSES: dict[str, tuple[int, int, int]] = {name: tuple(colour) for name, colour in TABLES["classes"].items()}
 """Name and RGB of each class, as the label maps show them. As in CMP, a cornice is the raised panel above a window, and
 the stripes along a facade, the uppermost too, are moldings."""

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from p2pbench.data.facades import CLASSES, SIDE
+from p2pbench.data.facades import CLASSES, SIDE, TABLES
 
 Item = TypeVar("Item")
 RGB = tuple[int, int, int]
@@ -25,25 +25,7 @@ LIT = 128
 _PALETTE = np.array(list(CLASSES.values()), np.uint8)  # (12, 3)
 _CLASS_NUMBERS = {name: number for number, name in enumerate(CLASSES)}
 
-_NOISE = {
-    # The layers of a surface: radius over which noise is averaged, amplitude.
-    "plaster": ((0, 4), (2, 8), (20, 10)),
-    "stained": ((0, 5), (4, 14), (28, 24)),
-    "clouds": ((36, 24), (10, 10)),
-    "glass": ((8, 58), (2, 20)),
-    "leaves": ((1, 64), (5, 40)),
-    "goods": ((3, 60), (1, 50)),
-    "ornament": ((1, 76),),
-    "grain": ((0, 8),),
-}
-_MASONRY = {
-    # Height and width of a stone, how much stones differ, light of a joint, shift of every second course.
-    "brick": (3, 9, 12, -9, 4),
-    "ashlar": (11, 24, 8, -26, 12),
-    "blocks": (26, 38, 5, -16, 0),
-    "roof tiles": (4, 5, 12, -30, 2),
-    "paving": (4, 16, 8, -10, 7),
-}
+_NOISE, _MASONRY = TABLES["noise"], TABLES["masonry"]
 
 
 class Dice:

@@ -9,7 +9,7 @@ import numpy as np
 
 from p2pbench.data.facades import SIDE
 from p2pbench.data.facades.canvas import LIT, Box, Dice
-from p2pbench.data.facades.plan import ROOF, SKY, STYLES, House, plan_house
+from p2pbench.data.facades.plan import COLOURS, STYLES, House, plan_house
 
 
 def render(seed: int, stream: int) -> tuple[np.ndarray, np.ndarray]:
@@ -33,11 +33,11 @@ def paint_house(house: House) -> None:
     if dice.chance(40):  # the street floor has another surface
         rough = dice.surface(dice.choose(("ashlar", "blocks", "stained")))
         house.canvas.fill((street, left, house.box[2], right), house.paints[dice.choose(("wall", "trim"))], rough)
-    if dice.chance(style.parts["pillar"]):
+    if dice.chance(style["parts"]["pillar"]):
         _pillars(house)
     height = dice.between(3, 8)
     for _, floor in house.storeys[:-1]:
-        if dice.chance(style.parts["molding"]):
+        if dice.chance(style["parts"]["molding"]):
             house.raise_part((floor - height // 2, left, floor + (height + 1) // 2, right), "trim", "molding")
     for storey in house.storeys[:-1]:
         _storey(house, *storey)
@@ -68,9 +68,11 @@ def _storey(house: House, top: int, bottom: int) -> None:
     height = (bottom - top) * house.height // 100
     first = top + (bottom - top - height) * dice.between(40, 60) // 100
     last = first + height
-    cornice = dice.between(5, 9) if dice.chance(style.parts["cornice"]) else 0
-    deco = dice.surface("ornament") if dice.chance(style.parts["deco"]) else None
-    balconies = dice.choose((1, 1, 2)) if dice.chance(style.parts["balcony"]) else 0  # at every bay, or at every second
+    cornice = dice.between(5, 9) if dice.chance(style["parts"]["cornice"]) else 0
+    deco = dice.surface("ornament") if dice.chance(style["parts"]["deco"]) else None
+    balconies = (
+        dice.choose((1, 1, 2)) if dice.chance(style["parts"]["balcony"]) else 0
+    )  # at every bay, or at every second
     for number, (start, end) in enumerate(house.bays):
         left, right = _middle(start, end, house.width)
         _window(house, (first, left, last, right))
@@ -148,7 +150,7 @@ def _street_floor(house: House) -> None:
     dice, (top, bottom) = house.dice, house.storeys[-1]
     height = bottom - top
     entrance = dice.below(len(house.bays)) if dice.chance(80) else -1
-    shops, goods = dice.chance(house.style.parts["shop"]), dice.surface("goods")
+    shops, goods = dice.chance(house.style["parts"]["shop"]), dice.surface("goods")
     for number, (start, end) in enumerate(house.bays):
         left, right = _middle(start, end, min(house.width + 10, 74))
         if number == entrance:
@@ -194,14 +196,14 @@ def _shop(house: House, box: Box, goods: np.ndarray) -> None:
 def paint_surroundings(house: House) -> None:
     """Sky, roof, neighbours, pavement and street."""
     canvas, dice, (top, left, bottom, right) = house.canvas, house.dice, house.box
-    canvas.fill((0, 0, SIDE, SIDE), canvas.mix(dice.near(dice.choose(SKY), 6, 10)), dice.surface("clouds"))
+    canvas.fill((0, 0, SIDE, SIDE), canvas.mix(dice.near(dice.choose(COLOURS["sky"]), 6, 10)), dice.surface("clouds"))
     for start, end in ((0, left), (right, SIDE)):
         wall, style = dice.between(0, 90), dice.choose(STYLES)
-        paint = canvas.mix(dice.near(dice.choose(style.walls), 10, 20))
-        canvas.fill((wall, start, bottom, end), paint, dice.surface(dice.choose(style.surfaces)))
+        paint = canvas.mix(dice.near(dice.choose(style["walls"]), 10, 20))
+        canvas.fill((wall, start, bottom, end), paint, dice.surface(dice.choose(style["surfaces"])))
         canvas.shade((wall, start, wall + 3, end), 22)
     if dice.chance(70):
-        roof, tiles = canvas.mix(dice.near(dice.choose(ROOF), 8, 14)), dice.surface("roof tiles")
+        roof, tiles = canvas.mix(dice.near(dice.choose(COLOURS["roof"]), 8, 14)), dice.surface("roof tiles")
         rise = dice.between(8, 34)
         for row in range(rise):  # hipped: narrower above
             canvas.fill((top - row - 1, left + row, top - row, right - row), roof, tiles)

@@ -123,30 +123,31 @@ def test_names_that_lead_out_are_refused(write: Callable[..., Path], name: str, 
 
 
 @pytest.mark.parametrize(
-    ("kind", "target", "message"),
+    ("kind", "target"),
     [
-        (tarfile.SYMTYPE, "/etc/passwd", "is a symbolic link"),
-        (tarfile.SYMTYPE, "1.png", "is a symbolic link"),
-        (tarfile.LNKTYPE, "set/train/1.png", "is a hard link"),
-        (tarfile.FIFOTYPE, "", "is a named pipe"),
-        (tarfile.CHRTYPE, "", "is a device"),
-        (tarfile.BLKTYPE, "", "is a device"),
-        (tarfile.GNUTYPE_SPARSE, "", "is a sparse file"),
-        (b"?", "", "is of an unknown kind"),
+        (tarfile.SYMTYPE, "/etc/passwd"),
+        (tarfile.SYMTYPE, "1.png"),
+        (tarfile.LNKTYPE, "set/train/1.png"),
+        (tarfile.FIFOTYPE, ""),
+        (tarfile.CHRTYPE, ""),
+        (tarfile.BLKTYPE, ""),
+        (tarfile.GNUTYPE_SPARSE, ""),
+        (b"?", ""),
     ],
 )
-def test_whatever_is_no_file_is_refused(kind: bytes, target: str, message: str, tmp_path: Path) -> None:
+def test_whatever_is_no_file_is_refused(kind: bytes, target: str, tmp_path: Path) -> None:
+    message = r"its entry 'set/train/9\.png' is a link or another special file"
     refused(tar(tmp_path / "x", FILES, entry("set/train/9.png", kind, target)), message)
 
 
-@pytest.mark.parametrize(("mode", "message"), [(stat.S_IFLNK, "is a symbolic link"), (stat.S_IFIFO, "special file")])
-def test_links_and_pipes_in_a_zip_are_refused(mode: int, message: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [stat.S_IFLNK, stat.S_IFIFO])
+def test_links_and_pipes_in_a_zip_are_refused(mode: int, tmp_path: Path) -> None:
     archive = zipped(tmp_path / "x", FILES)
     info = zipfile.ZipInfo("set/train/9.png")
     info.external_attr = (mode | 0o777) << 16
     with zipfile.ZipFile(archive, "a") as file:
         file.writestr(info, "/etc/passwd")
-    refused(archive, message)
+    refused(archive, r"its entry 'set/train/9\.png' is a link or another special file")
 
 
 def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
