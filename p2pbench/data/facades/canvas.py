@@ -25,7 +25,8 @@ LIT = 128
 _PALETTE = np.array(list(CLASSES.values()), np.uint8)  # (12, 3)
 _CLASS_NUMBERS = {name: number for number, name in enumerate(CLASSES)}
 
-_NOISE, _MASONRY = TABLES["noise"], TABLES["masonry"]
+_NOISE: dict[str, list[tuple[int, int]]] = TABLES["noise"]
+_MASONRY: dict[str, tuple[int, int, int, int, int]] = TABLES["masonry"]
 
 
 class Dice:
