@@ -127,7 +127,7 @@ def export(
     from p2pbench.runs.model import background_of, load_model
 
     loaded = load_model(model, runs, layers_of(None, sets))
-    done = export_model(loaded, file, background_of(loaded), tolerance).to_json()
+    done = export_model(loaded, file, background_of(loaded), tolerance)
     if as_json:
         print(json.dumps(done, indent=2))
         return

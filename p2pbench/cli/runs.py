@@ -177,7 +177,7 @@ def runs_verify(
     bad = len({problem.run_id for problem in problems})
     if as_json:
         document = {
-            "runs": len(folders), "whole": len(folders) - bad, "problems": [p.to_json() for p in problems],
+            "runs": len(folders), "whole": len(folders) - bad, "problems": [p._asdict() for p in problems],
             "studies": unread,
         }  # fmt: skip
         print(json.dumps(document, indent=2))

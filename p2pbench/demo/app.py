@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 
 import flask
 import numpy as np
-from werkzeug.exceptions import HTTPException, SecurityError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge, SecurityError
 
 from p2pbench.config.renamed import VALUES
 from p2pbench.data.images import as_rgb8
@@ -34,6 +33,14 @@ POLICY = (
 )
 LOOPBACK = ["127.0.0.1", "localhost", "::1"]
 """The names by which a browser on this machine may call the server; another name is a page that was led here."""
+
+PLAIN: dict[type[HTTPException], str] = {
+    SecurityError: "the server was called by another name than its own; open the address that it was started at",
+    RequestEntityTooLarge: f"the request is larger than {MAX_BYTES // 2**20} MiB; send a smaller file",
+    NotFound: "there is nothing at this address",
+    MethodNotAllowed: "this address does not take this method",
+}
+"""What is said of an error that Flask raises."""
 
 
 class _Request(flask.Request):
@@ -107,13 +114,13 @@ def create_app(
         if flask.request.headers.get("Sec-Fetch-Site") == "cross-site":
             raise Refused(403, "a page of another site asked; only this one may")
         with line.place():
-            asked = _asked(shown)
+            picture, job = _job(shown)
             gone = flask.request.environ.get("waitress.client_disconnected", lambda: False)
             start = time.perf_counter()
-            output = as_rgb8(line.run(partial(_translate, asked), gone))
+            output = as_rgb8(line.run(job, gone))
             response = _png(output)
             response.headers["Server-Timing"] = f"translate;dur={1000 * (time.perf_counter() - start):.1f}"
-            if scores := _scores(asked.picture, output, examples):
+            if scores := _scores(picture, output, examples):
                 response.headers["X-Scores"] = json.dumps(scores)
             return response
 
@@ -139,7 +146,8 @@ def create_app(
 
     @app.errorhandler(HTTPException)
     def not_served(error: HTTPException) -> tuple[dict[str, str], int]:
-        return {"error": _plain(error)}, error.code or 500
+        said = PLAIN.get(type(error), f"the request was not understood ({error.name})")
+        return {"error": said}, error.code or 500
 
     @app.errorhandler(Exception)
     def defect(error: Exception) -> tuple[dict[str, str], int]:
@@ -179,18 +187,12 @@ def _said(dotted: str, tree: dict[str, Any]) -> str:
     return str(value) if key == "name" else f"{word} {value}"
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What one request asks for."""
+def _job(shown: dict[str, Shown]) -> tuple[np.ndarray, Callable[[Callable[[], None]], np.ndarray]]:
+    """The picture that the current request brings, and what makes the output of it that it asks for.
 
-    picture: np.ndarray
-    model: Model
-    mode: str
-    seed: int
-
-
-def _asked(shown: dict[str, Shown]) -> _Asked:
-    """What the current request asks for. Raises :class:`Refused` where something is wrong with it."""
+    Raises:
+        Refused: something is wrong with the request.
+    """
     request = flask.request
     if request.mimetype != "multipart/form-data":
         raise Refused(415, "send a form (multipart/form-data) with the file in its field 'image'")
@@ -208,17 +210,15 @@ def _asked(shown: dict[str, Shown]) -> _Asked:
     seed = request.form.get("seed") or "0"
     if not (seed.isascii() and seed.isdigit() and int(seed[:12]) < 2**31) or len(seed) > 10:
         raise Refused(400, "seed is a whole number from 0 to 2147483647")
-    background = model.config.data.background or "white"
-    return _Asked(decode(file.stream.read(), background), model, mode, int(seed))
+    picture = decode(file.stream.read(), model.config.data.background or "white")
 
+    def job(still_wanted: Callable[[], None]) -> np.ndarray:
+        try:
+            return output_of(model, picture, upload.NAME, mode=mode, seed=int(seed), before_each=still_wanted)
+        except DataError as error:
+            raise Refused(422, f"{error}; this model was trained on {model.config.data.stored[0]}") from None
 
-def _translate(asked: _Asked, still_wanted: Any) -> np.ndarray:
-    try:
-        return output_of(
-            asked.model, asked.picture, upload.NAME, mode=asked.mode, seed=asked.seed, before_each=still_wanted
-        )
-    except DataError as error:
-        raise Refused(422, f"{error}; this model was trained on {asked.model.config.data.stored[0]}") from None
+    return picture, job
 
 
 def _scores(picture: np.ndarray, output: np.ndarray, examples: Sequence[Example]) -> dict[str, float]:
@@ -236,15 +236,3 @@ def _scores(picture: np.ndarray, output: np.ndarray, examples: Sequence[Example]
 
 def _png(image: np.ndarray) -> flask.Response:
     return flask.Response(encode(image), mimetype="image/png")
-
-
-def _plain(error: HTTPException) -> str:
-    if isinstance(error, SecurityError):
-        return "the server was called by another name than its own; open the address that it was started at"
-    if error.code == 413:
-        return f"the request is larger than {MAX_BYTES // 2**20} MiB; send a smaller file"
-    if error.code == 404:
-        return "there is nothing at this address"
-    if error.code == 405:
-        return "this address does not take this method"
-    return f"the request was not understood ({error.name})"

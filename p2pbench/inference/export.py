@@ -7,7 +7,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,28 +37,7 @@ TOLERANCE = 1e-3
 N_CHECKED = 4
 
 
-@dataclass(frozen=True)
-class Exported:
-    """The files that were written, and how near the ONNX file is to torch."""
-
-    file: Path
-    card: Path
-    multiple: int
-    """Both sides of what the file takes are multiples of this; 0 where only the size trained at is taken."""
-    max_difference: float
-    """The largest difference between outputs in [-1, 1], over ``n_checked`` test images at each of ``sizes``."""
-    n_checked: int
-    sizes: list[tuple[int, int]]
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "file": str(self.file), "model_card": str(self.card), "opset": OPSET, "inference": MODE,
-            "size_multiple": self.multiple, "max_difference": self.max_difference, "images": self.n_checked,
-            "sizes": [list(size) for size in self.sizes], "sha256": sha256_of(self.file),
-        }  # fmt: skip
-
-
-def export(model: Model, out: Path, background: Background, tolerance: float = TOLERANCE) -> Exported:
+def export(model: Model, out: Path, background: Background, tolerance: float = TOLERANCE) -> dict[str, Any]:
     """Write ``model`` to ``out`` (``.onnx``), its dropout off, and its card beside it (``.md``).
 
     The file maps ``condition`` (N, C, H, W), float32 in [-1, 1], to ``image`` (N, C', H, W), the same; N is free, and
@@ -68,6 +46,10 @@ def export(model: Model, out: Path, background: Background, tolerance: float = T
     Args:
         background: what is known of the model's run, for the file's metadata and the card.
         tolerance: the most that onnxruntime's and torch's outputs may differ, in [-1, 1].
+    Returns:
+        The documented JSON: the files, the ``sizes`` at which ``images`` test images were checked, the largest
+        difference of outputs in [-1, 1], and ``size_multiple``, which both sides of what the file takes are multiples
+        of (0 where only the size trained at is taken).
     Raises:
         ConfigError: ``out`` is no ``.onnx``, the extra is not installed, or torch cannot export the network.
         DataError: there are no test images to check with.
@@ -86,16 +68,22 @@ def export(model: Model, out: Path, background: Background, tolerance: float = T
     }  # fmt: skip
     with inference(model.generator.cpu(), MODE) as (network, _), atomic(out) as part:
         _write(network, images[:1], multiple, part, {METADATA: json.dumps(about, ensure_ascii=False)})
-        batches = _sizes(images, multiple)
-        difference = max(_difference(network, part, batch) for batch in batches)
+        # The size trained at and, where the file takes others, one image repeated at another shape.
+        batches = [images, pad_to_multiple(images[:1].repeat(1, 1, 1, 2), multiple)[0]] if multiple else [images]
+        written = OnnxGenerator(part, available_cores())
+        difference = max(float((network(batch) - written(batch)).abs().max()) for batch in batches)
         if not difference <= tolerance:  # not even where it is NaN
             raise WeightsError(
                 f"{out} was not written: onnxruntime's outputs differ from torch's by {difference:.2g} on "
                 f"{len(images)} test images, tolerance {tolerance:g}; --tolerance allows more"
             )
-    sizes = [(batch.shape[2], batch.shape[3]) for batch in batches]
-    done = Exported(out, out.with_suffix(".md"), multiple, difference, len(images), sizes)
-    write_text(done.card, model_card(model, background, done.to_json()))
+    card = out.with_suffix(".md")
+    done = {
+        "file": str(out), "model_card": str(card), "opset": OPSET, "inference": MODE, "size_multiple": multiple,
+        "max_difference": difference, "images": len(images), "sizes": [list(batch.shape[2:]) for batch in batches],
+        "sha256": sha256_of(out),
+    }  # fmt: skip
+    write_text(card, model_card(model, background, done))
     return done
 
 
@@ -106,11 +94,6 @@ def _checked_images(config: RunConfig) -> Tensor:
     chosen = np.array(conditions_of(test[spread(len(test), N_CHECKED)], config.data))
     images = condition_to_model(torch.from_numpy(chosen).permute(0, 3, 1, 2), config.data)
     return pad_to_multiple(images, 2 ** (config.depth or 0))[0].contiguous()
-
-
-def _sizes(images: Tensor, multiple: int) -> list[Tensor]:
-    """``images`` at the size they are trained at and, where the file takes others, one repeated at another shape."""
-    return [images] if not multiple else [images, pad_to_multiple(images[:1].repeat(1, 1, 1, 2), multiple)[0]]
 
 
 def _write(network: nn.Module, image: Tensor, multiple: int, path: Path, metadata: dict[str, str]) -> None:
@@ -147,8 +130,3 @@ def _quiet() -> Iterator[None]:
             yield
         finally:
             logging.disable(before)
-
-
-def _difference(network: nn.Module, path: Path, images: Tensor) -> float:
-    """The largest difference between onnxruntime's and torch's outputs for ``images``."""
-    return float((network(images) - OnnxGenerator(path, available_cores())(images)).abs().max())

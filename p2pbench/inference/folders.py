@@ -234,12 +234,11 @@ def batch_size(image: np.ndarray) -> int:
 def _outputs_of(model: Model, images: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The outputs for images of one shape and type, in one batch; a single one goes in tiles if it is large."""
     config = model.config
-    seed, mode = config.training.seed, config.scoring.inference
     if len(images) == 1:
-        return [translate_picture(model.generator, images[0], config.data, seed=seed, mode=mode, deep=model.deep)]
+        return [translate_picture(model, images[0])]
     outputs = translate(
-        model.generator, np.stack(images), config.data, seed=seed, mode=mode, deep=model.deep,
+        model.generator, np.stack(images), config.data, seed=config.training.seed, mode=config.scoring.inference,
+        deep=model.deep, batch_size=len(images),
         keys=[0] * len(images),  # the noise that each would have alone
-        batch_size=len(images),
     )  # fmt: skip
     return list(outputs)

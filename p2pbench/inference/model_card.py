@@ -41,7 +41,7 @@ class Background:
 
 
 def model_card(model: Model, background: Background, exported: Mapping[str, Any]) -> str:
-    """The card of ``model``; ``exported`` is what :meth:`p2pbench.inference.export.Exported.to_json` gives."""
+    """The card of ``model``; ``exported`` is what :func:`p2pbench.inference.export.export` gives."""
     config = model.config
     scored = [mode for mode in ("instance-stats", config.scoring.inference) if mode in background.scores]
     # Markdown, not HTML: nothing is to be escaped.

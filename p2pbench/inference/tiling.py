@@ -7,12 +7,11 @@ little where they meet; across the overlap one fades into the other.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
-from torch import nn
 
-from p2pbench.config.schema import DataConfig
 from p2pbench.inference.generator import Model, translate
 
 TILE = 1024
@@ -40,51 +39,40 @@ def output_of(
     Raises:
         UnsupportedImage: the picture is not of the kind that the model was trained on.
     """
-    config = model.config
-    return translate_picture(
-        model.generator, model.as_condition(raw, name), config.data,
-        seed=config.training.seed if seed is None else seed, mode=mode or config.scoring.inference,
-        deep=model.deep, before_each=before_each,
-    )  # fmt: skip
+    image = model.as_condition(raw, name)
+    return translate_picture(model, image, mode=mode, seed=seed, before_each=before_each)
 
 
 def translate_picture(
-    generator: nn.Module,
+    model: Model,
     image: np.ndarray,
-    data: DataConfig,
     *,
-    seed: int,
-    mode: str,
-    deep: bool = False,
-    key: int = 0,
+    mode: str | None = None,
+    seed: int | None = None,
     before_each: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
-    """What ``generator`` makes of one picture, as :func:`p2pbench.inference.generator.translate` does of a batch.
-
-    Args:
-        image: (H, W, C), uint8 or uint16.
-        key: what distinguishes this picture's noise; a tile has its own besides.
-        before_each: called before each tile; what it raises ends the work.
-    Returns:
-        (H, W, C'), of the type of ``image`` unless ``deep``.
-    """
+    """What :func:`output_of` gives for a condition, (H, W, C), uint8 or uint16."""
+    config = model.config
+    seed = config.training.seed if seed is None else seed
+    mode = mode or config.scoring.inference
 
     def whole(part: np.ndarray, key: int) -> np.ndarray:
         before_each()
-        (output,) = translate(generator, part[None], data, seed=seed, mode=mode, keys=[key], deep=deep)
+        (output,) = translate(
+            model.generator, part[None], config.data, seed=seed, mode=mode, keys=[key], deep=model.deep
+        )
         return np.asarray(output)
 
     height, width = image.shape[:2]
     if height * width <= TILE**2:
-        return whole(image, key)
+        return whole(image, 0)
     tall, wide = min(TILE, height), min(TILE, width)
-    places = [(top, left) for top in starts(height, tall) for left in starts(width, wide)]
     weight = np.minimum.outer(fade(tall), fade(wide))[..., None]
     total, weights = np.zeros((), np.float32), np.zeros((height, width, 1), np.float32)
     dtype = np.dtype(np.uint8)
-    for number, (top, left) in enumerate(places):
+    for number, (top, left) in enumerate(product(starts(height, tall), starts(width, wide))):
         box = slice(top, top + tall), slice(left, left + wide)
-        output = whole(image[box], key + (number << 32))
+        output = whole(image[box], number << 32)  # each tile has noise of its own
         if number == 0:
             total, dtype = np.zeros((height, width, output.shape[2]), np.float32), output.dtype
         total[box] += output * weight

@@ -26,7 +26,7 @@ from p2pbench.runs.train_run import reporter_of, train_run
 from p2pbench.system.hardware import describe_machine, versions
 from p2pbench.system.progress import Count, no_progress
 from p2pbench.training.distributed import ALONE, Group
-from p2pbench.training.engine import Engine, prepare_engine
+from p2pbench.training.engine import prepare_engine
 from p2pbench.training.loop import Reporter, train
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,8 @@ def run_cell(
         threads = config.training.threads or run.recorded_threads() or threads
         engine = prepare_engine(config.training, threads)
         _repair(run, config)
-        to_score = [m for m in modes if _is_lacking(RunFolder(run.path, m), config, weights_dir)]
+        in_modes = [RunFolder(run.path, mode) for mode in modes]
+        to_score = [one for one in in_modes if one.missing_scores(config, weights_dir) or not one.profiled()]
         if to_score and run.trained() and not run.generator_is_whole():
             log.warning("%s is not what training left; the run is trained again", run.generator_file)
             run.forget(run.generator_file)
@@ -89,8 +90,12 @@ def run_cell(
         generator = None
         if to_train:
             run.forget_scores()  # they were another generator's
-            to_score = list(modes)
-            _record_beginning(run, config, identity, dataset.key, engine, group)
+            to_score = in_modes
+            run.set_status(
+                "running", run_id=identity, threads=engine.threads, processes=group.size, data_key=dataset.key,
+                started=_now(), machine=describe_machine(engine.device), versions=versions(),
+            )  # fmt: skip
+            run.write_config(config)
             images = decoded(dataset, "train", watcher.progress)
             reporter = reporter_of(config, dataset, run, watcher.progress, watcher.stop)
             watcher.stage("train")
@@ -100,11 +105,11 @@ def run_cell(
             _record(run, files={})  # no hash holds until all records are written
             generator = generator or load_generator(run).to(engine.device)
         training = _training_with_flops(run, config)
-        for mode in to_score:
+        for one in to_score:
             assert generator is not None
-            scored = config.model_copy(update={"scoring": config.scoring.model_copy(update={"inference": mode})})
-            in_mode = RunFolder(run.path, mode)
-            score_run(scored, generator, dataset, in_mode, engine, weights_dir, fetch, watcher.progress)
+            scoring = config.scoring.model_copy(update={"inference": one.inference})
+            scored = config.model_copy(update={"scoring": scoring})
+            score_run(scored, generator, dataset, one, engine, weights_dir, fetch, watcher.progress)
         about: dict[str, Any] = {}
         if to_train and from_scratch and asked is not None:  # in one sitting: start of the process, data, scores
             about["seconds_beside_training"] = max(0.0, time.time() - asked - training.seconds)
@@ -148,10 +153,6 @@ def _check_links(run: RunFolder) -> None:
             raise StorageError(f"{path} is a link, and a run's files lie in its own folder: remove it")
 
 
-def _is_lacking(run: RunFolder, config: RunConfig, weights_dir: Path | None) -> bool:
-    return bool(run.missing_scores(config, weights_dir)) or not run.profiled()
-
-
 def _repair(run: RunFolder, config: RunConfig) -> None:
     """Drop the records that are not what the run left, as after a crash of the machine: what can be is made anew."""
     damaged = run.damaged_records()
@@ -167,17 +168,6 @@ def _repair(run: RunFolder, config: RunConfig) -> None:
         run.forget(run.losses_file)
     if "config.yaml" in damaged:
         run.write_config(config)
-
-
-def _record_beginning(
-    run: RunFolder, config: RunConfig, identity: str, data_key: str, engine: Engine, group: Group
-) -> None:
-    """Record the run as running, with its configuration, its machine and its data."""
-    run.set_status(
-        "running", run_id=identity, threads=engine.threads, processes=group.size, data_key=data_key, started=_now(),
-        machine=describe_machine(engine.device), versions=versions(),
-    )  # fmt: skip
-    run.write_config(config)
 
 
 def _record(run: RunFolder, **about: Any) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,62 +33,31 @@ from p2pbench.system.files import entries, locked, sha256_of, write_text
 LOCK_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
 class RunFolder:
     """The folder of one run, and the names of what is in it."""
 
-    path: Path
-    inference: str = "paper"
-    """The inference mode whose scores are meant: one training may be scored in several, each with files of its own."""
-
-    @property
-    def config_file(self) -> Path:
-        return self.path / "config.yaml"
-
-    @property
-    def status_file(self) -> Path:
-        return self.path / "status.json"
-
-    @property
-    def losses_file(self) -> Path:
-        return self.path / "losses.csv"
-
-    @property
-    def scores_file(self) -> Path:
-        return self.path / of_mode("scores", ".json", self.inference)
-
-    @property
-    def per_image_file(self) -> Path:
-        return self.path / of_mode("per_image", ".csv", self.inference)
-
-    @property
-    def profile_file(self) -> Path:
-        return self.path / of_mode("profile", ".json", self.inference)
-
-    @property
-    def generator_file(self) -> Path:
-        return self.path / "generator.safetensors"
-
-    @property
-    def samples(self) -> Path:
-        return self.path / "samples"
+    def __init__(self, path: Path, inference: str = "paper") -> None:
+        """
+        Args:
+            inference: the inference mode whose scores are meant: one training may be scored in several, each with
+                files of its own.
+        """
+        self.path, self.inference = path, inference
+        self.config_file = path / "config.yaml"
+        self.status_file = path / "status.json"
+        self.losses_file = path / "losses.csv"
+        self.scores_file = path / of_mode("scores", ".json", inference)
+        self.per_image_file = path / of_mode("per_image", ".csv", inference)
+        self.profile_file = path / of_mode("profile", ".json", inference)
+        self.generator_file = path / "generator.safetensors"
+        self.samples, self.test_samples = path / "samples", path / TEST_SAMPLES
+        self.checkpoint = path / "checkpoint"
+        self.log_file = path / "log.txt"
 
     def sample_file(self, name: str, position: str | int) -> Path:
         """The path of the picture ``name`` (condition, target, untrained, output, draw1, ...) of a test pair."""
         mode = self.inference if name.startswith(("output", "draw")) else "paper"
         return self.test_samples / of_mode(f"{position:0>5}-{name}", ".png", mode)
-
-    @property
-    def test_samples(self) -> Path:
-        return self.path / TEST_SAMPLES
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.path / "checkpoint"
-
-    @property
-    def log_file(self) -> Path:
-        return self.path / "log.txt"
 
     @contextmanager
     def lock(self, *, seconds: float = LOCK_SECONDS) -> Iterator[None]:
@@ -129,10 +97,9 @@ class RunFolder:
     def why_unreadable(self) -> str | None:
         """Why this user may not read the run, which may be a colleague's; None where it can be read."""
         try:
-            for path in (self.status_file, self.config_file):
-                if path.is_file():
+            for path in self.path.iterdir():
+                if path in (self.status_file, self.config_file) and path.is_file():
                     path.open("rb").close()
-            next(self.path.iterdir(), None)
         except FileNotFoundError:
             pass  # there is nothing to read
         except OSError as error:
@@ -244,21 +211,18 @@ class RunFolder:
         from p2pbench.scoring.weights import usable
 
         scores = self.scores()
-        missing = []
-        for name in config.scoring.wanted:
-            if name not in scores:
-                missing.append(name)
-            elif is_reference(name):
-                if scores[name].settings.get("code") != code_hash(name):  # its code has changed, or it failed
-                    missing.append(name)
-            elif name in FCN_SCORES:
-                if scores[name].settings.get("palette") != name_of(config.data.source, config.scoring.palette):
-                    missing.append(name)
-            elif scores[name].value is None:
-                net = METRICS[name].net
-                if net is not None and usable(net, weights_dir):
-                    missing.append(name)
-        return missing
+
+        def is_missing(name: str) -> bool:
+            if (score := scores.get(name)) is None:
+                return True
+            if is_reference(name):
+                return score.settings.get("code") != code_hash(name)  # its code has changed, or it failed
+            if name in FCN_SCORES:
+                return score.settings.get("palette") != name_of(config.data.source, config.scoring.palette)
+            net = METRICS[name].net
+            return score.value is None and net is not None and usable(net, weights_dir)
+
+        return [name for name in config.scoring.wanted if is_missing(name)]
 
     def write_config(self, config: RunConfig) -> None:
         write_text(self.config_file, yaml12.dump(config.model_dump(mode="json")))

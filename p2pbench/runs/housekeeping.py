@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from p2pbench.errors import ConfigError, RunBusy, StorageError
+from p2pbench.errors import ConfigError, RunBusy, StorageError, WeightsError
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.records import INFERENCE_MODES, Status
 from p2pbench.runs.store import Store
@@ -105,16 +105,12 @@ def read_studies(store: Store) -> Studies:
     return found
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """Something in a run that is not what was recorded."""
 
     run_id: str
     file: str
     detail: str
-
-    def to_json(self) -> dict[str, str]:
-        return dict(self.__dict__)
 
 
 def verify(run: RunFolder) -> Iterator[Problem]:
@@ -144,8 +140,12 @@ def verify(run: RunFolder) -> Iterator[Problem]:
     except ConfigError as error:
         yield problem(run.config_file, f"cannot be read: {error}")
     for path in sorted(run.checkpoint.glob("step-*.safetensors")):
-        if why := _unreadable(path):
-            yield problem(path, f"{why}; remove it")
+        from p2pbench.training import checkpoint  # imports torch, where there is a checkpoint to read
+
+        try:
+            checkpoint.read(path)
+        except WeightsError as error:
+            yield problem(path, f"{error}; remove it")
     if status.state == "finished":
         for name, recorded in status.files.items():
             if detail := _differs(run.path / name, recorded):
@@ -168,18 +168,6 @@ def _differs(path: Path, recorded: str) -> str | None:
         return None if sha256_of(path) == recorded else "is not what the run left: it was changed or is damaged"
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
-
-
-def _unreadable(path: Path) -> str | None:
-    """Why training would not resume from the checkpoint at ``path``; None where it would."""
-    from p2pbench.errors import WeightsError
-    from p2pbench.training import checkpoint  # imports torch, where there is a checkpoint to read
-
-    try:
-        checkpoint.read(path)
-    except WeightsError as error:
-        return str(error)
-    return None
 
 
 @dataclass(frozen=True)
@@ -206,28 +194,20 @@ def find_waste(runs: list[RunFacts], *, failed: bool, unused: bool, older_days: 
     before = time.time() - 86400 * (older_days or 0)
     found = []
     for facts in runs:
+        run = facts.run
         recent = older_days is not None and facts.changed > before
-        if recent or facts.state == "unreadable" or facts.run.is_held():
+        if recent or facts.state == "unreadable" or run.is_held():
             continue
-        whole = None
         if failed and facts.state in ("failed", "damaged"):
-            whole = facts.state
+            found.append(Waste(run, run.path, facts.state, facts.bytes))
         elif unused and not facts.part_of:
-            whole = "in no study"
-        if whole:
-            found.append(Waste(facts.run, facts.run.path, whole, facts.bytes))
+            found.append(Waste(run, run.path, "in no study", facts.bytes))
         else:
-            found += _parts(facts)
+            for path in sorted(run.path.rglob(".*.part")):
+                found.append(Waste(run, path, "left by a killed write", _size(path)))
+            if facts.state == "finished" and run.checkpoint.is_dir() and not _keeps_checkpoints(run):
+                found.append(Waste(run, run.checkpoint, "checkpoint of a finished run", _size(run.checkpoint)))
     return found
-
-
-def _parts(facts: RunFacts) -> list[Waste]:
-    """The parts of a run that it does not need."""
-    run = facts.run
-    parts = [Waste(run, path, "left by a killed write", _size(path)) for path in sorted(run.path.rglob(".*.part"))]
-    if facts.state == "finished" and run.checkpoint.is_dir() and not _keeps_checkpoints(run):
-        parts.append(Waste(run, run.checkpoint, "checkpoint of a finished run", _size(run.checkpoint)))
-    return parts
 
 
 def _keeps_checkpoints(run: RunFolder) -> bool:

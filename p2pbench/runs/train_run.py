@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import importlib.util
 import logging
 import shutil
 from collections.abc import Callable
@@ -72,10 +74,9 @@ def _record_of(trained: TrainingResult, config: RunConfig, run: RunFolder) -> Tr
         cost_key=cost_key(config),
         generator_sha256=sha256_of(run.generator_file),
     )
-    if trained.selected is None:
+    if (best := trained.selected) is None:
         return record
-    value = trained.selected.value
-    selected = {"epoch": trained.selected.epoch, "val_l1": value if isfinite(value) else None}
+    selected = {"epoch": best.epoch, "val_l1": best.value if isfinite(best.value) else None}
     return record.model_copy(update={"selected": selected})
 
 
@@ -118,12 +119,8 @@ def l1_of(generator: nn.Module, pairs: np.ndarray, config: RunConfig) -> float:
 
 def log_to_tensorboard(run: RunFolder) -> None:
     """Write losses.csv as a TensorBoard log too, where the extra ``tensorboard`` is installed."""
-    import importlib.util
-
     if importlib.util.find_spec("tensorboard") is None:
         return
-    import csv
-
     from torch.utils.tensorboard import SummaryWriter
 
     shutil.rmtree(run.path / "tensorboard", ignore_errors=True)

@@ -207,5 +207,5 @@ def test_a_job_that_is_late_or_unwanted_is_dropped() -> None:
         queue.run(slow, lambda: False)
     assert late.value.status == 504
     release.set()
-    with pytest.raises(Refused, match="has left"):
+    with pytest.raises(Refused, match="has disconnected"):
         Queue().run(lambda _wanted: 1, lambda: True)

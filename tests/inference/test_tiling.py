@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from p2pbench.config.schema import DataConfig
+from p2pbench.config.resolve import resolve
 from p2pbench.inference import tiling
+from p2pbench.inference.generator import Model
 from p2pbench.inference.tiling import OVERLAP, TILE, fade, starts, translate_picture
 
 
@@ -57,9 +58,8 @@ def test_tiles_make_the_whole(shape: tuple[int, int], tiles: int, dtype: type, m
     network, calls = Negative(), []
     most = np.iinfo(dtype).max
     picture = np.random.default_rng(0).integers(0, most + 1, (*shape, 3), dtype=dtype)
-    output = translate_picture(
-        network, picture, DataConfig(), seed=0, mode="paper", before_each=lambda: calls.append(1)
-    )
+    model = Model("negative", resolve([]).config, network)
+    output = translate_picture(model, picture, before_each=lambda: calls.append(1))
     assert output.dtype == dtype
     assert np.array_equal(output, most - picture)
     assert len(calls) == len(network.shapes) == tiles
