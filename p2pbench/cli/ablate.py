@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -136,7 +137,7 @@ def _show_plan(study: Study, store: Store, at_once: int, as_json: bool) -> None:
     if as_json:
         count = sum(cell["state"] == "finished" for cell in cells)
         document = {"study": study.name, "trained": 0, "skipped": count, "failed": 0, "cells": cells}
-        print(json.dumps({**document, "estimate": cost.to_json()}, indent=2))
+        print(json.dumps({**document, "estimate": asdict(cost)}, indent=2))
         return
     out.print(f"[bold]{escape(study.grid.question)}[/bold]")
     out.print(f"study {study.name}, protocol {study.protocol.name}: {escape(study.protocol.about)}\n")
@@ -153,8 +154,9 @@ def _show_plan(study: Study, store: Store, at_once: int, as_json: bool) -> None:
     many = f", {cost.at_once} cells at once" if cost.at_once > 1 else ""
     out.print(f"\ntime    {unknown if cost.seconds is None else duration(cost.seconds) + many}")
     out.print(f"memory  {unknown if cost.memory_bytes is None else bytes_text(cost.memory_bytes)}")
-    kept = "unknown" if cost.kept_bytes is None else bytes_text(cost.kept_bytes)
-    working = "unknown" if cost.working_bytes is None else bytes_text(cost.working_bytes)
+    kept, working = (
+        "unknown" if size is None else bytes_text(size) for size in (cost.disk_bytes, cost.disk_bytes_while_training)
+    )
     out.print(f"disk    {kept} kept, up to {working} more while training")
     shapes = {(c.config.data.crop_shape, c.config.padded_shape) for c in study.cells}
     for shape, padded in sorted(shapes):

@@ -6,11 +6,12 @@ import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from p2pbench.config.run_id import cost_key
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig
 from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.records import Status
 from p2pbench.runs.store import Store
 from p2pbench.study.grid import text_of
 from p2pbench.study.plan import Study
@@ -22,26 +23,17 @@ T = TypeVar("T", int, float)
 
 @dataclass(frozen=True)
 class Estimate:
-    """None stands for unknown."""
+    """What ``--plan --json`` says under ``estimate``. None stands for unknown."""
 
     seconds: float | None
     """Time from the first start to the last end of the cells that are not trained, ``at_once`` at a time."""
     at_once: int
     memory_bytes: int | None
     """Memory of as many cells at once, each as large as the largest."""
-    kept_bytes: int | None
+    disk_bytes: int | None
     """Disk that the finished cells keep: their generators."""
-    working_bytes: int | None
+    disk_bytes_while_training: int | None
     """Disk that the cells at work need besides: their checkpoints."""
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "seconds": self.seconds,
-            "at_once": self.at_once,
-            "memory_bytes": self.memory_bytes,
-            "disk_bytes": self.kept_bytes,
-            "disk_bytes_while_training": self.working_bytes,
-        }
 
 
 def cells_json(study: Study, store: Store) -> list[dict[str, Any]]:
@@ -76,11 +68,14 @@ def estimate(study: Study, store: Store, jobs: int) -> Estimate:
     kept: list[int | None] = []
     working: list[int | None] = []
     for cell in todo.values():
-        config, cost = cell.config, past.get(cost_key(cell.config))
-        seconds.append(
-            cost.seconds_per_step * cell.steps + cost.seconds_beside_training if cost and cell.steps else None
-        )
-        memory.append(cost.memory_bytes if cost else None)
+        config, status = cell.config, past.get(cost_key(cell.config))
+        if status is not None and (training := status.training) is not None:
+            beside = status.seconds_beside_training or 0.0
+            seconds.append(training.seconds_per_step * cell.steps + beside if cell.steps else None)
+            memory.append(training.peak_memory_bytes)
+        else:
+            seconds.append(None)
+            memory.append(None)
         generator, discriminator = generator_parameters(config), discriminator_parameters(config)
         kept.append(None if generator is None else FLOAT_BYTES * generator)
         both = None if generator is None or discriminator is None else generator + discriminator
@@ -121,9 +116,7 @@ def generator_parameters(config: RunConfig) -> int | None:
     generator = config.generator
     if generator.name not in ("unet", "encoder_decoder"):
         return None
-    skips = generator.name == "unet"
-    biased = config.training.bias_rule == "zeroed" or generator.norm != "batch"
-    normed = 0 if generator.norm == "none" else 2
+    biased, normed = _biased_and_normed(config, generator.norm)
     kernel, spread = {"transposed": (16, 1), "pixel-shuffle": (9, 4)}.get(generator.upsampling, (9, 1))
     depth = config.depth
     assert depth is not None
@@ -131,13 +124,12 @@ def generator_parameters(config: RunConfig) -> int | None:
     widths = [generator.ngf * min(2**level, 8) for level in range(depth)]
     total = 0
     for level, (before, after) in enumerate(pairwise([condition, *widths])):
-        norm = normed if 0 < level < depth - 1 else 0
-        total += 16 * before * after + (after if biased else 0) + norm * after
+        total += 16 * before * after + after * (biased + (normed if 0 < level < depth - 1 else 0))
     outputs = [*reversed(widths[:-1]), image]
     for level, (before, after) in enumerate(zip(reversed(widths), outputs, strict=True)):
         last = level == depth - 1
-        inputs = before * (2 if skips and level else 1)
-        total += spread * (kernel * inputs * after + (after if biased or last else 0)) + (0 if last else normed * after)
+        inputs = 2 * before if generator.name == "unet" and level else before
+        total += spread * after * (kernel * inputs + (biased or last)) + (0 if last else normed * after)
     return total
 
 
@@ -148,44 +140,29 @@ def discriminator_parameters(config: RunConfig) -> int | None:
     n_layers = DISCRIMINATOR_STRIDES.get(config.discriminator.name)
     if n_layers is None:
         return None
-    biased = config.training.bias_rule == "zeroed" or config.discriminator.norm != "batch"
-    normed = 0 if config.discriminator.norm == "none" else 2
+    biased, normed = _biased_and_normed(config, config.discriminator.norm)
     condition, image = config.data.channels
     channels = condition + image if config.objective.conditional else image
     ndf = config.discriminator.ndf
     if n_layers == 0:
-        weights = channels * ndf + ndf * 2 * ndf + 2 * ndf
-        return weights + ndf + 2 * ndf * normed + (2 * ndf + 1 if biased else 0)
+        return channels * ndf + ndf + 2 * ndf * (ndf + biased + normed) + 2 * ndf + biased
     widths: list[int] = [channels, *(ndf * min(2**level, 8) for level in range(n_layers + 1))]
     total = 16 * widths[-1] + 1
     for level, (before, after) in enumerate(pairwise(widths)):
-        total += 16 * before * after + (after if biased or level == 0 else 0) + (normed * after if level else 0)
+        total += after * (16 * before + ((biased + normed) if level else 1))
     return total
 
 
-class _Cost(NamedTuple):
-    """What a run took; the later one sorts after the earlier."""
-
-    finished: str
-    seconds_per_step: float
-    memory_bytes: int
-    seconds_beside_training: float
-    """Starting, reading data, scoring; 0 where it was not recorded."""
+def _biased_and_normed(config: RunConfig, norm: str) -> tuple[bool, int]:
+    """Whether convolutions have biases, and the parameters of a norm layer for each of its channels."""
+    return config.training.bias_rule == "zeroed" or norm != "batch", 0 if norm == "none" else 2
 
 
-def _past_costs(store: Store) -> dict[str, _Cost]:
-    """What finished runs took, by what decides it; the newest counts."""
-    found: dict[str, _Cost] = {}
+def _past_costs(store: Store) -> dict[str, Status]:
+    """The records of trained runs, by what decides their cost; the newest counts."""
+    found: dict[str, Status] = {}
     for path in store.root.glob("cells/*/status.json"):
         status = RunFolder(path.parent).status()
-        training = status.training if status else None
-        if status is None or training is None or training.cost_key is None:
-            continue
-        cost = _Cost(
-            str(status.finished),
-            training.seconds_per_step,
-            training.peak_memory_bytes,
-            status.seconds_beside_training or 0.0,
-        )
-        found[training.cost_key] = max(found.get(training.cost_key, cost), cost)
+        if status is not None and status.training is not None and (key := status.training.cost_key) is not None:
+            found[key] = max(found.get(key, status), status, key=lambda one: str(one.finished))
     return found

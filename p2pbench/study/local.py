@@ -7,20 +7,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from p2pbench.runs.store import Store
 from p2pbench.study.job import ENDS, Event, Job, ask_to_stop, events_of, kill, start_worker
 from p2pbench.system.console import duration
 from p2pbench.system.hardware import available_cores
-
-
-@dataclass(eq=False)
-class _Running:
-    worker: subprocess.Popen[str]
-    heard_at: float
-    """When the worker last sent an event, on ``time.monotonic``'s clock."""
 
 
 class LocalExecutor:
@@ -51,7 +43,9 @@ class LocalExecutor:
         self.silence_seconds = silence_seconds
         self.folder, self.fetch = folder, fetch
         self.stopping = False
-        self._running: dict[Job, _Running] = {}
+        self._running: dict[Job, subprocess.Popen[str]] = {}
+        self._heard_at: dict[Job, float] = {}
+        """When a job's worker last sent an event, on ``time.monotonic``'s clock."""
         self._events: queue.Queue[Event] = queue.Queue()
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
@@ -65,7 +59,7 @@ class LocalExecutor:
                     yield Event(job, "started")
                 event = self._next_event()
                 if event.kind in ENDS:
-                    self._running.pop(event.job).worker.wait()
+                    self._running.pop(event.job).wait()
                 yield event
         finally:
             self.kill()
@@ -73,12 +67,12 @@ class LocalExecutor:
     def stop(self) -> None:
         """Start no more jobs, and ask the running ones to write a checkpoint and end."""
         self.stopping = True
-        for running in list(self._running.values()):
-            ask_to_stop(running.worker)
+        for worker in list(self._running.values()):
+            ask_to_stop(worker)
 
     def kill(self) -> None:
-        for running in list(self._running.values()):
-            kill(running.worker)
+        for worker in list(self._running.values()):
+            kill(worker)
 
     def _start(self, job: Job) -> None:
         at_once = 1 if job.kind == "reference_rows" else self.jobs  # no cell runs beside the reference rows
@@ -93,15 +87,15 @@ class LocalExecutor:
             "fetch": self.fetch,
             "asked": time.time(),
         }
-        running = _Running(start_worker(job.kind, order, self.folder), time.monotonic())
-        self._running[job] = running
+        worker = start_worker(job.kind, order, self.folder)
+        self._running[job], self._heard_at[job] = worker, time.monotonic()
         if self.stopping:  # a signal came while the process was being started
-            ask_to_stop(running.worker)
-        threading.Thread(target=self._listen, args=(job, running), daemon=True).start()
+            ask_to_stop(worker)
+        threading.Thread(target=self._listen, args=(job, worker), daemon=True).start()
 
-    def _listen(self, job: Job, running: _Running) -> None:
-        for kind, about in events_of(running.worker):
-            if about.get("died") and self._is_silent(running):
+    def _listen(self, job: Job, worker: subprocess.Popen[str]) -> None:
+        for kind, about in events_of(worker):
+            if about.get("died") and self._is_silent(job):
                 about["reason"] = (
                     f"it made no progress for {duration(self.silence_seconds or 0)} and was ended (--timeout); "
                     "the same command resumes it from its last checkpoint"
@@ -115,13 +109,13 @@ class LocalExecutor:
             try:
                 event = self._events.get(timeout=None if self.silence_seconds is None else self.silence_seconds / 20)
             except queue.Empty:
-                for running in self._running.values():
-                    if self._is_silent(running):
-                        running.worker.kill()  # the thread that listens to it reports its end
+                for job, worker in self._running.items():
+                    if self._is_silent(job):
+                        worker.kill()  # the thread that listens to it reports its end
             else:
-                self._running[event.job].heard_at = time.monotonic()
+                self._heard_at[event.job] = time.monotonic()
                 return event
 
-    def _is_silent(self, running: _Running) -> bool:
+    def _is_silent(self, job: Job) -> bool:
         limit = self.silence_seconds
-        return limit is not None and time.monotonic() - running.heard_at > limit
+        return limit is not None and time.monotonic() - self._heard_at[job] > limit

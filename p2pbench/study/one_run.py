@@ -68,12 +68,12 @@ def _train_one(
     console: Console,
 ) -> RunFolder | None:  # fmt: skip
     from p2pbench.runs.cell import Watcher, run_cell, take_part
-    from p2pbench.study.worker import Stop, stopping_on_signals
+    from p2pbench.study.worker import Stop, on_signals
 
     stop = Stop()
     if not group.is_first:
         stop.enter("train")
-        with stopping_on_signals(stop):
+        with on_signals(stop.handle):
             take_part(settings, group, stop)
         return None
     if not run.may_be_written():
@@ -85,7 +85,7 @@ def _train_one(
         raise ConfigError(f"{run.path} holds an unfinished run; go on with --resume, or choose another --out")
     if resume and not unfinished and not run.trained():
         raise ConfigError(f"{run.path} holds no run to go on with; leave --resume out to begin one")
-    with stages(console) as stage, stopping_on_signals(stop), logged_to(run.log_file):
+    with stages(console) as stage, on_signals(stop.handle), logged_to(run.log_file):
         counts = {"data": stage("decode", "pairs"), "train": stage("train", "steps"), "score": stage("score", "done")}
 
         def progress(done: int, total: int) -> None:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -115,93 +115,59 @@ def make_rows(
         nets = dict.fromkeys(METRICS[name].net for name in metrics if name in METRICS)
         without = [net for net in nets if net is not None and not usable(net, weights_dir)]
         engine = prepare_engine(config.training, config.training.threads or order["threads"])
-        rows = measure_rows(config, order["variant"], dataset, metrics, engine, weights_dir, progress)
-        table = pd.concat([row.to_frame() for row in rows])
-        write_text(path.with_name("references-per_image.csv"), table.to_csv(index=False))
+        outputs = _Outputs(config, order["variant"], dataset, metrics, engine, weights_dir)
+        makers = [outputs.condition, outputs.mean, outputs.nearest, outputs.untrained]
+        if set(metrics) & set(UNPAIRED):
+            makers = [outputs.training_images, outputs.split_half, *makers]
+        made: list[Row] = []
+        for make in makers:
+            progress(len(made), len(makers))
+            made.append(make())
+        progress(len(made), len(makers))
+        write_text(
+            path.with_name("references-per_image.csv"), pd.concat([table for _, table in made]).to_csv(index=False)
+        )
         record = References(
             schema_version=SCHEMA_VERSION, key=key, state="made", reason=None, run_id=run_id(config, dataset.key),
-            without=without, versions=versions(),
-            rows=[ReferenceRow.model_validate(row.to_json()) for row in rows],
+            without=without, versions=versions(), rows=[row for row, _ in made],
         )  # fmt: skip
         records.write(path, record)
 
 
-@dataclass(frozen=True)
-class Row:
-    name: str
-    about: str
-    """A line that explains what the outputs are."""
-    n: int
-    scores: Scores | None
-    reason: str | None = None
-    """Why the row has no scores."""
-    sources: list[str] = field(default_factory=list)
-    """For each output the training pair that it is taken from, where it is one."""
-
-    def to_json(self) -> dict[str, Any]:
-        scores = {} if self.scores is None else self.scores.to_json()["scores"]
-        return {"name": self.name, "about": self.about, "n": self.n, "reason": self.reason, "scores": scores}
-
-    def to_frame(self) -> pd.DataFrame:
-        import pandas as pd
-
-        if self.scores is None or not self.scores.per_image:
-            return pd.DataFrame()
-        frame = self.scores.to_frame()
-        frame.insert(0, "row", self.name)
-        return frame.assign(training_image=self.sources) if self.sources else frame
+Row: TypeAlias = "tuple[ReferenceRow, pd.DataFrame]"
+"""A row's record, and the values of its images."""
 
 
-def measure_rows(
-    config: RunConfig,
-    variant: str,
-    dataset: DataSet,
-    metrics: Sequence[str],
-    engine: Engine,
-    weights_dir: Path | None,
-    progress: Count,
-) -> list[Row]:
-    """Every reference row; one that cannot be made has its reason. Real images get scores of sets alone.
-
-    Args:
-        config: the baseline's: its data, its generator, its inference mode.
-        variant: what the baseline is called.
-        metrics: the scores that any cell of the study is asked for.
-        progress: called with (rows done, rows in all).
-    """
-    outputs = _Outputs(config, variant, dataset, metrics, engine, weights_dir)
-    makers = [outputs.condition, outputs.mean, outputs.nearest, outputs.untrained]
-    if set(metrics) & set(UNPAIRED):
-        makers = [outputs.training_images, outputs.split_half, *makers]
-    rows: list[Row] = []
-    for make in makers:
-        progress(len(rows), len(makers))
-        rows.append(make())
-    progress(len(rows), len(makers))
-    return rows
-
-
+@dataclass
 class _Outputs:
-    def __init__(
-        self, config: RunConfig, variant: str, dataset: DataSet, metrics: Sequence[str], engine: Engine,
-        weights_dir: Path | None,
-    ) -> None:  # fmt: skip
+    """What makes each reference row; one that cannot be made has its reason. Real images get scores of sets alone."""
+
+    config: RunConfig
+    """The baseline's: its data, its generator, its inference mode."""
+    variant: str
+    """What the baseline is called."""
+    dataset: DataSet
+    metrics: Sequence[str]
+    """The scores that any cell of the study is asked for."""
+    engine: Engine
+    weights_dir: Path | None
+
+    def __post_init__(self) -> None:
         from p2pbench.data.transforms import as_displayed, conditions_of, targets_of
         from p2pbench.runs.score_run import class_reader
 
-        self.config, self.variant, self.dataset, self.metrics = config, variant, dataset, metrics
-        self.engine, self.weights_dir = engine, weights_dir
-        self.train, test = decoded(as_tested(dataset), "train"), decoded(dataset, "test")
+        data = self.config.data
+        self.train, test = decoded(as_tested(self.dataset), "train"), decoded(self.dataset, "test")
         self.n = len(test)
-        self.conditions = as_displayed(conditions_of(test, config.data), config.data)
-        self.targets = as_scored(targets_of(test, config.data))
-        self.classes = class_reader(config, dataset, metrics, engine, no_progress)
+        self.conditions = as_displayed(conditions_of(test, data), data)
+        self.targets = as_scored(targets_of(test, data))
+        self.classes = class_reader(self.config, self.dataset, self.metrics, self.engine, no_progress)
 
         def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
             size = max(1, BLOCK_BYTES // self.train[0].nbytes)
             for start in range(0, len(self.train), size):
                 pairs = self.train[start : start + size]
-                yield as_displayed(conditions_of(pairs, config.data), config.data), targets_of(pairs, config.data)
+                yield as_displayed(conditions_of(pairs, data), data), targets_of(pairs, data)
 
         self.memory = look_up(blocks(), self.conditions)
 
@@ -224,19 +190,18 @@ class _Outputs:
         try:
             drawn = disjoint(len(self.train), self.n, samples)
         except ValueError as error:
-            return Row(name, about, self.n, None, f"at n = {self.n} it {error}")
+            return self._row(name, about, f"at n = {self.n} it {error}")
         images = [self._training_targets(positions) for positions in drawn]
         fakes, targets = (images[0], self.targets) if samples == 1 else images
         unpaired = [metric for metric in self.metrics if metric in UNPAIRED]
-        return Row(name, about, self.n, self._evaluate(fakes, targets, self._training_names(drawn[0]), unpaired))
+        return self._row(name, about, self._evaluate(fakes, targets, self._training_names(drawn[0]), unpaired))
 
     def condition(self) -> Row:
-        name, about = "condition", "the condition itself as the output"
-        outputs = as_scored(self.conditions)
+        about, outputs = "the condition itself as the output", as_scored(self.conditions)
         if outputs.shape != self.targets.shape:
             found, wanted = outputs.shape[-1], self.targets.shape[-1]
-            return Row(name, about, self.n, None, f"conditions have {found} channels and targets {wanted}")
-        return self._row(name, about, outputs)
+            return self._row("condition", about, f"conditions have {found} channels and targets {wanted}")
+        return self._row("condition", about, outputs)
 
     def mean(self) -> Row:
         about = f"the mean of the {len(self.train)} training targets as every output"
@@ -249,22 +214,22 @@ class _Outputs:
             "square)"
         )
         found = self.memory.nearest
-        return self._row("nearest neighbour", about, self._training_targets(found), self._training_names(found))
+        row, table = self._row("nearest neighbour", about, self._training_targets(found))
+        return row, table.assign(training_image=self._training_names(found)) if len(table) else table
 
     def untrained(self) -> Row:
         from p2pbench.models.build import build_generator
         from p2pbench.runs.score_run import score_generator
 
-        name = "untrained"
         about = f"the generator of {self.variant} at the initial weights of seed {self.config.training.seed}"
         try:
             generator = build_generator(self.config).to(self.engine.device)
         except (ConfigError, DataError) as error:
-            return Row(name, about, self.n, None, str(error))
+            return self._row("untrained", about, str(error))
         scores = score_generator(
             self.config, generator, self.dataset, self.metrics, self.engine, self.weights_dir, fetch=False
         )
-        return Row(name, about, self.n, scores)
+        return self._row("untrained", about, scores)
 
     def _training_targets(self, positions: np.ndarray) -> np.ndarray:
         from p2pbench.data.transforms import targets_of
@@ -274,9 +239,22 @@ class _Outputs:
     def _training_names(self, positions: np.ndarray) -> list[str]:
         return [self.dataset.names["train"][position] for position in positions]
 
-    def _row(self, name: str, about: str, outputs: np.ndarray, sources: Sequence[str] = ()) -> Row:
-        scores = self._evaluate(outputs, self.targets, self.dataset.names["test"], self.metrics)
-        return Row(name, about, self.n, scores, sources=list(sources))
+    def _row(self, name: str, about: str, outcome: np.ndarray | Scores | str) -> Row:
+        """The row of outputs, which are scored against the targets, of their scores, or of the reason for none."""
+        import pandas as pd
+
+        reason, content, table = None, {}, pd.DataFrame()
+        if isinstance(outcome, str):
+            reason = outcome
+        else:
+            if isinstance(outcome, np.ndarray):
+                outcome = self._evaluate(outcome, self.targets, self.dataset.names["test"], self.metrics)
+            content = outcome.to_json()["scores"]
+            if outcome.per_image:
+                table = outcome.to_frame()
+                table.insert(0, "row", name)
+        about_it = {"name": name, "about": about, "n": self.n, "reason": reason, "scores": content}
+        return ReferenceRow.model_validate(about_it), table
 
     def _evaluate(
         self, outputs: np.ndarray, targets: np.ndarray, names: Sequence[str], metrics: Sequence[str]

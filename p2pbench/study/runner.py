@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from p2pbench.study.plan import Cell, Study
 from p2pbench.study.prepare import decode_data, fetch_weights, train_segmentation
 from p2pbench.study.reference_rows import record_failure, rows_to_make
 from p2pbench.study.study_file import write_study
-from p2pbench.study.worker import IMPATIENCE_SECONDS
+from p2pbench.study.worker import IMPATIENCE_SECONDS, on_signals
 
 log = logging.getLogger(__name__)
 
@@ -111,10 +110,10 @@ def carry_out(
         executor = executor or _local_executor(todo, store, how, measure_jobs)
         write_study(study, store)
         jobs = {name: cell_job(cells, store) for name, cells in todo.items()}
-        rows = _ReferenceRows(study.name, store, how.weights_dir)
+        rows, no_rows = _rows_job(study, store, how)
         ends: dict[Job, Event] = {}
         trained: set[Job] = set()
-        all_jobs = [*jobs.values(), *rows.jobs]
+        all_jobs = [*jobs.values(), *([] if rows is None else [rows])]
         with show(console, len(all_jobs)) as shown, _stopping_on_signals(executor) as signals:
             for event in executor.run(all_jobs):
                 _note(event, store)
@@ -126,7 +125,7 @@ def carry_out(
                 watch(event)
                 if how.fail_fast and event.kind == "failed" and event.job.kind == "cell" and not executor.stopping:
                     executor.stop()
-    rows.end(ends)
+    rows_state, rows_reason = _end_of_rows(study, store, rows, ends, no_rows)
     outcomes = []
     for cell in study.cells:
         job = jobs.get(str(cell.run_id))
@@ -136,7 +135,7 @@ def carry_out(
             outcomes.append(Outcome(cell, "not run", f"not of shard {how.shard.number}/{how.shard.of}"))
         else:
             outcomes.append(Outcome(cell, "skipped"))
-    return Result(study, outcomes, bool(signals), rows.state, rows.reason)
+    return Result(study, outcomes, bool(signals), rows_state, rows_reason)
 
 
 def _outcome(cell: Cell, end: Event | None, trained: bool) -> Outcome:
@@ -147,32 +146,28 @@ def _outcome(cell: Cell, end: Event | None, trained: bool) -> Outcome:
     return Outcome(cell, end.kind, end.about.get("reason"))
 
 
-class _ReferenceRows:
-    """Whether the reference rows are to be made, and what came of it. A failure loses no cell."""
+def _rows_job(study: Study, store: Store, how: Execution) -> tuple[Job | None, str | None]:
+    """The job that makes the reference rows, where there is anything to do; or why it cannot be known."""
+    try:
+        return rows_to_make(store, study.name, how.weights_dir), None
+    except P2PBenchError as error:
+        return None, str(error)
 
-    def __init__(self, study: str, store: Store, weights_dir: Path | None) -> None:
-        self.study, self.store = study, store
-        self.state = "kept"
-        self.reason: str | None = None
-        self.jobs: list[Job] = []
-        try:
-            job = rows_to_make(store, study, weights_dir)
-            self.jobs = [] if job is None else [job]
-        except P2PBenchError as error:
-            self._fail(None, str(error))
 
-    def end(self, ends: Mapping[Job, Event]) -> None:
-        for job in self.jobs:
-            end = ends.get(job)
-            if end is not None and end.kind == "failed":
-                self._fail(job.key, end.about["reason"])
-            else:
-                self.state = "made" if end is not None and end.kind == "finished" else "not run"
-
-    def _fail(self, key: str | None, reason: str) -> None:
-        self.state, self.reason = "failed", reason
+def _end_of_rows(
+    study: Study, store: Store, job: Job | None, ends: Mapping[Job, Event], problem: str | None
+) -> tuple[str, str | None]:
+    """Whether the reference rows are made, kept or not run; or that they failed, and why. No cell is lost with them."""
+    end = ends.get(job) if job is not None else None
+    if end is not None and end.kind == "failed":
+        problem = end.about["reason"]
+    if problem is not None:
         with contextlib.suppress(StorageError):  # told all the same
-            record_failure(self.store, self.study, key, reason)
+            record_failure(store, study.name, None if job is None else job.key, problem)
+        return "failed", problem
+    if job is None:
+        return "kept", None
+    return ("made" if end is not None and end.kind == "finished" else "not run"), None
 
 
 def _is_complete(cell: Cell, store: Store, weights_dir: Path | None) -> bool:
@@ -249,19 +244,15 @@ def _stopping_on_signals(executor: Executor) -> Iterator[list[float]]:
         elif came[-1] - came[0] > IMPATIENCE_SECONDS:
             executor.kill()
 
-    before = {number: signal.signal(number, heed) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with on_signals(heed):
         yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _note(event: Event, store: Store) -> None:
-    """Log ``event``, and record the death of a worker, which could not record it itself."""
+    """Log ``event``, and record of a cell that it failed or was interrupted."""
     if event.kind != "progress":
         said = event.about.get("stage", "") or event.about.get("reason") or ""
         log.info("%s, log %s: %s %s", event.job.label, event.job.log, event.kind, said)
-    if event.about.get("died") and event.job.kind == "cell":
+    if event.kind in ("failed", "interrupted") and event.job.kind == "cell":
         with contextlib.suppress(P2PBenchError):  # where the folder cannot be written, the outcome is still told
             store.run(event.job.key).set_status(event.kind, event.about["reason"])

@@ -66,9 +66,9 @@ class Stop:
 
 
 @contextmanager
-def stopping_on_signals(stop: Stop) -> Iterator[None]:
-    """SIGINT and SIGTERM ask ``stop`` while the block runs."""
-    before = {number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+def on_signals(heed: Callable[..., None]) -> Iterator[None]:
+    """SIGINT and SIGTERM call ``heed`` while the block runs."""
+    before = {number: signal.signal(number, heed) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
@@ -86,7 +86,7 @@ def main() -> int:
     send = redirect(log)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stop = Stop()
-    with stopping_on_signals(stop):
+    with on_signals(stop.handle):
         # A thread that starts processes, as Ray's do, may have signals blocked, and they inherit that.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
@@ -99,8 +99,6 @@ def main() -> int:
         else:
             send(event="finished")
             return 0
-        if kind == "cell":
-            _record(order, end, reason)
         send(event=end, reason=reason)
         return code
 
@@ -180,14 +178,6 @@ def _paced(send: Send) -> Count:
             send(event="progress", done=done, total=total)
 
     return progress
-
-
-def _record(order: dict[str, Any], state: str, reason: str) -> None:
-    try:
-        Store(Path(order["runs"])).run(order["key"]).set_status(state, reason)
-    except P2PBenchError as error:  # the disk is full: the parent still hears of it
-        with contextlib.suppress(OSError):
-            print(f"status not recorded: {error}", file=sys.stderr, flush=True)
 
 
 def _heed_parent() -> None:
