@@ -103,7 +103,8 @@ def runs_show(
             f"peak {bytes_text(training.peak_memory_bytes)}"
         )
     if status and (machine := status.machine):
-        out.print(f"machine  {escape(str(machine.gpu or machine.processor))}, {status.threads} threads, "
+        device = machine.get("gpu") or machine.get("processor")
+        out.print(f"machine  {escape(str(device))}, {status.threads} threads, "
                   f"torch {(status.versions or {}).get('torch')}", soft_wrap=True)  # fmt: skip
     for name, score in folder.scores().items():
         value = "not measured" if score.value is None else f"{score.value:.4g} (n = {score.n})"

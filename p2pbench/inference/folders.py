@@ -11,8 +11,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -209,20 +210,17 @@ def _read_ahead(model: Model, files: Sequence[Path], pool: Executor) -> Iterator
 
 def _batches(pictures: Iterable[Picture | Failure]) -> Iterator[list[Picture] | Failure]:
     """Neighbours of one shape and type together, a batch or less; failures as they come."""
-    batch: list[Picture] = []
-    for position, image in pictures:
-        if isinstance(image, DataError):
-            yield position, image
-            continue
-        if batch and (image.shape, image.dtype) != (batch[0][1].shape, batch[0][1].dtype):
-            yield batch
-            batch = []
-        batch.append((position, image))
-        if len(batch) == batch_size(image):
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+    for _, run in groupby(pictures, lambda found: _kind(found[1])):
+        for position, image in run:
+            if isinstance(image, DataError):
+                yield position, image
+                continue
+            others = islice(run, batch_size(image) - 1)  # noqa: B031 - each part of the run is taken once
+            yield [(position, image), *cast("Iterator[Picture]", others)]
+
+
+def _kind(image: np.ndarray | DataError) -> tuple[Any, ...]:
+    return () if isinstance(image, DataError) else (image.shape, image.dtype)
 
 
 def batch_size(image: np.ndarray) -> int:

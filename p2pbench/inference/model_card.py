@@ -21,12 +21,6 @@ from p2pbench.system.console import duration, value_and_interval
 
 TEMPLATE = Path(__file__).parent / "templates" / "model_card.md"
 
-WAYS = {
-    "paper": "dropout on, each image normalised by its own statistics, as the paper tests",
-    "instance-stats": "no dropout, each image normalised by its own statistics, as this file does",
-    "eval": "no dropout, normalised by running statistics",
-}
-
 
 @dataclass(frozen=True)
 class Background:
@@ -42,38 +36,20 @@ class Background:
 
 def model_card(model: Model, background: Background, exported: Mapping[str, Any]) -> str:
     """The card of ``model``; ``exported`` is what :func:`p2pbench.inference.export.export` gives."""
-    config = model.config
+    config, source = model.config, model.config.data.source
     scored = [mode for mode in ("instance-stats", config.scoring.inference) if mode in background.scores]
     # Markdown, not HTML: nothing is to be escaped.
     environment = Environment(trim_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined)  # noqa: S701
-
-    def known_set(name: str) -> str:
-        entry = PAPER_SETS[name]
-        first, second = entry.halves if config.data.direction == "AtoB" else reversed(entry.halves)
-        return (
-            f"- {entry.about.capitalize()}: {first} to {second}. {entry.citation}.\n"
-            f"- Terms of the images: {entry.terms}. Whether they bind a model too is for its user to judge."
-        )
-
+    is_drawn = _is_drawn(source)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         config=config, background=background, exported=exported, mode=scored[0] if scored else None,
-        source=_source_name(config.data.source), kind=_kind(config.data.source), known_set=known_set,
+        kind="known" if source in PAPER_SETS else "drawn" if is_drawn else source if source == "photos" else "folder",
+        # Without the path of whoever trained on it.
+        source=source if is_drawn else source.replace("\\", "/").rstrip("/").rpartition("/")[2],
         trained_here=model.folder is not None, own_network=is_reference(config.generator.name),
-        trained_size=size_text(config.data.crop_size), metrics=METRICS, paper_sets=PAPER_SETS, ways=WAYS,
+        trained_size=size_text(config.data.crop_size), metrics=METRICS, paper_sets=PAPER_SETS,
         duration=duration, value_and_interval=value_and_interval,
     )  # fmt: skip
-
-
-def _kind(source: str) -> str:
-    """What sort of data ``source`` is: ``known``, ``photos``, ``drawn`` or ``folder``."""
-    if source in PAPER_SETS:
-        return "known"
-    return source if source == "photos" else "drawn" if _is_drawn(source) else "folder"
-
-
-def _source_name(source: str) -> str:
-    """The source without the path of whoever trained on it."""
-    return source if _is_drawn(source) else source.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
 def _is_drawn(source: str) -> bool:

@@ -133,6 +133,6 @@ def _machines(study: StudyRecord) -> list[dict[str, Any]]:
     for cell in study.cells:
         status = cell.status
         if status and status.machine and status.versions and status.threads:
-            about = {"machine": status.machine.to_json(), "versions": status.versions, "threads": status.threads}
+            about = {"machine": status.machine, "versions": status.versions, "threads": status.threads}
             found += [] if about in found else [about]
     return found

@@ -42,7 +42,8 @@ class CellRecord:
     @cached_property
     def machine(self) -> str:
         """The machine that trained it, in a line; empty where that is not recorded."""
-        return self.status.machine.line if self.status and self.status.machine else ""
+        machine = self.status.machine if self.status else None
+        return " · ".join(f"{key}: {value}" for key, value in (machine or {}).items())
 
 
 @dataclass(frozen=True)

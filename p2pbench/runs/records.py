@@ -73,24 +73,6 @@ class Training(Record):
     """The selected epoch and its validation L1, where ``training.select`` chose one."""
 
 
-class Machine(Record):
-    """The machine that a run was trained on, as :func:`p2pbench.system.hardware.describe_machine` has it."""
-
-    processor: str | None = None
-    cores: int | None = None
-    memory_gib: float | None = None
-    system: str | None = None
-    python: str | None = None
-    device: str | None = None
-    gpu: str | None = None
-    cuda: str | None = None
-
-    @property
-    def line(self) -> str:
-        """The machine in one line."""
-        return " · ".join(f"{key}: {value}" for key, value in self.to_json().items())
-
-
 class Status(Record):
     """``status.json``: the state of a run, and what is needed to repeat it."""
 
@@ -105,7 +87,8 @@ class Status(Record):
     data_key: str | None = None
     started: str | None = None
     finished: str | None = None
-    machine: Machine | None = None
+    machine: dict[str, str | int | float | None] | None = None
+    """The machine that trained it, as :func:`p2pbench.system.hardware.describe_machine` has it."""
     versions: dict[str, str] | None = None
     bits: int | None = None
     """Bits of the training images, 8 or 16."""

@@ -58,23 +58,23 @@ class _Lines:
         self.pace: dict[Job, Pace] = {}
 
     def __call__(self, event: Event) -> None:
-        label = event.job.label
+        label = escape(event.job.label)
         if event.kind == "started":
             self.pace[event.job] = Pace()
-            self._line(f"{label}: started")
+            self._print(f"{label}: started")
         elif event.kind == "stage":
             self.pace[event.job] = Pace()
         elif event.kind == "progress":
             done, total = event.about["done"], event.about["total"]
             if said := self.pace[event.job].due(done, total):
-                self._line(f"{label}: {done}/{total}, {said}")
+                self._print(f"{label}: {done}/{total}, {said}")
         else:
             self.n_ended += event.kind in ENDS
             count = f"({self.n_ended}/{self.n_jobs}) " if event.kind in ENDS else ""
-            self.console.print(f"{count}{summary(event)}", markup=True, highlight=False, soft_wrap=True)
+            self._print(f"{count}{summary(event)}")
 
-    def _line(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+    def _print(self, markup: str) -> None:
+        self.console.print(markup, highlight=False, soft_wrap=True)
 
 
 def summary(event: Event) -> str:

@@ -132,8 +132,6 @@ def _factors(factors: Any, path: Path) -> dict[str, list[Level]]:
     for factor, values in factors.items():
         if not isinstance(factor, str):
             raise ConfigError(f"{path}: factor {factor!r} is {_kind(factor)}; a factor is a name")
-        if factor == "training.seed":
-            raise ConfigError(f"{path}: factor 'training.seed': seeds are no factor; give them as seeds: [0, 1, 2]")
         if not isinstance(values, list) or not values:
             raise ConfigError(f"{path}: factor {factor!r} has no levels; give a list, as in {factor}: [a, b]")
         levels[factor] = [_level(factor, value, path) for value in values]
@@ -159,9 +157,12 @@ def _mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
 
 
 def _settings(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    settings = flatten({key: value for key, value in content.items() if key in SECTIONS}, str(path))
+    return _without_seed(flatten({key: value for key, value in content.items() if key in SECTIONS}, str(path)), path)
+
+
+def _without_seed(settings: dict[str, Any], where: object) -> dict[str, Any]:
     if "training.seed" in settings:
-        raise ConfigError(f"{path}: training.seed: seeds are given as seeds: [0, 1, 2]")
+        raise ConfigError(f"{where}: training.seed: seeds are given as seeds: [0, 1, 2]")
     return settings
 
 
@@ -205,7 +206,7 @@ def _level(factor: str, value: Any, path: Path) -> Level:
     if factor in SETTINGS:
         if isinstance(value, dict | list):
             raise ConfigError(f"{where}: level {value!r} is {_kind(value)}; a setting's level is a single value")
-        return Level(f"{factor.split('.')[1]}={text_of(value)}", {factor: value})
+        return Level(f"{factor.split('.')[1]}={text_of(value)}", _without_seed({factor: value}, where))
     if "." in factor:
         raise ConfigError(f"{path}: {unknown_setting(factor)}")
     if not isinstance(value, dict):
@@ -217,10 +218,7 @@ def _level(factor: str, value: Any, path: Path) -> Level:
     label = settings.pop("label", None)
     if not isinstance(label, str) or not label or not label.isprintable():
         raise ConfigError(f"{where}: a level needs a label: in words, on one line; got {label!r} in {value!r}")
-    flat = flatten(settings, where)
-    if "training.seed" in flat:
-        raise ConfigError(f"{where}: level {label!r} sets training.seed; seeds are given as seeds: [0, 1, 2]")
-    return Level(label, flat)
+    return Level(label, _without_seed(flatten(settings, where), f"{where}: level {label!r}"))
 
 
 def _included(entries: list[dict[str, Any]], factors: Mapping[str, list[Level]], path: Path) -> list[dict[str, Level]]:

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from p2pbench.runs.store import Store
@@ -15,33 +16,24 @@ from p2pbench.system.console import duration
 from p2pbench.system.hardware import available_cores
 
 
+@dataclass(eq=False)
 class LocalExecutor:
     """Runs up to ``jobs`` jobs at a time, each in a process of its own with its share of the cores."""
 
-    def __init__(
-        self,
-        store: Store,
-        *,
-        jobs: int,
-        weights_dir: Path | None,
-        silence_seconds: float | None = None,
-        threads: int | None = None,
-        folder: Path | None = None,
-        fetch: bool = False,
-    ) -> None:
-        """
-        Args:
-            silence_seconds: a job that sends no event for so long hangs, and is ended; None waits for ever.
-            threads: CPU threads of each job, instead of its share of the cores.
-            folder: where workers work and look for the user's modules, instead of the current folder.
-            fetch: whether workers may fetch pretrained networks that are not here.
-        """
-        self.store = store
-        self.jobs = jobs
-        self.threads = threads
-        self.weights_dir = weights_dir
-        self.silence_seconds = silence_seconds
-        self.folder, self.fetch = folder, fetch
+    store: Store
+    _: KW_ONLY
+    jobs: int
+    weights_dir: Path | None
+    silence_seconds: float | None = None
+    """A job that sends no event for so long hangs, and is ended; None waits for ever."""
+    threads: int | None = None
+    """CPU threads of each job, instead of its share of the cores."""
+    folder: Path | None = None
+    """Where workers work and look for the user's modules, instead of the current folder."""
+    fetch: bool = False
+    """Whether workers may fetch pretrained networks that are not here."""
+
+    def __post_init__(self) -> None:
         self.stopping = False
         self._running: dict[Job, subprocess.Popen[str]] = {}
         self._heard_at: dict[Job, float] = {}

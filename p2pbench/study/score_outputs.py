@@ -89,8 +89,7 @@ def score_folders(
             "scoring.palette, the colours of its label maps"
         )
     wanted = _checked(metrics) if metrics else _default_metrics(weights_dir, with_classes=bool(settings))
-    fake_files, target_files = _matched(fake, target)
-    names, fakes, targets = list(fake_files), list(fake_files.values()), list(target_files.values())
+    names, fakes, targets = _matched(fake, target)
     shape = _one_shape([*fakes, *targets])
     target_images = _read(targets, shape)
     classes: ClassReader | NoReader = NO_LABELS
@@ -105,8 +104,8 @@ def score_folders(
     return scores.to_json()
 
 
-def _matched(fake: Path, target: Path) -> tuple[dict[str, Path], dict[str, Path]]:
-    """The images of both folders by name, in the same order.
+def _matched(fake: Path, target: Path) -> tuple[list[str], list[Path], list[Path]]:
+    """The names that both folders have images of, sorted, and the images of each.
 
     Raises:
         DataError: a folder without images, or a name that only one of them has.
@@ -122,7 +121,8 @@ def _matched(fake: Path, target: Path) -> tuple[dict[str, Path], dict[str, Path]
             f"{len(lonely)} names are in one folder only, the first {lonely[0]!r}, which {lacks} lacks; "
             "images are matched by name"
         )
-    return dict(sorted(fakes.items())), dict(sorted(targets.items()))
+    names = sorted(fakes)
+    return names, [fakes[name] for name in names], [targets[name] for name in names]
 
 
 def _one_shape(files: Sequence[Path]) -> tuple[int, int, int]:
@@ -133,14 +133,14 @@ def _one_shape(files: Sequence[Path]) -> tuple[int, int, int]:
     """
     with ThreadPoolExecutor() as pool:
         shapes = pool.map(lambda path: read_image(path).shape, files)
-        first = next(shapes)
+        height, width, _ = first = next(shapes)
         for path, shape in zip(files[1:], shapes, strict=True):
             if shape != first:
                 raise DataError(
-                    f"{path} is {shape[1]}x{shape[0]} where {files[0]} is {first[1]}x{first[0]}: "
+                    f"{path} is {shape[1]}x{shape[0]} where {files[0]} is {width}x{height}: "
                     "scores compare images of one size; resize them first"
                 )
-    return first[0], first[1], 3
+    return height, width, 3
 
 
 def _read(files: Sequence[Path], shape: tuple[int, int, int]) -> LazyImages:
