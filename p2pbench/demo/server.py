@@ -29,13 +29,13 @@ class Server:
 
     def __init__(self, models: Sequence[Model], host: str, port: int) -> None:
         """Raises :class:`ConfigError` for an address that cannot be listened on."""
-        self.loopback = _is_loopback(host)
         for model in models:
             place_model(model)
-        app = create_app(models, hosts=LOOPBACK if self.loopback else None)
+        listening = _listen(host, port)
+        self.loopback = ipaddress.ip_address(listening.getsockname()[0]).is_loopback
+        app = create_app(models, hosts=[*LOOPBACK, host] if self.loopback else None)
         self.names = [one.name for one in name_models(models)]
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a full queue is what 503 is for
-        listening = _listen(host, port)
         self._server: Any = create_server(
             app, sockets=[listening], threads=THREADS, ident="", max_request_body_size=MOST_READ,
             inbuf_overflow=MAX_BYTES, channel_request_lookahead=1, clear_untrusted_proxy_headers=True,
@@ -57,12 +57,3 @@ def _listen(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(f"--port {port} is in use by another program; choose another, or 0 for any") from None
         raise ConfigError(f"--host {host} --port {port} cannot be listened on: {error.strerror or error}") from None
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -32,6 +32,8 @@ def load_model(name: str, runs: Path, layers: Sequence[Layer] = ()) -> Model:
         WeightsError: weights that are missing, damaged, or of another network.
     """
     path = Path(name).expanduser()
+    if path.suffix in (".pth", ".pt", ".onnx") and not path.is_file():
+        raise WeightsError(f"{path}: there is no such file")
     if path.suffix in (".pth", ".pt"):
         return _load_port(path, layers)
     settings = {key: value for layer in layers for key, value in layer.settings.items()}
@@ -54,8 +56,6 @@ def load_model(name: str, runs: Path, layers: Sequence[Layer] = ()) -> Model:
 
 
 def _load_port(path: Path, layers: Sequence[Layer]) -> Model:
-    if not path.is_file():
-        raise WeightsError(f"{path}: there is no such file")
     tensors, shape = read_port(path)
     for key in layers[-1].settings.keys() & shape.keys() if layers else ():
         raise ConfigError(f"--set {key}: {path} decides it ({shape[key]}); leave it out")
@@ -65,8 +65,6 @@ def _load_port(path: Path, layers: Sequence[Layer]) -> Model:
 
 
 def _load_onnx(name: str, path: Path) -> Model:
-    if not path.is_file():
-        raise WeightsError(f"{path}: there is no such file")
     generator = OnnxGenerator(path, available_cores())
     config = from_mapping(generator.about["config"], str(path))
     mode = current_value("scoring.inference", generator.about["inference"], str(path))

@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from rich.console import Console
 
@@ -24,6 +24,8 @@ from p2pbench.study.job import ENDS, Event, Job
 from p2pbench.study.local import LocalExecutor
 from p2pbench.study.plan import Cell, Study
 from p2pbench.study.prepare import decode_data, fetch_weights, train_segmentation
+from p2pbench.study.ray import RayExecutor
+from p2pbench.study.ray_cluster import connected
 from p2pbench.study.reference_rows import record_failure, rows_to_make
 from p2pbench.study.study_file import write_study
 from p2pbench.study.worker import IMPATIENCE_SECONDS, on_signals
@@ -31,15 +33,8 @@ from p2pbench.study.worker import IMPATIENCE_SECONDS, on_signals
 log = logging.getLogger(__name__)
 
 
-class Executor(Protocol):
-    """What carries out jobs: on this machine, or on a cluster."""
-
-    stopping: bool
-    """Whether no more jobs are started."""
-
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]: ...
-    def stop(self) -> None: ...
-    def kill(self) -> None: ...
+Executor: TypeAlias = LocalExecutor | RayExecutor
+"""What carries out jobs: on this machine, or on a cluster."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,10 @@ def carry_out(
     """
     with contextlib.ExitStack() as stack:
         if executor is None and how.executor == "ray":
-            executor = stack.enter_context(_ray_executor(study, store, how))
+            configs = [cell.config for cell in study.cells]
+            stack.enter_context(connected(how.ray_address, configs))
+            executor = RayExecutor(store, how)
+            executor.check(configs)
         unfinished = [cell for cell in study.cells if not _is_complete(cell, store, how.weights_dir)]
         todo = _prepared(study, unfinished, store, how, console)
         executor = executor or _local_executor(todo, store, how, measure_jobs)
@@ -126,24 +124,19 @@ def carry_out(
                 if how.fail_fast and event.kind == "failed" and event.job.kind == "cell" and not executor.stopping:
                     executor.stop()
     rows_state, rows_reason = _end_of_rows(study, store, rows, ends, no_rows)
-    outcomes = []
-    for cell in study.cells:
-        job = jobs.get(str(cell.run_id))
-        if job is not None:
-            outcomes.append(_outcome(cell, ends.get(job), job in trained))
-        elif cell in unfinished:
-            outcomes.append(Outcome(cell, "not run", f"not of shard {how.shard.number}/{how.shard.of}"))
-        else:
-            outcomes.append(Outcome(cell, "skipped"))
-    return Result(study, outcomes, bool(signals), rows_state, rows_reason)
 
+    def outcome(cell: Cell) -> Outcome:
+        if (job := jobs.get(str(cell.run_id))) is None:
+            if cell in unfinished:
+                return Outcome(cell, "not run", f"not of shard {how.shard.number}/{how.shard.of}")
+            return Outcome(cell, "skipped")
+        if (end := ends.get(job)) is None:
+            return Outcome(cell, "not run")
+        if end.kind == "finished":
+            return Outcome(cell, "trained" if job in trained else "scored")
+        return Outcome(cell, end.kind, end.about.get("reason"))
 
-def _outcome(cell: Cell, end: Event | None, trained: bool) -> Outcome:
-    if end is None:
-        return Outcome(cell, "not run")
-    if end.kind == "finished":
-        return Outcome(cell, "trained" if trained else "scored")
-    return Outcome(cell, end.kind, end.about.get("reason"))
+    return Result(study, [outcome(cell) for cell in study.cells], bool(signals), rows_state, rows_reason)
 
 
 def _rows_job(study: Study, store: Store, how: Execution) -> tuple[Job | None, str | None]:
@@ -188,18 +181,6 @@ def _local_executor(
         untrained = [cells[0].config for name, cells in todo.items() if not store.run(name).trained()]
         jobs = measure_jobs(untrained) if untrained and measure_jobs else 1
     return LocalExecutor(store, jobs=jobs or 1, weights_dir=how.weights_dir, silence_seconds=how.silence_seconds)
-
-
-@contextlib.contextmanager
-def _ray_executor(study: Study, store: Store, how: Execution) -> Iterator[Executor]:
-    from p2pbench.study.ray import RayExecutor
-    from p2pbench.study.ray_cluster import connected
-
-    configs = [cell.config for cell in study.cells]
-    with connected(how.ray_address, configs):
-        executor = RayExecutor(store, how)
-        executor.check(configs)
-        yield executor
 
 
 def _prepared(
