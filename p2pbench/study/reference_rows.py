@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 
 RECIPE = 1
 """Raised when the same data and settings come to give other rows."""
+
+ABOUT = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+"""For each row a line that explains what the outputs are."""
 
 BLOCK_BYTES = 2**26
 """Training pairs are looked through in blocks of this size."""
@@ -172,64 +176,49 @@ class _Outputs:
         self.memory = look_up(blocks(), self.conditions)
 
     def training_images(self) -> Row:
-        about = (
-            f"{self.n} training targets drawn at random, set against the {self.n} test targets: what a generator gets "
-            "that draws from the training images' distribution"
-        )
-        return self._real("real (training images)", about, 1)
+        return self._real("real (training images)", 1)
 
     def split_half(self) -> Row:
-        about = (
-            f"{self.n} training targets drawn at random, set against {self.n} others: the floor, what a perfect "
-            f"generator would get at n = {self.n}"
-        )
-        return self._real("real (split half)", about, 2)
+        return self._real("real (split half)", 2)
 
-    def _real(self, name: str, about: str, samples: int) -> Row:
+    def _real(self, name: str, samples: int) -> Row:
         """Real images against the test targets, or with two ``samples`` against each other, as many as in a cell."""
         try:
             drawn = disjoint(len(self.train), self.n, samples)
         except ValueError as error:
-            return self._row(name, about, f"at n = {self.n} it {error}")
+            return self._row(name, f"at n = {self.n} it {error}")
         images = [self._training_targets(positions) for positions in drawn]
         fakes, targets = (images[0], self.targets) if samples == 1 else images
         unpaired = [metric for metric in self.metrics if metric in UNPAIRED]
-        return self._row(name, about, self._evaluate(fakes, targets, self._training_names(drawn[0]), unpaired))
+        return self._row(name, self._evaluate(fakes, targets, self._training_names(drawn[0]), unpaired))
 
     def condition(self) -> Row:
-        about, outputs = "the condition itself as the output", as_scored(self.conditions)
+        outputs = as_scored(self.conditions)
         if outputs.shape != self.targets.shape:
             found, wanted = outputs.shape[-1], self.targets.shape[-1]
-            return self._row("condition", about, f"conditions have {found} channels and targets {wanted}")
-        return self._row("condition", about, outputs)
+            return self._row("condition", f"conditions have {found} channels and targets {wanted}")
+        return self._row("condition", outputs)
 
     def mean(self) -> Row:
-        about = f"the mean of the {len(self.train)} training targets as every output"
-        return self._row("mean image", about, np.broadcast_to(as_scored(self.memory.mean), self.targets.shape))
+        return self._row("mean image", np.broadcast_to(as_scored(self.memory.mean), self.targets.shape))
 
     def nearest(self) -> Row:
-        about = (
-            "as the output the target of the training pair whose condition is nearest (L2 between conditions averaged "
-            f"down to {SIDE}x{SIDE}; at the median {np.median(self.memory.distance):.3f} of full range away, root mean "
-            "square)"
-        )
         found = self.memory.nearest
-        row, table = self._row("nearest neighbour", about, self._training_targets(found))
+        row, table = self._row("nearest neighbour", self._training_targets(found))
         return row, table.assign(training_image=self._training_names(found)) if len(table) else table
 
     def untrained(self) -> Row:
         from p2pbench.models.build import build_generator
         from p2pbench.runs.score_run import score_generator
 
-        about = f"the generator of {self.variant} at the initial weights of seed {self.config.training.seed}"
         try:
             generator = build_generator(self.config).to(self.engine.device)
         except (ConfigError, DataError) as error:
-            return self._row("untrained", about, str(error))
+            return self._row("untrained", str(error))
         scores = score_generator(
             self.config, generator, self.dataset, self.metrics, self.engine, self.weights_dir, fetch=False
         )
-        return self._row("untrained", about, scores)
+        return self._row("untrained", scores)
 
     def _training_targets(self, positions: np.ndarray) -> np.ndarray:
         from p2pbench.data.transforms import targets_of
@@ -239,22 +228,23 @@ class _Outputs:
     def _training_names(self, positions: np.ndarray) -> list[str]:
         return [self.dataset.names["train"][position] for position in positions]
 
-    def _row(self, name: str, about: str, outcome: np.ndarray | Scores | str) -> Row:
+    def _row(self, name: str, outcome: np.ndarray | Scores | str) -> Row:
         """The row of outputs, which are scored against the targets, of their scores, or of the reason for none."""
         import pandas as pd
 
-        reason, content, table = None, {}, pd.DataFrame()
+        about = ABOUT[name].format(
+            n=self.n, n_training=len(self.train), side=SIDE, distance=np.median(self.memory.distance),
+            variant=self.variant, seed=self.config.training.seed,
+        )  # fmt: skip
+        row = {"name": name, "about": about, "n": self.n, "reason": None, "scores": {}}
         if isinstance(outcome, str):
-            reason = outcome
-        else:
-            if isinstance(outcome, np.ndarray):
-                outcome = self._evaluate(outcome, self.targets, self.dataset.names["test"], self.metrics)
-            content = outcome.to_json()["scores"]
-            if outcome.per_image:
-                table = outcome.to_frame()
-                table.insert(0, "row", name)
-        about_it = {"name": name, "about": about, "n": self.n, "reason": reason, "scores": content}
-        return ReferenceRow.model_validate(about_it), table
+            return ReferenceRow.model_validate({**row, "reason": outcome}), pd.DataFrame()
+        if isinstance(outcome, np.ndarray):
+            outcome = self._evaluate(outcome, self.targets, self.dataset.names["test"], self.metrics)
+        table = outcome.to_frame() if outcome.per_image else pd.DataFrame()
+        if len(table):
+            table.insert(0, "row", name)
+        return ReferenceRow.model_validate({**row, "scores": outcome.to_json()["scores"]}), table
 
     def _evaluate(
         self, outputs: np.ndarray, targets: np.ndarray, names: Sequence[str], metrics: Sequence[str]
