@@ -6,10 +6,8 @@ runtime environment; data and pretrained networks are found on each node as they
 
 from __future__ import annotations
 
-import queue
 import re
 import socket
-import threading
 import uuid
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -45,7 +43,6 @@ class RemoteJob:
             Store(runs), jobs=1, weights_dir=how.weights_dir, silence_seconds=how.silence_seconds, threads=threads,
             folder=folder if folder.is_dir() else None, fetch=True,
         )  # fmt: skip
-        self._events: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
 
     def begin(self, job: Job, probe: Path, wanted: dict[str, str]) -> str | None:
         """Begin ``job``; returns why this node is not fit to do that, if it is not.
@@ -63,28 +60,16 @@ class RemoteJob:
                 )
         if not probe.is_file():
             return f"{host} does not see {probe.parent}; give --runs a folder on storage that all nodes share"
-        threading.Thread(target=self._carry_out, args=(job,), daemon=True).start()
+        self._run = self._executor.run([job])
         return None
 
-    def _carry_out(self, job: Job) -> None:
-        kind = ""
+    def next_event(self) -> tuple[str, dict[str, Any]]:
+        """The kind of the job's next event and what it says, once there is one."""
         try:
-            for event in self._executor.run([job]):
-                kind = event.kind
-                if kind != "started":
-                    self._events.put((kind, event.about))
+            event = next(self._run, None)
         except Exception as error:  # told, not lost: the driver carries on with the other jobs
-            self._events.put(("failed", {"reason": type_and_line(error), "died": True}))
-        if kind not in ENDS:
-            self._events.put(("interrupted", {"reason": "stopped"}))
-
-    def next_events(self) -> list[tuple[str, dict[str, Any]]]:
-        """The kinds of the job's next events and what they say, once there is one."""
-        events = [self._events.get()]
-        with suppress(queue.Empty):
-            while True:
-                events.append(self._events.get_nowait())
-        return events
+            return "failed", {"reason": type_and_line(error), "died": True}
+        return ("interrupted", {"reason": "stopped"}) if event is None else (event.kind, event.about)
 
     def stop(self) -> None:
         self._executor.stop()
@@ -184,14 +169,13 @@ class RayExecutor:
                 continue
             if isinstance(said, str):
                 raise ConfigError(said)
-            events = said or [("started", {})]
             remote.begun = True
-            if events[-1][0] in ENDS:
+            if said is not None and said[0] in ENDS:
                 self._close(answer)
             else:
-                self._running[remote.actor.next_events.remote()] = self._running.pop(answer)
-            for kind, about in events:
-                yield Event(remote.job, kind, about)
+                self._running[remote.actor.next_event.remote()] = self._running.pop(answer)
+            if said is not None:
+                yield Event(remote.job, *said)
         for answer, remote in list(self._running.items()) if self._kill else ():
             self._close(answer)
             yield Event(remote.job, "interrupted", {"reason": "ended before a checkpoint", "died": True})
