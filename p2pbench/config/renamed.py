@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,10 +26,10 @@ def current_name(names: Mapping[str, str], name: str, where: str) -> str:
     """
     new = names.get(name, name)
     if new != name and name not in _announced:
-        from p2pbench.system.console import err, escape
-
         _announced.add(name)
-        err.print(escape(f"{where}: {name} is now called {new}; the old name is still read"), soft_wrap=True)
+        line = f"{where}: {name} is now called {new}; the old name is still read"
+        # A file's name may hold control characters, which would drive a terminal.
+        print("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line), file=sys.stderr)
     return new
 
 
