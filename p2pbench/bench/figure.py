@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ def write_figure(document: dict[str, Any], path: Path) -> Path:
 
 def draw(document: dict[str, Any]) -> Figure:
     found, limits = groups(document["rows"]), document.get("limits")
-    labelled = dict(zip(short_titles(list(found)), found.values(), strict=True))
+    labelled = dict(zip(without_folders(short_titles(list(found))), found.values(), strict=True))
     with_roof = {
         label: rows for label, rows in labelled.items() if limits and all("flops_per_step" in row for row in rows)
     }
@@ -43,6 +44,12 @@ def draw(document: dict[str, Any]) -> Figure:
     where = machine.get("gpu") or f"{machine['processor']}, {machine['threads']} threads"
     figure.suptitle(f"{where}; torch {machine['versions']['torch']}", fontsize=9, x=0.01, ha="left")
     return figure
+
+
+def without_folders(titles: list[str]) -> list[str]:
+    """``titles`` with the last part of each path alone, which fits a line, unless that makes two titles one."""
+    short = [re.sub(r"\S*/", "", title) for title in titles]
+    return short if len(set(short)) == len(titles) else titles
 
 
 def draw_ratios(axis: Axes, labelled: dict[str, list[dict[str, Any]]]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from p2pbench.bench.figure import draw_ratios
+from p2pbench.bench.figure import draw_ratios, without_folders
 
 
 def test_quartiles_that_reach_far_leave_room_for_the_bars(tmp_path: Path) -> None:
@@ -19,3 +19,11 @@ def test_quartiles_that_reach_far_leave_room_for_the_bars(tmp_path: Path) -> Non
     figure.savefig(tmp_path / "figure.png", bbox_inches="tight")  # a layout that collapses is a warning, an error here
     assert axis.get_xlim()[1] > 40
     plt.close(figure)
+
+
+def test_paths_are_told_by_their_last_part_unless_two_would_be_one() -> None:
+    assert without_folders(["score: /a/very/long/pairs, 64x64", "score: photos, 64x64"]) == [
+        "score: pairs, 64x64", "score: photos, 64x64",
+    ]  # fmt: skip
+    same = ["score: /a/pairs, 64x64", "score: /b/pairs, 64x64"]
+    assert without_folders(same) == same
