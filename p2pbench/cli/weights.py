@@ -28,7 +28,7 @@ def weights_list(weights_dir: WeightsDir = None, as_json: Json = False) -> None:
         out.print(f"  for {', '.join(net['scores'])}")
         if net["path"]:
             out.print(escape(f"  {net['path']}"), soft_wrap=True)
-            out.print(f"  SHA-256 begins {net['sha256'][:12]}")
+            out.print(f"  SHA-256 begins {net['sha256'][:12]}" if net["sha256"] else "  it cannot be read")
         if net["state"] != "ready":
             for word, (file, sha256) in zip(("wanted", "or"), net["files"].items(), strict=False):
                 out.print(f"  {word}: {escape(file)}, SHA-256 begins {sha256[:12]}", soft_wrap=True)

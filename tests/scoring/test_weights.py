@@ -215,6 +215,16 @@ def test_list_says_what_is_here_and_how_to_place_what_is_not(net: weights.Net, t
     assert "test  ready" in weights_command("list", "--weights-dir", tmp_path).stdout
 
 
+def test_list_names_a_file_that_cannot_be_read(net: weights.Net, tmp_path: Path) -> None:
+    (tmp_path / "net_features.pth").symlink_to(tmp_path / "nothing")
+    text = weights_command("list", "--weights-dir", tmp_path).stdout
+    assert "test  wrong" in text
+    assert f"  {tmp_path / 'net_features.pth'}\n  it cannot be read\n" in text
+    found = rows("list", "--weights-dir", tmp_path)["test"]
+    assert (found["state"], found["sha256"]) == ("wrong", None)
+    assert "cannot be read" in found["reason"]
+
+
 def test_lines_of_words_fit_eighty_columns() -> None:
     lines = weights_command("list").stdout.splitlines()
     assert [line for line in lines if len(line) > 80 and "/" not in line] == []
