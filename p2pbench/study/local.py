@@ -45,7 +45,7 @@ class LocalExecutor:
         waiting = list(jobs)
         try:
             while self._running or (waiting and not self.stopping):
-                while waiting and not self.stopping and len(self._running) < self.jobs:
+                while waiting and not self.stopping and self._has_room_for(waiting[0]):
                     job = waiting.pop(0)
                     self._start(job)
                     yield Event(job, "started")
@@ -66,8 +66,12 @@ class LocalExecutor:
         for worker in list(self._running.values()):
             kill(worker)
 
+    def _has_room_for(self, job: Job) -> bool:
+        """Whether ``job`` may begin now. Reference rows take all cores, so they wait until no cell runs."""
+        return not self._running if job.kind == "reference_rows" else len(self._running) < self.jobs
+
     def _start(self, job: Job) -> None:
-        at_once = 1 if job.kind == "reference_rows" else self.jobs  # no cell runs beside the reference rows
+        at_once = 1 if job.kind == "reference_rows" else self.jobs
         order = {
             **job.order,
             "key": job.key,

@@ -205,7 +205,7 @@ def cell_job(cells: list[Cell], store: Store) -> Job:
     """The job of ``cells``, which share a training: it is scored under all their modes, with the scores of all."""
     first = cells[0]
     wanted = tuple(dict.fromkeys(name for cell in cells for name in cell.config.scoring.wanted))
-    scoring = first.config.scoring.model_copy(update={"metrics": wanted, "also": ()})
+    scoring = first.config.scoring.model_copy(update={"metrics": wanted, "extra_metrics": ()})
     modes = list(dict.fromkeys(cell.config.scoring.inference for cell in cells))
     return Job(
         "cell", str(first.run_id), f"{first.variant} seed {first.seed}",

@@ -1,0 +1,42 @@
+"""The jobs of a study on this machine: what they are asked for, and in which order they begin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from study_workplace import PROTOCOL
+
+from p2pbench.runs.store import Store
+from p2pbench.study.execution import Execution
+from p2pbench.study.job import ENDS, Event
+from p2pbench.study.plan import Study, build_study
+from p2pbench.study.runner import carry_out, cell_job
+
+
+@pytest.fixture
+def study(tmp_path: Path, pairs_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """A short training and a longer one."""
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(PROTOCOL.format(source=pairs_folder))
+    Path("two.yaml").write_text(
+        "protocol: tiny.yaml\nfactors: {training.epochs: [1, 30]}\nscoring: {extra_metrics: [sharpness, ssim]}\n"
+    )
+    return build_study("./two.yaml", "./tiny.yaml", {}, None)
+
+
+def test_reference_rows_wait_until_no_cell_runs(study: Study, tmp_path: Path) -> None:
+    events: list[Event] = []
+    carry_out(study, Store(tmp_path / "runs"), Execution(jobs=2), console=Console(quiet=True), watch=events.append)
+    told = [(event.job.kind, event.kind) for event in events]
+    cells_ended = [position for position, (kind, what) in enumerate(told) if kind == "cell" and what in ENDS]
+    assert len(cells_ended) == 2
+    assert told.index(("reference_rows", "started")) > max(cells_ended)
+    assert told[-1] == ("reference_rows", "finished")
+
+
+def test_a_job_asks_for_the_scores_of_all_its_cells_in_one_list(study: Study, tmp_path: Path) -> None:
+    job = cell_job(study.cells[:1], Store(tmp_path / "runs"))
+    assert job.config.scoring.metrics == ("l1", "psnr", "ssim", "sharpness")
+    assert job.config.scoring.extra_metrics == ()
