@@ -201,7 +201,8 @@ class RayExecutor:
             yield Event(job, "failed", {"reason": reason, "died": True})
         else:
             waiting.appendleft(job)
-            yield Event(job, "lost", {"reason": "its node was lost; resuming from its last checkpoint"})
+            if remote.begun:  # or nobody was told of it yet: Ray may take a dead node for a live one for a while
+                yield Event(job, "lost", {"reason": "its node was lost; resuming from its last checkpoint"})
 
 
 def telling_line(why: str) -> str:

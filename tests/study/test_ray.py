@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from p2pbench.runs.store import Store
 from p2pbench.study.execution import Execution
 from p2pbench.study.job import Job
 from p2pbench.study.plan import build_study
-from p2pbench.study.ray import RayExecutor, RemoteJob, telling_line, versions_here
+from p2pbench.study.ray import RayExecutor, RemoteJob, _Remote, telling_line, versions_here
 from p2pbench.study.ray_cluster import Share, check_room, connected, runtime_environment, share_of, threads_per_cell
 from p2pbench.study.ray_cluster import nodes as nodes_of
 from p2pbench.study.runner import cell_job
@@ -143,6 +144,21 @@ def test_a_store_that_a_node_does_not_see_is_a_mistake_of_the_configuration(
         list(RayExecutor(store, Execution("ray")).run([cell_job([cell], store) for cell in study.cells]))
     assert ConfigError.exit_code == 2
     assert not (store.root / "cells").exists()
+
+
+@pytest.mark.parametrize(("begun", "told"), [(False, []), (True, ["lost"])])
+def test_a_job_is_lost_only_where_it_had_begun(begun: bool, told: list[str], workplace: Workplace) -> None:
+    """Ray may hand a job to a node that is dead already: nothing of it was told, so nothing is taken back."""
+    pytest.importorskip("ray")
+    store = Store(workplace.folder / "runs")
+    config = resolve([Layer("test", {})]).config
+    job = Job("cell", "0123456789ab", "one seed 0", config, workplace.folder / "log.txt", {})
+    executor = RayExecutor(store, Execution("ray"))
+    executor._running["answer"] = _Remote(None, job, begun)
+    waiting: deque[Job] = deque()
+    assert [event.kind for event in executor._lose("answer", "The actor died: its node has died.", waiting)] == told
+    assert list(waiting) == [job]
+    assert not executor._running
 
 
 def test_of_rays_account_the_telling_line_is_kept() -> None:
