@@ -1,7 +1,5 @@
 """p2pbench from Python: load a model, translate with it, score images, run a study."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

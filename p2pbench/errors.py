@@ -15,8 +15,6 @@ The command line prints their message on one line and exits with their code. Any
 ours: it shows its traceback and exits with 1.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 from typing import ClassVar

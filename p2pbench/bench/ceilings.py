@@ -1,7 +1,5 @@
 """The work of a step in FLOPs and bytes, and the machine's ceilings: the roofline that a step is compared with."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Two benchmarks of one machine: which rows became slower or faster beyond noise."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections import Counter

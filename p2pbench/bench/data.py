@@ -1,7 +1,5 @@
 """``bench data``: the first start of a training's data, the second, and its batches, beside Pillow alone."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import shutil

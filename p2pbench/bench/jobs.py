@@ -1,7 +1,5 @@
 """How many cells to train at once, found by measurement for ``ablate --jobs auto``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

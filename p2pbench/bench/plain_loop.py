@@ -1,7 +1,5 @@
 """The plain loop: pix2pix as people write it, which every row of ``bench step`` is compared with."""
 
-from __future__ import annotations
-
 import io
 import itertools
 

@@ -1,7 +1,5 @@
 """What a row of a benchmark says, and how rows of several variants are told apart."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Any
 

@@ -1,7 +1,5 @@
 """``bench score``: scoring, beside the networks' forward passes and scikit-image's SSIM, which it cannot do without."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """``bench step``: the update of D and G, ours in each engine and precision beside a plain loop as people write it."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Benchmarks as tables: on a terminal in 80 columns, and in Markdown."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """``bench translate``: reading, translating and writing pictures, beside the generator's forward pass alone."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

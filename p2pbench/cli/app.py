@@ -1,7 +1,5 @@
 """The program: its commands, what is printed when one fails, and its exit code."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from typing import Annotated, Any

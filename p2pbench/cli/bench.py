@@ -1,7 +1,5 @@
 """``p2pbench bench``: how fast training, data, scoring and translation are on this machine."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """The commands of ``p2pbench data``: find, fetch, check, explore and prepare pairs."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What this machine has, for ``p2pbench doctor``."""
 
-from __future__ import annotations
-
 import importlib.util
 import platform
 import shutil

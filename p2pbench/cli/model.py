@@ -1,7 +1,5 @@
 """The commands for one model: ``train``, ``score``, ``translate``, ``export`` and ``demo``."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

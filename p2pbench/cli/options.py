@@ -1,7 +1,5 @@
 """Options and arguments of the commands, from ``options.toml``, and the settings that they stand for."""
 
-from __future__ import annotations
-
 import math
 import tomllib
 from pathlib import Path

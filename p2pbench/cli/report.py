@@ -1,7 +1,5 @@
 """``p2pbench report``: tables, figures and a page for each study."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """The commands of ``p2pbench runs``: list, show, prune and verify runs."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Annotated, Any

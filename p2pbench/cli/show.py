@@ -1,7 +1,5 @@
 """The commands that only show something: ``grids``, ``settings``, ``describe`` and ``doctor``."""
 
-from __future__ import annotations
-
 import json
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """The commands of ``p2pbench weights``: list, fetch and verify the pretrained networks that scores need."""
 
-from __future__ import annotations
-
 import json
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """The scores: their names, units, directions and needs, and the form of one that was measured. Imports no torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal

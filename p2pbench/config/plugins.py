@@ -1,7 +1,5 @@
 """The user's own ``module:function``: it is found, identified by its source, and only then imported."""
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import hashlib

@@ -1,7 +1,5 @@
 """Names of version 0.1 that grids, ``--set`` and records may still have. Each is read as what it is called now."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping
 from typing import Any

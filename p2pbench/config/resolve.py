@@ -3,8 +3,6 @@
 :func:`resolve` lays them over each other and keeps, for every dotted key, the layer its value came from.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The id of a run: a hash of all that decides its weights."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from typing import Any

@@ -1,7 +1,5 @@
 """The sections of a run's configuration but its data: networks, objective, training and scoring. Imports no torch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Annotated, Literal
 

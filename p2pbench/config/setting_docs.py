@@ -1,7 +1,5 @@
 """Every setting with its meaning, defaults and values, read from the schema: what ``p2pbench settings`` shows."""
 
-from __future__ import annotations
-
 import ast
 import inspect
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """What comes with p2pbench beside its code: grids, protocols, and the papers' result tables. Imports no torch."""
 
-from __future__ import annotations
-
 import functools
 import re
 from pathlib import Path

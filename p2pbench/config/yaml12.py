@@ -1,7 +1,5 @@
 """YAML 1.2, safely: no Python objects, no duplicate keys, and messages with the file and the line."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any

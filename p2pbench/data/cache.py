@@ -4,8 +4,6 @@ An array is keyed by the content of the data and by what was done to them, so th
 from an old array. Beside ``KEY.npy`` lies ``KEY.json``: what the array is; its time of change is that of the last use.
 """
 
-from __future__ import annotations
-
 import datetime
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """The data sets that can be named as ``data.source``: built in, of the paper, or on this machine."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass

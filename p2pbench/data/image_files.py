@@ -14,8 +14,6 @@ Nothing is converted silently. These are the rules:
   ``data.range``.
 """
 
-from __future__ import annotations
-
 import warnings
 import zlib
 from collections.abc import Iterator

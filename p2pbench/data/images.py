@@ -3,8 +3,6 @@
 The rules stand in :mod:`p2pbench.data.image_files`. Neither module imports torch.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

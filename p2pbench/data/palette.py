@@ -6,8 +6,6 @@ equal, and every pixel then belongs to the nearest of them. Lines one or two pix
 is looked for among all pixels, and has to be frequent and far from the others.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

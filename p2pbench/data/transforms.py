@@ -4,8 +4,6 @@ Data are stored as uint8 or uint16, the channels of the condition before those o
 turned to CIE L*a*b* for colorization, on the device, batch by batch.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The demo's pages and API, as a Flask application over models that are loaded already."""
 
-from __future__ import annotations
-
 import io
 import json
 import time

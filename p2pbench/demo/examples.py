@@ -1,7 +1,5 @@
 """A few test pairs to begin with, and the palette in which their conditions are drawn."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice

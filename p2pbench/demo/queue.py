@@ -1,7 +1,5 @@
 """One thread that runs the models, and a short queue before it: a request that finds it full is refused at once."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """The demo on a socket: waitress, with a queue that is shorter than its threads, so that it always answers."""
 
-from __future__ import annotations
-
 import errno
 import ipaddress
 import logging

@@ -1,7 +1,5 @@
 """A picture that somebody sent, decoded with care, and a picture to send back."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A trained generator as an ONNX file, checked against torch on real images, with a model card beside it."""
 
-from __future__ import annotations
-
 import json
 import logging
 import warnings

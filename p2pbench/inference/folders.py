@@ -4,8 +4,6 @@ Threads read ahead and write behind, and neighbours of one size go through the g
 bounded, however many files there are: a batch has no more pixels than a tile, the most that a generator is given.
 """
 
-from __future__ import annotations
-
 import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence

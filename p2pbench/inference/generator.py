@@ -1,7 +1,5 @@
 """A trained generator as a function: integer conditions in, integer images out; for scoring, samples, benchmarks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

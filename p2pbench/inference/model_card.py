@@ -1,8 +1,6 @@
 """The model card of an exported generator: Markdown that says what it was trained on, how good it is, what it is for
 (Mitchell et al. 2019, Model Cards for Model Reporting). Its text is ``templates/model_card.md``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

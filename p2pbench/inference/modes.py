@@ -1,7 +1,5 @@
 """How a generator runs after training: what its norm layers and its dropout do, by inference mode."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Pictures of a few evenly spread images: the sheets that training leaves, and the sheet of ``translate``."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

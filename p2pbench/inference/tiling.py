@@ -4,8 +4,6 @@ A tile is normalised by its own statistics and sees nothing beyond its border, s
 little where they meet; across the overlap one fades into the other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path

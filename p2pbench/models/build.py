@@ -1,7 +1,5 @@
 """Networks by name: :func:`build_generator` and :func:`build_discriminator` build what a configuration names."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """A description of a network: its layers with output shapes, parameters and FLOPs, and its receptive field."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

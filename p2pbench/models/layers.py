@@ -1,7 +1,5 @@
 """Building blocks of the networks: normalisation, upsampling, padding, initialisation (pix2pix §6.1)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad

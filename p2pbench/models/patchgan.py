@@ -1,7 +1,5 @@
 """The discriminators: PixelGAN, PatchGAN and ImageGAN (pix2pix §3.2.2, §6.1.2)."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from torch import nn

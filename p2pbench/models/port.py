@@ -5,8 +5,6 @@ a level are numbered in the order in which they run, and everything below counts
 like ours.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The ResNet generator of Johnson et al. 2016, as the PyTorch port has it beside the U-Net."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from p2pbench.models.layers import norm_layer, pad_to_multiple

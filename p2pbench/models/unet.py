@@ -1,7 +1,5 @@
 """The generator: a U-Net, and without its skips an encoder-decoder (pix2pix §3.2.1, §6.1.1)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

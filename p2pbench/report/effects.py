@@ -1,7 +1,5 @@
 """Main effects and two-way interactions of a grid with two or more factors, image by image."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Texts and self-contained HTML pages from templates, for reports and explorations."""
 
-from __future__ import annotations
-
 import base64
 from pathlib import Path
 from typing import Any

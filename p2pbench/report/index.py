@@ -1,7 +1,5 @@
 """Several studies on one page: where a variant stands in several, its rows are side by side and never merged."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What a reader must know to read a table rightly."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from p2pbench.config.metrics import METRICS

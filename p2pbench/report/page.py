@@ -1,7 +1,5 @@
 """The report of a study: its tables, figures, sheets and one self-contained HTML page."""
 
-from __future__ import annotations
-
 import shlex
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The records of a study, as far as they can be read: reports are made of these alone."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path

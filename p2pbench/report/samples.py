@@ -1,7 +1,5 @@
 """The test pairs that a report shows, which a stated rule chooses, and their pictures."""
 
-from __future__ import annotations
-
 import io
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What the records say of a score: each variant's mean with its interval, and its difference to the baseline."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass

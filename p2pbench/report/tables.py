@@ -1,7 +1,5 @@
 """The tables of a report: a row a variant, the tidy long form, and the published rows beside them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """What the trainings of a variant cost: time, memory, parameters. Two machines are never averaged."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What is said of differences: which variant is ahead, what holds over trainings, and the answer in words."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """One cell, from its configuration to its record: train, score, record."""
 
-from __future__ import annotations
-
 import datetime
 import logging
 import shutil

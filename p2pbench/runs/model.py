@@ -1,7 +1,5 @@
 """A trained model by its name: a run's folder, a run's id, weights of the PyTorch port, or an exported ONNX file."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What reports show of a run's outputs besides their scores: spectra, colours, and pictures of test pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@ The JSON on disk keeps the keys of version 0.1, and keys that a later version ad
 Imports no torch.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 

@@ -1,7 +1,5 @@
 """The scores of a trained generator, and the record of them: values, values of each image, what reports show."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 from collections.abc import Callable, Sequence

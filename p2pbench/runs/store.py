@@ -7,8 +7,6 @@
 Imports no torch.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The training of a run: what it samples on the way, what it is selected by, and the record of what it took."""
 
-from __future__ import annotations
-
 import csv
 import importlib.util
 import logging

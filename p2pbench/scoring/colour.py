@@ -1,7 +1,5 @@
 """How much of their colours two sets of images have in common (pix2pix §4.2, Figure 7)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Confusion matrices of classes, and the scores of pix2pix §5.1 that are made of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Frechet distance between two sets of features: arrays in, a number out."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

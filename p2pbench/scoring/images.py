@@ -1,7 +1,5 @@
 """Sets of images that need not be in memory: read, translated or mapped batch by batch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol

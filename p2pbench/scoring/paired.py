@@ -4,8 +4,6 @@ A score that is a function of two images is an entry of ``FUNCTIONS``. The class
 outputs and targets, and give the values of all images at the end.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version

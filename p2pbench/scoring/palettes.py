@@ -1,7 +1,5 @@
 """The colours of label maps. A pixel belongs to the class of the nearest colour, because labels are often JPEGs."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Functions of arrays. The training pairs are read once, block by block; memory never holds more than one block of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import NamedTuple
 

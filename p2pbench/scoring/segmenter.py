@@ -5,8 +5,6 @@ trained on the training split and measured on the real photographs of the test s
 better. Both are stored in the cache folder, keyed by everything that decides them.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

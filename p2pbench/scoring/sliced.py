@@ -4,8 +4,6 @@ No pretrained network: a random neighbourhood is described by its pixels in a le
 numbers are keyed by the level and the image's content, so neither the order of the images nor the other set matters.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator
 from functools import partial

@@ -1,7 +1,5 @@
 """Radial power spectra: blur shows as too little power at high frequencies, a checkerboard as a peak at the highest."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from p2pbench.scoring.images import LUMA

@@ -5,8 +5,6 @@ if they are in none of them. A file counts only if its hash is the published one
 wrong one. Nothing here imports torch.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import tempfile

@@ -1,7 +1,5 @@
 """A variant against the baseline on the same test images: difference, test, effect size; and a family of tests."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 

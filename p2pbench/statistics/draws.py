@@ -4,8 +4,6 @@ The raw output of Philox, which numpy promises not to change, so that a p-value 
 every release. Matrix products serve many samples with one set of draws.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

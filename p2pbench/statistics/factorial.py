@@ -1,7 +1,5 @@
 """What each factor of a full grid does on average, and what two of them do together."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """How a study's progress is shown: a bar for each job on a terminal, plain lines in a pipe."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """What a study will cost, before it runs: disk from the networks' shapes, time and memory from past records."""
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

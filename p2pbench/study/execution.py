@@ -1,7 +1,5 @@
 """How a study is carried out: where its cells run, how many at once, and which share of them. Imports no torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal

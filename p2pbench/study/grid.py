@@ -1,7 +1,5 @@
 """From a grid file, a protocol and ``--set`` to the cells of a study. Imports no torch."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

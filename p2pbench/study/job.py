@@ -5,8 +5,6 @@ reads events, one JSON line each, from its standard output. The word ``stop`` on
 checkpoint and end; the end of the input means that the parent is gone, and ends the worker at once.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """Carry out jobs in processes on this machine."""
 
-from __future__ import annotations
-
 import queue
 import subprocess
 import threading

@@ -1,7 +1,5 @@
 """A question under a protocol as the cells to run: every variant with every seed, its settings resolved."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

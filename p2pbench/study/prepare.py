@@ -1,7 +1,5 @@
 """What all cells of a study need, done once before any of them starts: data decoded, networks fetched and trained."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

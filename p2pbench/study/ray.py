@@ -4,8 +4,6 @@ All nodes see the folder of ``--runs``, as Ray Train asks of its storage. Module
 runtime environment; data and pretrained networks are found on each node as they are found here.
 """
 
-from __future__ import annotations
-
 import re
 import socket
 import uuid

@@ -1,7 +1,5 @@
 """A Ray cluster: how it is reached, and how many cells it has room for."""
 
-from __future__ import annotations
-
 import importlib.util
 import logging
 import os

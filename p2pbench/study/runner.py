@@ -3,8 +3,6 @@
 :func:`carry_out` is the one way in, for the command, for Python's ``run_study``, and for each job of an array.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import time

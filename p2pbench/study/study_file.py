@@ -1,7 +1,5 @@
 """``study.yaml``: the record of a question, its protocol and its resolved cells, which grows seed by seed."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 

@@ -4,8 +4,6 @@ Started as ``python -m p2pbench.study.worker KIND``; :mod:`p2pbench.study.job` s
 that is printed goes to the job's log.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import logging

@@ -1,7 +1,5 @@
 """The folder of what p2pbench can make or fetch again: decoded images, weights, downloaded data sets."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

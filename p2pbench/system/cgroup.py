@@ -1,7 +1,5 @@
 """The limits on cores and memory that a container or a job scheduler sets through Linux's control groups."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What commands print to, where log messages go, and numbers as people read them."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Iterator, Sequence

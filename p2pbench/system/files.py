@@ -1,7 +1,5 @@
 """Files that are whole or absent (written under a temporary name, then renamed), locks, and hashes of content."""
 
-from __future__ import annotations
-
 import errno
 import functools
 import hashlib

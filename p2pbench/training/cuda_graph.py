@@ -6,8 +6,6 @@ it is streamed), the learning rate, and the state of the generator that dropout 
 and advance as eager steps do. So order, jitter and noise are those of the eager engine.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

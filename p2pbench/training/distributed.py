@@ -8,8 +8,6 @@ all gradients is right for any objective, gradient penalty included, leaves the 
 they are, and can be part of a captured step. Unlike DDP's it does not overlap with the backward pass.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

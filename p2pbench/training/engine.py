@@ -1,7 +1,5 @@
 """How the steps of a run are executed: device, precision, threads, optimisers; eager, compiled or captured."""
 
-from __future__ import annotations
-
 import logging
 import os
 import resource

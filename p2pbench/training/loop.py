@@ -3,8 +3,6 @@
 The update itself is :mod:`p2pbench.training.step`; the losses are :mod:`p2pbench.training.losses`.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import math

@@ -6,8 +6,6 @@ add a term to G's objective, add it to :func:`generator_loss` and its weight to 
 uses them is ``training/step.py``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """How much memory a training needs, and the message for where there is too little."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -3,8 +3,6 @@
 Device code only: no host synchronisation and no Python branch on a tensor's value.
 """
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial

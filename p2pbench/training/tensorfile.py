@@ -6,8 +6,6 @@ takes 0.1 s.
 The ``safetensors`` library reads the files: https://huggingface.co/docs/safetensors/index#format
 """
 
-from __future__ import annotations
-
 import errno
 import json
 import mmap

@@ -4,8 +4,6 @@ The check does not stop at the first problem. It keeps a fingerprint of each pai
 have any size.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Pairs that a data set holds twice, exactly or nearly, in one split or in two."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import combinations_with_replacement
 

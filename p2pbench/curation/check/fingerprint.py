@@ -1,7 +1,5 @@
 """The fingerprint of a pair: two kilobytes, enough to compare it with all the others without its images."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass

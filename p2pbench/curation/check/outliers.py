@@ -3,8 +3,6 @@
 What statistics find is a warning. Each rule is set so that it names no pair of the real facades wrongly.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """What can be wrong with a data set: the kinds of problem, their severity, and what to do about them."""
 
-from __future__ import annotations
-
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path

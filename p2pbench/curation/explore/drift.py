@@ -1,7 +1,5 @@
 """Whether the test split looks like the training split: one measure at a time, beside what chance alone gives."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

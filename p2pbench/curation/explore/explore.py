@@ -5,8 +5,6 @@ a sample, for what takes longer or needs the palette of the first pass. All sums
 in which threads finish changes nothing.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor

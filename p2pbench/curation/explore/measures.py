@@ -1,7 +1,5 @@
 """Measures of one image or one pair, from images (H, W, 3), uint8."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from p2pbench.data.images import luma

@@ -1,7 +1,5 @@
 """An exploration as people read it: sentences, tables, figures and one self-contained HTML page."""
 
-from __future__ import annotations
-
 import math
 import tempfile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A paired data set to look through: its pairs in order, a keyed sample of them, and its files."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Container, Iterator, Mapping

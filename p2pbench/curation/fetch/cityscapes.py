@@ -1,7 +1,5 @@
 """Cityscapes as pix2pix has it, made from a person's own download: its licence lets nobody pass it on."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 

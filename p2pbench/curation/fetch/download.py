@@ -1,7 +1,5 @@
 """Download an archive through pooch: mirrors in turn, and failed connections again. Its content is verified later."""
 
-from __future__ import annotations
-
 import shutil
 import time
 from pathlib import Path

@@ -4,8 +4,6 @@ All of that happens in a hidden folder beside the set's own, and a rename puts t
 however a fetch ends; the next fetch removes what a killed one leaves.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import tempfile

@@ -3,8 +3,6 @@
 All functions take and return (H, W, 3), uint8, 0 to 255, and depend on their arguments alone.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from typing import Any

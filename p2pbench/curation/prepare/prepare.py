@@ -4,8 +4,6 @@ A source is searched with all its sub-folders but hidden ones; ``a/x.jpg`` becom
 written into a temporary folder, which is renamed at the end.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

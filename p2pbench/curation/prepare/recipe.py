@@ -1,7 +1,5 @@
 """The options of ``p2pbench data prepare``, checked together: what is to be done to a folder of images."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

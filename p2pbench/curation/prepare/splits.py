@@ -1,7 +1,5 @@
 """The split of an image: by a hash of its name, or as a table says."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """Drawn facades: their names and content keys (drawn), how they are planned (plan), and painted (house, canvas)."""
 
-from __future__ import annotations
-
 import tomllib
 from pathlib import Path
 

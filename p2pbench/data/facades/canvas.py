@@ -4,8 +4,6 @@ All numbers are whole, so that a pair has the same bits on every platform. The d
 numpy promises not to change; the methods of its Generator may change.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cache
 from typing import TypeVar

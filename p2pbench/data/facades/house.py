@@ -3,8 +3,6 @@
 Every part paints its label and its look together, so that the two cannot disagree.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from p2pbench.data.facades import SIDE

@@ -1,7 +1,5 @@
 """The plan of a house: its style, where its bays and storeys are, and the paints and surfaces that its parts share."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any

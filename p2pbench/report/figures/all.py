@@ -1,7 +1,5 @@
 """All figures of a report, as PNG and SVG. Their colours suit the colour-blind; their width is a paper's column."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Figures of the cost: quality against cost with the Pareto front, and the throughput of training."""
 
-from __future__ import annotations
-
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns

@@ -1,7 +1,5 @@
 """Figure of a grid of several factors: what each does by itself, and what two do together."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 

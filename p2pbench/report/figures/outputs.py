@@ -1,7 +1,5 @@
 """Figures of all outputs together: their power spectrum and their colours, beside those of the targets."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import matplotlib.pyplot as plt

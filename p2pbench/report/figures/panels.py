@@ -1,7 +1,5 @@
 """What the figures of a report share: which variants they show, in which colours, and their panels and legends."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Container
 

@@ -1,7 +1,5 @@
 """Figures of the scores: means with intervals, the distribution over test images, differences to the baseline."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

@@ -1,7 +1,5 @@
 """Sample sheets: outputs beside their targets, maps of the differences, and outputs with other noise."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path

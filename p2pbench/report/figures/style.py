@@ -1,8 +1,6 @@
 """The look of figures, and how they become files: the same figure gives the same bytes. Reports, explorations and
 benchmarks share this."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path

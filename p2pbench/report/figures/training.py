@@ -1,7 +1,5 @@
 """Figure of the training losses."""
 
-from __future__ import annotations
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
