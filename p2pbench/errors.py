@@ -76,6 +76,6 @@ def type_and_line(error: BaseException) -> str:
 def unknown(kind: str, value: object, valid: Iterable[str]) -> str:
     """``unknown KIND 'value'; did you mean 'x'? (valid: a, b, c)``: the message for a name that no table holds."""
     names = sorted(valid)
-    close = difflib.get_close_matches(str(value), names, n=2, cutoff=0.5)
+    close = difflib.get_close_matches(str(value), names, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(repr(name) for name in close)}?" if close else ""
     return f"unknown {kind} {value!r}{hint} (valid: {', '.join(names)})"

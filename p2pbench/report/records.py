@@ -60,6 +60,21 @@ class StudyRecord:
     def baseline(self) -> str:
         return self.about.baseline
 
+    @property
+    def primary(self) -> list[str]:
+        """The scores of which the first that can decide answers the question; empty where the grid names none."""
+        return self.about.primary
+
+    @cached_property
+    def contrasts(self) -> list[tuple[str, str]]:
+        """The comparisons that the question asks for, as (variant, what it is compared with)."""
+        return self.about.pairs()
+
+    @property
+    def margins(self) -> dict[str, float]:
+        """The margins that the grid sets; other scores have those of ``METRICS``."""
+        return self.about.margins
+
     @cached_property
     def variants(self) -> list[str]:
         return list(dict.fromkeys(cell.variant for cell in self.cells))

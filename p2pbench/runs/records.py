@@ -4,6 +4,7 @@ The JSON on disk keeps the keys of version 0.1, and keys that a later version ad
 Imports no torch.
 """
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -170,6 +171,11 @@ def _mode(config: dict[str, dict[str, Any]]) -> str:
     return VALUES["scoring.inference"].get(recorded, recorded)
 
 
+Contrasts = Literal["baseline", "previous"] | list[Annotated[list[str], Field(min_length=2, max_length=2)]]
+"""Which variants are compared: each with the baseline, each with the one before, or the first of each pair with the
+second."""
+
+
 class StudyFile(Record):
     """``study.yaml``: a question, its protocol, and the resolved cells."""
 
@@ -183,6 +189,20 @@ class StudyFile(Record):
     command: str
     cells: list[StudyCell]
     factors: dict[str, list[str]] = {}
+    primary: list[str] = []
+    """The scores of which the first that can decide answers the question; none in a record of version 0.1."""
+    contrasts: Contrasts = "baseline"
+    margins: dict[str, float] = {}
+    """The smallest differences that matter, by score, where the grid sets them."""
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The contrasts as (variant, what it is compared with)."""
+        variants = list(dict.fromkeys(cell.variant for cell in self.cells))
+        if self.contrasts == "baseline":
+            return [(variant, self.baseline) for variant in variants if variant != self.baseline]
+        if self.contrasts == "previous":
+            return [(variant, before) for before, variant in pairwise(variants)]
+        return [(variant, against) for variant, against in self.contrasts]
 
     @property
     def asked(self) -> list[str]:

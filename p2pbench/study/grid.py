@@ -19,6 +19,8 @@ from p2pbench.config.schema import (
 )
 from p2pbench.config.shipped import published_name, published_names, shipped_files
 from p2pbench.errors import ConfigError, unknown
+from p2pbench.runs.records import Contrasts
+from p2pbench.study.comparisons import check_contrasts, read_margins, read_primary
 
 COMPONENTS: dict[str, Iterable[str]] = {
     "generator": GENERATOR_NAMES,
@@ -26,7 +28,8 @@ COMPONENTS: dict[str, Iterable[str]] = {
     "objective": OBJECTIVE_NAMES,
 }
 GRID_KEYS = (
-    "question", "about", "published", "baseline", "factors", "include", "exclude", "protocol", "seeds", *SECTIONS,
+    "question", "about", "published", "primary", "contrasts", "margins", "baseline", "factors", "include", "exclude",
+    "protocol", "seeds", *SECTIONS,
 )  # fmt: skip
 PROTOCOL_KEYS = ("about", "seeds", *SECTIONS)
 DEFAULT_PROTOCOL = "quick"
@@ -61,6 +64,9 @@ class Grid:
     factors: dict[str, list[Level]]
     include: list[dict[str, Level]]
     exclude: list[dict[str, str]]
+    primary: tuple[str, ...]
+    contrasts: Contrasts
+    margins: dict[str, float]
     protocol: str
     seeds: tuple[int, ...] | None
     settings: dict[str, Any]
@@ -107,7 +113,7 @@ def read_grid(name: str) -> Grid:
         raise ConfigError(f"grid {name!r}: the name of its study, {path.stem!r}, begins with a dot; rename the file")
     content = _mapping(path, GRID_KEYS)
     levels = _factors(content.get("factors"), path)
-    return Grid(
+    grid = Grid(
         name=path.stem,
         file=path,
         question=" ".join(str(content.get("question", path.stem)).split()),
@@ -116,10 +122,15 @@ def read_grid(name: str) -> Grid:
         factors=levels,
         include=_included(_list("include", content, path), levels, path),
         exclude=[_choice("exclude", entry, levels, path) for entry in _list("exclude", content, path)],
+        primary=read_primary(content.get("primary", []), path),
+        contrasts=content.get("contrasts", "baseline"),
+        margins=read_margins(content.get("margins", {}), path),
         protocol=str(content.get("protocol", DEFAULT_PROTOCOL)),
         seeds=_seeds(content, path),
         settings=_settings(content, path),
     )
+    check_contrasts(grid.contrasts, [label_of(variant) for variant in grid.variants()], path)
+    return grid
 
 
 def _factors(factors: Any, path: Path) -> dict[str, list[Level]]:

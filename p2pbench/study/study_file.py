@@ -32,7 +32,8 @@ def write_study(study: Study, store: Store) -> None:
         record = StudyFile(
             schema_version=SCHEMA_VERSION, name=study.name, question=study.grid.question,
             published=study.grid.published, protocol=asdict(study.protocol), baseline=study.baseline,
-            command=study.command,
+            command=study.command, primary=list(study.grid.primary), contrasts=study.grid.contrasts,
+            margins=study.grid.margins,
             cells=cells + _other_seeds(study.name, store, cells),
             factors={factor: [level.label for level in levels] for factor, levels in study.grid.factors.items()},
         )  # fmt: skip

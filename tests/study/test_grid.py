@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,13 +13,15 @@ from hypothesis import strategies as st
 from tiny_runs import write_pairs
 
 from p2pbench.config import renamed
-from p2pbench.config.metrics import FCN_SCORES
+from p2pbench.config.metrics import FCN_SCORES, METRICS
 from p2pbench.config.shipped import published_name, published_tables, shipped_files
 from p2pbench.errors import ConfigError, DataError
+from p2pbench.report.records import read_study
 from p2pbench.runs.cell import Watcher, run_cell
 from p2pbench.runs.store import Store
 from p2pbench.study.grid import label_of, read_grid, read_protocol
 from p2pbench.study.plan import Cell, build_study
+from p2pbench.study.study_file import write_study
 
 SHIPPED_GRIDS = sorted(shipped_files(""))
 SHIPPED_PROTOCOLS = sorted(shipped_files("protocols"))
@@ -317,3 +320,61 @@ def test_unknown_names_get_the_nearest() -> None:
         read_protocol("quik")
     with pytest.raises(ConfigError, match="--seeds"):
         build_study("loss", None, {"training.seed": 1}, None)
+
+
+COMPARED = "factors: {objective.lambda_l1: [1, 10, 100]}\n"
+
+
+@pytest.mark.parametrize(
+    ("contrasts", "pairs"),
+    [
+        ("", [("lambda_l1=1", "lambda_l1=10"), ("lambda_l1=100", "lambda_l1=10")]),
+        ("contrasts: previous", [("lambda_l1=10", "lambda_l1=1"), ("lambda_l1=100", "lambda_l1=10")]),
+        ("contrasts: [[lambda_l1=1, lambda_l1=100]]", [("lambda_l1=1", "lambda_l1=100")]),
+    ],
+)
+def test_a_study_records_what_is_compared_and_by_which_score(
+    contrasts: str, pairs: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    asked = "primary: [lpips, l1]\nmargins: {l1: 0.01, psnr: 1}\nbaseline: {objective.lambda_l1: 10}\n"
+    text = COMPARED + asked + contrasts
+    study, store = build_study(write(tmp_path, text), None, {}, [0, 1]), Store(tmp_path / "runs")
+    write_study(study, store)
+    found = read_study(store, "own")
+    assert found.contrasts == pairs
+    assert found.primary == ["lpips", "l1"]
+    assert found.margins == {"l1": 0.01, "psnr": 1.0}
+
+
+def test_comparisons_are_no_part_of_a_run(tmp_path: Path) -> None:
+    plain = build_study(write(tmp_path, COMPARED), None, {}, [0])
+    compared = build_study(write(tmp_path, f"{COMPARED}primary: [fid]\ncontrasts: previous"), None, {}, [0])
+    assert [cell.run_id for cell in plain.cells] == [cell.run_id for cell in compared.cells]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("primary: [lpip]", "primary: unknown score 'lpip'; did you mean 'lpips' or 'lpips-vgg'?"),
+        ("primary: [l1, l1]", "each once"),
+        ("margins: {l1: 0}", "margins: l1: 0 is no smallest difference; give a number above 0"),
+        ("margins: {l1: .nan}", "give a number above 0"),
+        ("margins: {l2: 1}", "margins: unknown score 'l2'; did you mean 'l1'"),
+        ("margins: [l1]", "give a number a score"),
+        ("contrasts: next", "contrasts is 'next': give baseline or previous, or pairs"),
+        (
+            "contrasts: [[lambda_l1=1, lambda_l1=2]]",
+            "contrasts: unknown variant 'lambda_l1=2'; did you mean 'lambda_l1=1'",
+        ),
+        ("contrasts: [[lambda_l1=1, lambda_l1=1]]", "a pair is of two variants"),
+        ("contrasts: [[lambda_l1=1, lambda_l1=10], [lambda_l1=10, lambda_l1=1]]", "each pair is named once"),
+    ],
+)
+def test_comparisons_that_make_no_sense_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
+        read_grid(write(tmp_path, COMPARED + text))
+    assert "own.yaml: " in str(caught.value)
+
+
+def test_every_score_has_a_margin() -> None:
+    assert [name for name, metric in METRICS.items() if not metric.margin] == []
