@@ -21,6 +21,9 @@ class Metric:
     """Whether it takes images with a number of channels other than three."""
     margin: float | None = None
     """The smallest difference that matters, in the score's unit, unless a grid sets another; None: nobody has said."""
+    marked: bool = True
+    """Whether a report may mark a difference in it. Not where its marks were not shown to hold for other trainings:
+    such a score has its value, and its pseudo-values, alone."""
 
     @property
     def heading(self) -> str:
@@ -47,12 +50,16 @@ METRICS: dict[str, Metric] = {
     "hist-a": Metric("a overlap", "share", "higher", margin=0.01),
     "hist-b": Metric("b overlap", "share", "higher", margin=0.01),
     "diversity": Metric("diversity", "fraction of full range", "higher", any_channels=True, margin=0.001),
+    "kid-paired": Metric("paired KID", "", "lower", net="inception", per_image=False, margin=0.002),
+    "kid-paired-alexnet": Metric("paired KID (AlexNet)", "", "lower", net="alex", per_image=False, least_side=31),
     "fid": Metric("FID", "", "lower", net="inception", per_image=False, margin=2.0),
-    "kid": Metric("KID", "", "lower", net="inception", per_image=False, margin=0.002),
+    "kid": Metric("KID", "", "lower", net="inception", per_image=False, margin=0.002, marked=False),
     "precision": Metric(
-        "precision (Inception)", "share of outputs", "higher", net="inception", per_image=False, margin=0.02
+        "precision (Inception)", "share of outputs", "higher", "inception", per_image=False, margin=0.02, marked=False
     ),
-    "recall": Metric("recall (Inception)", "share of targets", "higher", net="inception", per_image=False, margin=0.02),
+    "recall": Metric(
+        "recall (Inception)", "share of targets", "higher", "inception", per_image=False, margin=0.02, marked=False
+    ),
     "fd-alexnet": Metric("FD (AlexNet)", "", "lower", net="alex", per_image=False, least_side=31, margin=2.0),
     "swd": Metric("SWD", "thousandths of a std. dev.", "lower", per_image=False, least_side=16, margin=2.0),
     "fcn-pixel": Metric("per-pixel acc.", "fraction", "higher", least_side=16, margin=0.01),

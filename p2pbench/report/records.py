@@ -27,6 +27,10 @@ class CellRecord:
     scores: dict[str, Score]
     per_image: pd.DataFrame
     """A row an image, by its name, and a column a score; NaN is no number. Empty where there is none."""
+    jackknife: pd.DataFrame
+    """A row a unit that is left out (an image by its name, or ``group 0`` and so on), a column a score of the set: its
+    pseudo-values, NaN where it has no such unit. Empty where there is none; ``runs.records.before_jackknives`` names
+    the scores of a record that is older than they are."""
     losses: pd.DataFrame
     config: dict[str, dict[str, Any]]
     profile: dict[str, Any]
@@ -135,10 +139,12 @@ def _read_cell(store: Store, cell: StudyCell) -> CellRecord:
         state = "damaged"
         reason = f"{run.scores_file} is missing or damaged, or of another version; run ablate again to score it"
     per_image = _read_numbers(run.per_image_file, dtype={"image": str})
+    jackknife = _read_numbers(run.jackknife_file, dtype={"unit": str})
     losses = _read_numbers(run.losses_file)
     return CellRecord(
-        cell.variant, cell.seed, run, state, reason, status, scores, per_image, losses, cell.config, run.profile()
-    )
+        cell.variant, cell.seed, run, state, reason, status, scores, per_image, jackknife, losses, cell.config,
+        run.profile(),
+    )  # fmt: skip
 
 
 def _read_numbers(path: Path, **options: Any) -> pd.DataFrame:
@@ -147,8 +153,8 @@ def _read_numbers(path: Path, **options: Any) -> pd.DataFrame:
         frame: pd.DataFrame = pd.read_csv(path, **options)
     except (OSError, ValueError):  # pandas' own errors are ValueErrors
         return pd.DataFrame()
-    if "image" in frame:
-        frame = frame.set_index("image")
+    for name in {"image", "unit"} & set(frame):
+        frame = frame.set_index(name)
     if all(dtype.kind in "fi" for dtype in frame.dtypes):
         return frame
     numbers: pd.DataFrame = frame.apply(pd.to_numeric, errors="coerce")

@@ -160,7 +160,7 @@ def _repair(run: RunFolder, config: RunConfig) -> None:
             run.path / name,
             "made anew" if name != "losses.csv" else "dropped",
         )
-    if any(name.startswith(("scores", "per_image", "profile", "samples")) for name in damaged):
+    if any(name.startswith(("scores", "per_image", "jackknife", "profile", "samples")) for name in damaged):
         run.forget_scores()
     if "losses.csv" in damaged:
         run.forget(run.losses_file)

@@ -46,6 +46,7 @@ class RunFolder:
         self.losses_file = path / "losses.csv"
         self.scores_file = path / of_mode("scores", ".json", inference)
         self.per_image_file = path / of_mode("per_image", ".csv", inference)
+        self.jackknife_file = path / of_mode("jackknife", ".csv", inference)
         self.profile_file = path / of_mode("profile", ".json", inference)
         self.generator_file = path / "generator.safetensors"
         self.samples, self.test_samples = path / "samples", path / TEST_SAMPLES
@@ -209,15 +210,18 @@ class RunFolder:
         from p2pbench.scoring.weights import usable
 
         scores = self.scores()
+        older = records.before_jackknives(scores)
 
         def is_missing(name: str) -> bool:
             if (score := scores.get(name)) is None:
                 return True
             if is_reference(name):
                 return score.settings.get("code") != code_hash(name)  # its code has changed, or it failed
+            net = METRICS[name].net
+            if name in older:
+                return net is None or usable(net, weights_dir)  # else it keeps the value that it has
             if name in FCN_SCORES:
                 return score.settings.get("palette") != name_of(config.data.source, config.scoring.palette)
-            net = METRICS[name].net
             return score.value is None and net is not None and usable(net, weights_dir)
 
         return [name for name in config.scoring.wanted if is_missing(name)]

@@ -4,6 +4,7 @@ The JSON on disk keeps the keys of version 0.1, and keys that a later version ad
 Imports no torch.
 """
 
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -34,7 +35,7 @@ def of_mode(stem: str, suffix: str, mode: str) -> str:
 
 OF_MODES = tuple(
     of_mode(stem, suffix, mode)
-    for stem, suffix in (("scores", ".json"), ("per_image", ".csv"), ("profile", ".json"))
+    for stem, suffix in (("scores", ".json"), ("per_image", ".csv"), ("jackknife", ".csv"), ("profile", ".json"))
     for mode in INFERENCE_MODES
 )
 """The records that scoring makes, for all inference modes."""
@@ -120,6 +121,20 @@ class Score(Record):
     reason: str | None
     """Why there is no value, or no interval."""
     notes: list[str]
+
+
+def before_jackknives(scores: Mapping[str, Score]) -> list[str]:
+    """The scores of sets in a record of an earlier version, which wrote no pseudo-values: they are scored again.
+
+    Each score of a set that this version measured says in its settings what ``jackknife.csv`` has of it, or why
+    nothing.
+    """
+    return [
+        name
+        for name, score in scores.items()
+        if name in METRICS and not METRICS[name].per_image and score.value is not None
+        if "jackknife" not in score.settings
+    ]
 
 
 class Scores(Record):

@@ -23,6 +23,7 @@ from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.profile import Profile
 from p2pbench.scoring.evaluate import NO_LABELS, Scores, evaluate
 from p2pbench.scoring.images import LazyImages
+from p2pbench.scoring.jackknife import jackknife_table, pseudo_values_in
 from p2pbench.scoring.segmentation import ClassReader, NoReader, find_reader
 from p2pbench.system.files import write_json, write_text
 from p2pbench.system.hardware import let_go
@@ -163,7 +164,7 @@ def inference_settings(config: RunConfig, split: str = "test") -> dict[str, Any]
 
 
 def record_scores(run: RunFolder, new: Scores) -> None:
-    """Add ``new`` to the run's scores.json and per_image.csv."""
+    """Add ``new`` to the run's scores.json, per_image.csv and jackknife.csv."""
     import pandas as pd
 
     added = records.Scores.model_validate(new.to_json())
@@ -179,4 +180,18 @@ def record_scores(run: RunFolder, new: Scores) -> None:
             kept = before.drop(columns=["image", *new.scores], errors="ignore")
             table = pd.concat([table[["image"]], kept, table.drop(columns="image")], axis=1)
     write_text(run.per_image_file, table.to_csv(index=False))
+    pseudo = {score: values for score, values in _recorded_pseudo_values(run, new.n).items() if score not in new.scores}
+    pseudo |= new.pseudo_values
+    if pseudo or run.jackknife_file.is_file():
+        write_text(run.jackknife_file, jackknife_table(new.names, pseudo).to_csv(index=False))
     records.write(run.scores_file, merged)  # it is written last: a run with scores.json has all its records
+
+
+def _recorded_pseudo_values(run: RunFolder, n: int) -> dict[str, np.ndarray]:
+    """Those of ``n`` images by score; empty where there are none, or where the file is damaged."""
+    import pandas as pd
+
+    try:
+        return pseudo_values_in(pd.read_csv(run.jackknife_file, dtype={"unit": str}), n)
+    except (OSError, ValueError):
+        return {}

@@ -45,6 +45,17 @@ def class_ious(confusions: np.ndarray) -> np.ndarray:
         return np.where(true > 0, hits / (true + found - hits), np.nan)
 
 
+def left_out(each: Callable[[np.ndarray], np.ndarray], confusions: np.ndarray) -> np.ndarray:
+    """The mean over classes of ``each`` without each image in turn: (N, K, K + 1), N >= 2, to (N,).
+
+    The mean is always over the classes of the whole set. One that no other image shows keeps its value for the whole
+    set, since the others say nothing of it; as 0, or left out, it would jump with the image that shows it.
+    """
+    whole = confusions.sum(axis=0)
+    remaining = each(whole - confusions)
+    return mean_over_classes(np.where(np.isnan(remaining), each(whole), remaining))
+
+
 def _counts(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Hits, true and found pixels of each class, (..., K)."""
     hits = np.diagonal(confusions, axis1=-2, axis2=-1)

@@ -1,4 +1,4 @@
-"""Scores of a set of images against a set of targets: Frechet distances, KID, precision and recall, patches."""
+"""Scores of a set of images against a set of targets: kernel and Frechet distances, precision and recall, patches."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from p2pbench.errors import WeightsError
 from p2pbench.scoring.features import Extractor
 from p2pbench.scoring.frechet import frechet_distance
 from p2pbench.scoring.images import Images
+from p2pbench.scoring.jackknife import described, none, pseudo_values
+from p2pbench.scoring.kernel_distance import paired_kernel_distance
 from p2pbench.scoring.paired import NUMPY, MetricResult, not_measured
 from p2pbench.scoring.sliced import Sliced
+from p2pbench.statistics.intervals import mean_interval
 
 if TYPE_CHECKING:
     from p2pbench.scoring.lpips import Lpips
@@ -36,10 +39,13 @@ NO_INTERVAL = {
 
 
 class SetResult(NamedTuple):
-    """The value of one score for two sets, and the settings that are recorded with it."""
+    """One score of two sets."""
 
     value: float
     settings: dict[str, Any]
+    """What is recorded with it."""
+    pseudo_values: np.ndarray | str
+    """Those of the images, (N,), or of groups of them; or why there are none."""
 
 
 class FeatureSets:
@@ -70,7 +76,7 @@ class FeatureSets:
             return [MetricResult(not_measured(name, n, str(error), common)) for name in self._metrics]
         about = {**self._extractor.settings, **common}
         found = of_features(self._metrics, x, y)
-        return [MetricResult(_score(name, n, value, {**own, **about})) for name, (value, own) in found.items()]
+        return [_result(name, n, result, about) for name, result in found.items()]
 
 
 class PatchSets:
@@ -84,20 +90,34 @@ class PatchSets:
 
     def results(self, targets: Images, common: dict[str, Any]) -> Iterable[MetricResult]:
         by_level = self._sliced.distances()
-        settings = {**self._sliced.settings, "levels": by_level, "library": NUMPY, **common}
-        yield MetricResult(_score("swd", len(targets), float(np.mean(list(by_level.values()))), settings))
+        own = {**self._sliced.settings, "levels": by_level, "library": NUMPY}
+        found = SetResult(float(np.mean(list(by_level.values()))), own, "not yet")
+        yield _result("swd", len(targets), found, common)
 
 
-def _score(name: str, n: int, value: float, settings: dict[str, Any]) -> Score:
-    if not np.isfinite(value):
-        return Score(name, n, settings=settings, reason="it is not finite")
-    notes = []
+def _result(name: str, n: int, found: SetResult, about: dict[str, Any]) -> MetricResult:
+    """The score ``name`` of ``n`` images, recorded with ``about``, and its pseudo-values."""
+    settings = {**found.settings, **about}
+    if not np.isfinite(found.value):
+        return MetricResult(Score(name, n, settings=settings, reason="it is not finite"))
+    pseudo = None if isinstance(found.pseudo_values, str) else found.pseudo_values
+    if pseudo is not None and not np.isfinite(pseudo).all():
+        pseudo = None
+    why = found.pseudo_values if isinstance(found.pseudo_values, str) else "some are not finite"
+    settings["jackknife"] = none(why) if pseudo is None else described(len(pseudo), n)
     few = FEATURES.get(name, 0)
-    if n < few:
-        notes.append(f"n = {n} is below {few}: {METRICS[name].label} is biased upward; compare at equal n only")
-    return Score(name, n, value, settings=settings, reason=f"no interval: {NO_INTERVAL[name]}", notes=tuple(notes))
+    notes = (
+        (f"n = {n} is below {few}: {METRICS[name].label} is biased upward; compare at equal n only",) if n < few else ()
+    )
+    if pseudo is None or name in NO_INTERVAL:
+        reason = f"no interval: {NO_INTERVAL.get(name, 'there are no pseudo-values')}"
+        return MetricResult(Score(name, n, found.value, settings=settings, reason=reason, notes=notes), None, pseudo)
+    estimate = mean_interval(pseudo)  # the mean of a U-statistic's pseudo-values is the score itself
+    settings["interval"] = "jackknife"
+    return MetricResult(Score(name, n, found.value, estimate.low, estimate.high, settings), None, pseudo)
 
 
+PAIRED_KID = ("kid-paired", "kid-paired-alexnet")
 FEATURES = {"fid": 2048, "fd-alexnet": 256}
 """The number of features of each Frechet distance. With fewer images a covariance is rank-deficient and the distance is
 biased upward, the more the fewer images there are."""
@@ -107,12 +127,16 @@ def of_features(metrics: Sequence[str], x: np.ndarray, y: np.ndarray) -> dict[st
     """Each of ``metrics`` with its settings, from features ``x`` of the outputs and ``y`` of the targets.
 
     FID (Heusel et al. 2017) and the like are :func:`frechet_distance`; KID (Binkowski et al. 2018), precision and
-    recall (Kynkäänniemi et al. 2019) are torch-fidelity's.
+    recall (Kynkäänniemi et al. 2019) are torch-fidelity's; the paired KID is :func:`paired_kernel_distance`.
 
     Args:
-        x, y: (N, d), float32, N >= 4.
+        x, y: (N, d), float32, N >= 4, row i of ``x`` belonging to row i of ``y``.
     """
-    found = {name: SetResult(frechet_distance(x, y), {}) for name in metrics if name in FEATURES}
+    found = {name: SetResult(frechet_distance(x, y), {}, "not yet") for name in metrics if name in FEATURES}
+    for name in PAIRED_KID:
+        if name in metrics:
+            value, left_out = paired_kernel_distance(x, y)
+            found[name] = SetResult(value, {}, pseudo_values(value, left_out))
     if "kid" in metrics:
         found["kid"] = _kid(x, y)
     if {"precision", "recall"} & set(metrics):
@@ -138,7 +162,7 @@ def _kid(x: np.ndarray, y: np.ndarray) -> SetResult:
         torch.from_numpy(x), torch.from_numpy(y), kid_subsets=KID_SUBSETS, kid_subset_size=size, verbose=False
     )
     settings = {"subsets": KID_SUBSETS, "subset_size": size, "std_over_subsets": found[KEY_METRIC_KID_STD]}
-    return SetResult(found[KEY_METRIC_KID_MEAN], settings)
+    return SetResult(found[KEY_METRIC_KID_MEAN], settings, "its subsets are drawn at random")
 
 
 def _precision_and_recall(x: np.ndarray, y: np.ndarray) -> dict[str, SetResult]:
@@ -156,4 +180,4 @@ def _precision_and_recall(x: np.ndarray, y: np.ndarray) -> dict[str, SetResult]:
         torch.from_numpy(x), torch.from_numpy(y),
         prc_neighborhood=NEIGHBOURS, prc_batch_size=2048, save_cpu_ram=True, verbose=False,
     )  # fmt: skip
-    return {name: SetResult(found[name], {"neighbours": NEIGHBOURS}) for name in ("precision", "recall")}
+    return {name: SetResult(found[name], {"neighbours": NEIGHBOURS}, "not yet") for name in ("precision", "recall")}

@@ -17,6 +17,7 @@ from p2pbench.scoring.colour import Overlaps
 from p2pbench.scoring.distribution import LEAST_IMAGES, FeatureSets, PatchSets
 from p2pbench.scoring.features import Extractor
 from p2pbench.scoring.images import Images, batches
+from p2pbench.scoring.jackknife import jackknife_table
 from p2pbench.scoring.lpips import Lpips
 from p2pbench.scoring.paired import (
     FUNCTIONS,
@@ -36,12 +37,13 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of one set of images, and the values of its images."""
+    """The scores of one set of images, the values of its images, and pseudo-values of scores of the whole set."""
 
     n: int
     scores: dict[str, Score]
     names: list[str]
     per_image: dict[str, np.ndarray] = field(default_factory=dict)
+    pseudo_values: dict[str, np.ndarray] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -55,6 +57,13 @@ class Scores:
         import pandas as pd
 
         return pd.DataFrame({"image": self.names, **self.per_image}).replace([np.inf, -np.inf], np.nan)
+
+    def to_jackknife(self) -> pd.DataFrame:
+        """One row for each unit that is left out, an image by its name or a group of images, and then pseudo-values.
+
+        A column for each score of the set that has them, empty in the rows of the other kind of unit.
+        """
+        return jackknife_table(self.names, self.pseudo_values)
 
 
 NO_LABELS = segmentation.NoReader("needs the label maps of the images: score a model, or name their data set")
@@ -109,14 +118,18 @@ def evaluate(
     except NotFinite as error:
         return Scores(n, {name: not_measured(name, n, str(error), common) for name in metrics}, list(names))
     scores = {name: not_measured(name, n, reason, common) for name, reason in builder.reasons.items()}
-    per_image = {}
+    per_image, pseudo_values = {}, {}
     for measure in measures:
-        for score, values in measure.results(targets, common):
+        for score, values, pseudo in measure.results(targets, common):
             scores[score.metric] = score
             if values is not None:
                 per_image[score.metric] = values
-    ordered = {name: per_image[name] for name in metrics if name in per_image}
-    return Scores(n, {name: scores[name] for name in metrics}, list(names), ordered)
+            if pseudo is not None:
+                pseudo_values[score.metric] = pseudo
+    of_images, of_sets = (
+        {name: found[name] for name in metrics if name in found} for found in (per_image, pseudo_values)
+    )
+    return Scores(n, {name: scores[name] for name in metrics}, list(names), of_images, of_sets)
 
 
 @dataclass

@@ -96,10 +96,13 @@ def diversity(draws: Sequence[np.ndarray]) -> np.ndarray:
 
 
 class MetricResult(NamedTuple):
-    """A score, and its values of each image, (N,), float64, where it has them; some may not be finite."""
+    """A score with what it has beside its value."""
 
     score: Score
     values: np.ndarray | None = None
+    """Those of each image, (N,), float64; some may not be finite."""
+    pseudo_values: np.ndarray | None = None
+    """Those of a score of the whole set, (N,) or (groups,), float64, finite (:mod:`p2pbench.scoring.jackknife`)."""
 
 
 class Measure(Protocol):

@@ -21,8 +21,9 @@ from p2pbench.config.schema import DataConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, open_dataset, readers
 from p2pbench.errors import DataError
-from p2pbench.scoring.confusion import EACH, confusion_matrices, mean_over_classes, pixel_accuracy
+from p2pbench.scoring.confusion import EACH, confusion_matrices, left_out, mean_over_classes, pixel_accuracy
 from p2pbench.scoring.images import Images
+from p2pbench.scoring.jackknife import described, none, pseudo_values
 from p2pbench.scoring.paired import MetricResult, not_measured
 from p2pbench.scoring.palettes import PALETTES, Palette, name_of
 from p2pbench.statistics.intervals import bca_of_means, image_interval
@@ -124,12 +125,15 @@ class ClassMeasure:
                 reason = f"{blank} of {n} label maps show no class of the palette"
                 yield MetricResult(not_measured(name, n, reason, settings))
             else:
-                score = _score(name, confusions, settings, self.reader)
-                yield MetricResult(score, pixel if name == "fcn-pixel" else None)
+                score, pseudo = _score(name, confusions, settings, self.reader)
+                yield MetricResult(score, pixel if name == "fcn-pixel" else None, pseudo)
 
 
-def _score(name: str, confusions: np.ndarray, settings: dict[str, Any], reader: ClassReader) -> Score:
-    whole = confusions.sum(axis=0)
+def _score(
+    name: str, confusions: np.ndarray, settings: dict[str, Any], reader: ClassReader
+) -> tuple[Score, np.ndarray | None]:
+    """The score, and the pseudo-values of a score of classes."""
+    whole, pseudo = confusions.sum(axis=0), None
     if name == "fcn-pixel":
         estimate, method = image_interval(pixel_accuracy(confusions))
         about: dict[str, Any] = {"interval": method}
@@ -140,13 +144,16 @@ def _score(name: str, confusions: np.ndarray, settings: dict[str, Any], reader: 
         estimate = bca_of_means(confusions, lambda means: mean_over_classes(each(means)))
         per_class = dict(zip(reader.palette.classes, each(whole).tolist(), strict=True))
         about = {"interval": "BCa", "per_class": {c: v for c, v in per_class.items() if not np.isnan(v)}}
+        if len(confusions) > 1:
+            pseudo = pseudo_values(estimate.value, left_out(each, confusions))
+        about["jackknife"] = none("there is one image") if pseudo is None else described(len(pseudo), len(confusions))
     notes: tuple[str, ...] = ()
     if name in reader.ceilings:
         about["real_photos"] = reader.ceilings[name]
         notes = (f"the real photos' {METRICS[name].label}, by the same network: {reader.ceilings[name]:.3f}",)
     reason = "one image has no interval" if len(confusions) == 1 else None
     n, value, low, high = len(confusions), estimate.value, estimate.low, estimate.high
-    return Score(name, n, value, low, high, {**settings, **about}, reason, notes)
+    return Score(name, n, value, low, high, {**settings, **about}, reason, notes), pseudo
 
 
 def find_reader(

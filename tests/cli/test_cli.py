@@ -142,11 +142,11 @@ def test_folders_get_every_score_that_needs_no_model_and_no_network_elsewhere(tm
     arguments = ("score", "--fake", fake, "--target", target, "--weights-dir", tmp_path)
     found = document(*arguments)["scores"]
     measured = {"l1", "psnr", "ssim", "sharpness", "hist-l", "hist-a", "hist-b", "swd"}
-    lacking = {"lpips", "fd-alexnet", "fid", "kid", "precision", "recall"}
+    lacking = {"lpips", "kid-paired", "kid-paired-alexnet", "fd-alexnet", "fid", "kid", "precision", "recall"}
     assert {name for name, score in found.items() if score["state"] == "measured"} == measured
     assert found.keys() == measured | lacking
     text = " ".join(invoke(*arguments).stdout.split())
-    assert "FID, KID, precision (Inception), recall (Inception): the weights of Inception v3" in text
+    assert "paired KID, FID, KID, precision (Inception), recall (Inception): the weights of Inception v3" in text
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 
 from p2pbench.config.metrics import Score
 from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.records import before_jackknives
 from p2pbench.runs.score_run import record_scores
 from p2pbench.scoring.evaluate import Scores
 
@@ -26,3 +27,30 @@ def test_values_of_images_go_with_a_score_that_is_not_measured_any_more(tmp_path
     record_scores(run, Scores(2, {"l1": Score("l1", 2, reason="outputs are not finite")}, NAMES))
     assert run.per_image_file.read_text() == "image,psnr\na,20.0\nb,21.0\n"
     assert {name: score.state for name, score in run.scores().items()} == {"l1": "not measured", "psnr": "measured"}
+
+
+def of_sets(name: str, pseudo: list[float] | None, settings: dict[str, str]) -> Scores:
+    found = {} if pseudo is None else {name: np.array(pseudo)}
+    return Scores(2, {name: Score(name, 2, 1.0, settings=settings)}, NAMES, {}, found)
+
+
+def test_pseudo_values_are_added_to_those_of_other_scores_and_replaced_by_newer_ones(tmp_path: Path) -> None:
+    run, settings = RunFolder(tmp_path), {"jackknife": "images"}
+    record_scores(run, measured("l1", [0.1, 0.2]))
+    assert not run.jackknife_file.exists()
+    record_scores(run, of_sets("fcn-iou", [0.5, 0.25], settings))
+    record_scores(run, of_sets("swd", [3.0, 4.0], settings))
+    assert run.jackknife_file.read_text() == "unit,fcn-iou,swd\na,0.5,3.0\nb,0.25,4.0\n"
+    record_scores(run, of_sets("fcn-iou", None, {"jackknife": "none: some are not finite"}))
+    assert run.jackknife_file.read_text() == "unit,swd\na,3.0\nb,4.0\n"
+    run.jackknife_file.write_text("cut sho")
+    record_scores(run, of_sets("swd", [5.0, 6.0], settings))
+    assert run.jackknife_file.read_text() == "unit,swd\na,5.0\nb,6.0\n"
+
+
+def test_a_score_of_a_set_without_a_word_of_pseudo_values_is_of_an_earlier_version(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    record_scores(run, measured("l1", [0.1, 0.2]))
+    record_scores(run, of_sets("swd", None, {}))
+    record_scores(run, of_sets("kid", None, {"jackknife": "none: its subsets are drawn at random"}))
+    assert before_jackknives(run.scores()) == ["swd"]
