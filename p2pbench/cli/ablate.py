@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, Sets, WeightsDir, parameter
+from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, Sets, WeightsDir, answer, parameter
 from p2pbench.errors import ConfigError, Interrupted
 from p2pbench.system.console import by, bytes_text, duration, err, escape, out
 
@@ -67,9 +66,8 @@ def ablate(
         raise Interrupted("stopped; the same command goes on from the last checkpoints")
     if result.count("failed"):
         raise typer.Exit(4)
-    if not as_json:
-        root = "" if runs == DEFAULT_RUNS else f" --runs {shlex.quote(str(runs))}"
-        out.print(escape(f"next: p2pbench report --study {shlex.quote(study.name)}{root}"), soft_wrap=True)
+    root = "" if runs == DEFAULT_RUNS else f" --runs {shlex.quote(str(runs))}"
+    out.print(escape(f"next: p2pbench report --study {shlex.quote(study.name)}{root}"), soft_wrap=True)
 
 
 def _jobs(text: str | None) -> Any:
@@ -114,16 +112,14 @@ def _seeds(text: str | None) -> tuple[int, ...] | None:
 
 def _show(result: Result, as_json: bool) -> None:
     document = result.to_json()
-    if as_json:
-        print(json.dumps(document, indent=2))
-    else:
-        others = sum(o.state == "not run" and o.reason is not None for o in result.outcomes)
-        out.print(
-            f"{result.study.name}: {document['trained']} trained, {document['skipped']} finished before and skipped"
-            + (f" ({document['scored']} of them scored anew)" if document["scored"] else "")
-            + f", {document['failed']} failed"
-            + (f", {others} of other shards" if others else "")
-        )
+    answer(document, as_json)
+    others = sum(o.state == "not run" and o.reason is not None for o in result.outcomes)
+    out.print(
+        f"{result.study.name}: {document['trained']} trained, {document['skipped']} finished before and skipped"
+        + (f" ({document['scored']} of them scored anew)" if document["scored"] else "")
+        + f", {document['failed']} failed"
+        + (f", {others} of other shards" if others else "")
+    )
     if reason := result.rows_reason:
         err.print(f"[yellow]no reference rows:[/yellow] {escape(reason)}", soft_wrap=True)
     if failed := [f"{o.cell.variant} seed {o.cell.seed}" for o in result.outcomes if o.state == "failed"]:
@@ -134,11 +130,9 @@ def _show_plan(study: Study, store: Store, at_once: int, as_json: bool) -> None:
     from p2pbench.study.estimate import cells_json, changed_settings, estimate
 
     cost, cells = estimate(study, store, at_once), cells_json(study, store)
-    if as_json:
-        count = sum(cell["state"] == "finished" for cell in cells)
-        document = {"study": study.name, "trained": 0, "skipped": count, "failed": 0, "cells": cells}
-        print(json.dumps({**document, "estimate": asdict(cost)}, indent=2))
-        return
+    count = sum(cell["state"] == "finished" for cell in cells)
+    document = {"study": study.name, "trained": 0, "skipped": count, "failed": 0, "cells": cells}
+    answer({**document, "estimate": asdict(cost)}, as_json)
     out.print(f"[bold]{escape(study.grid.question)}[/bold]")
     out.print(f"study {study.name}, protocol {study.protocol.name}: {escape(study.protocol.about)}\n")
     table = Table("variant", "seed", "run", "state", box=None, pad_edge=False)

@@ -13,7 +13,7 @@ from p2pbench.cli.data import data_app
 from p2pbench.cli.runs import runs_app
 from p2pbench.cli.weights import weights_app
 from p2pbench.errors import Interrupted, P2PBenchError
-from p2pbench.system.console import err, escape
+from p2pbench.system.console import err, escape, out
 
 # Without this pydantic looks through every installed package for plugins of its own before the first model.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -31,6 +31,8 @@ class _Program(TyperGroup):
         except KeyboardInterrupt:
             err.print("[yellow]interrupted[/yellow]")
             raise typer.Exit(Interrupted.exit_code) from None
+        finally:
+            out.quiet = False
 
 
 app = typer.Typer(

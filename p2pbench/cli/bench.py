@@ -1,12 +1,11 @@
 """``p2pbench bench``: how fast training, data, scoring and translation are on this machine."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from p2pbench.cli.options import Json, ProtocolOrNone, Sets, parameter
+from p2pbench.cli.options import Json, ProtocolOrNone, Sets, answer, parameter
 from p2pbench.errors import ConfigError, unknown
 from p2pbench.system.console import err, out
 
@@ -30,6 +29,7 @@ def bench(
         if name not in WORKLOADS:
             raise ConfigError(unknown("workload", name, WORKLOADS))
     from p2pbench.bench.suite import check_name, measure, read_variants, write
+    from p2pbench.bench.tables import show
     from p2pbench.system.progress import stages
 
     if file is not None:
@@ -40,13 +40,9 @@ def bench(
         document = measure(names, variants, baseline=compare, profiled=profile, stage=stage)
     if file is not None:
         written = write(document, file)
-    if as_json:
-        print(json.dumps(document, indent=2))
-    else:
-        from p2pbench.bench.tables import show
-
-        show(document, out)
-        if file is not None:
-            out.print("written: " + ", ".join(map(str, written)), soft_wrap=True, markup=False)
+    answer(document, as_json)
+    show(document, out)
+    if file is not None:
+        out.print("written: " + ", ".join(map(str, written)), soft_wrap=True, markup=False)
     if any(verdict["verdict"] == "slower" for verdict in document.get("comparison", [])):
         raise typer.Exit(4)

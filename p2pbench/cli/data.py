@@ -1,13 +1,12 @@
 """The commands of ``p2pbench data``: find, fetch, check, explore and prepare pairs."""
 
-import json
 import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from p2pbench.cli.options import Json, Source, parameter
+from p2pbench.cli.options import Json, Source, answer, parameter
 from p2pbench.cli.render import arrays_table, show_data_sets, show_problems
 from p2pbench.system.console import err, escape, out
 
@@ -22,9 +21,7 @@ def data_list(as_json: Json = False) -> None:
     from p2pbench.data.catalogue import known
 
     rows = known()
-    if as_json:
-        print(json.dumps({"sources": rows}, indent=2))
-        return
+    answer({"sources": rows}, as_json)
     show_data_sets(rows)
 
 
@@ -42,11 +39,9 @@ def data_fetch(
     fetched = fetch(name, archive=archive, url=url, data_dir=data_dir, console=err)
     for warning in fetched.warnings:
         err.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True)
-    if as_json:
-        print(json.dumps(fetched.to_json(), indent=2))
-    else:
-        for line in describe_fetched(fetched, named=data_dir is None):
-            out.print(escape(line), soft_wrap=True)
+    answer(fetched.to_json(), as_json)
+    for line in describe_fetched(fetched, named=data_dir is None):
+        out.print(escape(line), soft_wrap=True)
 
 
 @data_app.command("prepare")
@@ -90,9 +85,7 @@ def data_prepare(
     )  # fmt: skip
     with counted(err, "preparing", "images") as progress:
         document = prepare_pairs(source, folder, recipe, mates, progress)
-    if as_json:
-        print(json.dumps(document, indent=2))
-        return
+    answer(document, as_json)
     counts = ", ".join(f"{n} {split}" for split, n in document["splits"].items())
     out.print(escape(f"{folder}: {document['state']}, {counts}"), soft_wrap=True)
     if document["ignored"]:
@@ -119,9 +112,7 @@ def data_explore(
     with counted(err, "exploring", "pairs read") as progress:
         exploration = explore(pairs, progress)
     files = write_exploration(exploration, folder)
-    if as_json:
-        print(json.dumps(to_json(exploration, files), indent=2, allow_nan=False))
-        return
+    answer(to_json(exploration, files), as_json)
     out.print(escape(" ".join(about(exploration))) + "\n")
     for sentence in striking(exploration):
         out.print(escape(f"- {sentence}"))
@@ -140,10 +131,8 @@ def data_check(
 
     with counted(err, "checking", "pairs") as progress:
         document = check(source, progress)
-    if as_json:
-        print(json.dumps(document, indent=2))
-    else:
-        show_problems(document)
+    answer(document, as_json)
+    show_problems(document)
     if document["errors"]:
         raise typer.Exit(3)
 
@@ -156,10 +145,7 @@ def cache_list(as_json: Json = False) -> None:
 
     arrays = cached_arrays()
     total = sum(array["bytes"] for array in arrays)
-    if as_json:
-        document = {"folder": str(folder()), "bytes": total, "arrays": arrays}
-        print(json.dumps(document, indent=2))
-        return
+    answer({"folder": str(folder()), "bytes": total, "arrays": arrays}, as_json)
     if arrays:
         out.print(arrays_table(arrays))
     out.print(escape(f"{len(arrays)} arrays, {bytes_text(total)}: {folder()}"), soft_wrap=True)
@@ -177,7 +163,5 @@ def cache_clear(
 
     removed, leftovers = clear(source, older)
     freed = sum(array["bytes"] for array in removed) + leftovers
-    if as_json:
-        print(json.dumps({"removed": removed, "bytes": freed}, indent=2))
-        return
+    answer({"removed": removed, "bytes": freed}, as_json)
     out.print(f"{len(removed)} arrays removed, {bytes_text(freed)} freed")

@@ -1,11 +1,21 @@
 """The commands for one model: ``train``, ``score``, ``translate``, ``export`` and ``demo``."""
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated
 
-from p2pbench.cli.options import DEFAULT_RUNS, Json, Model, ProtocolOrNone, Runs, Sets, WeightsDir, layers_of, parameter
+from p2pbench.cli.options import (
+    DEFAULT_RUNS,
+    Json,
+    Model,
+    ProtocolOrNone,
+    Runs,
+    Sets,
+    WeightsDir,
+    answer,
+    layers_of,
+    parameter,
+)
 from p2pbench.cli.render import show_scores
 from p2pbench.errors import ConfigError
 from p2pbench.system.console import by, err, escape, out
@@ -33,10 +43,7 @@ def train(
         return  # another process of this training says it
     status = finished.status()
     scores = {name: score.to_json() for name, score in finished.scores().items()}
-    if as_json:
-        about = status.to_json() if status else {}
-        print(json.dumps({"run": str(finished.path), **about, "scores": scores}, indent=2))
-        return
+    answer({"run": str(finished.path), **(status.to_json() if status else {}), "scores": scores}, as_json)
     show_scores(scores)
     out.print(escape(f"run: {finished.path}"), soft_wrap=True)
 
@@ -76,10 +83,8 @@ def score(
         from p2pbench.system.files import write_json
 
         write_json(file, document)
-    if as_json:
-        print(json.dumps(document, indent=2, allow_nan=False))
-    else:
-        show_scores(document["scores"])
+    answer(document, as_json)
+    show_scores(document["scores"])
 
 
 def translate(
@@ -102,11 +107,9 @@ def translate(
     loaded = load_model(model, runs, layers_of(None, sets))
     with counted(err, "translate", "images") as progress:
         done = translate_pictures(loaded, inputs, folder, progress, again=again, compare=compare)
-    if as_json:
-        print(json.dumps({"files": [str(path) for path in done.files], "skipped": done.skipped}, indent=2))
-    else:
-        before = f", {done.skipped} were there and skipped" if done.skipped else ""
-        out.print(escape(f"{len(done.files) - done.skipped} translated{before}: {folder}"), soft_wrap=True)
+    answer({"files": [str(path) for path in done.files], "skipped": done.skipped}, as_json)
+    before = f", {done.skipped} were there and skipped" if done.skipped else ""
+    out.print(escape(f"{len(done.files) - done.skipped} translated{before}: {folder}"), soft_wrap=True)
 
 
 def export(
@@ -126,9 +129,7 @@ def export(
 
     loaded = load_model(model, runs, layers_of(None, sets))
     done = export_model(loaded, file, background_of(loaded), tolerance)
-    if as_json:
-        print(json.dumps(done, indent=2))
-        return
+    answer(done, as_json)
     multiple = done["size_multiple"]
     out.print(escape(f"{done['file']}, its card {done['model_card']}"), soft_wrap=True)
     out.print(
@@ -154,10 +155,8 @@ def demo(
     from p2pbench.runs.model import load_model
 
     server = Server([load_model(model, runs) for model in models], host, port)
-    if as_json:
-        print(json.dumps({"url": server.url, "models": server.names}), flush=True)
-    else:
-        out.print(f"{server.url}  (Ctrl+C ends it)")
+    answer({"url": server.url, "models": server.names}, as_json)
+    out.print(f"{server.url}  (Ctrl+C ends it)")
     if not server.loopback:
         err.print("[yellow]warning:[/yellow] whoever reaches this machine can use the demo", soft_wrap=True)
     server.run()

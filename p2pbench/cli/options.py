@@ -1,11 +1,14 @@
 """Options and arguments of the commands, from ``options.toml``, and the settings that they stand for."""
 
+import json
 import math
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from p2pbench.system.console import out
 
 _TEXTS = tomllib.loads(Path(__file__).with_name("options.toml").read_text(encoding="utf-8"))
 
@@ -35,6 +38,13 @@ WeightsDir = Annotated[Path | None, parameter("shared", "--weights-dir")]
 Json = Annotated[bool, parameter("shared", "--json")]
 Model = Annotated[str, parameter("shared", "--model")]
 Source = Annotated[str, parameter("shared", "source")]
+
+
+def answer(document: Any, as_json: bool) -> None:
+    """Print ``document`` where ``--json`` asks for it; what ``out`` prints after that, for people, is silenced."""
+    out.quiet = as_json
+    if as_json:
+        print(json.dumps(document, indent=2, allow_nan=False), flush=True)
 
 
 def layers_of(protocol: str | None, sets: list[str] | None) -> list[Any]:

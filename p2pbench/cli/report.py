@@ -1,12 +1,11 @@
 """``p2pbench report``: tables, figures and a page for each study."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, parameter
+from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, answer, parameter
 from p2pbench.errors import ConfigError, unknown
 from p2pbench.system.console import err, escape, out
 
@@ -41,18 +40,16 @@ def report(
     index = None
     if len(chosen) > 1:
         index = write_index(reports, [(name, str(error)) for name, error in unreadable], folder)
-    if as_json:
-        document = [
-            {"study": r.study, "finished": r.n_finished, "cells": r.n_cells, "files": [str(file) for file in r.files]}
-            for r in reports
-        ]
-        print(json.dumps({"reports": document, "index": str(index) if index else None}, indent=2))
-    else:
-        for r in reports:
-            out.print(escape(f"{r.study}: {r.n_finished} of {r.n_cells} cells"), soft_wrap=True)
-            for file in r.files:
-                out.print(escape(f"  {file}"), soft_wrap=True)
-        if index:
-            out.print(escape(f"all: {index}"), soft_wrap=True)
+    document = [
+        {"study": r.study, "finished": r.n_finished, "cells": r.n_cells, "files": [str(file) for file in r.files]}
+        for r in reports
+    ]
+    answer({"reports": document, "index": str(index) if index else None}, as_json)
+    for r in reports:
+        out.print(escape(f"{r.study}: {r.n_finished} of {r.n_cells} cells"), soft_wrap=True)
+        for file in r.files:
+            out.print(escape(f"  {file}"), soft_wrap=True)
+    if index:
+        out.print(escape(f"all: {index}"), soft_wrap=True)
     if unreadable:
         raise typer.Exit(unreadable[0][1].exit_code)

@@ -1,12 +1,11 @@
 """The commands of ``p2pbench runs``: list, show, prune and verify runs."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, parameter
+from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, answer, parameter
 from p2pbench.cli.render import plain_table
 from p2pbench.errors import ConfigError, unknown
 from p2pbench.system.console import err, escape, out
@@ -47,9 +46,7 @@ def runs_list(
     for why in studies.unread:
         err.print(f"[yellow]the runs of this study are not known:[/yellow] {escape(why)}", soft_wrap=True)
     total = sum(facts.bytes for facts in found)
-    if as_json:
-        print(json.dumps({"runs": [facts.to_json() for facts in found], "bytes": total}, indent=2))
-        return
+    answer({"runs": [facts.to_json() for facts in found], "bytes": total}, as_json)
     table = plain_table("run", "state", "last change", right=("size",), last="study: variant")
     for facts in found:
         part_of = ", ".join(facts.part_of) or "in no study"
@@ -83,18 +80,15 @@ def runs_show(
     store = Store(runs)
     folder = store.find_run(run)
     facts = look_at(folder, read_studies(store))
-    if as_json:
-        record = facts.status.to_json() if facts.status else {}
-        scores = {name: score.to_json() for name, score in folder.scores().items()}
-        print(json.dumps({**facts.to_json(), "status": record, "scores": scores}, indent=2))
-        return
+    status, scores = facts.status, folder.scores()
+    record = {"status": status.to_json() if status else {}, "scores": {n: s.to_json() for n, s in scores.items()}}
+    answer({**facts.to_json(), **record}, as_json)
     out.print(f"[bold]{facts.run_id}[/bold] {_coloured(facts.state)}, {bytes_text(facts.bytes)}: {folder.path}",
               soft_wrap=True)  # fmt: skip
     if facts.reason:
         out.print(f"reason   {escape(facts.reason)}", soft_wrap=True)
     for name in facts.part_of:
         out.print(f"study    {escape(name)}", soft_wrap=True)
-    status = facts.status
     if status and (training := status.training):
         out.print(
             f"training {training.steps:,} steps in {duration(training.seconds)}, "
@@ -104,7 +98,7 @@ def runs_show(
         device = machine.get("gpu") or machine.get("processor")
         out.print(f"machine  {escape(str(device))}, {status.threads} threads, "
                   f"torch {(status.versions or {}).get('torch')}", soft_wrap=True)  # fmt: skip
-    for name, score in folder.scores().items():
+    for name, score in scores.items():
         value = "not measured" if score.value is None else f"{score.value:.4g} (n = {score.n})"
         out.print(f"score    {escape(name)} {value}")
     for path in sorted(path for path in folder.path.rglob("*") if path.is_file()):
@@ -143,9 +137,7 @@ def runs_prune(
     waste = find_waste(all_runs(store, studies), failed=failed, unused=unused, older_days=older)
     gone = [item for item in waste if not yes or remove(item)]
     total = sum(item.bytes for item in gone)
-    if as_json:
-        print(json.dumps({"removed": yes, "found": [item.to_json() for item in gone], "bytes": total}, indent=2))
-        return
+    answer({"removed": yes, "found": [item.to_json() for item in gone], "bytes": total}, as_json)
     for item in gone:
         out.print(escape(f"{bytes_text(item.bytes):>8}  {item.path}  ({item.why})"), soft_wrap=True)
     if yes or not gone:
@@ -174,17 +166,12 @@ def runs_verify(
             problems += list(verify(folder))
             progress(done, len(folders))
     bad = len({problem.run_id for problem in problems})
-    if as_json:
-        document = {
-            "runs": len(folders), "whole": len(folders) - bad, "problems": [p._asdict() for p in problems],
-            "studies": unread,
-        }  # fmt: skip
-        print(json.dumps(document, indent=2))
-    else:
-        for problem in problems:
-            out.print(escape(f"{problem.run_id}/{problem.file}: {problem.detail}"), soft_wrap=True)
-        for why in unread:
-            out.print(escape(why), soft_wrap=True)
-        out.print(f"{len(folders)} runs, {len(folders) - bad} of them whole")
+    counts = {"runs": len(folders), "whole": len(folders) - bad}
+    answer({**counts, "problems": [problem._asdict() for problem in problems], "studies": unread}, as_json)
+    for problem in problems:
+        out.print(escape(f"{problem.run_id}/{problem.file}: {problem.detail}"), soft_wrap=True)
+    for why in unread:
+        out.print(escape(why), soft_wrap=True)
+    out.print(f"{len(folders)} runs, {len(folders) - bad} of them whole")
     if problems or unread:
         raise typer.Exit(3)

@@ -1,10 +1,9 @@
 """The commands that only show something: ``grids``, ``settings``, ``describe`` and ``doctor``."""
 
-import json
 from typing import Annotated, Any
 
 from p2pbench.cli import render
-from p2pbench.cli.options import Json, ProtocolOrNone, Sets, WeightsDir, layers_of, parameter
+from p2pbench.cli.options import Json, ProtocolOrNone, Sets, WeightsDir, answer, layers_of, parameter
 from p2pbench.errors import ConfigError
 from p2pbench.system.console import out
 
@@ -19,7 +18,8 @@ def grids(
 
     if name is not None:
         document = _grid_document(name)
-        print(json.dumps(document, indent=2)) if as_json else render.show_grid(document)
+        answer(document, as_json)
+        render.show_grid(document)
         return
     rows = []
     for shipped in shipped_files(""):
@@ -27,10 +27,8 @@ def grids(
         about = {"question": grid.question, "variants": len(grid.variants())}
         rows.append({"name": shipped, **about, "published": grid.published, "protocol": grid.protocol})
     protocols = [{"name": shipped, "about": read_protocol(shipped).about} for shipped in shipped_files("protocols")]
-    if as_json:
-        print(json.dumps({"grids": rows, "protocols": protocols}, indent=2))
-    else:
-        render.show_grids(rows, protocols)
+    answer({"grids": rows, "protocols": protocols}, as_json)
+    render.show_grids(rows, protocols)
 
 
 def _grid_document(name: str) -> dict[str, Any]:
@@ -67,10 +65,8 @@ def settings(
     chosen = [about for about in setting_docs() if key in (None, about.key, about.key.split(".")[0])]
     if not chosen:
         raise ConfigError(unknown_setting(str(key)))
-    if as_json:
-        print(json.dumps({"settings": [about.to_json() for about in chosen]}, indent=2))
-    else:
-        render.show_settings(chosen)
+    answer({"settings": [about.to_json() for about in chosen]}, as_json)
+    render.show_settings(chosen)
 
 
 def describe(protocol: ProtocolOrNone = None, sets: Sets = None, as_json: Json = False) -> None:
@@ -82,10 +78,8 @@ def describe(protocol: ProtocolOrNone = None, sets: Sets = None, as_json: Json =
     from p2pbench.models.describe import describe as describe_networks
 
     document = describe_networks(config)
-    if as_json:
-        print(json.dumps(document, indent=2))
-    else:
-        render.show_networks(document, config)
+    answer(document, as_json)
+    render.show_networks(document, config)
 
 
 def doctor(weights_dir: WeightsDir = None, as_json: Json = False) -> None:
@@ -93,9 +87,7 @@ def doctor(weights_dir: WeightsDir = None, as_json: Json = False) -> None:
     from p2pbench.cli.doctor import examine
 
     document = examine(weights_dir)
-    if as_json:
-        print(json.dumps(document, indent=2))
-        return
+    answer(document, as_json)
     for title, rows in document.items():
         out.print(f"[bold]{title}[/bold]")
         out.print(render.facts_table(rows))

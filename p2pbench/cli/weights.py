@@ -1,11 +1,10 @@
 """The commands of ``p2pbench weights``: list, fetch and verify the pretrained networks that scores need."""
 
-import json
 from typing import Annotated
 
 import typer
 
-from p2pbench.cli.options import Json, WeightsDir, parameter
+from p2pbench.cli.options import Json, WeightsDir, answer, parameter
 from p2pbench.system.console import err, escape, out
 
 weights_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify the pretrained networks that scores need.")
@@ -17,9 +16,7 @@ def weights_list(weights_dir: WeightsDir = None, as_json: Json = False) -> None:
     from p2pbench.scoring.weights import inventory
 
     document = inventory(weights_dir)
-    if as_json:
-        print(json.dumps(document, indent=2))
-        return
+    answer(document, as_json)
     for net in document["weights"]:
         colour = {"ready": "green", "wrong": "red", "missing": "yellow"}[net["state"]]
         out.print(f"[bold]{net['name']}[/bold]  [{colour}]{net['state']}[/{colour}]  {escape(net['about'])}")
@@ -57,12 +54,11 @@ def weights_fetch(
             err.print(f"{name}: {weights.NETS[name].about}, {weights.NETS[name].megabytes} MB", markup=False)
         with counted(err, title, "MB") as progress:
             rows.append(weights.fetch(name, weights_dir, progress))
-    if as_json:
-        print(json.dumps({"weights": rows}, indent=2))
+    answer({"weights": rows}, as_json)
     for row in rows:
         if row["state"] == "failed":
             err.print(f"[red]failed:[/red] {row['name']}: {escape(row['reason'])}", soft_wrap=True)
-        elif not as_json:
+        else:
             out.print(escape(f"{row['name']}: {row['state']}, {row['path']}"), soft_wrap=True)
     if any(row["state"] == "failed" for row in rows):
         raise typer.Exit(3)
@@ -74,16 +70,13 @@ def weights_verify(weights_dir: WeightsDir = None, as_json: Json = False) -> Non
     from p2pbench.scoring.weights import verify_all
 
     rows = verify_all(weights_dir)
-    if as_json:
-        print(json.dumps({"weights": rows}, indent=2))
-    else:
-        for row in rows:
-            colour = "green" if row["state"] == "ready" else "red"
-            out.print(f"[{colour}]{row['state']}[/{colour}]  {row['name']}  {escape(row['path'])}", soft_wrap=True)
-        if not rows:
-            out.print("no file of weights was found; p2pbench weights list says where they are looked for")
+    answer({"weights": rows}, as_json)
     for row in rows:
+        colour = "green" if row["state"] == "ready" else "red"
+        out.print(f"[{colour}]{row['state']}[/{colour}]  {row['name']}  {escape(row['path'])}", soft_wrap=True)
         if row["reason"]:
             err.print(f"[red]wrong:[/red] {escape(row['reason'])}", soft_wrap=True)
+    if not rows:
+        out.print("no file of weights was found; p2pbench weights list says where they are looked for")
     if any(row["reason"] for row in rows):
         raise typer.Exit(3)
