@@ -48,7 +48,7 @@ def test_names_between_colons_stay_what_they_are(monkeypatch: pytest.MonkeyPatch
             stream.print(":warning: [bold]:smile:[/bold]")
         assert captured.get() == ":warning: :smile:\n"
     bar = progress_bar(Console(file=io.StringIO()))
-    bar.add_task("[bold]:smile:[/bold]")
+    bar.add_task(":smile:")
     column = bar.columns[0]
     assert isinstance(column, ProgressColumn)
     assert str(column.render(bar.tasks[0])) == ":smile:"

@@ -19,12 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STYLE: dict[str, Any] = {"axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 160, "font.size": 9}
-
 
 def write_figure(document: dict[str, Any], path: Path) -> Path:
     """Draw ``document``, as ``bench --json`` prints it, to ``path``, a PNG."""
-    return write_all({path.stem: partial(draw, document)}, path.parent, grid=".9", style=STYLE)[path.stem]
+    return write_all({path.stem: partial(draw, document)}, path.parent)[path.stem]
 
 
 def draw(document: dict[str, Any]) -> Figure:

@@ -97,9 +97,7 @@ def data_prepare(
 
 @data_app.command("explore")
 def data_explore(
-    source: Source,
-    folder: Annotated[Path, parameter("data explore", "--out")],
-    as_json: Json = False,
+    source: Source, folder: Annotated[Path, parameter("data explore", "--out")], as_json: Json = False
 ) -> None:
     """Describe a data set: its sizes, colours, labels, edges, and whether its test split differs from the rest."""
     from p2pbench.curation.explore.explore import explore
@@ -121,10 +119,7 @@ def data_explore(
 
 
 @data_app.command("check")
-def data_check(
-    source: Source,
-    as_json: Json = False,
-) -> None:
+def data_check(source: Source, as_json: Json = False) -> None:
     """Find what is wrong with a data set: broken files, missing mates, duplicates, leakage, shifted pairs."""
     from p2pbench.curation.check.check import check
     from p2pbench.system.progress import counted

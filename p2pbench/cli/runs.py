@@ -68,9 +68,7 @@ def _coloured(state: str) -> str:
 
 @runs_app.command("show")
 def runs_show(
-    run: Annotated[str, parameter("runs show", "run")],
-    runs: Runs = DEFAULT_RUNS,
-    as_json: Json = False,
+    run: Annotated[str, parameter("runs show", "run")], runs: Runs = DEFAULT_RUNS, as_json: Json = False
 ) -> None:
     """Show one run: state, settings, training, scores, files, and the end of its log."""
     from p2pbench.runs.housekeeping import look_at, read_studies

@@ -8,10 +8,7 @@ from p2pbench.errors import ConfigError
 from p2pbench.system.console import out
 
 
-def grids(
-    name: Annotated[str | None, parameter("grids", "name")] = None,
-    as_json: Json = False,
-) -> None:
+def grids(name: Annotated[str | None, parameter("grids", "name")] = None, as_json: Json = False) -> None:
     """List the grids and protocols that come with p2pbench, or show one grid: factors, levels, settings."""
     from p2pbench.config.shipped import shipped_files
     from p2pbench.study.grid import read_grid, read_protocol
@@ -54,10 +51,7 @@ def _grid_document(name: str) -> dict[str, Any]:
     }
 
 
-def settings(
-    key: Annotated[str | None, parameter("settings", "key")] = None,
-    as_json: Json = False,
-) -> None:
+def settings(key: Annotated[str | None, parameter("settings", "key")] = None, as_json: Json = False) -> None:
     """List every setting with its meaning, its default and the values it takes."""
     from p2pbench.config.resolve import unknown_setting
     from p2pbench.config.setting_docs import setting_docs

@@ -7,6 +7,7 @@ little where they meet; across the overlap one fades into the other.
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,28 +18,13 @@ TILE = 1024
 OVERLAP = 128
 
 
-def output_of(
-    model: Model,
-    raw: np.ndarray,
-    name: Path,
-    *,
-    mode: str | None = None,
-    seed: int | None = None,
-    before_each: Callable[[], None] = lambda: None,
-) -> np.ndarray:
-    """The output of ``model`` for one picture, at the picture's own size.
+def output_of(model: Model, raw: np.ndarray, name: Path, **how: Any) -> np.ndarray:
+    """What :func:`translate_picture` makes, told ``how``, of a picture as :meth:`Model.as_condition` takes it.
 
-    Args:
-        raw, name: as :meth:`Model.as_condition` takes them.
-        mode, seed: the inference mode and the noise; by default those of the run's scores.
-        before_each: called before each tile of a large picture; what it raises ends the work.
-    Returns:
-        (H, W, C'), uint8 or uint16.
     Raises:
         UnsupportedImage: the picture is not of the kind that the model was trained on.
     """
-    image = model.as_condition(raw, name)
-    return translate_picture(model, image, mode=mode, seed=seed, before_each=before_each)
+    return translate_picture(model, model.as_condition(raw, name), **how)
 
 
 def translate_picture(
@@ -49,7 +35,12 @@ def translate_picture(
     seed: int | None = None,
     before_each: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
-    """What :func:`output_of` gives for a condition, (H, W, C), uint8 or uint16."""
+    """The output of ``model`` for one condition, (H, W, C), uint8 or uint16, at its own size: (H, W, C').
+
+    Args:
+        mode, seed: the inference mode and the noise; by default those of the run's scores.
+        before_each: called before each tile of a large picture; what it raises ends the work.
+    """
     config = model.config
     seed = config.training.seed if seed is None else seed
     mode = mode or config.scoring.inference

@@ -66,19 +66,16 @@ def estimate(study: Study, store: Store, jobs: int) -> Estimate:
     kept: list[int | None] = []
     working: list[int | None] = []
     for cell in todo.values():
-        config, status = cell.config, past.get(cost_key(cell.config))
-        if status is not None and (training := status.training) is not None:
-            beside = status.seconds_beside_training or 0.0
-            seconds.append(training.seconds_per_step * cell.steps + beside if cell.steps else None)
-            memory.append(training.peak_memory_bytes)
-        else:
-            seconds.append(None)
-            memory.append(None)
-        generator, discriminator = generator_parameters(config), discriminator_parameters(config)
+        status = past.get(cost_key(cell.config))
+        training = status.training if status else None
+        memory.append(training.peak_memory_bytes if training else None)
+        beside = status.seconds_beside_training or 0.0 if status else 0.0
+        seconds.append(training.seconds_per_step * cell.steps + beside if training and cell.steps else None)
+        generator, discriminator = generator_parameters(cell.config), discriminator_parameters(cell.config)
         kept.append(None if generator is None else FLOAT_BYTES * generator)
         both = None if generator is None or discriminator is None else generator + discriminator
         # A checkpoint holds the weights and two moments of Adam; the new one is whole before the oldest goes.
-        working.append(None if both is None else (config.training.checkpoints + 1) * 3 * FLOAT_BYTES * both)
+        working.append(None if both is None else (cell.config.training.checkpoints + 1) * 3 * FLOAT_BYTES * both)
     jobs = min(jobs, max(1, len(todo)))
     return Estimate(
         _known(seconds, lambda known: makespan(known, jobs)),

@@ -169,10 +169,7 @@ def _is_complete(cell: Cell, store: Store, weights_dir: Path | None) -> bool:
 
 
 def _local_executor(
-    todo: dict[str, list[Cell]],
-    store: Store,
-    how: Execution,
-    measure_jobs: Callable[[list[RunConfig]], int] | None,
+    todo: dict[str, list[Cell]], store: Store, how: Execution, measure_jobs: Callable[[list[RunConfig]], int] | None
 ) -> Executor:
     jobs = how.jobs
     if jobs == "auto":

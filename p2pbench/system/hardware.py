@@ -22,16 +22,8 @@ if TYPE_CHECKING:
     import torch
 
 PACKAGES = (
-    "p2pbench",
-    "torch",
-    "torchvision",
-    "numpy",
-    "pillow",
-    "scikit-image",
-    "lpips",
-    "torch-fidelity",
-    "safetensors",
-)
+    "p2pbench", "torch", "torchvision", "numpy", "pillow", "scikit-image", "lpips", "torch-fidelity", "safetensors",
+)  # fmt: skip
 
 
 def describe_machine(device: torch.device | None = None) -> dict[str, Any]:

@@ -7,27 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from p2pbench.system.console import duration
 
 LINE_SECONDS = 3.0
 """The least time between two plain lines of one stage."""
-
-
-class Description(ProgressColumn):
-    """What is being done; markup colours it, but ``:name:`` does not become emoji as in Rich's own column."""
-
-    def render(self, task: Task) -> Text:
-        return Text.from_markup(task.description, emoji=False)
 
 
 class Rate(ProgressColumn):
@@ -41,7 +27,7 @@ class Rate(ProgressColumn):
 def progress_bar(console: Console) -> Progress:
     """A bar with count, rate and time left, within 80 columns."""
     return Progress(
-        Description(),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=18),
         MofNCompleteColumn(),
         Rate(),
@@ -59,7 +45,7 @@ def counted(console: Console, description: str, unit: str) -> Iterator[Count]:
 
 @contextmanager
 def stages(console: Console) -> Iterator[Callable[[str, str], Count]]:
-    """Show each stage that begins to count: a bar, or a plain line at each of its tenths.
+    """Show each stage that begins to count: a bar until it is done, or a plain line at each of its tenths.
 
     Yields what makes a stage's counter from its description and unit.
     """
@@ -68,7 +54,7 @@ def stages(console: Console) -> Iterator[Callable[[str, str], Count]]:
 
             def bar(description: str, unit: str) -> Count:  # noqa: ARG001
                 task = progress.add_task(description, total=None, visible=False)
-                return lambda done, total: progress.update(task, completed=done, total=total, visible=True)
+                return lambda done, total: progress.update(task, completed=done, total=total, visible=done < total)
 
             yield bar
         return

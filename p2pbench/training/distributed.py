@@ -188,11 +188,6 @@ class Group:
 ALONE = Group()
 
 
-def launched() -> bool:
-    """Whether torchrun started this process as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
 @contextmanager
 def process_group(device: str) -> Iterator[Group]:
     """The group in which torchrun started this process, over nccl on CUDA and gloo elsewhere; otherwise a group of one.
@@ -200,7 +195,7 @@ def process_group(device: str) -> Iterator[Group]:
     Args:
         device: ``cuda``, ``cpu`` or ``mps``.
     """
-    if not launched():
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
     if device == "cuda":

@@ -7,7 +7,6 @@ import shutil
 import sys
 import warnings
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 import torch._functorch.config as functorch
@@ -17,6 +16,7 @@ from p2pbench.config.schema import RunConfig, TrainingConfig
 from p2pbench.data.batches import Batch, Batches, StreamedBatches
 from p2pbench.errors import ConfigError
 from p2pbench.system.hardware import available_cores, keep_freed_memory
+from p2pbench.training.cuda_graph import Captured, NotCapturable
 from p2pbench.training.step import Networks, Optimisers, train_step
 
 log = logging.getLogger(__name__)
@@ -103,8 +103,7 @@ def place_networks(networks: Networks, engine: Engine) -> Networks:
         return network.to(engine.device, memory_format=engine.memory_format)  # type: ignore[call-overload, no-any-return]
 
     return Networks(
-        on_device(networks.generator),
-        None if networks.discriminator is None else on_device(networks.discriminator),
+        on_device(networks.generator), None if networks.discriminator is None else on_device(networks.discriminator)
     )
 
 
@@ -140,23 +139,6 @@ def peak_memory_bytes(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-class Runner(Protocol):
-    """Runs the steps of one training in order: eager, compiled, or as one captured CUDA graph."""
-
-    kind: str
-    """``eager``, ``compile`` or ``graph``."""
-
-    def feed(self, step: int) -> None:
-        """Enqueue the batch of ``step``."""
-
-    def run(self) -> Tensor:
-        """Enqueue the update on that batch.
-
-        Returns:
-            Its losses, (4,), float32, on the device; they are valid until the next step.
-        """
-
-
 class Eager:
     """Runs each step as it is written, with networks that may be compiled."""
 
@@ -173,20 +155,18 @@ class Eager:
         self._batch: Batch | None = None
 
     def feed(self, step: int) -> None:
+        """Enqueue the batch of ``step``."""
         self._batch = self.batches[step]
 
     def run(self) -> Tensor:
+        """Enqueue the update on that batch; returns its losses, (4,), float32, on the device, until the next step."""
         assert self._batch is not None
         return train_step(self.networks, self.optimisers, *self._batch, self.config)
 
 
 def runner(
-    engine: Engine,
-    networks: Networks,
-    optimisers: Optimisers,
-    batches: Batches | StreamedBatches,
-    config: RunConfig,
-) -> Runner:
+    engine: Engine, networks: Networks, optimisers: Optimisers, batches: Batches | StreamedBatches, config: RunConfig
+) -> Eager | Captured:
     """The runner of the steps of ``config`` on ``engine``, starting from the current state of networks and optimisers.
 
     Where ``auto`` chose an engine that cannot run this step, the eager one replaces it and the log says so.
@@ -195,8 +175,6 @@ def runner(
         ConfigError: the configured engine cannot run this step.
     """
     if engine.kind == "graph":
-        from p2pbench.training.cuda_graph import Captured, NotCapturable
-
         try:
             return Captured(networks, optimisers, batches, config)
         except NotCapturable as error:

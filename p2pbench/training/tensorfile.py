@@ -65,7 +65,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
     """
     with path.open("wb") as stream:
         for part in _parts(tensors, metadata):
-            stream.write(part)
+            stream.write(part.data)
         stream.flush()
         os.fsync(stream.fileno())
         if hasattr(os, "posix_fadvise"):

@@ -89,6 +89,16 @@ class Exploration:
         """The rows of ``per_image`` of one side."""
         return self.per_image[self.per_image["side"] == side]
 
+    def channels(self) -> pd.DataFrame:
+        """A row a side, split, channel and level: the share of pixels with it."""
+        frames = [
+            pd.DataFrame({"side": side, "split": split, "channel": name, "level": range(256), "share": shares[number]})
+            for side, found in self.sides.items()
+            for split, shares in found.channels.items()
+            for number, name in enumerate(("red", "green", "blue"))
+        ]
+        return pd.concat(frames)
+
 
 def explore(source: Source, progress: Count = no_progress) -> Exploration:
     """Look through all pairs of ``source``.

@@ -74,7 +74,7 @@ def tables(exploration: Exploration) -> dict[str, pd.DataFrame]:
         "per_image": exploration.per_image,
         "sizes": sizes(exploration),
         "measures": summary_of_measures(exploration),
-        "channels": channels(exploration),
+        "channels": exploration.channels(),
         "edges": exploration.edges,
         "drift": exploration.drift,
     }
@@ -99,17 +99,6 @@ def summary_of_measures(exploration: Exploration) -> pd.DataFrame:
             low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
             rows.append((side, measure, split, len(values), values.mean(), values.std(), low, middle, high))
     return pd.DataFrame(rows, columns=["side", "measure", "split", "n", "mean", "sd", "p05", "median", "p95"])
-
-
-def channels(exploration: Exploration) -> pd.DataFrame:
-    """A row a side, split, channel and level: the share of pixels with it."""
-    frames = [
-        pd.DataFrame({"side": side, "split": split, "channel": name, "level": range(256), "share": shares[number]})
-        for side in SIDES
-        for split, shares in exploration.sides[side].channels.items()
-        for number, name in enumerate(("red", "green", "blue"))
-    ]
-    return pd.concat(frames)
 
 
 def _palettes(exploration: Exploration) -> dict[str, pd.DataFrame]:

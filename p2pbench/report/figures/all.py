@@ -22,6 +22,4 @@ DRAW = {
 
 def write_figures(study: StudyRecord, folder: Path) -> dict[str, Path]:
     """Draw what the records allow into ``folder``; returns the PNG of each figure by its name, an SVG beside it."""
-    return write_all(
-        {name: partial(one, study) for name, one in DRAW.items()}, folder, grid=".9", style=STYLE, drawings=True
-    )
+    return write_all({name: partial(one, study) for name, one in DRAW.items()}, folder, style=STYLE, drawings=True)

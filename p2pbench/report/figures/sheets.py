@@ -48,29 +48,18 @@ def _on_sheet(choice: Choice) -> list[tuple[str, int]]:
 
 
 def _samples(choice: Choice) -> Image.Image:
-    first = choice.shown[0]
-    rows = [
-        (
-            label,
-            [
-                picture(first, "condition", position),
-                *(picture(cell, "output", position) for cell in choice.shown),
-                picture(first, "target", position),
-            ],
-        )
-        for label, position in _on_sheet(choice)
-    ]
+    first, rows = choice.shown[0], []
+    for label, position in _on_sheet(choice):
+        outputs = [picture(cell, "output", position) for cell in choice.shown]
+        rows.append((label, [picture(first, "condition", position), *outputs, picture(first, "target", position)]))
     return _sheet(["condition", *(cell.variant for cell in choice.shown), "target"], rows)
 
 
 def _errors(choice: Choice) -> Image.Image | None:
-    rows = [
-        (
-            label,
-            [picture(choice.shown[0], "target", position), *(_difference(cell, position) for cell in choice.shown)],
-        )
-        for label, position in _on_sheet(choice)
-    ]
+    rows = []
+    for label, position in _on_sheet(choice):
+        differences = [_difference(cell, position) for cell in choice.shown]
+        rows.append((label, [picture(choice.shown[0], "target", position), *differences]))
     scale = f"|output - target|, mean over channels: black 0, pale {MOST_DIFFERENCE:g} of full range or more"
     return _sheet(["target", *(cell.variant for cell in choice.shown)], rows, scale)
 

@@ -16,6 +16,11 @@ from PIL import Image
 
 from p2pbench.system.files import atomic
 
+SCREEN: dict[str, Any] = {
+    "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 9, "axes.labelsize": 8,
+    "xtick.labelsize": 8, "ytick.labelsize": 8, "figure.dpi": 160, "savefig.dpi": "figure", "font.size": 9,
+}  # fmt: skip
+"""Matplotlib's settings for figures that are looked at on a screen: of explorations and benchmarks."""
 MARKERS = "osD^vPX*<>"
 """Markers of variants, which tell them apart where colours do not."""
 
@@ -24,19 +29,17 @@ def write_all(
     figures: Mapping[str, Callable[[], Figure | None]],
     folder: Path,
     *,
-    grid: str,
-    style: Mapping[str, Any],
+    style: Mapping[str, Any] = SCREEN,
     drawings: bool = False,
 ) -> dict[str, Path]:
     """Draw each of ``figures`` into ``folder / NAME.png``; returns the files, none where there was nothing to draw.
 
     Args:
-        grid: the colour of the grid lines.
         drawings: the figures are lines and areas: PNGs of 256 colours, a third as large, and ``NAME.svg`` too.
         style: matplotlib's settings, over seaborn's white grid.
     """
     written = {}
-    settings: Any = {"svg.hashsalt": "p2pbench", **sns.axes_style("whitegrid", rc={"grid.color": grid}), **style}
+    settings: Any = {"svg.hashsalt": "p2pbench", **sns.axes_style("whitegrid", rc={"grid.color": ".9"}), **style}
     with plt.rc_context(settings):
         for name, draw in figures.items():
             figure = draw()
