@@ -1,5 +1,6 @@
 """How a study is carried out: where its cells run, how many at once, and which share of them. Imports no torch."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -25,9 +26,14 @@ class Shard:
             )
 
     def run_ids(self, study: Study) -> set[str]:
-        """Every ``of``-th training of the study, whatever is finished, so that shards never overlap."""
+        """Every ``of``-th training of the study, whatever is finished, so that shards never overlap.
+
+        The deal shifts by one each time that it would repeat itself: no shard has the same variants of every seed.
+        """
         names = list(dict.fromkeys(str(cell.run_id) for cell in study.cells))
-        return set(names[self.number - 1 :: self.of])
+        of_a_seed = len({cell.run_id for cell in study.cells if cell.seed == study.cells[0].seed})
+        round_length = math.lcm(of_a_seed, self.of)
+        return {name for i, name in enumerate(names) if (i + i // round_length) % self.of == self.number - 1}
 
 
 @dataclass(frozen=True)

@@ -74,8 +74,8 @@ def build_study(
     chosen = seeds if seeds is not None else question.seeds or fixed.seeds or (0,)
     found: dict[DataConfig, DataSet | DataError] = {}
     cells = []
-    for variant in question.variants():
-        for seed in chosen:
+    for seed in chosen:  # in blocks, all variants of a seed before the next: a study that is stopped stays balanced
+        for variant in question.variants():
             layers = [
                 Layer(f"protocol {fixed.name}", fixed.settings),
                 Layer(f"grid {question.name}", question.settings),

@@ -378,3 +378,9 @@ def test_comparisons_that_make_no_sense_are_refused(text: str, message: str, tmp
 
 def test_every_score_has_a_margin() -> None:
     assert [name for name, metric in METRICS.items() if not metric.margin] == []
+
+
+@pytest.mark.parametrize("grid", SHIPPED_GRIDS)
+def test_every_shipped_grid_names_a_primary_score_that_its_own_protocol_measures(grid: str) -> None:
+    study = build_study(grid, None, {}, [0], plan=True)
+    assert set(study.grid.primary) & set(study.cells[0].config.scoring.wanted)
