@@ -42,6 +42,7 @@ def ablate(
     """Train and score every variant of a grid."""
     from p2pbench.config.resolve import parse_set
     from p2pbench.runs.store import Store
+    from p2pbench.study.comparisons import caution_of
     from p2pbench.study.execution import Execution
     from p2pbench.study.plan import build_study
 
@@ -53,6 +54,9 @@ def ablate(
         gpus_per_cell=gpus_per_cell, memory_gib=memory_per_cell, plan_gpus=gpus,
     )  # fmt: skip
     study = build_study(grid, protocol, parse_set(sets or []), _seeds(seeds), plan=plan)
+    for caution in dict.fromkeys(caution_of(cell.config.training.select) for cell in study.cells):
+        if caution is not None:
+            err.print(f"[yellow]caution:[/yellow] {caution}", soft_wrap=True, highlight=False)
     store = Store(runs)
     if plan:
         _show_plan(study, store, how.planned_at_once(), as_json)

@@ -71,6 +71,12 @@ FCN_SCORES = ("fcn-pixel", "fcn-class", "fcn-iou")
 """The scores that compare classes; one side of the data must be label maps (:mod:`p2pbench.scoring.segmentation`)."""
 
 
+QUICK_METRICS = tuple(
+    name for name, metric in METRICS.items() if metric.per_image and name not in ("diversity", *FCN_SCORES)
+)
+"""The scores that are made while a run trains: of single images. Classes and outputs with other noise take longer."""
+
+
 def asked_metrics(scoring: Mapping[str, Any] | None) -> list[str]:
     """The metrics that a recorded section ``scoring`` asks for; version 0.1 called the second list ``also``."""
     keys = ("metrics", "extra_metrics", "also")

@@ -7,7 +7,7 @@ from typing import Any
 SETTINGS = {"scoring.also": "scoring.extra_metrics"}
 """Settings by dotted key."""
 
-VALUES = {"scoring.inference": {"statistics": "instance-stats"}}
+VALUES = {"scoring.inference": {"statistics": "instance-stats"}, "training.select": {"best-on-val": "l1"}}
 """Values, by the dotted key of the setting that takes them."""
 
 GRID_KEYS = {"paper": "published"}

@@ -26,7 +26,7 @@ def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, 
         }
     )  # fmt: skip
     if config.training.select != "last":
-        training["select"] = config.training.select
+        training["select"] = {"l1": "best-on-val"}.get(config.training.select, config.training.select)  # its old name
     objective = config.objective.model_dump()
     generator = _component(config.generator) | {"depth": config.depth}
     if config.generator.name in ("resnet6", "resnet9"):  # they have dropout in every block, or nowhere

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from p2pbench.config.metrics import METRICS
+from p2pbench.config.metrics import METRICS, QUICK_METRICS
 from p2pbench.config.plugins import is_reference
 from p2pbench.errors import unknown
 
@@ -16,6 +16,9 @@ GENERATOR_NAMES = ("unet", "encoder_decoder", "resnet6", "resnet9")
 DISCRIMINATOR_STRIDES = {"pixel": 0, "patch16": 1, "patch34": 2, "patch70": 3, "image286": 5}
 """Named discriminators and the number of their stride-2 layers (pix2pix §6.1.2)."""
 OBJECTIVE_NAMES = ("l1", "gan", "cgan", "l1+gan", "l1+cgan")
+
+SELECTIONS = ("last", *QUICK_METRICS)
+"""What ``training.select`` may say."""
 
 
 class Section(BaseModel):
@@ -130,9 +133,10 @@ class TrainingConfig(Section):
     bias_rule: Literal["zeroed", "by-norm"] = "zeroed"
     """Whether every convolution has a bias, zeroed before each update, as in the Lua release; or only those without
     batch norm after them, as in the port."""
-    select: Literal["last", "best-on-val"] = "last"
-    """Which generator is kept: that of the last epoch, or of the epoch with the least L1 on the validation split
-    (on at most 100 of its pairs), which the data must have beside their test split."""
+    select: str = "last"
+    """Which generator is kept: that of the last epoch, or of the epoch that is best by a score on the validation split
+    (on at most 100 of its pairs), which the data must have beside their test split. To select by L1 favours variants
+    with an L1 term."""
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     """The arithmetic of a step: fp32; tf32 (CUDA only); or bf16 autocast over fp32 weights."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -155,6 +159,13 @@ class TrainingConfig(Section):
     """Epochs between two sheets of sample outputs."""
     keep_checkpoints: bool = False
     """Whether a finished run keeps its checkpoint, which is three times the size of its networks."""
+
+    @field_validator("select")
+    @classmethod
+    def _can_be_selected_by(cls, value: str) -> str:
+        if value not in SELECTIONS:
+            raise ValueError(unknown("selection", value, SELECTIONS))
+        return value
 
 
 def _metric_names(value: object) -> object:
@@ -179,6 +190,9 @@ class ScoringConfig(Section):
     """The metrics that every variant is scored with; ``module:function`` is one of your own."""
     extra_metrics: MetricNames = ()
     """Metrics that a grid's question needs beside those of the protocol."""
+    every: Annotated[int, Field(ge=0)] = 0
+    """Epochs between two rows of curve.csv, the scores of the validation split (of at most 100 of its pairs) while a
+    run trains; 0 for none. Of the metrics it has those of single images, but not diversity nor classes."""
     palette: Literal["facades", "cityscapes"] | None = None
     """The colours of the data's label maps, for the FCN-scores; with ``null``, known from the data set's name."""
 

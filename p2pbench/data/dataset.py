@@ -78,7 +78,7 @@ def as_tested(dataset: DataSet) -> DataSet:
 
 def check_selection(dataset: DataSet, select: str) -> None:
     """Raise :class:`ConfigError` where an epoch is to be selected and there is no split to select it on."""
-    if select == "best-on-val" and "val" not in dataset.names:
+    if select != "last" and "val" not in dataset.names:
         raise ConfigError(
             f"training.select is {select!r}, but {dataset.config.source} has no split val beside the one that it is "
             "tested on; make one, or use last"

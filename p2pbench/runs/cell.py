@@ -18,7 +18,7 @@ from p2pbench.errors import ConfigError, DataError, StorageError
 from p2pbench.models.describe import describe
 from p2pbench.runs.folder import LOCK_SECONDS, RunFolder
 from p2pbench.runs.model import load_generator
-from p2pbench.runs.records import Training
+from p2pbench.runs.records import OF_TRAINING, Training
 from p2pbench.runs.score_run import score_run
 from p2pbench.runs.train_run import reporter_of, train_run
 from p2pbench.system.hardware import describe_machine, versions
@@ -95,7 +95,11 @@ def run_cell(
             )  # fmt: skip
             run.write_config(config)
             images = decoded(dataset, "train", watcher.progress)
-            reporter = reporter_of(config, dataset, run, watcher.progress, watcher.stop)
+            if from_scratch:
+                run.forget(run.curve_file)
+            reporter = reporter_of(
+                config, dataset, run, engine, watcher.progress, watcher.stop, weights_dir=weights_dir, fetch=fetch
+            )
             watcher.stage("train")
             generator = train_run(config, images, identity, run, engine, reporter, group)
         watcher.stage("score")
@@ -158,12 +162,12 @@ def _repair(run: RunFolder, config: RunConfig) -> None:
         log.warning(
             "%s is gone or not what the run left: %s",
             run.path / name,
-            "made anew" if name != "losses.csv" else "dropped",
+            "made anew" if name not in OF_TRAINING else "dropped",
         )
     if any(name.startswith(("scores", "per_image", "jackknife", "profile", "samples")) for name in damaged):
         run.forget_scores()
-    if "losses.csv" in damaged:
-        run.forget(run.losses_file)
+    for name in OF_TRAINING & set(damaged):
+        run.forget(run.path / name)
     if "config.yaml" in damaged:
         run.write_config(config)
 

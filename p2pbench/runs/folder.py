@@ -43,7 +43,7 @@ class RunFolder:
         self.path, self.inference = path, inference
         self.config_file = path / "config.yaml"
         self.status_file = path / "status.json"
-        self.losses_file = path / "losses.csv"
+        self.losses_file, self.curve_file = path / "losses.csv", path / "curve.csv"
         self.scores_file = path / of_mode("scores", ".json", inference)
         self.per_image_file = path / of_mode("per_image", ".csv", inference)
         self.jackknife_file = path / of_mode("jackknife", ".csv", inference)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from p2pbench.errors import ConfigError, RunBusy, StorageError, WeightsError
 from p2pbench.runs.folder import RunFolder
-from p2pbench.runs.records import INFERENCE_MODES, Status
+from p2pbench.runs.records import INFERENCE_MODES, OF_TRAINING, Status
 from p2pbench.runs.store import Store
 from p2pbench.system.files import sha256_of
 
@@ -147,8 +147,7 @@ def verify(run: RunFolder) -> Iterator[Problem]:
     if status.state == "finished":
         for name, recorded in status.files.items():
             if detail := _differs(run.path / name, recorded):
-                # Losses cannot be made again without training.
-                then = "which goes on without it" if name == "losses.csv" else "which makes it anew"
+                then = "which goes on without it" if name in OF_TRAINING else "which makes it anew"
                 yield problem(run.path / name, f"{detail}; run ablate again, {then}")
         weights = run.generator_file
         left = status.training.generator_sha256 if status.training else None

@@ -39,7 +39,9 @@ OF_MODES = tuple(
     for mode in INFERENCE_MODES
 )
 """The records that scoring makes, for all inference modes."""
-HASHED = {"config.yaml", "losses.csv", TEST_SAMPLES, *OF_MODES}
+OF_TRAINING = {"losses.csv", "curve.csv"}
+"""The records that only training makes: one that is lost stays lost."""
+HASHED = {"config.yaml", TEST_SAMPLES, *OF_TRAINING, *OF_MODES}
 """The files whose hashes a finished run records, besides its generator's."""
 
 

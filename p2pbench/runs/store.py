@@ -1,7 +1,7 @@
 """The store: a folder for each run and each study.
 
-    runs/cells/<run_id>/     config.yaml status.json losses.csv scores.json per_image.csv profile.json samples/
-                             jackknife.csv generator.safetensors checkpoint/ log.txt lock
+    runs/cells/<run_id>/     config.yaml status.json losses.csv curve.csv scores.json per_image.csv profile.json
+                             jackknife.csv samples/ generator.safetensors checkpoint/ log.txt lock
     runs/studies/<study>/    study.yaml references.json references-per_image.csv references-log.txt
 
 Imports no torch.

@@ -7,22 +7,24 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from math import isfinite
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from p2pbench.config.metrics import METRICS
 from p2pbench.config.run_id import cost_key
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet
 from p2pbench.data.images import as_rgb8
 from p2pbench.data.transforms import as_displayed, conditions_of, targets_of
-from p2pbench.errors import NotFinite
 from p2pbench.inference.generator import translate
 from p2pbench.inference.samples import save_png, spread, write_sheet
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.records import Training
+from p2pbench.runs.validation import Validation
 from p2pbench.system.files import sha256_of
 from p2pbench.system.progress import Count
 from p2pbench.training.checkpoint import save_generator
@@ -35,8 +37,6 @@ log = logging.getLogger(__name__)
 
 N_SHEET, N_UNTRAINED = 4, 8
 """Pairs on each sheet of samples, and test pairs whose output at the initial weights is kept."""
-N_VALIDATED = 100
-"""The most validation pairs that ``training.select`` looks at after each epoch."""
 
 
 def train_run(
@@ -74,14 +74,17 @@ def _record_of(trained: TrainingResult, config: RunConfig, run: RunFolder) -> Tr
     )
     if (best := trained.selected) is None:
         return record
-    selected = {"epoch": best.epoch, "val_l1": best.value if isfinite(best.value) else None}
+    name = config.training.select
+    value = -best.value if METRICS[name].better == "higher" else best.value
+    selected = {"epoch": best.epoch, f"val_{name}": value if isfinite(value) else None}
     return record.model_copy(update={"selected": selected})
 
 
 def reporter_of(
-    config: RunConfig, dataset: DataSet, run: RunFolder, progress: Count, stop: Callable[[], bool]
-) -> Reporter:
-    """What the training of ``run`` reports to: sheets of samples, and a validation score where it selects by one."""
+    config: RunConfig, dataset: DataSet, run: RunFolder, engine: Engine, progress: Count, stop: Callable[[], bool],
+    *, weights_dir: Path | None, fetch: bool,
+) -> Reporter:  # fmt: skip
+    """What the training of ``run`` reports to: sheets of samples, and validation scores where they are asked for."""
     test = decoded(dataset, "test")
     unseen = decoded(dataset, "val") if "val" in dataset.names else test
     shown = unseen[spread(len(unseen), N_SHEET)]
@@ -98,21 +101,15 @@ def reporter_of(
             for position, output in zip(kept, outputs, strict=True):
                 save_png(run.sample_file("untrained", position), as_rgb8(output))
 
-    validation_score = None
-    if config.training.select == "best-on-val":
-        pairs = unseen[spread(len(unseen), N_VALIDATED)]
-        validation_score = partial(l1_of, pairs=pairs, config=config)
-    return Reporter(progress, sample, stop, validation_score)
-
-
-def l1_of(generator: nn.Module, pairs: np.ndarray, config: RunConfig) -> float:
-    """Mean L1 of what ``generator`` makes of ``pairs``, 0 to 1, translated as the paper does; inf where that is NaN."""
-    try:
-        outputs = translate(generator, conditions_of(pairs, config.data), config.data, seed=config.training.seed)
-    except NotFinite:
-        return float("inf")
-    differences = np.abs(outputs.astype(np.int32) - targets_of(pairs, config.data))
-    return float(differences.mean() / np.iinfo(outputs.dtype).max)
+    selecting, scoring = config.training.select != "last", config.scoring.every > 0
+    if not (selecting or scoring):
+        return Reporter(progress, sample, stop)
+    if "val" not in dataset.names:
+        log.warning("no scores while training: %s has no validation split", config.data.source)
+        return Reporter(progress, sample, stop)
+    validation = Validation(config, dataset, str(engine.device), weights_dir, fetch=fetch)
+    curve = partial(validation.add_to_curve, run.curve_file)
+    return Reporter(progress, sample, stop, validation.distance if selecting else None, curve if scoring else None)
 
 
 def log_to_tensorboard(run: RunFolder) -> None:

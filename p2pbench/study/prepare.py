@@ -21,8 +21,15 @@ def decode_data(configs: Sequence[RunConfig], console: Console) -> None:
     Raises:
         DataError: an image cannot be read, or the two of a pair differ in size.
     """
+    curves = {config.data for config in configs if config.scoring.every}
     for data in dict.fromkeys(config.data for config in configs):
         dataset = open_dataset(data)
+        if data in curves and "val" not in dataset.names:
+            console.print(
+                f"[yellow]no scores while training:[/yellow] {escape(data.source)} has no validation split for "
+                "scoring.every",
+                soft_wrap=True, highlight=False,
+            )  # fmt: skip
         for split in dataset.names:
             with counted(console, f"decode {split}", "pairs") as progress:
                 decoded(dataset, split, progress)
@@ -30,7 +37,8 @@ def decode_data(configs: Sequence[RunConfig], console: Console) -> None:
 
 def fetch_weights(configs: Sequence[RunConfig], weights_dir: Path | None, console: Console) -> bool:
     """Have the pretrained networks here that the scores of ``configs`` need; returns whether any was fetched."""
-    names = dict.fromkeys(name for config in configs for name in config.scoring.wanted if name in METRICS)
+    asked = (name for config in configs for name in (*config.scoring.wanted, config.training.select))
+    names = dict.fromkeys(name for name in asked if name in METRICS)
     fetched = False
     for net in dict.fromkeys(net for name in names if (net := METRICS[name].net)):
         absent = weights.locate(net, weights_dir) is None

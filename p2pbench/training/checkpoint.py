@@ -33,7 +33,7 @@ class Best:
     epoch: int
     """Epochs done by then."""
     value: float
-    """Its validation score: mean L1 on the validation split; lower is better."""
+    """Its distance from the best by the validation score that ``training.select`` names; lower is better."""
     generator: dict[str, Tensor]
     """Its weights, copies on the CPU."""
 

@@ -40,7 +40,10 @@ class Reporter:
     stop: Callable[[], bool]
     """Called after each step; true ends the training after a checkpoint."""
     validation_score: Callable[[nn.Module], float] | None = None
-    """Called with the generator after each epoch where ``training.select`` asks for the best; lower is better."""
+    """Called with the generator after each epoch where ``training.select`` names a score; lower is better."""
+    curve: Callable[[int, int, float, nn.Module], None] | None = None
+    """Called with (epochs done, steps done, seconds of training, generator) every ``scoring.every`` epochs and at the
+    end. Its own time is no part of the training's."""
 
 
 @dataclass(frozen=True)
@@ -124,18 +127,26 @@ def _train(
         n_done, n_window = step + 1, n_window + 1
         epochs_done, left_over = divmod(n_done, batches.steps_per_epoch)
         sampling = left_over == 0 and (epochs_done % training.sample_every == 0 or n_done == steps)
-        validating = left_over == 0 and training.select == "best-on-val"
+        validating = left_over == 0 and training.select != "last"
+        every = config.scoring.every
+        scoring = left_over == 0 and every > 0 and (epochs_done % every == 0 or n_done == steps)
         stopping = n_done < steps and group.any_rank(reporter.stop())
         complete = n_window >= training.log_every or n_done == steps
-        if complete or stopping or sampling or validating:
+        if complete or stopping or sampling or validating or scoring:
             losses = group.mean(window[:n_window]).cpu()  # the only place where the host waits for the device
             check_finite(losses, n_done)
-            if (sampling or validating) and group.is_first:  # before the checkpoint, which counts them as done
+            if (
+                sampling or validating or scoring
+            ) and group.is_first:  # before the checkpoint, which counts them as done
                 generator = group.for_one_process(networks.generator, config)
                 if sampling:
                     reporter.sample(epochs_done, generator)
                 if validating:
                     best = better(best, epochs_done, generator, reporter)
+                if scoring and reporter.curve is not None:
+                    before = time.monotonic()
+                    reporter.curve(epochs_done, n_done, done.seconds + before - start, generator)
+                    start += time.monotonic() - before
             if complete:
                 rows.append([n_done, n_done / batches.steps_per_epoch, *losses.double().mean(0).tolist()])
                 losses, n_window = losses[:0], 0

@@ -214,6 +214,7 @@ INDIFFERENT = {
     "scoring.extra_metrics": ["diversity"],
     "scoring.inference": "eval",
     "scoring.palette": "cityscapes",
+    "scoring.every": 2,
     "training.log_every": 7,
     "training.checkpoint_seconds": 1.0,
     "training.checkpoints": 3,

@@ -1,0 +1,84 @@
+"""Scores while a run trains: they change nothing of it, survive an interruption, and select an epoch."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from rich.console import Console
+from tiny_runs import write_pairs
+
+from p2pbench.config.schema import RunConfig
+from p2pbench.errors import Interrupted
+from p2pbench.runs.cell import Watcher, run_cell
+from p2pbench.runs.folder import RunFolder
+from p2pbench.study.prepare import decode_data
+
+Train = Callable[..., RunFolder]
+
+
+@pytest.fixture
+def train(tiny: Callable[..., RunConfig], tmp_path: Path) -> Train:
+    """Trains for three epochs of four steps; ``stop_at`` asks for a stop after so many steps."""
+    source = str(write_pairs(tmp_path / "pairs", {"train": 4, "val": 3, "test": 2}))
+
+    def run(name: str, stop_at: int | None = None, **changes: Any) -> RunFolder:
+        config = tiny(data__source=source, training__epochs=3, training__sample_every=9, **changes)
+        steps = 0
+
+        def progress(done: int, _total: int) -> None:
+            nonlocal steps
+            steps = done
+
+        watcher = Watcher(lambda _: None, progress, lambda: stop_at is not None and steps + 1 >= stop_at)
+        folder = RunFolder(tmp_path / name)
+        run_cell(config, folder, watcher, modes=["paper"], wait=False, threads=1, weights_dir=None, fetch=False)
+        return folder
+
+    return run
+
+
+def test_a_curve_changes_nothing_and_survives_an_interruption(train: Train) -> None:
+    plain = train("plain")
+    whole = train("whole", scoring__every=1, scoring__metrics=["l1", "ssim", "lpips", "diversity"])
+    assert not plain.curve_file.exists()
+    assert plain.generator_file.read_bytes() == whole.generator_file.read_bytes()
+    assert plain.losses_file.read_bytes() == whole.losses_file.read_bytes()
+    curve = pd.read_csv(whole.curve_file)
+    assert list(curve) == ["epoch", "step", "seconds", "l1", "ssim"]  # no network for LPIPS is here
+    assert curve["step"].tolist() == [4, 8, 12]
+    assert curve["seconds"].is_monotonic_increasing
+    assert "curve.csv" in whole.record_hashes()
+
+    with pytest.raises(Interrupted):
+        train("parts", stop_at=6, scoring__every=1, scoring__metrics=["l1", "ssim"])
+    parts = RunFolder(whole.path.with_name("parts"))
+    with parts.curve_file.open("a") as stream:
+        stream.write("2,8,0.5,0.9,0.1\n")  # as where a later checkpoint than the one that is resumed was damaged
+    assert train("parts", scoring__every=1, scoring__metrics=["l1", "ssim"]).generator_is_whole()
+    pd.testing.assert_frame_equal(pd.read_csv(parts.curve_file).drop(columns="seconds"), curve.drop(columns="seconds"))
+
+
+@pytest.mark.parametrize("name", ["ssim", "l1"])
+def test_the_epoch_is_kept_that_is_best_by_the_score_that_is_named(name: str, train: Train) -> None:
+    run = train("selected", training__select=name, scoring__every=1, scoring__metrics=[name])
+    curve = pd.read_csv(run.curve_file).set_index("epoch")[name]
+    training = run.training()
+    assert training is not None
+    assert training.selected is not None
+    best = curve.idxmax() if name == "ssim" else curve.idxmin()
+    assert training.selected["epoch"] == best
+    assert training.selected[f"val_{name}"] == pytest.approx(curve[best], rel=1e-5)
+
+
+def test_data_without_a_validation_split_have_no_curve_and_that_is_said(
+    tiny: Callable[..., RunConfig], pairs_folder: Path
+) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    decode_data([tiny(data__source=str(pairs_folder), scoring__every=1)], console)
+    assert isinstance(console.file, io.StringIO)
+    assert "has no validation split for scoring.every" in console.file.getvalue()
