@@ -37,8 +37,8 @@ ARROWS = {"lower": "↓", "higher": "↑", "closer to 1": "→1"}
 METRICS: dict[str, Metric] = {
     # Margins are ours, no paper's: about 1 % of the way from useless to perfect. L1: 1.3 of 255 grey levels, as large
     # a part of usual errors as 0.2 dB. SSIM, LPIPS, shares and class scores: a hundredth. Frechet distances: 2 where
-    # generators of facades lie between 40 and 200; SWD alike. KID by AlexNet: 0.03, where blurs and label maps have 2 to
-    # 4. Precision and recall, shares of as few as 100 images, and sharpness, compared by its distance from 1: 0.02.
+    # generators of facades lie between 40 and 200; SWD alike. KID by AlexNet: 0.03, where blurs and label maps have 2
+    # to 4. Precision and recall, shares of as few as 100 images, and sharpness, compared by its distance from 1: 0.02.
     # Diversity, which is small throughout: a quarter of a grey level.
     "l1": Metric("L1", "fraction of full range", "lower", any_channels=True, margin=0.005),
     "psnr": Metric("PSNR", "dB", "higher", any_channels=True, margin=0.2),
