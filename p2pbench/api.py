@@ -9,7 +9,8 @@ from rich.console import Console
 
 from p2pbench.config.renamed import current_value
 from p2pbench.config.resolve import Layer
-from p2pbench.data.image_files import read_array
+from p2pbench.data.image_files import read
+from p2pbench.data.images import Stored
 from p2pbench.errors import ConfigError, P2PBenchError
 from p2pbench.inference.generator import Model, place_model
 from p2pbench.inference.tiling import output_of
@@ -54,11 +55,8 @@ def translate(
     mode = current_value("scoring.inference", mode, "translate")
     if mode is not None and mode not in model.modes:
         raise ConfigError(f"mode is {mode!r}: this model has {', '.join(model.modes)}")
-    name = Path("the picture")
-    if isinstance(picture, str | Path):
-        name = Path(picture)
-        picture = read_array(name, model.config.data.background)
-    return output_of(model, picture, name, mode=mode, seed=seed)
+    given = read(Path(picture)) if isinstance(picture, str | Path) else Stored(Path("the picture"), picture)
+    return output_of(model, given, mode=mode, seed=seed)
 
 
 def score(

@@ -11,7 +11,7 @@ from p2pbench.config.resolve import Resolved
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset, wanted_by_role
-from p2pbench.data.image_files import write_like
+from p2pbench.data.image_writing import write_like
 from p2pbench.data.transforms import conditions_of
 from p2pbench.inference.folders import batch_size, translate_files
 from p2pbench.inference.generator import Model

@@ -89,7 +89,8 @@ class DataConfig(Section):
     as RGB."""
     channels: Channels = (3, 3)
     """Channels of the condition and of the target as the networks see them. RGB files become grey (Rec. 601) where it
-    is 1; arrays of other channels (TIFF, ``.npy``) are seen as they are."""
+    is 1; arrays of other channels (TIFF, ``.npy``) are seen as they are. Where it is the number of all channels of a
+    file, a last one that could be transparency is data."""
     range: Ranges | None = None
     """The values of the files that become black and white: ``[low, high]``, or one such pair for the condition and one
     for the target; ``null`` for the whole range of 8 or 16 bits. Values beyond are clipped."""

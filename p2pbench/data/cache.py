@@ -41,7 +41,7 @@ def decoded(dataset: DataSet, split: str, progress: Count = no_progress) -> np.n
     config = dataset.config
     size = config.load_shape if split == "train" and config.jitter else config.crop_shape
     how = (config.resize_filter, config.direction, config.stored, config.range, config.background)
-    recipe = f"3:{dataset.key}:{split}:{size}:{how}"
+    recipe = f"4:{dataset.key}:{split}:{size}:{how}"
     path = folder() / f"{hashlib.sha256(recipe.encode()).hexdigest()[:24]}.npy"
     shape = (len(dataset.names[split]), *size, sum(config.stored))
     array = _load(path, shape)

@@ -107,7 +107,7 @@ def readers(dataset: DataSet, split: str) -> Iterator[Reader]:
 
     Each image is uint8 or uint16, with the channels of :attr:`DataConfig.stored`.
     """
-    from p2pbench.data.images import as_wanted
+    from p2pbench.data.images import Stored, as_wanted
 
     condition, target = wanted_by_role(dataset.config)
     wanted = (condition, target) if dataset.config.direction == "AtoB" else (target, condition)
@@ -117,7 +117,7 @@ def readers(dataset: DataSet, split: str) -> Iterator[Reader]:
 
     def draw_wanted(draw: Reader, name: Path) -> Images:
         a, b = draw()
-        return as_wanted(a, wanted[0], name), as_wanted(b, wanted[1], name)
+        return as_wanted(Stored(name, a), wanted[0]), as_wanted(Stored(name, b), wanted[1])
 
     for name, draw in zip(dataset.names[split], _built_in(dataset, split), strict=True):
         yield partial(draw_wanted, draw, Path(name))

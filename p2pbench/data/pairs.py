@@ -21,9 +21,7 @@ from p2pbench.system.cache_dir import home
 from p2pbench.system.files import entries
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from p2pbench.data.images import Wanted
+    from p2pbench.data.images import Images, Stored, Wanted
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp")
 SPLITS = ("train", "val", "test")
@@ -151,47 +149,59 @@ def _scan(folder: Path, faults: list[Fault]) -> dict[str, Path]:
     return found
 
 
-def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """A and B of ``pair``, 8-bit images as RGB: each (H, W, 3), uint8.
+def read_both(pair: Pair) -> tuple[Stored, Stored]:
+    """What the files of ``pair`` hold of A and of B.
 
     Raises:
-        DataError: a file cannot be read or is of another kind, or A and B differ in size.
+        DataError: a file cannot be read, or as :func:`both_of`.
     """
-    from p2pbench.data.image_files import read_image
+    from p2pbench.data.image_files import read
 
-    return as_pair(pair, [read_image(path) for path in pair.files])
-
-
-def preview_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """A and B of ``pair`` as pictures for people; see :func:`p2pbench.data.image_files.preview`."""
-    from p2pbench.data.image_files import preview
-
-    return as_pair(pair, [preview(path) for path in pair.files])
+    return both_of(pair, [read(path) for path in pair.files])
 
 
-def read_wanted(pair: Pair, wanted: tuple[Wanted, Wanted]) -> tuple[np.ndarray, np.ndarray]:
+def both_of(pair: Pair, files: Sequence[Stored]) -> tuple[Stored, Stored]:
+    """A and B, given what each of ``pair.files`` holds.
+
+    Raises:
+        DataError: a side-by-side file has no middle, or A and B differ in size.
+    """
+    if pair.b is None:
+        return files[0].halves()
+    a, b = files
+    if a.size != b.size:
+        sizes = " and ".join(f"{width}x{height}" for width, height in (a.size, b.size))
+        raise DataError(f"{pair.a} and {pair.b} differ in size ({sizes}): the images of a pair are equally large")
+    return a, b
+
+
+def preview_pair(pair: Pair) -> Images:
+    """A and B of ``pair`` as pictures for people; see :func:`p2pbench.data.images.picture_of`."""
+    from p2pbench.data.images import picture_of
+
+    a, b = read_both(pair)
+    return picture_of(a.opaque("white")), picture_of(b.opaque("white"))
+
+
+def read_wanted(pair: Pair, wanted: tuple[Wanted, Wanted]) -> Images:
     """A and B of ``pair``, each (H, W, channels), uint8 or uint16, as ``wanted`` of A and of B.
 
     Raises:
-        DataError: as :func:`read_pair`, or a file needs another setting, which is named.
+        DataError: as :func:`read_both`, or a file needs another setting, which is named.
     """
-    from p2pbench.data.image_files import read_array
     from p2pbench.data.images import as_wanted
 
-    a, b = as_pair(pair, [read_array(path, wanted[0].background) for path in pair.files])
-    return as_wanted(a, wanted[0], pair.files[0]), as_wanted(b, wanted[1], pair.files[-1])
+    a, b = read_both(pair)
+    return as_wanted(a, wanted[0]), as_wanted(b, wanted[1])
 
 
-def as_pair(pair: Pair, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """A and B, given the decoded ``pair.files``. Raises :class:`DataError` where they do not fit together."""
-    if pair.b is None:
-        (both,) = images
-        width = both.shape[1]
-        if width % 2:
-            raise DataError(f"{pair.a} is {width} pixels wide: a side-by-side pair has an even width")
-        return both[:, : width // 2], both[:, width // 2 :]
-    a, b = images
-    if a.shape[:2] != b.shape[:2]:
-        sizes = " and ".join(f"{image.shape[1]}x{image.shape[0]}" for image in (a, b))
-        raise DataError(f"{pair.a} and {pair.b} differ in size ({sizes}): the images of a pair are equally large")
-    return a, b
+def read_pair(pair: Pair) -> Images:
+    """A and B of ``pair``, 8-bit images as RGB: each (H, W, 3), uint8.
+
+    Raises:
+        DataError: as :func:`read_both`, or a file is of another kind.
+    """
+    from p2pbench.data.image_files import as_eight
+
+    a, b = read_both(pair)
+    return as_eight(a), as_eight(b)

@@ -15,8 +15,7 @@ import numpy as np
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge, SecurityError
 
 from p2pbench.config.renamed import VALUES
-from p2pbench.data.images import as_rgb8
-from p2pbench.demo import upload
+from p2pbench.data.images import Stored, as_rgb8, picture_of
 from p2pbench.demo.examples import Example, find_examples, palette_of
 from p2pbench.demo.queue import QUEUE, Queue
 from p2pbench.demo.upload import MAX_BYTES, MAX_PIXELS, Refused, decode, encode
@@ -185,7 +184,7 @@ def _said(dotted: str, tree: dict[str, Any]) -> str:
     return str(value) if key == "name" else f"{word} {value}"
 
 
-def _job(shown: dict[str, Shown]) -> tuple[np.ndarray, Callable[[Callable[[], None]], np.ndarray]]:
+def _job(shown: dict[str, Shown]) -> tuple[Stored, Callable[[Callable[[], None]], np.ndarray]]:
     """The picture that the current request brings, and what makes the output of it that it asks for.
 
     Raises:
@@ -208,20 +207,22 @@ def _job(shown: dict[str, Shown]) -> tuple[np.ndarray, Callable[[Callable[[], No
     seed = request.form.get("seed") or "0"
     if not (seed.isascii() and seed.isdigit() and int(seed[:12]) < 2**31) or len(seed) > 10:
         raise Refused(400, "seed is a whole number from 0 to 2147483647")
-    picture = decode(file.stream.read(), model.config.data.background or "white")
+    picture = decode(file.stream.read())
 
     def job(still_wanted: Callable[[], None]) -> np.ndarray:
         try:
-            return output_of(model, picture, upload.NAME, mode=mode, seed=int(seed), before_each=still_wanted)
+            return output_of(model, picture, mode=mode, seed=int(seed), before_each=still_wanted)
         except DataError as error:
             raise Refused(422, f"{error}; this model was trained on {model.config.data.stored[0]}") from None
 
     return picture, job
 
 
-def _scores(picture: np.ndarray, output: np.ndarray, examples: Sequence[Example]) -> dict[str, float]:
+def _scores(picture: Stored, output: np.ndarray, examples: Sequence[Example]) -> dict[str, float]:
     """The scores of ``output`` against its target, where ``picture`` is an example's unchanged condition; else none."""
-    given = as_rgb8(picture)
+    if not examples:
+        return {}
+    given = picture_of(picture.opaque("white"))
     for example in examples:
         if np.array_equal(example.condition, given):
             pair = output[None], example.target[None]

@@ -16,7 +16,8 @@ from typing import Any, cast
 import numpy as np
 
 from p2pbench.data.dataset import wanted_by_role
-from p2pbench.data.image_files import read_array, write_like
+from p2pbench.data.image_files import read
+from p2pbench.data.image_writing import write_like
 from p2pbench.data.pairs import images_by_name
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.inference.generator import Model, place_model, translate
@@ -86,7 +87,7 @@ def translate_pictures(
 ) -> Translated:
     """Translate each picture at its own size and write the output under its name in ``out``.
 
-    The values are of the kind that the model was trained on; see :func:`p2pbench.data.image_files.write_like`. A
+    The values are of the kind that the model was trained on; see :func:`p2pbench.data.image_writing.write_like`. A
     picture that this model has translated into ``out`` before, and that has not changed since, is skipped unless
     ``again``.
 
@@ -153,7 +154,7 @@ def _done_before(model: Model, out: Path, pictures: Mapping[str, Path], *, again
 
 
 def translate_files(model: Model, files: Sequence[Path], folder: Path) -> Iterator[tuple[int, Path] | Failure]:
-    """Translate each file and write the output into ``folder``, as :func:`p2pbench.data.image_files.write_like` does.
+    """Translate each file and write the output into ``folder``, as :func:`p2pbench.data.image_writing.write_like` does.
 
     An output does not depend on the other files, but for the last bits of a batch's floating-point sums.
 
@@ -185,15 +186,15 @@ def translate_files(model: Model, files: Sequence[Path], folder: Path) -> Iterat
 def _read_ahead(model: Model, files: Sequence[Path], pool: Executor) -> Iterator[Picture | Failure]:
     """The pictures in their order; meanwhile threads read as many more as fill a batch like the last."""
 
-    def read(file: Path) -> np.ndarray:
-        return model.as_condition(read_array(file, model.config.data.background), file)
+    def condition(file: Path) -> np.ndarray:
+        return model.as_condition(read(file))
 
     coming = enumerate(files)
     reading: deque[tuple[int, Future[np.ndarray]]] = deque()
     cores = ahead = available_cores()
     while True:
         more = islice(coming, max(0, ahead - len(reading)))
-        reading.extend((position, pool.submit(read, file)) for position, file in more)
+        reading.extend((position, pool.submit(condition, file)) for position, file in more)
         if not reading:
             return
         position, future = reading.popleft()

@@ -10,7 +10,7 @@ from torch import nn
 
 from p2pbench.config.schema import DataConfig, RunConfig
 from p2pbench.data.dataset import wanted_by_role
-from p2pbench.data.images import as_wanted
+from p2pbench.data.images import Stored, as_wanted
 from p2pbench.data.transforms import condition_to_model, from_model
 from p2pbench.errors import NotFinite
 from p2pbench.inference.modes import inference, noise
@@ -49,17 +49,14 @@ class Model:
         """Whether its outputs differ from one seed to another in the mode ``paper``."""
         return any(isinstance(module, nn.Dropout | nn.Dropout2d) for module in self.generator.modules())
 
-    def as_condition(self, raw: np.ndarray, name: Path) -> np.ndarray:
+    def as_condition(self, picture: Stored) -> np.ndarray:
         """A picture as the model takes it, (H, W, C), uint8 or uint16.
 
-        Args:
-            raw: (H, W, C), of any type, as :func:`p2pbench.data.image_files.read_array` gives it.
-            name: what messages call the picture.
         Raises:
             UnsupportedImage: the picture is not of the kind that the model was trained on.
         """
         condition, target = wanted_by_role(self.config.data)
-        return as_wanted(raw, target if self.config.data.colours == "lab" else condition, name)
+        return as_wanted(picture, target if self.config.data.colours == "lab" else condition)
 
 
 def place_model(model: Model) -> None:

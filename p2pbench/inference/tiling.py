@@ -6,11 +6,11 @@ little where they meet; across the overlap one fades into the other.
 
 from collections.abc import Callable
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from p2pbench.data.images import Stored
 from p2pbench.inference.generator import Model, translate
 
 TILE = 1024
@@ -18,13 +18,13 @@ TILE = 1024
 OVERLAP = 128
 
 
-def output_of(model: Model, raw: np.ndarray, name: Path, **how: Any) -> np.ndarray:
-    """What :func:`translate_picture` makes, told ``how``, of a picture as :meth:`Model.as_condition` takes it.
+def output_of(model: Model, picture: Stored, **how: Any) -> np.ndarray:
+    """What :func:`translate_picture` makes, told ``how``, of what a file holds.
 
     Raises:
         UnsupportedImage: the picture is not of the kind that the model was trained on.
     """
-    return translate_picture(model, model.as_condition(raw, name), **how)
+    return translate_picture(model, model.as_condition(picture), **how)
 
 
 def translate_picture(

@@ -15,6 +15,7 @@ from PIL import Image
 from trained_run import train_run
 
 from p2pbench.api import load
+from p2pbench.data.images import Stored
 from p2pbench.demo.upload import NAME
 from p2pbench.inference.generator import Model
 from p2pbench.inference.tiling import output_of
@@ -72,7 +73,7 @@ def test_the_first_view_shows_an_example_its_outputs_scores_and_target(
 ) -> None:
     condition = drawn(demo_page)
     for number, model in enumerate(served[1]):
-        assert np.array_equal(downloaded(demo_page, number), output_of(model, condition, NAME, seed=0))
+        assert np.array_equal(downloaded(demo_page, number), output_of(model, Stored(NAME, condition), seed=0))
     assert demo_page.locator("figure .scores").first.inner_text().startswith("L1 0.")
     assert np.abs(downloaded(demo_page, 2).astype(int) + condition - 255).max() <= 1  # the target: B is A's negative
 
@@ -91,7 +92,7 @@ def test_drawing_changes_the_output_and_undo_brings_it_back(demo_page: Page, ser
     changed = (after != before).any(axis=2)
     assert 20 <= changed.sum() <= 100
     assert len(np.unique(after[changed], axis=0)) == 1  # one colour, hard edges
-    assert np.array_equal(downloaded(demo_page, 0), output_of(served[1][0], after, NAME, seed=0))
+    assert np.array_equal(downloaded(demo_page, 0), output_of(served[1][0], Stored(NAME, after), seed=0))
     assert demo_page.locator("figure .scores").first.inner_text() == ""  # it is no test pair any more
     demo_page.click("#undo")
     at_rest(demo_page)
@@ -121,7 +122,7 @@ def test_an_upload_keeps_its_shape_and_is_translated(demo_page: Page, served: tu
     demo_page.set_input_files("#file", {"name": "mine.png", "mimeType": "image/png", "buffer": stream.getvalue()})
     at_rest(demo_page)
     assert np.array_equal(drawn(demo_page), picture)
-    assert np.array_equal(downloaded(demo_page, 1), output_of(served[1][1], picture, NAME, seed=0))
+    assert np.array_equal(downloaded(demo_page, 1), output_of(served[1][1], Stored(NAME, picture), seed=0))
     demo_page.select_option("#fit", "trained")
     demo_page.set_input_files("#file", {"name": "mine.png", "mimeType": "image/png", "buffer": stream.getvalue()})
     at_rest(demo_page)
@@ -141,7 +142,9 @@ def test_modes_and_samples(demo_page: Page, served: tuple[str, list[Model]]) -> 
     demo_page.select_option("#mode", "instance-stats")
     at_rest(demo_page)
     assert demo_page.locator("figure[data-model]").count() == 2
-    assert np.array_equal(downloaded(demo_page, 0), output_of(served[1][0], condition, NAME, mode="instance-stats"))
+    assert np.array_equal(
+        downloaded(demo_page, 0), output_of(served[1][0], Stored(NAME, condition), mode="instance-stats")
+    )
 
 
 def test_the_wipe_shows_left_and_right_of_its_line(demo_page: Page) -> None:
@@ -176,7 +179,7 @@ def test_a_picture_is_dropped(demo_page: Page, served: tuple[str, list[Model]]) 
     )
     at_rest(demo_page)
     assert np.array_equal(drawn(demo_page), picture)
-    assert np.array_equal(downloaded(demo_page, 0), output_of(served[1][0], picture, NAME, seed=0))
+    assert np.array_equal(downloaded(demo_page, 0), output_of(served[1][0], Stored(NAME, picture), seed=0))
 
 
 def test_a_phone_sees_it_without_scrolling_sideways(

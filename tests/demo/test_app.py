@@ -16,9 +16,10 @@ from PIL import Image
 from trained_run import train_run
 
 from p2pbench.api import load
+from p2pbench.data.images import Stored
 from p2pbench.demo.app import create_app
 from p2pbench.demo.queue import QUEUE, Queue
-from p2pbench.demo.upload import Refused
+from p2pbench.demo.upload import NAME, Refused
 from p2pbench.inference.generator import Model
 from p2pbench.inference.tiling import output_of
 
@@ -56,10 +57,10 @@ def test_an_output_is_the_models_at_the_pictures_own_size(
     client: flask.testing.FlaskClient, models: list[Model]
 ) -> None:
     for name, model in zip(("first", "second"), models, strict=True):
-        expected = output_of(model, PICTURE, Path("x"), seed=7)
+        expected = output_of(model, Stored(NAME, PICTURE), seed=7)
         assert np.array_equal(pixels(post(client, file_of(PICTURE), model=name, seed="7")), expected)
     by_default = pixels(post(client, file_of(PICTURE)))
-    assert np.array_equal(by_default, output_of(models[0], PICTURE, Path("x"), seed=0))
+    assert np.array_equal(by_default, output_of(models[0], Stored(NAME, PICTURE), seed=0))
 
 
 def test_noise_follows_the_seed_and_the_mode(client: flask.testing.FlaskClient) -> None:
@@ -109,8 +110,8 @@ LARGE = file_of(np.zeros((2049, 2048), np.uint8))
     ("content", "fields", "status", "message"),
     [
         (b"", {}, 400, "zero bytes"),
-        (b"no picture", {}, 415, "PNG, JPEG or WebP"),
-        (file_of(PICTURE, "BMP"), {}, 415, "PNG, JPEG or WebP"),
+        (b"no picture", {}, 415, "none of PNG, JPEG"),
+        (file_of(PICTURE, "PCX"), {}, 415, "none of PNG, JPEG"),
         (file_of(PICTURE)[:200], {}, 422, "cannot be read"),
         (bomb(), {}, 413, "pixels"),
         (LARGE, {}, 413, "2048x2049"),
@@ -119,7 +120,7 @@ LARGE = file_of(np.zeros((2049, 2048), np.uint8))
         (file_of(PICTURE), {"seed": "-1"}, 400, "seed is a whole number"),
         (file_of(PICTURE), {"seed": "9" * 40}, 400, "seed is a whole number"),
     ],
-    ids=["empty", "text", "bmp", "cut off", "bomb", "large", "model", "mode", "negative", "long seed"],
+    ids=["empty", "text", "pcx", "cut off", "bomb", "large", "model", "mode", "negative", "long seed"],
 )
 def test_bad_input_is_answered_in_json_and_the_server_lives_on(
     client: flask.testing.FlaskClient, content: bytes, fields: dict[str, str], status: int, message: str

@@ -14,7 +14,8 @@ from PIL import Image
 from torch import nn
 
 from p2pbench.config.resolve import Layer, resolve
-from p2pbench.data.image_files import read_array
+from p2pbench.data.image_files import read
+from p2pbench.data.images import Stored
 from p2pbench.errors import DataError
 from p2pbench.inference import folders
 from p2pbench.inference.folders import BATCH, batch_size, translate_files
@@ -60,7 +61,7 @@ def test_each_picture_is_what_it_would_be_alone(
     assert sorted(made) == list(range(len(SIZES)))
     assert seen == [2, 2]  # the neighbours of one size
     for position, file in enumerate(files):
-        expected = output_of(model, read_array(file, None), file)
+        expected = output_of(model, read(file))
         written = made[position]
         assert isinstance(written, Path)
         assert written.name == file.name
@@ -105,13 +106,13 @@ def test_files_are_read_no_further_ahead_than_a_batch(
 ) -> None:
     monkeypatch.setattr(folders, "available_cores", lambda: 2)
     monkeypatch.setattr(folders, "TILE", 16)  # batches of one
-    read = []
+    seen = []
 
-    def recorded(path: Path, background: str | None) -> np.ndarray:
-        read.append(path)
-        return read_array(path, background)
+    def recorded(path: Path) -> Stored:
+        seen.append(path)
+        return read(path)
 
-    monkeypatch.setattr(folders, "read_array", recorded)
+    monkeypatch.setattr(folders, "read", recorded)
     for done, (_, made) in enumerate(translate_files(model, files, tmp_path / "out"), start=1):
         assert isinstance(made, Path)
-        assert len(read) <= done + 1 + 2  # what is written behind, and two ahead
+        assert len(seen) <= done + 1 + 2  # what is written behind, and two ahead

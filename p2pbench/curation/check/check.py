@@ -21,8 +21,8 @@ from p2pbench.curation.check.fingerprint import Fingerprint, take
 from p2pbench.curation.check.problems import KINDS, Problem
 from p2pbench.data import pairs
 from p2pbench.data.dataset import is_built_in, open_dataset, views
-from p2pbench.data.image_files import NeedsBackground, read_array
-from p2pbench.data.images import Images, picture_of
+from p2pbench.data.image_files import read
+from p2pbench.data.images import Images, NeedsBackground, Stored, picture_of
 from p2pbench.errors import DataError, UnsupportedImage
 from p2pbench.system.progress import Count, no_progress
 
@@ -108,39 +108,53 @@ def _examine(root: Path | None, item: _Item) -> tuple[Fingerprint | None, list[P
     """The fingerprint of a pair, None where it cannot be taken, and what is wrong with its files."""
     if root is None or item.pair is None:
         return take(item.split, item.file, "RGB+RGB", item.read(), item.read, joined=False), []
-    images, modes, problems = [], [], []
-    for path in item.pair.files:
+    images, problems = examine_files(root, item.pair)
+    if images is None:
+        return None, problems
+    modes, shown = "+".join(map(_mode, images)), (picture_of(images[0]), picture_of(images[1]))
+    return take(item.split, item.file, modes, shown, item.read, joined=item.pair.b is None), problems
+
+
+def examine_files(root: Path, pair: pairs.Pair) -> tuple[Images | None, list[Problem]]:
+    """A and B of ``pair``, opaque and in the types of their files, None where they cannot be read; and what is wrong.
+
+    Args:
+        root: the folder of the data set, which messages leave out.
+    """
+    found: list[Stored] = []
+    problems: list[Problem] = []
+    for path in pair.files:
         try:
-            raw, needed = _read(path)
+            found.append(read(path))
+            raw = found[-1].opaque("white")
         except DataError as error:
             kind = "unsupported" if isinstance(error, UnsupportedImage) else "unreadable"
             problems.append(_problem(kind, path, error, root))
             continue
-        problems += [_problem("needs-setting", path, needed, root)] if needed else []
-        images.append(picture_of(raw))
-        modes.append(_mode(raw))
-    if len(images) < len(item.pair.files):
+        problems += [_problem(kind, path, message, root) for kind, message in _remarks(found[-1], raw, pair)]
+    if any(problem.severity == "error" for problem in problems):
         return None, problems
     try:
-        pair = pairs.as_pair(item.pair, images)
+        a, b = pairs.both_of(pair, found)
     except DataError as error:
-        kind = "odd-width" if item.pair.b is None else "size-mismatch"
-        return None, [*problems, _problem(kind, item.pair.a, error, root)]
-    return take(item.split, item.file, "+".join(modes), pair, item.read, joined=item.pair.b is None), problems
+        kind = "odd-width" if pair.b is None else "size-mismatch"
+        return None, [*problems, _problem(kind, pair.a, error, root)]
+    return (a.opaque("white"), b.opaque("white")), problems
 
 
-def _read(path: Path) -> tuple[np.ndarray, str | None]:
-    """What ``path`` holds, and the setting, if any, that it needs before it can be trained on."""
-    needed = None
+def _remarks(image: Stored, raw: np.ndarray, pair: pairs.Pair) -> Iterator[tuple[str, str]]:
+    """What is to be known of a file before it is trained on: the kind of problem, and the words for it."""
+    path = image.path
     try:
-        raw = read_array(path, None)
+        image.opaque(None)
     except NeedsBackground as error:
-        needed, raw = str(error), read_array(path, "white")
+        yield "needs-setting", str(error)
     if raw.dtype not in (np.uint8, np.uint16):
-        needed = f"{path} holds {raw.dtype} values: say with data.range which of them become black and white"
-    elif raw.shape[2] not in (1, 3):
-        needed = f"{path} has {raw.shape[2]} channels: say so with data.channels"
-    return raw, needed
+        yield "needs-setting", f"{path} holds {raw.dtype} values: say with data.range which become black and white"
+    elif (channels := raw.shape[2]) not in (1, 3):
+        yield "needs-setting", f"{path} has {channels} channels: say so with data.channels=[{channels}, {channels}]"
+    if pair.b is None and image.turn in range(2, 9):
+        yield "turned-pair", f"{path} has EXIF orientation {image.turn}: its halves are split as stored, then turned"
 
 
 def _mode(raw: np.ndarray) -> str:
