@@ -64,7 +64,7 @@ def test_a_fourth_channel_is_data_in_and_out_where_it_is_asked_for(suffix: str, 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
 def test_transparency_is_composited_in_the_bits_of_the_file(depth: type) -> None:
     white = int(np.iinfo(depth).max)
-    pixels = np.array([[[white, 0, 0, white], [white, 0, 0, 0], [white, 0, 0, white // 2]]], depth)
+    pixels: np.ndarray = np.array([[[white, 0, 0, white], [white, 0, 0, 0], [white, 0, 0, white // 2]]], depth)
     stored = Stored(Path("x"), pixels, alpha=True)
     assert stored.opaque("white")[0].tolist()[:2] == [[white, 0, 0], [white, white, white]]
     assert stored.opaque("white")[0, 2].tolist() == pytest.approx([white, white / 2, white / 2], abs=1)
