@@ -103,9 +103,11 @@ def data_explore(
     from p2pbench.curation.explore.explore import explore
     from p2pbench.curation.explore.page import about, check_folder, striking, to_json, write_exploration
     from p2pbench.curation.explore.source import open_source
+    from p2pbench.study.prepare import say_left_out
     from p2pbench.system.progress import counted
 
     pairs = open_source(source)
+    say_left_out(pairs.dataset, err)
     check_folder(pairs, folder)
     with counted(err, "exploring", "pairs read") as progress:
         exploration = explore(pairs, progress)

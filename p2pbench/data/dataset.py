@@ -71,6 +71,20 @@ def open_dataset(config: DataConfig) -> DataSet:
     return DataSet(config, content_key(root, found), names, found)
 
 
+def left_out(dataset: DataSet) -> str:
+    """A sentence on the images and files in the folder of a data set that are in no pair; empty where there are none.
+
+    Raises:
+        DataError: the folder is not there any more.
+    """
+    if dataset.found is None:
+        return ""
+    root = pairs.find_folder(dataset.config.source)
+    folders = {path.parent for found in dataset.found.values() for pair in found for path in pair.files}
+    counts = pairs.left_out(root, folders)
+    return f"{root}: left out are {', '.join(f'{n} {what}' for what, n in counts.items())}" if counts else ""
+
+
 def as_tested(dataset: DataSet) -> DataSet:
     """The same data set with its training pairs resized to ``crop_size`` as test pairs are, instead of cropped."""
     return replace(dataset, config=dataset.config.model_copy(update={"jitter": False}))

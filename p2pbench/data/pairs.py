@@ -11,7 +11,11 @@ Finding pairs imports neither torch nor numpy, so that a plan is made at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,7 +27,10 @@ from p2pbench.system.files import entries
 if TYPE_CHECKING:
     from p2pbench.data.images import Images, Stored, Wanted
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp")
+SUFFIXES = (
+    ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".npy", ".pbm", ".pfm", ".pgm", ".png", ".pnm",
+    ".ppm", ".tif", ".tiff", ".webp",
+)  # fmt: skip
 SPLITS = ("train", "val", "test")
 
 
@@ -116,11 +123,13 @@ def _mates(a: Path, b: Path, faults: list[Fault]) -> list[Pair]:
         has, lacks = (left[name], b) if name in left else (right[name], a)
         message = f"{has} has no mate of the same name in {lacks}; add the mate or remove the image"
         faults.append(Fault("missing-mate", has, message))
-    return [Pair(name, left[name], right[name]) for name in sorted(left.keys() & right.keys())]
+    # In the order of the names as the files have them: run ids hash it, so that it is no natural order either.
+    both = sorted(left.keys() & right.keys(), key=lambda name: left[name].stem)
+    return [Pair(name, left[name], right[name]) for name in both]
 
 
 def images_by_name(folder: Path) -> dict[str, Path]:
-    """The images directly in ``folder`` by their name without suffix, in order; none where there is no such folder.
+    """The images directly in ``folder`` by their name without suffix, 2 before 10; none where there is no such folder.
 
     Raises:
         DataError: there are two images of one name, or a link that leads nowhere.
@@ -130,22 +139,62 @@ def images_by_name(folder: Path) -> dict[str, Path]:
     found = _scan(folder, faults)
     if faults:
         raise DataError(faults[0].message)
-    return found
+    return {name: found[name] for name in sorted(found, key=natural)}
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts names with their numbers by value: x2 before x10."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(int(part), "") if part.isdecimal() and part.isascii() else (-1, part) for part in parts]
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether a system left the file or folder there, not a person: ``._1.jpg``, ``.DS_Store``, ``Thumbs.db``."""
+    return path.name.startswith(".") or path.name in ("Thumbs.db", "desktop.ini", "__MACOSX")
+
+
+def name_of(path: Path) -> str:
+    """The name by which an image is matched: without its suffix, in Unicode's composed form.
+
+    macOS writes the letters and the accents of a name apart, other systems as one.
+    """
+    return unicodedata.normalize("NFC", path.stem)
+
+
+def left_out(root: Path, folders: Iterable[Path]) -> dict[str, int]:
+    """What below ``root`` is not read, of which only ``folders`` are: images elsewhere, and files that are no images.
+
+    Returns:
+        Their number by words such as ``images in train/deep`` or ``.heic files in train``.
+    """
+    read, counts = {folder.resolve() for folder in folders}, Counter[str]()
+    for walked, inner, files in os.walk(root):
+        inner[:] = sorted(name for name in inner if not is_hidden(Path(name)))
+        folder = Path(walked)
+        where = folder.relative_to(root).as_posix()
+        for path in (folder / name for name in files if not is_hidden(Path(name))):
+            suffix = path.suffix.lower()
+            if folder.resolve() in read and suffix not in SUFFIXES:
+                counts[f"{suffix or 'other'} files in {where}"] += 1
+            elif folder.resolve() not in read and suffix in SUFFIXES:
+                counts[f"images in {where}"] += 1
+    return dict(counts)
 
 
 def _scan(folder: Path, faults: list[Fault]) -> dict[str, Path]:
     """The images directly in ``folder`` by name; those that cannot be named or followed are added to ``faults``."""
     found: dict[str, Path] = {}
     for path in entries(folder):
-        if path.suffix.lower() not in SUFFIXES or path.is_dir():
+        if path.suffix.lower() not in SUFFIXES or path.is_dir() or is_hidden(path):
             continue
+        name = name_of(path)
         if not path.is_file():
             faults.append(Fault("dead-link", path, f"{path} cannot be read: a link that leads nowhere"))
-        elif path.stem in found:
-            message = f"{found[path.stem]} and {path.name} have the same name; rename or remove one of them"
+        elif name in found:
+            message = f"{found[name]} and {path.name} have the same name; rename or remove one of them"
             faults.append(Fault("same-name", path, message))
         else:
-            found[path.stem] = path
+            found[name] = path
     return found
 
 

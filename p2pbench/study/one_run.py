@@ -51,8 +51,11 @@ def train_one(
     steps_per_epoch(dataset, settings.training.batch_size)  # or there are too few pairs
     check_selection(dataset, settings.training.select)
 
+    from p2pbench.study.prepare import say_left_out
     from p2pbench.training.distributed import process_group
     from p2pbench.training.engine import available_device
+
+    say_left_out(dataset, console)
 
     device = available_device(settings.training.device)
     with process_group(device) as group:

@@ -8,7 +8,7 @@ from rich.console import Console
 from p2pbench.config.metrics import FCN_SCORES, METRICS
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
-from p2pbench.data.dataset import open_dataset
+from p2pbench.data.dataset import DataSet, left_out, open_dataset
 from p2pbench.errors import WeightsError
 from p2pbench.scoring import weights
 from p2pbench.system.console import escape
@@ -24,6 +24,7 @@ def decode_data(configs: Sequence[RunConfig], console: Console) -> None:
     curves = {config.data for config in configs if config.scoring.every}
     for data in dict.fromkeys(config.data for config in configs):
         dataset = open_dataset(data)
+        say_left_out(dataset, console)
         if data in curves and "val" not in dataset.names:
             console.print(
                 f"[yellow]no scores while training:[/yellow] {escape(data.source)} has no validation split for "
@@ -33,6 +34,12 @@ def decode_data(configs: Sequence[RunConfig], console: Console) -> None:
         for split in dataset.names:
             with counted(console, f"decode {split}", "pairs") as progress:
                 decoded(dataset, split, progress)
+
+
+def say_left_out(dataset: DataSet, console: Console) -> None:
+    """Warn of images and files in the folder of the data set that are in no pair."""
+    if words := left_out(dataset):
+        console.print(f"[yellow]warning:[/yellow] {escape(words)}", soft_wrap=True, highlight=False)
 
 
 def fetch_weights(configs: Sequence[RunConfig], weights_dir: Path | None, console: Console) -> bool:

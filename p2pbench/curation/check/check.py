@@ -60,6 +60,8 @@ def check(source: str, progress: Count = no_progress) -> dict[str, Any]:
         root = pairs.find_folder(source)
         survey, faults = pairs.survey(root)
         problems = _missing(root, survey) + [_problem(fault.kind, fault.path, fault.message, root) for fault in faults]
+        folders = {path.parent for members in survey.values() for pair in members for path in pair.files}
+        problems += [Problem("left-out", ".", f"{n} {what}") for what, n in pairs.left_out(root, folders).items()]
         splits = {
             split: [
                 _Item(split, pair.a.relative_to(root).as_posix(), partial(pairs.preview_pair, pair), pair)
