@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, field_validator, model_validator
 
-from p2pbench.config.sections import Section
+from p2pbench.config.sections import PositiveInt, Section
 
 
 def _ranges(value: object) -> tuple[tuple[float, float] | None, tuple[float, float] | None] | None:
@@ -67,6 +67,9 @@ class DataConfig(Section):
     source: str = "photos"
     """The pairs: the built-in ``photos`` or ``drawn`` (``drawn:N`` and ``drawn:N:SEED`` for N training pairs), the name
     of a data set that was fetched, or a folder of pairs."""
+    train_size: PositiveInt | None = None
+    """How many of the training pairs are trained on, drawn by their place in the data and not by the run's seed: those
+    of a smaller number are among those of a larger one. With ``null``, all."""
     direction: Literal["AtoB", "BtoA"] = "AtoB"
     """Which half is the condition: A (left, or folder ``A``) or B."""
     condition: Literal["gray", "edges"] = "gray"

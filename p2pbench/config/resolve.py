@@ -4,6 +4,7 @@
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,11 @@ from p2pbench.config import renamed
 from p2pbench.config.renamed import current_name, current_value
 from p2pbench.config.schema import COMPONENTS, PRESETS, SECTIONS, SETTINGS, RunConfig
 from p2pbench.errors import ConfigError, unknown
+
+MULTIPLE = re.compile(r"x([1-9]\d*)")
+"""A whole number as a multiple of what the layers below have: with ``training.epochs: x4`` a grid has levels of equal
+steps under every protocol."""
+DEFAULTS = RunConfig().model_dump()
 
 
 @dataclass(frozen=True)
@@ -48,9 +54,15 @@ def resolve(layers: Iterable[Layer]) -> Resolved:
     for layer in [Layer(f"preset {preset}", PRESETS[preset]), *layers]:
         for dotted, value in layer.settings.items():
             section, key = dotted.split(".", 1)
-            nested[section][key] = value
+            nested[section][key] = _multiplied(value, nested[section].get(key, DEFAULTS[section][key]))
             origin[dotted] = layer.name
     return Resolved(_validate(nested, origin), origin)
+
+
+def _multiplied(value: Any, below: Any) -> Any:
+    """``value``, or where it is a multiple such as ``x4``, four times the whole number ``below``."""
+    times = MULTIPLE.fullmatch(value) if isinstance(value, str) else None
+    return value if times is None or type(below) is not int else int(times[1]) * below
 
 
 def from_mapping(tree: Mapping[str, Any], name: str) -> RunConfig:

@@ -19,6 +19,8 @@ def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, 
     only where batch norm sees the share of one process.
     """
     unused = set() if config.data.jitter else {"load_size"}
+    if config.data.train_size is None:  # as it was before there was this setting
+        unused.add("train_size")
     data = config.data.model_dump(exclude={"source", "condition"} | unused)
     training = config.training.model_dump(
         include={

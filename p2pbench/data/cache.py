@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from p2pbench.data.dataset import DataSet, open_dataset, readers
+from p2pbench.data.dataset import DataSet, open_dataset, readers, trained_on
 from p2pbench.data.decoding import write_array
 from p2pbench.errors import DataError, StorageError
 from p2pbench.system.cache_dir import home
@@ -54,6 +54,16 @@ def decoded(dataset: DataSet, split: str, progress: Count = no_progress) -> np.n
     assert array is not None
     _note_use(path, shape, dataset, split)
     return array
+
+
+def training_pairs(dataset: DataSet, progress: Count = no_progress) -> np.ndarray:
+    """The pairs of ``train`` that are trained on, as :func:`decoded` gives them; in memory where they are not all.
+
+    Raises:
+        ConfigError: there are fewer than ``data.train_size``.
+    """
+    pairs, chosen = decoded(dataset, "train", progress), trained_on(dataset)
+    return pairs if len(chosen) == len(pairs) else pairs[chosen]
 
 
 def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -99,13 +99,31 @@ def check_selection(dataset: DataSet, select: str) -> None:
         )
 
 
+def trained_on(dataset: DataSet) -> list[int]:
+    """The positions of the training pairs that are trained on, ascending (``data.train_size``).
+
+    They are the first in the order of a hash of the data's content and each pair's position.
+
+    Raises:
+        ConfigError: there are fewer.
+    """
+    n, wanted = len(dataset.names["train"]), dataset.config.train_size
+    if wanted is None:
+        return list(range(n))
+    if wanted > n:
+        raise ConfigError(
+            f"data.train_size is {wanted}, but {dataset.config.source} has {n} training pairs; use at most as many"
+        )
+    return sorted(sorted(range(n), key=lambda i: hashlib.sha256(f"{dataset.key}:{i}".encode()).digest())[:wanted])
+
+
 def steps_per_epoch(dataset: DataSet, batch_size: int) -> int:
     """The number of full batches in the training split; each epoch leaves other pairs over.
 
     Raises:
-        ConfigError: there are fewer pairs than one batch.
+        ConfigError: there are fewer pairs than one batch, or than ``data.train_size``.
     """
-    n_pairs = len(dataset.names["train"])
+    n_pairs = len(trained_on(dataset))
     if n_pairs < batch_size:
         raise ConfigError(
             f"training.batch_size is {batch_size}, but there are only {n_pairs} training pairs; use a smaller batch"

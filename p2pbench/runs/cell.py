@@ -12,7 +12,7 @@ from typing import Any
 
 from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import RunConfig
-from p2pbench.data.cache import decoded
+from p2pbench.data.cache import training_pairs
 from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import ConfigError, DataError, StorageError
 from p2pbench.models.describe import describe
@@ -94,7 +94,7 @@ def run_cell(
                 started=_now(), machine=describe_machine(engine.device), versions=versions(),
             )  # fmt: skip
             run.write_config(config)
-            images = decoded(dataset, "train", watcher.progress)
+            images = training_pairs(dataset, watcher.progress)
             if from_scratch:
                 run.forget(run.curve_file)
             reporter = reporter_of(
@@ -134,7 +134,7 @@ def take_part(config: RunConfig, group: Group, stop: Callable[[], bool]) -> None
     if run_id(config, dataset.key, group.size) != identity:
         raise DataError(f"process {group.rank} of the training has other data, or another p2pbench, than the first")
     engine = prepare_engine(config.training, threads)
-    images = decoded(dataset, "train")
+    images = training_pairs(dataset)
     reporter = Reporter(no_progress, lambda _epochs, _generator: None, stop)
     with TemporaryDirectory() as folder:
         train(config, images, Path(folder), identity, engine, reporter, group)

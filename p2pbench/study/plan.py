@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pbench.config.plugins import is_reference, locate
-from p2pbench.config.resolve import Layer, Resolved, flatten, resolve
+from p2pbench.config.resolve import MULTIPLE, Layer, Resolved, flatten, resolve
 from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import DataConfig, RunConfig
 from p2pbench.data.dataset import DataSet, check_selection, open_dataset, steps_per_epoch
@@ -79,9 +79,9 @@ def build_study(
             layers = [
                 Layer(f"protocol {fixed.name}", fixed.settings),
                 Layer(f"grid {question.name}", question.settings),
+                Layer("--set", assignments),  # a level sets other keys, or a multiple of what these say
                 *(Layer(f"level {factor}: {level.label}", level.settings) for factor, level in variant.items()),
                 Layer("seeds", {"training.seed": seed}),
-                Layer("--set", assignments),
             ]
             try:
                 cells.append(_cell(variant, seed, resolve(layers), found))
@@ -124,9 +124,9 @@ def _cell(
 
 def _check_assignments(grid: Grid, assignments: Mapping[str, Any]) -> None:
     """Refuse to set what the grid varies: all its variants would be the same under different names."""
-    for factor, levels in grid.factors.items():
-        for level in levels:
-            for key in level.settings.keys() & assignments.keys():
+    for factor, level in (level for variant in grid.variants() for level in variant.items()):
+        for key in level.settings.keys() & assignments.keys():
+            if not MULTIPLE.fullmatch(str(level.settings[key])):  # that is of what --set says
                 raise ConfigError(f"--set {key}: the grid {grid.name} varies it (factor {factor!r}); use another grid")
 
 

@@ -46,20 +46,22 @@ def fetch_weights(configs: Sequence[RunConfig], weights_dir: Path | None, consol
     """Have the pretrained networks here that the scores of ``configs`` need; returns whether any was fetched."""
     asked = (name for config in configs for name in (*config.scoring.wanted, config.training.select))
     names = dict.fromkeys(name for name in asked if name in METRICS)
-    fetched = False
+    fetched, problems = False, []
     for net in dict.fromkeys(net for name in names if (net := METRICS[name].net)):
         absent = weights.locate(net, weights_dir) is None
-        if absent:
-            console.print(f"fetching {weights.NETS[net].about}, {weights.NETS[net].megabytes} MB", highlight=False)
         try:
-            with counted(console, "fetch", "MB") as progress:
+            with counted(console, f"fetch {weights.NETS[net].about}", "MB") as progress:
                 weights.obtain(net, weights_dir, progress=progress)
             fetched = fetched or absent
         except WeightsError as error:
-            scores = ", ".join(weights.scores_of(net))
-            console.print(
-                f"[yellow]not measured:[/yellow] {scores}: {escape(str(error))}", soft_wrap=True, highlight=False
-            )
+            scores, (reason, *_) = (name for name in names if METRICS[name].net == net), str(error).split(";")
+            problems.append(f"{', '.join(scores)}: {reason}")
+    if problems:  # each score keeps its reason in full
+        console.print(
+            f"[yellow]not measured:[/yellow] {escape('; '.join(problems))}. `p2pbench weights list` says which files "
+            "to put where, and `ablate` again adds the scores",
+            soft_wrap=True, highlight=False,
+        )  # fmt: skip
     return fetched
 
 

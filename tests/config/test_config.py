@@ -231,6 +231,7 @@ INDIFFERENT = {
 }
 DECISIVE = {
     "data.direction": "BtoA",
+    "data.train_size": 50,
     "data.load_size": 300,
     "data.crop_size": 128,
     "data.jitter": False,

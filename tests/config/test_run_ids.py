@@ -56,4 +56,5 @@ def test_shipped_grids_have_the_run_ids_of_version_0_1(grid: str, protocol: str,
         levels = [Layer("level", level.settings) for level in variant.values()]
         layers = [Layer("protocol", fixed.settings), Layer("grid", question.settings), *levels]
         found.append(run_id(resolve(layers).config, DATA_KEY))
-    assert found == expected
+    # Later versions may have added levels; those of 0.1 are the runs that they were.
+    assert [run for run in dict.fromkeys(found) if run in expected] == expected

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from p2pbench.config.schema import DataConfig
 from p2pbench.data import dataset
-from p2pbench.data.dataset import content_key, open_dataset
+from p2pbench.data.cache import decoded, training_pairs
+from p2pbench.data.dataset import content_key, open_dataset, steps_per_epoch, trained_on
 from p2pbench.data.pairs import find_pairs
+from p2pbench.errors import ConfigError
 from p2pbench.system.cache_dir import home
 from p2pbench.system.files import sha256_of
 
@@ -106,3 +110,25 @@ def test_removed_files_are_forgotten(pairs_folder: Path, monkeypatch: pytest.Mon
     (pairs_folder / "train" / "005.png").unlink()
     key(pairs_folder)
     assert "005.png" not in memory.read_text()
+
+
+def test_smaller_training_sets_are_part_of_larger_ones_whatever_the_names(pairs_folder: Path) -> None:
+    def chosen(size: int | None, source: Path = pairs_folder) -> set[int]:
+        return set(trained_on(open_dataset(DataConfig(source=str(source), train_size=size))))
+
+    sets = [chosen(size) for size in (1, 2, 4, 6)]
+    assert [len(one) for one in sets] == [1, 2, 4, 6]
+    assert all(smaller < larger for smaller, larger in itertools.pairwise(sets))
+    assert sets[-1] == chosen(None) == set(range(6))
+    renamed = shutil.copytree(pairs_folder, pairs_folder.with_name("renamed"))
+    for path in (renamed / "train").iterdir():
+        path.rename(path.with_name(f"x{path.name}"))
+    assert chosen(2, renamed) == sets[1]
+    with pytest.raises(ConfigError, match=r"data\.train_size is 7, but .* has 6 training pairs; use at most as many"):
+        chosen(7)
+
+
+def test_no_more_than_the_chosen_pairs_are_trained_on(pairs_folder: Path) -> None:
+    some, every = (open_dataset(DataConfig(source=str(pairs_folder), train_size=n, crop_size=16)) for n in (2, None))
+    assert np.array_equal(training_pairs(some), decoded(every, "train")[trained_on(some)])
+    assert steps_per_epoch(some, 1) == 2

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from rich.console import Console
 from tiny_runs import write_pairs
 
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import Interrupted
 from p2pbench.runs.cell import Watcher, run_cell
 from p2pbench.runs.folder import RunFolder
-from p2pbench.study.prepare import decode_data
 
 Train = Callable[..., RunFolder]
 
@@ -73,12 +70,3 @@ def test_the_epoch_is_kept_that_is_best_by_the_score_that_is_named(name: str, tr
     best = curve.max() if name == "ssim" else curve.min()
     assert training.selected[f"val_{name}"] == pytest.approx(best, rel=1e-5)
     assert curve.tolist()[training.selected["epoch"] - 1] == best
-
-
-def test_data_without_a_validation_split_have_no_curve_and_that_is_said(
-    tiny: Callable[..., RunConfig], pairs_folder: Path
-) -> None:
-    console = Console(file=io.StringIO(), width=200)
-    decode_data([tiny(data__source=str(pairs_folder), scoring__every=1)], console)
-    assert isinstance(console.file, io.StringIO)
-    assert "has no validation split for scoring.every" in console.file.getvalue()
