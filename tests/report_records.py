@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from p2pbench.config.metrics import Score
 from p2pbench.inference.samples import save_png
+from p2pbench.report.records import CellRecord, StudyRecord
+from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.profile import Profile
+from p2pbench.runs.records import ReferenceRow, StudyCell, StudyFile
+from p2pbench.runs.records import Score as Record
 from p2pbench.runs.score_run import record_scores
 from p2pbench.runs.store import Store
 from p2pbench.scoring.evaluate import Scores
@@ -68,3 +75,61 @@ def fill(store: Store, run_id: str, rank: int, seed: int, n: int = 20, side: int
 def pixels(path: Path) -> np.ndarray:
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))
+
+
+def study_of(
+    scores: Mapping[str, Mapping[str, np.ndarray]],
+    *,
+    seeds: Mapping[str, Sequence[int]] | None = None,
+    failed: Mapping[str, Sequence[int]] | None = None,
+    references: Mapping[str, Mapping[str, float]] | None = None,
+    runs: Mapping[str, str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    **about: Any,
+) -> StudyRecord:
+    """A study in memory: by variant and score a matrix of seeds and images; the first variant is the baseline.
+
+    Args:
+        seeds: of each variant; 0, 1, ... where it is not named. failed: seeds of cells that failed.
+        references: by reference row the values of scores.
+        runs: by variant what its runs are called; two variants of one name are one training.
+        settings: of every score's record.
+        about: keys of the study's file, such as ``contrasts``.
+    """
+    variants = list(scores)
+    cells, recorded = [], []
+    for variant in variants:
+        matrices = dict(scores[variant])
+        n = max((len(m) for m in matrices.values()), default=0)
+        own = list((seeds or {}).get(variant, range(n)))
+        for position, seed in enumerate([*own, *(failed or {}).get(variant, [])]):
+            run_id = sha256(f"{(runs or {}).get(variant, variant)} {seed}".encode()).hexdigest()[:12]
+            state = "finished" if position < len(own) else "failed"
+            values = {m: matrix[position] for m, matrix in matrices.items()} if state == "finished" else {}
+            found = {
+                m: Record.model_validate(
+                    Score(m, len(row), float(np.nanmean(row)), settings=dict(settings or {})).to_json()
+                )
+                for m, row in values.items()
+            }
+            table = pd.DataFrame(values) if values else pd.DataFrame()
+            run = RunFolder(Path("cells") / run_id)
+            config = {"scoring": {"metrics": list(matrices), "inference": "paper"}}
+            recorded.append(StudyCell(run_id=run_id, variant=variant, seed=seed, config=config))
+            cells.append(
+                CellRecord(
+                    variant, seed, run, state, None, None, found, table, pd.DataFrame(), pd.DataFrame(), config, {}
+                )
+            )
+    rows = [
+        ReferenceRow(name=name, about=name, n=1, reason=None, scores={
+            m: Record.model_validate(Score(m, 1, value, settings=dict(settings or {})).to_json())
+            for m, value in values.items()
+        })
+        for name, values in (references or {}).items()
+    ]  # fmt: skip
+    file = {
+        "schema_version": 1, "name": "made", "question": "Which?", "published": None, "protocol": {"name": "made"},
+        "baseline": variants[0], "command": "p2pbench ablate --grid made", "cells": recorded, **about,
+    }  # fmt: skip
+    return StudyRecord(StudyFile.model_validate(file), cells, rows)

@@ -14,14 +14,6 @@ How often 95 % intervals of a mean cover it, in %, by 10,000 simulations each. O
 
 With skewness 2 and 100 images, the mean is below 1.2 % of the t intervals and above 4.8 %, of BCa's 2.7 and 3.2. So
 ``interval_method`` takes t, and BCa for many images with a long tail.
-
-Over seeds and images crossed, for seven shares of seeds, images and rest in the variance:
-
-    3 seeds x 8 images     94.7 to 97.7         4 x 100     93.4 to 95.7
-    3 x 30                 93.2 to 95.8         5 x 100     93.7 to 95.6
-    3 x 100                92.0 to 96.3        10 x 100     94.7 to 95.5
-
-The lowest are where seeds make most of the error of the mean, but not all.
 """
 
 from __future__ import annotations
@@ -31,7 +23,7 @@ from collections.abc import Callable
 import numpy as np
 
 from p2pbench.statistics.comparison import sign_flip_p
-from p2pbench.statistics.intervals import bca_limits, crossed_interval, interval_method, mean_interval
+from p2pbench.statistics.intervals import bca_limits, interval_method, mean_interval
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 POPULATIONS: dict[str, Draw] = {
@@ -42,16 +34,6 @@ POPULATIONS: dict[str, Draw] = {
     "heavy tails": lambda random, shape: random.standard_t(4, shape),
 }
 """Values of images, with a mean of zero."""
-SPREADS = {
-    "images alone": (0.0, 1.0, 0.3),
-    "images, interaction": (0.0, 1.0, 1.0),
-    "seeds a little": (0.1, 1.0, 0.3),
-    "both alike": (0.2, 1.0, 0.3),
-    "seeds mostly": (0.5, 1.0, 0.3),
-    "seeds alone": (1.0, 0.1, 0.3),
-    "no image effect": (0.2, 0.0, 1.0),
-}
-"""Standard deviations of seeds, images and what is left."""
 
 
 def image_coverage(population: str, n: int, simulations: int) -> dict[str, tuple[float, float]]:
@@ -62,20 +44,6 @@ def image_coverage(population: str, n: int, simulations: int) -> dict[str, tuple
     by_rule = np.array([interval_method(sample) == "BCa" for sample in samples])
     limits = {"t": t, "BCa": bca, "rule": np.where(by_rule[:, None], bca, t)}
     return {name: (float((found[:, 0] > 0).mean()), float((found[:, 1] < 0).mean())) for name, found in limits.items()}
-
-
-def crossed_coverage(spreads: tuple[float, float, float], seeds: int, images: int, simulations: int) -> float:
-    """The share of simulations in which :func:`crossed_interval` covers."""
-    random = np.random.default_rng([seeds, images, simulations])
-    of_seeds, of_images, rest = spreads
-    covered = 0
-    for _ in range(simulations):
-        scores = of_seeds * random.standard_normal((seeds, 1)) + of_images * random.standard_normal(images)
-        found = crossed_interval(scores + rest * random.standard_normal((seeds, images)))
-        assert found.low is not None
-        assert found.high is not None
-        covered += found.low <= 0 <= found.high
-    return covered / simulations
 
 
 def false_positives(population: str, n: int, simulations: int) -> float:
@@ -97,13 +65,6 @@ def main(simulations: int = 10_000) -> None:
             found = image_coverage(population, n, simulations)
             cells = [f"{k} {100 * (1 - a - b):.1f} ({100 * a:.1f}/{100 * b:.1f})" for k, (a, b) in found.items()]
             print(f"{population:12} {n:4}  {'  '.join(cells)}", flush=True)
-    print("Crossed: coverage in %")
-    for name, spreads in SPREADS.items():
-        cells = [
-            f"{seeds}x{images} {100 * crossed_coverage(spreads, seeds, images, simulations):.1f}"
-            for seeds, images in ((3, 8), (3, 30), (3, 100), (4, 100), (5, 100), (10, 100))
-        ]
-        print(f"{name:20} {'  '.join(cells)}", flush=True)
     print("Sign flips: false positives in % at 5 %")
     for population in POPULATIONS:
         cells = [f"{n}: {100 * false_positives(population, n, simulations):.1f}" for n in (3, 6, 8, 13, 14, 30, 106)]

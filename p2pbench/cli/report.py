@@ -27,8 +27,10 @@ def report(
         if name not in names:
             raise ConfigError(unknown("study", name, names))
 
+    from p2pbench.report import verdict
     from p2pbench.report.index import write_index
     from p2pbench.report.page import write_report
+    from p2pbench.report.primary import primary_metric
 
     reports, unreadable, chosen = [], [], study or names
     for name in chosen:
@@ -41,10 +43,14 @@ def report(
     if len(chosen) > 1:
         index = write_index(reports, [(name, str(error)) for name, error in unreadable], folder)
     document = [
-        {"study": r.study, "finished": r.n_finished, "cells": r.n_cells, "files": [str(file) for file in r.files]}
+        {
+            "study": r.study, "out": str(r.folder), "primary": primary_metric(r.record),
+            "answer": verdict.answer(r.record), "verdicts": verdict.verdicts_json(r.record),
+            "finished": r.n_finished, "cells": r.n_cells, "files": [str(file) for file in r.files],
+        }
         for r in reports
-    ]
-    answer({"reports": document, "index": str(index) if index else None}, as_json)
+    ]  # fmt: skip
+    answer({"studies": document, "index": str(index) if index else None}, as_json)
     for r in reports:
         out.print(escape(f"{r.study}: {r.n_finished} of {r.n_cells} cells"), soft_wrap=True)
         for file in r.files:

@@ -25,6 +25,15 @@ class Metric:
     """Whether a report may mark a difference in it. Not where its marks were not shown to hold for other trainings:
     such a score has its value, and its pseudo-values, alone."""
 
+    least: float | None = 0.0
+    """The least that the score can be, where there is one, to which intervals are cut."""
+    most: float | None = None
+
+    def possible(self, low: float | None, high: float | None) -> tuple[float | None, float | None]:
+        """An interval cut to what the score can be."""
+        low = low if low is None or self.least is None else max(low, self.least)
+        return low, high if high is None or self.most is None else min(high, self.most)
+
     @property
     def heading(self) -> str:
         """The label with an arrow that says which way is better."""
@@ -42,32 +51,32 @@ METRICS: dict[str, Metric] = {
     # Diversity, which is small throughout: a quarter of a grey level.
     "l1": Metric("L1", "fraction of full range", "lower", any_channels=True, margin=0.005),
     "psnr": Metric("PSNR", "dB", "higher", any_channels=True, margin=0.2),
-    "ssim": Metric("SSIM", "", "higher", least_side=11, any_channels=True, margin=0.01),
+    "ssim": Metric("SSIM", "", "higher", least_side=11, any_channels=True, margin=0.01, least=-1.0, most=1.0),
     "lpips": Metric("LPIPS (alex)", "", "lower", net="alex", least_side=31, margin=0.01),
     "lpips-squeeze": Metric("LPIPS (squeeze)", "", "lower", net="squeeze", least_side=17, margin=0.01),
     "lpips-vgg": Metric("LPIPS (vgg)", "", "lower", net="vgg", least_side=16, margin=0.01),
     "sharpness": Metric("sharpness", "times the target's", "closer to 1", least_side=2, margin=0.02),
-    "hist-l": Metric("L overlap", "share", "higher", margin=0.01),
-    "hist-a": Metric("a overlap", "share", "higher", margin=0.01),
-    "hist-b": Metric("b overlap", "share", "higher", margin=0.01),
+    "hist-l": Metric("L overlap", "share", "higher", margin=0.01, most=1.0),
+    "hist-a": Metric("a overlap", "share", "higher", margin=0.01, most=1.0),
+    "hist-b": Metric("b overlap", "share", "higher", margin=0.01, most=1.0),
     "diversity": Metric("diversity", "fraction of full range", "higher", any_channels=True, margin=0.001),
-    "kid-paired": Metric("paired KID", "", "lower", net="inception", per_image=False, margin=0.002),
+    "kid-paired": Metric("paired KID", "", "lower", net="inception", per_image=False, margin=0.002, least=None),
     "kid-paired-alexnet": Metric(
-        "paired KID (AlexNet)", "", "lower", net="alex", per_image=False, least_side=31, margin=0.03
+        "paired KID (AlexNet)", "", "lower", net="alex", per_image=False, least_side=31, margin=0.03, least=None
     ),
     "fid": Metric("FID", "", "lower", net="inception", per_image=False, margin=2.0),
-    "kid": Metric("KID", "", "lower", net="inception", per_image=False, margin=0.002, marked=False),
+    "kid": Metric("KID", "", "lower", net="inception", per_image=False, margin=0.002, least=None, marked=False),
     "precision": Metric(
-        "precision (Inception)", "share of outputs", "higher", "inception", per_image=False, margin=0.02, marked=False
+        "precision (Inception)", "share of outputs", "higher", "inception", False, margin=0.02, most=1.0, marked=False
     ),
     "recall": Metric(
-        "recall (Inception)", "share of targets", "higher", "inception", per_image=False, margin=0.02, marked=False
+        "recall (Inception)", "share of targets", "higher", "inception", False, margin=0.02, most=1.0, marked=False
     ),
     "fd-alexnet": Metric("FD (AlexNet)", "", "lower", net="alex", per_image=False, least_side=31, margin=2.0),
     "swd": Metric("SWD", "thousandths of a std. dev.", "lower", per_image=False, least_side=16, margin=2.0),
-    "fcn-pixel": Metric("per-pixel acc.", "fraction", "higher", least_side=16, margin=0.01),
-    "fcn-class": Metric("per-class acc.", "fraction", "higher", per_image=False, least_side=16, margin=0.01),
-    "fcn-iou": Metric("class IoU", "fraction", "higher", per_image=False, least_side=16, margin=0.01),
+    "fcn-pixel": Metric("per-pixel acc.", "fraction", "higher", least_side=16, margin=0.01, most=1.0),
+    "fcn-class": Metric("per-class acc.", "fraction", "higher", per_image=False, least_side=16, margin=0.01, most=1.0),
+    "fcn-iou": Metric("class IoU", "fraction", "higher", per_image=False, least_side=16, margin=0.01, most=1.0),
 }
 
 FCN_SCORES = ("fcn-pixel", "fcn-class", "fcn-iou")

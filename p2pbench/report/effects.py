@@ -1,4 +1,4 @@
-"""Main effects and two-way interactions of a grid with two or more factors, image by image."""
+"""Main effects, interactions and simple effects of a grid with two or more factors, over trainings and images."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,38 +6,44 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from p2pbench.report.comparisons import distances, paired
 from p2pbench.report.markup import markdown_table
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import ALPHA, score_matrices
 from p2pbench.statistics.comparison import holm, sign_flip_p
-from p2pbench.statistics.factorial import factorial_effects
-from p2pbench.statistics.intervals import LEAST_SEEDS, Crossed, crossed_interval
+from p2pbench.statistics.factorial import Contrast, factorial_contrasts
+from p2pbench.statistics.intervals import mean_interval
+from p2pbench.statistics.trainings import over_trainings
 from p2pbench.system.console import decimals
 
-COLUMNS = ["score", "effect", "levels", "estimate", "low", "high", "p", "interval", "n", "n_seeds"]
+COLUMNS = [
+    "score", "effect", "kind", "levels", "estimate", "low", "high", "p", "p_raw", "p_images",
+    "interval", "n", "n_seeds",
+]  # fmt: skip
 
 
 def effects_table(study: StudyRecord) -> pd.DataFrame:
     """A row an effect and score, for grids that are a full factorial of two or more factors; else no rows.
 
-    A main effect is the mean difference that a level makes against the factor's level in the baseline, over all
-    combinations of the other factors; an interaction is how much of one factor's difference depends on the other's
-    level. Scores that have no value for each image, and those that a combination of levels lacks, are left out.
+    Effects are contrasts of :func:`p2pbench.statistics.factorial.factorial_contrasts` over the seeds that all their
+    combinations have: main effects, interactions, and beside these the simple effects. Scores that a combination lacks,
+    or that have no values to test, are left out.
 
     Returns:
         ``score``: its name, a key of ``METRICS`` or ``module:function``.
-        ``effect``: the factor, or two of them as ``generator × objective``.
+        ``effect``, ``kind``: the factor, or two of them as ``generator × objective``; main, interaction or simple.
         ``levels``: what is compared: ``unet - resnet6``, or ``(unet - resnet6) × (l1 - l1+cgan)``.
         ``estimate``, ``low``, ``high``: in the score's own unit, with its 95 % interval over trainings and test images
-        where every combination has the same three seeds or more (``interval`` is ``crossed``), else over images of the
-        seeds' mean (``t``).
-        ``p``: of the sign-flip test over images that the effect is zero, corrected over the effects of the score
-        (Holm). Like the tables' marks it speaks of these trainings.
-        ``n``, ``n_seeds``: test images; the fewest seeds of a combination.
+        from three seeds on (``interval`` is ``trainings``), else over images of the seeds' mean (``t``).
+        ``p``: that recipes have no such effect, corrected over the main effects and interactions of the score (Holm);
+        ``p_raw`` is before that. Below three seeds ``p_images`` stands instead, of sign flips over images, which speaks
+        of these trainings alone. Simple effects are not tested.
+        ``n``, ``n_seeds``: test images and seeds.
     """
     factors = factors_of(study)
     rows = [row for metric in study.metrics for row in _effects(study, metric, factors)] if len(factors) > 1 else []
-    return pd.DataFrame(rows, columns=COLUMNS)
+    numbers = dict.fromkeys(("estimate", "low", "high", "p", "p_raw", "p_images"), float)
+    return pd.DataFrame(rows, columns=COLUMNS).astype(numbers)
 
 
 def factors_of(study: StudyRecord) -> dict[str, list[str]]:
@@ -51,108 +57,114 @@ def factors_of(study: StudyRecord) -> dict[str, list[str]]:
     }
 
 
-def scores_by_levels(study: StudyRecord, metric: str, factors: Iterable[str]) -> dict[tuple[str, ...], pd.DataFrame]:
-    """The score by the levels of ``factors``: a row a seed and a column an image; empty where they do not compare."""
-    levels_of = {cell.variant: cell.levels for cell in study.about.cells}
+def combinations(study: StudyRecord, factors: Iterable[str]) -> dict[tuple[str, ...], str]:
+    """The variant of each combination of the levels of ``factors``."""
     return {
-        tuple(str(levels_of[variant].get(factor)) for factor in factors): matrix
-        for variant, matrix in score_matrices(study, metric, study.variants).items()
-    }
+        tuple(str(cell.levels.get(factor)) for factor in factors): cell.variant for cell in study.about.cells
+    }  # fmt: skip
 
 
 def _effects(study: StudyRecord, metric: str, factors: dict[str, list[str]]) -> list[dict[str, Any]]:
     """The rows of one score."""
-    matrices = scores_by_levels(study, metric, factors)
+    variants = combinations(study, factors)
     baseline = next((cell.levels for cell in study.about.cells if cell.variant == study.baseline), {})
-    means = {levels: matrix.to_numpy().mean(axis=0) for levels, matrix in matrices.items()}
+    runs = {cell.variant: (cell.run.path.name, cell.run.inference) for cell in reversed(study.cells)}
+    trained = {levels: runs[variant] for levels, variant in variants.items()}
     try:
-        effects = factorial_effects(means, factors, baseline)
+        contrasts = factorial_contrasts(trained, factors, baseline)
     except ValueError:  # not a full factorial
         return []
-    adjusted = holm(float(sign_flip_p(effect.per_image)) for effect in effects).tolist()
-    over_trainings = _over_trainings(matrices, factors, baseline)
-    rows = []
-    for position, (effect, p) in enumerate(zip(effects, adjusted, strict=True)):
-        low, high, interval = effect.estimate.low, effect.estimate.high, "t"
-        if over_trainings:
-            low, high, interval = over_trainings[position].low, over_trainings[position].high, "crossed"
-        rows.append(
-            {
-                "score": metric, "effect": " × ".join(effect.factors), "levels": effect.name,
-                "estimate": effect.estimate.value, "low": low, "high": high, "p": p, "interval": interval,
-                "n": len(effect.per_image), "n_seeds": min(map(len, matrices.values())),
-            }
-        )  # fmt: skip
-    return rows
-
-
-def _over_trainings(
-    matrices: dict[tuple[str, ...], pd.DataFrame], factors: dict[str, list[str]], baseline: dict[str, str]
-) -> list[Crossed]:
-    """Each effect with its interval over trainings and images; none where the seeds are few or not the same."""
-    seeds = next(iter(matrices.values())).index
-    if len(seeds) < LEAST_SEEDS or any(not matrix.index.equals(seeds) for matrix in matrices.values()):
+    if not study.metric(metric).marked or len(score_matrices(study, metric, study.variants)) < len(study.variants):
         return []
-    scores = {levels: matrix.to_numpy() for levels, matrix in matrices.items()}
-    by_seed = [
-        factorial_effects({levels: found[position] for levels, found in scores.items()}, factors, baseline)
-        for position in range(len(seeds))
-    ]
-    return [crossed_interval(np.array([e.per_image for e in same])) for same in zip(*by_seed, strict=True)]
+    rows = [_row(study, metric, contrast, variants) for contrast in contrasts]
+    tested = [row for row in rows if row["n_seeds"] and row["kind"] != "simple"]
+    for kind in ("p_raw", "p_images"):
+        family = [row for row in tested if row[kind] is not None]
+        for row, p in zip(family, holm(row[kind] for row in family).tolist(), strict=True):
+            row["p" if kind == "p_raw" else kind] = p
+    return [row for row in rows if row["n_seeds"]]
+
+
+def _row(study: StudyRecord, metric: str, contrast: Contrast, variants: dict[tuple[str, ...], str]) -> dict[str, Any]:
+    """One effect, uncorrected; of no seeds where its combinations have none in common."""
+    weights = {variants[levels]: weight for levels, weight in contrast.weights.items()}
+    matrices = paired(study, metric, list(weights))
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row |= {"score": metric, "effect": " × ".join(contrast.factors), "kind": contrast.kind, "levels": contrast.name}
+    if not matrices:
+        return {**row, "n_seeds": 0}
+    scores = sum(weight * distances(matrices[v], study.metric(metric).better) for v, weight in weights.items())
+    found = over_trainings(np.asarray(scores))
+    images = mean_interval(np.asarray(scores).mean(axis=0))
+    low, high, interval = (found.low, found.high, "trainings") if found.squares is not None else (*images[1:3], "t")
+    row |= {"estimate": found.value, "low": low, "high": high, "interval": interval}
+    row |= {"n": found.n_images, "n_seeds": found.n_seeds}
+    if contrast.kind != "simple":
+        row["p_raw"] = found.p()
+        row["p_images"] = float(sign_flip_p(np.asarray(scores).mean(axis=0))) if found.squares is None else None
+    return row
 
 
 def effects_sentences(study: StudyRecord, table: pd.DataFrame) -> list[str]:
-    """A sentence a score: which effects are shown, and whether the factors add up."""
+    """A sentence a score: which effects are shown, and how far the factors may be from adding up."""
     sentences = []
     for metric, rows in table.groupby("score", sort=False):
-        shown = rows[rows["p"] <= ALPHA]
-        joint = shown["effect"].str.contains(" × ")
-        changes = [f"{row.levels} {row.estimate:+.3g}" for row in shown[~joint].itertuples()]
-        depends = [f"{row.levels} {row.estimate:+.3g}" for row in shown[joint].itertuples()]
-        interactions = (
-            f"what one factor does depends on the other: {', '.join(depends)}" if depends
-            else "no interaction shown, so nothing speaks against reading each factor by itself"
-        )  # fmt: skip
-        main = f"main effects: {', '.join(changes) if changes else 'none shown'}"
-        sentences.append(f"{study.metric(str(metric)).heading}: {main}; {interactions}.")
+        main, joint = rows[rows["kind"] == "main"], rows[rows["kind"] == "interaction"]
+        shown = [f"{row.levels} {_effect_text(row)}" for row in main.itertuples() if _mark(row)]
+        parts = [f"main effects: {', '.join(shown) if shown else 'none shown'}"]
+        depends = [f"{row.levels} {_effect_text(row)}" for row in joint.itertuples() if _mark(row)]
+        if depends:
+            parts.append(f"what one factor does depends on the other: {', '.join(depends)}")
+        elif len(joint):
+            widest = max(joint[["low", "high"]].abs().max(axis=1).fillna(float("inf")))
+            parts.append(
+                f"no interaction is shown, but one of up to {widest:.2g} is not excluded" if widest < float("inf")
+                else "whether the factors interact cannot be told"
+            )  # fmt: skip
+        sentences.append(f"{study.metric(str(metric)).heading}: {'; '.join(parts)}.")
     return sentences
 
 
 def printed_effects(study: StudyRecord, table: pd.DataFrame) -> pd.DataFrame:
-    """The table as people read it: ``estimate [low, high]``, ``*`` where p is at most 0.05."""
+    """The table as people read it: ``estimate [low, high]`` with the mark of the tables of scores."""
+    rows: list[Any] = list(table.itertuples())
     return pd.DataFrame(
         {
             "score": study.metric(str(row.score)).heading,
             "factor": row.effect,
             "difference": row.levels,
             "effect": _effect_text(row),
-            "p (Holm)": f"{row.p:.3g}",
+            "p (Holm)": next((f"{p:.3g}" for p in (row.p, row.p_images) if pd.notna(p)), ""),
         }
-        for row in table.itertuples()
+        for row in rows
     )
 
 
+def _mark(row: Any) -> str:
+    if pd.notna(row.p) and row.p < ALPHA:
+        return "*"
+    return "†" if pd.notna(row.p_images) and row.p_images < ALPHA else ""
+
+
 def _effect_text(row: Any) -> str:
-    mark = "*" if row.p <= ALPHA else ""
     if pd.isna(row.low) or pd.isna(row.high):
-        return f"{row.estimate:+.4g}{mark}"
+        return f"{row.estimate:+.4g}{_mark(row)}"
     digits = decimals(float(row.high) - float(row.low))
-    return f"{row.estimate:+.{digits}f}{mark} [{row.low:+.{digits}f}, {row.high:+.{digits}f}]"
+    return f"{row.estimate:+.{digits}f}{_mark(row)} [{row.low:+.{digits}f}, {row.high:+.{digits}f}]"
 
 
 def effects_notes(table: pd.DataFrame) -> list[str]:
     """What a reader must know to read the table rightly."""
-    crossed = set(table["interval"]) == {"crossed"}
-    over = "trainings and test images" if crossed else "test images, of the seeds' mean"
-    notes = [
+    over_recipes = set(table["interval"]) == {"trainings"}
+    over = "trainings and test images" if over_recipes else "test images, of the seeds' mean"
+    return [
         "A main effect is the mean difference between two levels over all combinations of the other factors; an "
-        "interaction (×) is by how much one factor's difference changes with the other's level; 0 where they add up.",
-        f"Brackets: 95 % interval over {over} (n = {table['n'].iloc[0]}). *: p at most 0.05, sign-flip test over test "
-        "images, Holm-corrected over the effects of a score; it speaks of these trainings, not of others.",
-    ]
-    if table["n_seeds"].min() == 1:
-        notes.append("One seed: training variance is not assessed.")
-    return notes
+        "interaction (×) is by how much one factor's difference changes with the other's level; 0 where they add up; "
+        "below it, what each factor does at each level of the other.",
+        f"Brackets: 95 % interval over {over} (n = {table['n'].iloc[0]}). Holm-corrected over the main effects and "
+        "interactions of a score. " + ("*: p below 0.05." if over_recipes else
+        "†: p below 0.05 over test images (sign flips); it speaks of these trainings, not of others."),
+    ]  # fmt: skip
 
 
 def effects_markdown(study: StudyRecord, table: pd.DataFrame) -> str:

@@ -13,7 +13,7 @@ from p2pbench.report.page import Report
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import cell_text, summarise
 from p2pbench.report.training_cost import printed_cost
-from p2pbench.report.verdict import two_sentences
+from p2pbench.report.verdict import answer
 from p2pbench.system.files import write_text
 
 Levels = tuple[tuple[str, str], ...]
@@ -31,7 +31,7 @@ def write_index(reports: Sequence[Report], unreadable: Sequence[tuple[str, str]]
             "name": report.study,
             "link": quote(Path(os.path.relpath(report.folder, out)).as_posix()) + "/index.html",
             "about": report.record.about,
-            "sentences": two_sentences(report.record),
+            "sentences": answer(report.record),
             "finished": f"{report.n_finished} of {report.n_cells}",
         }
         for report in reports
@@ -60,7 +60,9 @@ def compare_studies(studies: Sequence[StudyRecord]) -> list[tuple[str, pd.DataFr
 
 
 def _row(whole: StudyRecord, variant: str, machine: str) -> dict[str, str]:
-    study = replace(whole, cells=[c for c in whole.of(variant) if c.machine == machine], summaries={}, best={})
+    study = replace(
+        whole, cells=[c for c in whole.of(variant) if c.machine == machine], summaries={}, comparisons={}, best={}
+    )
     return {
         "study": study.about.name,
         "protocol": str(study.about.protocol.get("name", "")),

@@ -4,10 +4,10 @@ import numpy as np
 
 from p2pbench.config.metrics import METRICS
 from p2pbench.report import html
+from p2pbench.report.comparisons import best, comparisons
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import made_alike, measured, summarise
 from p2pbench.report.training_cost import named_machines
-from p2pbench.report.verdict import best
 
 FLOOR = "real (split half)"
 """The reference row that says what a perfect generator gets at this number of images."""
@@ -33,9 +33,24 @@ def _about_all(study: StudyRecord) -> list[str]:
         counts=counts,
         most_seeds=max(counts.values(), default=0),
         any_best=any(best(study, metric) for metric in study.metrics),
+        marks={c.mark for metric in study.metrics for c in comparisons(study, metric)},
+        left_out=_left_out(study),
         machines=named_machines(study),
     )
     return text.splitlines()
+
+
+def _left_out(study: StudyRecord) -> list[str]:
+    """The scores that lack a value for some images, with how many images are left out of which variant's mean."""
+    found = []
+    for metric in study.metrics:
+        for variant in study.variants:
+            for cell in measured(study, variant, metric):
+                lacking = int(cell.per_image[metric].isna().sum()) if metric in cell.per_image else 0
+                if lacking:
+                    where = f"{variant}, seed {cell.seed}: {lacking} of {len(cell.per_image)}"
+                    found.append(f"{study.metric(metric).label} ({where})")
+    return found
 
 
 def _over_set(study: StudyRecord, metric: str) -> str | None:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-from p2pbench.report import effects, html, tables
+from p2pbench.report import effects, html, published, tables
 from p2pbench.report.figures.all import write_figures
 from p2pbench.report.figures.sheets import write_sheets
 from p2pbench.report.notes import notes
 from p2pbench.report.records import StudyRecord, read_study
 from p2pbench.report.samples import Choice, choose, viewer
-from p2pbench.report.verdict import by_score, two_sentences
+from p2pbench.report.verdict import answer, by_score
 from p2pbench.runs.store import Store
 from p2pbench.system.files import write_text
 
@@ -70,22 +70,22 @@ def render(
     shown_effects: pd.DataFrame,
 ) -> str:
     """The page as one HTML text that needs nothing beside it."""
-    published = tables.published_table(study)
+    paper = published.published_table(study)
     unfinished = [cell for cell in study.cells if cell.state != "finished"]
     return html.render(
         html.TEMPLATES / "study.html",
         about=study.about,
-        sentences=two_sentences(study),
+        sentences=answer(study),
         table=tables.printed(study),
         references=tables.printed_references(study),
         notes=notes(study),
-        answer=by_score(study),
+        by_score=by_score(study),
         effects=effects.printed_effects(study, shown_effects),
         effects_shown=effects.effects_sentences(study, shown_effects),
         effects_notes=effects.effects_notes(shown_effects) if len(shown_effects) else [],
-        published=published,
-        published_rows=tables.published_rows(published) if published else None,
-        published_note=tables.published_note(published) if published else "",
+        published=paper,
+        published_rows=published.published_rows(paper) if paper else None,
+        published_notes=[published.published_note(paper), *published.order_sentences(study)] if paper else [],
         figures={name: html.data_url(path.with_suffix(".svg")) for name, path in figures.items()},
         redraws=html.data_url(sheets["redraws"]) if "redraws" in sheets else None,
         viewer=viewer(study, choice),

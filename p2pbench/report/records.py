@@ -57,6 +57,8 @@ class StudyRecord:
     references: list[ReferenceRow] = field(default_factory=list)
     summaries: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """Summaries by score and variant, which every table and figure asks for: they are made once."""
+    comparisons: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """The comparisons by score; made once too."""
     best: dict[str, str | None] = field(default_factory=dict, compare=False, repr=False)
     """The best variant by score, where there is one; made once too."""
 
@@ -74,10 +76,9 @@ class StudyRecord:
         """The comparisons that the question asks for, as (variant, what it is compared with)."""
         return self.about.pairs()
 
-    @property
-    def margins(self) -> dict[str, float]:
-        """The margins that the grid sets; other scores have those of ``METRICS``."""
-        return self.about.margins
+    def margin(self, metric: str) -> float:
+        """The smallest difference of a score that matters, as the grid or ``METRICS`` has it; 0 where nobody said."""
+        return self.about.margins.get(metric, self.metric(metric).margin or 0.0)
 
     @cached_property
     def variants(self) -> list[str]:
@@ -106,7 +107,7 @@ class StudyRecord:
         score = next((score for score in found if score.value is not None), found[0])
         label = name.partition(":")[2]
         alone = sum(other.partition(":")[2] == label for other in self.metrics) == 1
-        return Metric(label if alone else name, score.unit, score.better)
+        return Metric(label if alone else name, score.unit, score.better, least=None)
 
     def of(self, variant: str) -> list[CellRecord]:
         """The finished cells of a variant, a seed each."""

@@ -9,8 +9,9 @@ from PIL import Image
 
 from p2pbench.report import html
 from p2pbench.report.figures.panels import drawn
+from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import CellRecord, StudyRecord
-from p2pbench.report.summaries import oriented, primary_metric
+from p2pbench.report.summaries import oriented
 
 N_FIXED = 4
 """The pairs at fixed positions on a sheet."""

@@ -1,4 +1,4 @@
-"""What the records say of a score: each variant's mean with its interval, and its difference to the baseline."""
+"""What the records say of a score: its matrix of trainings and images, and each variant's mean with its interval."""
 
 import math
 from collections.abc import Iterable
@@ -9,14 +9,12 @@ import numpy as np
 import pandas as pd
 
 from p2pbench.report.records import CellRecord, StudyRecord
-from p2pbench.statistics.comparison import Comparison, compare_all, holm
-from p2pbench.statistics.intervals import crossed_interval, image_intervals, sd_over_seeds
+from p2pbench.statistics.intervals import image_intervals, sd_over_seeds
+from p2pbench.statistics.trainings import over_trainings
 from p2pbench.system.console import decimals, value_and_interval
 
 ALPHA = 0.05
 """The level of every test."""
-PRIMARY_METRICS = ("lpips", "lpips-vgg", "lpips-squeeze")
-"""The scores that answer the question, where a study has one: L1, PSNR and SSIM favour what minimises them."""
 MAY_DIFFER = {"inference", "noise_seed", "over_set", "interval", "levels", "std_over_subsets", "per_class"}
 """Settings in which scores that are compared may differ: a grid asks about them, the seed decides them, or they are
 results."""
@@ -30,30 +28,23 @@ class Summary:
 
     value: float | None
     low: float | None
-    """Ends of the 95 % interval: over trainings and images from three seeds on, over images below."""
+    """Ends of the 95 % interval: over trainings and images from three seeds on, over images below; cut to what the
+    score can be."""
     high: float | None
     method: str | None
-    """The kind of interval: ``crossed`` over trainings and images; ``t`` or ``BCa`` over images."""
+    """The kind of interval: ``trainings``, over these and images; ``t`` or ``BCa`` over images."""
     seed_sd: float | None
     """Standard deviation over seeds; None with one seed: then training variance is not assessed."""
-    comparison: Comparison | None
-    """With the baseline, over the same test images; None for the baseline itself and for scores of whole sets."""
-    p_holm: float | None
-    """The comparison's p-value, corrected for the number of variants that the score is compared of (Holm)."""
     n_seeds: int
     n_images: int
+    """The images with a finite value: of those that the score is made of."""
     reason: str | None
     """Why there is no value."""
-
-    @property
-    def differs(self) -> bool:
-        """Whether these trainings differ from the baseline's beyond the chance of the test images."""
-        return self.p_holm is not None and self.p_holm <= ALPHA
 
 
 def without_value(reason: str | None) -> Summary:
     """The summary of a score that no cell has."""
-    return Summary(None, None, None, None, None, None, None, 0, 0, reason)
+    return Summary(None, None, None, None, None, 0, 0, reason)
 
 
 def measured(study: StudyRecord, variant: str, metric: str) -> list[CellRecord]:
@@ -72,31 +63,39 @@ def made_alike(cells: Iterable[CellRecord], metric: str) -> bool:
 def score_matrices(study: StudyRecord, metric: str, variants: Iterable[str]) -> dict[str, pd.DataFrame]:
     """The score of every training on every test image, for each of ``variants`` that has the score.
 
+    A score of whole sets stands in it by its jackknife pseudo-values, an image or a group of images each, whose mean
+    is the score corrected for its bias (Tukey 1958).
+
     Returns:
-        By variant a row a seed and a column an image, finite. Empty where these variants cannot be compared: the
-        images differ, the score was made in different ways, or it has no value for each image.
+        By variant a row a seed and a column an image; NaN where an image has no value. Empty where these variants
+        cannot be compared: the images differ, the score was made in different ways, or it has no values a image.
     """
     cells = {variant: found for variant in variants if (found := measured(study, variant, metric))}
     together = [cell for found in cells.values() for cell in found]
-    columns = [cell.per_image[metric] for cell in together if metric in cell.per_image]
+    columns = [column for cell in together if (column := _values(cell, metric)) is not None]
     if not columns or len(columns) < len(together) or not made_alike(together, metric):
         return {}
-    images = columns[0].index
-    if not all(column.index.equals(images) for column in columns):
+    units = columns[0].index
+    if not all(column.index.equals(units) for column in columns):
         return {}
     values = np.stack([column.to_numpy(dtype=float) for column in columns])  # (seeds of all variants, images)
-    if not values.size or not np.isfinite(values).all():
-        return {}
     matrices, first = {}, 0
     for variant, found in cells.items():
         rows = values[first : first + len(found)]
-        matrices[variant] = pd.DataFrame(rows, index=[cell.seed for cell in found], columns=images)
+        matrices[variant] = pd.DataFrame(rows, index=[cell.seed for cell in found], columns=units)
         first += len(found)
-    return matrices
+    return {variant: matrix.where(np.isfinite(matrix)) for variant, matrix in matrices.items()}
+
+
+def _values(cell: CellRecord, metric: str) -> pd.Series | None:
+    """The score of each image, or the pseudo-values of a score of sets; None where there are none."""
+    if metric in cell.per_image:
+        return cell.per_image[metric]
+    return cell.jackknife[metric].dropna() if metric in cell.jackknife else None
 
 
 def summarise(study: StudyRecord, variant: str, metric: str) -> Summary:
-    """The score ``metric`` of ``variant``: its mean over seeds and images, with interval, and against the baseline."""
+    """The score ``metric`` of ``variant``: its mean over seeds and images, with its interval."""
     if metric not in study.summaries:
         study.summaries[metric] = _summarise(study, metric)
     summary: Summary = study.summaries[metric][variant]
@@ -104,11 +103,13 @@ def summarise(study: StudyRecord, variant: str, metric: str) -> Summary:
 
 
 def _summarise(study: StudyRecord, metric: str) -> dict[str, Summary]:
-    """The summaries of all variants at once: their bootstraps and tests share the draws."""
+    """The summaries of all variants at once: their bootstraps share the draws."""
     matrices = {
-        variant: matrix for v in study.variants for variant, matrix in score_matrices(study, metric, [v]).items()
+        variant: matrix.dropna(axis="columns")
+        for v in study.variants
+        for variant, matrix in score_matrices(study, metric, [v]).items()
     }
-    intervals, compared = _intervals(matrices), _compared_with_baseline(study, metric, matrices)
+    intervals = _intervals(matrices)
     summaries = {}
     for variant in study.variants:
         scores = [cell.scores[metric] for cell in measured(study, variant, metric)]
@@ -117,15 +118,14 @@ def _summarise(study: StudyRecord, metric: str) -> dict[str, Summary]:
             summaries[variant] = without_value((reasons[0] or "not finite") if reasons else "no finished cell")
             continue
         low, high, method = intervals.get(variant, (None, None, None))
-        if variant not in intervals and len(scores) == 1:
+        if len(scores) == 1 and (method is None or not study.metric(metric).per_image):
             # A score of the whole set has its own interval, over the images that this training was scored on.
             low, high, method = scores[0].low, scores[0].high, scores[0].settings.get("interval")
         values = np.array([score.value for score in scores], dtype=float)
-        comparison, p_holm = compared.get(variant, (None, None))
+        low, high = study.metric(metric).possible(low, high)
         summaries[variant] = Summary(
-            float(values.mean()), low, high, method, sd_over_seeds(values), comparison, p_holm, len(scores),
-            scores[0].n, None,
-        )  # fmt: skip
+            float(values.mean()), low, high, method, sd_over_seeds(values), len(scores), scores[0].n, None
+        )
     return summaries
 
 
@@ -138,39 +138,10 @@ def _intervals(matrices: dict[str, pd.DataFrame]) -> dict[str, tuple[float | Non
         for variant, (estimate, method) in zip(
             together, image_intervals(np.stack([images[v] for v in together])), strict=True
         ):
-            crossed = crossed_interval(matrices[variant].to_numpy())
+            over = over_trainings(matrices[variant].to_numpy())
             over_images = (estimate.low, estimate.high, method)
-            found[variant] = over_images if crossed.low is None else (crossed.low, crossed.high, "crossed")
+            found[variant] = over_images if over.squares is None else (over.low, over.high, "trainings")
     return found
-
-
-def _compared_with_baseline(
-    study: StudyRecord, metric: str, matrices: dict[str, pd.DataFrame]
-) -> dict[str, tuple[Comparison, float]]:
-    """Each variant that can be compared with the baseline, and its p-value corrected for their number (Holm)."""
-    reference = matrices.get(study.baseline)
-    if reference is None or len(reference.columns) < 2:
-        return {}
-    baseline = measured(study, study.baseline, metric)
-    others = {
-        variant: matrix
-        for variant, matrix in matrices.items()
-        if variant != study.baseline
-        and matrix.columns.equals(reference.columns)
-        and made_alike([*measured(study, variant, metric), *baseline], metric)
-    }
-    if not others:
-        return {}
-    rows = np.stack([matrix.mean(axis=0).to_numpy() for matrix in others.values()])
-    found = compare_all(rows, reference.mean(axis=0).to_numpy(), study.metric(metric).better)
-    adjusted = holm(comparison.p for comparison in found).tolist()
-    return dict(zip(others, zip(found, adjusted, strict=True), strict=True))
-
-
-def primary_metric(study: StudyRecord) -> str | None:
-    """The score that answers the question: LPIPS where any variant has it, else the first that any has."""
-    having = [m for m in study.metrics if any(measured(study, v, m) for v in study.variants)]
-    return next((m for m in PRIMARY_METRICS if m in having), having[0] if having else None)
 
 
 Values = TypeVar("Values", float, np.ndarray)
@@ -183,12 +154,12 @@ def oriented(values: Values, better: str) -> Values:
     return -values if better == "lower" else -abs(values - 1)
 
 
-def cell_text(summary: Summary) -> str:
-    """A cell of the printed table: ``value [low, high] ± sd``, with ``*`` where it differs from the baseline."""
+def cell_text(summary: Summary, mark: str = "") -> str:
+    """A cell of the printed table: ``value [low, high] ± sd``, with the mark of its comparison."""
     text, sd = value_text(summary), summary.seed_sd
     if summary.value is None:
         return text
-    text += "*" if summary.differs else ""
+    text += mark
     if summary.low is not None and summary.high is not None:
         text += f" {value_and_interval(summary.value, summary.low, summary.high)[1]}"
         return text if sd is None else f"{text} ± {sd:.{decimals(summary.high - summary.low) + 1}f}"

@@ -4,13 +4,13 @@ from typing import Any
 
 import pandas as pd
 
-from p2pbench.config.shipped import PublishedTable, published_name, published_tables
+from p2pbench.report.comparisons import best, with_baseline
 from p2pbench.report.markup import latex_table, markdown_table
 from p2pbench.report.notes import notes
+from p2pbench.report.published import order_sentences, published_note, published_rows, published_table
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import Summary, cell_text, summarise, without_value
 from p2pbench.report.training_cost import COSTS, full_cost, printed_cost
-from p2pbench.report.verdict import best
 from p2pbench.runs.records import ReferenceRow
 
 
@@ -22,20 +22,23 @@ def wide(study: StudyRecord) -> pd.DataFrame:
         row: dict[str, Any] = {"variant": variant, "n_seeds": len(cells)}
         for metric in study.metrics:
             s = summarise(study, variant, metric)
-            c = s.comparison
+            c = with_baseline(study, variant, metric)
+            found = c.found if c else None
             row |= {
                 metric: s.value,
                 f"{metric}_low": s.low,
                 f"{metric}_high": s.high,
                 f"{metric}_seed_sd": s.seed_sd,
                 f"{metric}_interval": s.method,
-                f"{metric}_diff": c.difference.value if c else None,
-                f"{metric}_diff_low": c.difference.low if c else None,
-                f"{metric}_diff_high": c.difference.high if c else None,
+                f"{metric}_against": c.against if c else None,
+                f"{metric}_verdict": c.verdict if c else None,
+                f"{metric}_diff": found.value if found else None,
+                f"{metric}_diff_low": found.low if found else None,
+                f"{metric}_diff_high": found.high if found else None,
                 f"{metric}_diff_p": c.p if c else None,
-                f"{metric}_diff_p_holm": s.p_holm,
-                f"{metric}_diff_dz": c.dz if c else None,
-                f"{metric}_share_better": c.share_better if c else None,
+                f"{metric}_diff_p_raw": c.p_raw if c else None,
+                f"{metric}_diff_p_images": c.p_images if c else None,
+                f"{metric}_diff_seeds": found.n_seeds if found else None,
                 f"{metric}_n": s.n_images or None,
             }
         row |= full_cost(study, variant)
@@ -77,17 +80,25 @@ def _states(study: StudyRecord, variant: str) -> str:
 def printed(study: StudyRecord) -> pd.DataFrame:
     """The table as people read it: a row a variant, ``value [low, high]`` per score, a mark where it differs.
 
-    The best of a score stands between ``**`` where it is better than every other variant beyond chance
-    (:func:`p2pbench.report.verdict.best`).
+    The best of a score stands between ``**`` (:func:`p2pbench.report.comparisons.best`).
     """
     rows = []
     for variant in study.variants:
-        row = {"variant": f"{variant} (baseline)" if variant == study.baseline else variant}
+        row = {"variant": _row_name(study, variant)}
         for metric in study.metrics:
-            text = cell_text(summarise(study, variant, metric))
+            compared = with_baseline(study, variant, metric)
+            text = cell_text(summarise(study, variant, metric), compared.mark if compared else "")
             row[study.metric(metric).heading] = f"**{text}**" if variant == best(study, metric) else text
         rows.append(row | printed_cost(study, variant))
     return pd.DataFrame(rows).fillna("")
+
+
+def _row_name(study: StudyRecord, variant: str) -> str:
+    """The variant, whether it is the baseline, and how many of its trainings failed."""
+    cells = [cell for cell in study.cells if cell.variant == variant]
+    failed = sum(cell.state == "failed" for cell in cells)
+    said = ["baseline"] * (variant == study.baseline) + [f"{failed} of {len(cells)} failed"] * (failed > 0)
+    return f"{variant} ({', '.join(said)})" if said else variant
 
 
 def printed_references(study: StudyRecord) -> pd.DataFrame:
@@ -109,29 +120,7 @@ def _of_reference(reference: ReferenceRow, metric: str) -> Summary:
         return without_value(None)
     method = score.settings.get("interval") if score.low is not None else None
     n = reference.n if score.value is not None else 0
-    return Summary(score.value, score.low, score.high, method, None, None, None, 0, n, score.reason)
-
-
-def published_table(study: StudyRecord) -> PublishedTable | None:
-    """The published table that the study's grid names, if any."""
-    return published_tables().get(published_name(study.about.published or ""))
-
-
-def published_rows(table: PublishedTable) -> pd.DataFrame:
-    """The rows of a published table, a text for each value."""
-    rows = []
-    for label, values in table.rows.items():
-        texts = [f"{value:.{table.digits}f}" for value in values]
-        if table.plus_minus:
-            spreads = table.plus_minus[label]
-            texts = [f"{text} ± {spread:.{table.digits}f}" for text, spread in zip(texts, spreads, strict=True)]
-        rows.append([label, *texts])
-    return pd.DataFrame(rows, columns=["variant", *table.columns])
-
-
-def published_note(table: PublishedTable) -> str:
-    """Where the published rows come from, and how far they compare with ours."""
-    return f"{table.source}. Other scores or other data: read the order of the rows, not their distance to ours."
+    return Summary(score.value, score.low, score.high, method, None, 0, n, score.reason)
 
 
 def to_markdown(study: StudyRecord) -> str:
@@ -142,6 +131,7 @@ def to_markdown(study: StudyRecord) -> str:
     if table is not None:
         body = markdown_table(published_rows(table))
         parts += [f"\n## The paper's rows: {table.title}\n", body, f"\n{published_note(table)}"]
+        parts += [f"\n{sentence}" for sentence in order_sentences(study)]
     return "\n".join(parts) + "\n"
 
 
@@ -153,5 +143,7 @@ def to_latex(study: StudyRecord) -> str:
     ]
     table = published_table(study)
     if table is not None:
-        parts.append(latex_table(published_rows(table), table.title, published_note(table)))
+        parts.append(
+            latex_table(published_rows(table), table.title, " ".join([published_note(table), *order_sentences(study)]))
+        )
     return "\n".join(parts) + "\n"

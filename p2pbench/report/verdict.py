@@ -1,164 +1,134 @@
-"""What is said of differences: which variant is ahead, what holds over trainings, and the answer in words."""
+"""The answer in words: what the primary score says of the question, what speaks against it, and what is left open."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-import numpy as np
-
+from p2pbench.report.comparisons import Comparison, best, comparisons
+from p2pbench.report.primary import foil_sentences, listed, named, primary_metric, quoted, saturated_sentences
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import (  # fmt: skip
-    ALPHA,
-    Summary,
-    oriented,
-    primary_metric,
-    score_matrices,
-    summarise,
-    value_text,
-)
-from p2pbench.statistics.comparison import holm, sign_flip_p
-from p2pbench.statistics.intervals import LEAST_SEEDS, crossed_interval
+from p2pbench.report.summaries import summarise, value_text
+from p2pbench.statistics.trainings import LEAST_SEEDS, MOST_SEEDS
 
-MOST_NAMED = 6
-"""The most variants that a sentence names; of more it gives the number."""
+LEAST_IMAGES = 6
+"""The fewest images over which a sign-flip test can reach 0.05: of n it reaches 2 / 2**n."""
 
 
-def best(study: StudyRecord, metric: str) -> str | None:
-    """The variant that is better than each other one, where that difference holds; else None.
-
-    It holds where the sign-flip test over the test images gives p at most 0.05 against every other variant, after
-    Holm's correction, and, where all have the same three seeds or more, where the interval over trainings and images of
-    each difference excludes zero too.
-    """
-    if metric not in study.best:
-        study.best[metric] = _best(study, metric)
-    return study.best[metric]
-
-
-def _best(study: StudyRecord, metric: str) -> str | None:
-    matrices, better = score_matrices(study, metric, study.variants), study.metric(metric).better
-    if len(matrices) < 2 or min(matrix.shape[1] for matrix in matrices.values()) < 2:
-        return None
-    gains = {variant: oriented(matrix.to_numpy(), better) for variant, matrix in matrices.items()}  # (seeds, images)
-    top = max(gains, key=lambda v: float(gains[v].mean()))
-    values = {v: value for v in gains if (value := summarise(study, v, metric).value) is not None}
-    if top != max(values, key=lambda v: oriented(values[v], better)):
-        return None  # nearest to 1 image by image, but not in the mean that the table shows
-    others = [v for v in gains if v != top]
-    differences = np.stack([gains[top].mean(axis=0) - gains[v].mean(axis=0) for v in others])
-    if (holm(sign_flip_p(differences)) > ALPHA).any():
-        return None
-    if all(matrix.index.equals(matrices[top].index) for matrix in matrices.values()):
-        for found in (crossed_interval(gains[top] - gains[v]) for v in others):
-            if found.low is not None and found.low <= 0:
-                return None
-    return top
-
-
-def over_trainings(study: StudyRecord, variant: str, metric: str) -> tuple[float, float] | None:
-    """The interval over trainings and images of the difference to the baseline.
-
-    None below three seeds, and where the two have other seeds or images.
-    """
-    matrices = score_matrices(study, metric, [variant, study.baseline])
-    ours, theirs = (matrices.get(name) for name in (variant, study.baseline))
-    if ours is None or theirs is None or not ours.index.equals(theirs.index):
-        return None
-    found = crossed_interval(ours.to_numpy() - theirs.to_numpy())
-    return None if found.low is None or found.high is None else (found.low, found.high)
-
-
-def holds_over_trainings(study: StudyRecord, variant: str, metric: str) -> bool:
-    """Whether the interval over trainings and images of the difference to the baseline excludes zero."""
-    found = over_trainings(study, variant, metric)
-    return found is not None and (found[0] > 0 or found[1] < 0)
-
-
-def two_sentences(study: StudyRecord) -> tuple[str, str]:
-    """What the primary score says of the question, and how far that reaches."""
+def answer(study: StudyRecord) -> list[str]:
+    """The sentences that answer the question: what forbids a comparison first, then the verdict, then its reach."""
     metric = primary_metric(study)
-    compared = {} if metric is None else _compared(study, metric)
+    compared = [] if metric is None else [c for c in comparisons(study, metric) if c.found is not None]
     if metric is None or not compared:
-        return _without_comparison(study, metric), _state(study)
+        return [_without_comparison(study, metric), *_unfinished(study)]
+    return [
+        *foil_sentences(study),
+        *saturated_sentences(study),
+        _verdict(study, metric),
+        _secondary(study, metric),
+        *_unfinished(study),
+    ]
+
+
+def _verdict(study: StudyRecord, metric: str) -> str:
+    """What the primary score says of each declared contrast."""
+    about, judged = study.metric(metric), comparisons(study, metric)
+    found = [c.found for c in judged if c.found is not None]
+    seeds, images = sorted({f.n_seeds for f in found}), sorted({f.n_images for f in found})
     base = summarise(study, study.baseline, metric)
-    groups = _groups(study, metric, compared)
+    value = f" ({quoted(study.baseline)}: {value_text(base)})" if base.value is not None else ""
     top = best(study, metric)
-    ahead = f"; {_quoted(top)} is ahead of every other variant" if top else ""
-    first = (
-        f"By {study.metric(metric).label} ({_quoted(study.baseline)}: {value_text(base)}), over {base.n_images} test "
-        f"images and {_seeds(study)}, {'; '.join(_worded(study, groups))}{ahead}."
+    ahead = f"; {quoted(top)} is ahead of every other variant" if top else ""
+    body = f"{'; '.join(clauses(judged))}{ahead}."
+    over = f"{_range(seeds, 'training')} a variant and {_range(images, 'test image')}"
+    if seeds[-1] >= LEAST_SEEDS:
+        return f"By {about.label}{value}, over {over}: {body}"
+    few = f"; over fewer than {LEAST_IMAGES} images no test can show anything" if images[-1] < LEAST_IMAGES else ""
+    there = "there is" if seeds[-1] == 1 else "there are"
+    return (
+        f"By {about.label}{value} there is no verdict: {there} {_range(seeds, 'training')} a variant, and to speak of "
+        f"other trainings it takes {LEAST_SEEDS} or more{few}. Over {_range(images, 'test image')}, {body}"
     )
-    return first, f"{_other_scores(study, metric, compared)}; {_reach(study, metric, groups)}."
 
 
-def _compared(study: StudyRecord, metric: str) -> dict[str, Summary]:
-    """The variants that are compared with the baseline."""
-    found = {variant: summarise(study, variant, metric) for variant in study.variants if variant != study.baseline}
-    return {variant: summary for variant, summary in found.items() if summary.comparison is not None}
+def clauses(judged: Iterable[Comparison]) -> list[str]:
+    """A clause for each verdict and what it is against, those with something to say first."""
+    groups: dict[tuple[Any, ...], list[Comparison]] = {}
+    for c in judged:
+        key = (c.verdict, c.against, c.better if c.mark else None, c.mark, c.needed, c.reason if not c.found else None)
+        groups.setdefault(key, []).append(c)
+    order = sorted(groups.values(), key=lambda group: (group[0].mark == "", group[0].verdict == "cannot tell"))
+    return [_clause(group) for group in order]
 
 
-def _groups(study: StudyRecord, metric: str, compared: Mapping[str, Summary]) -> dict[str, list[str]]:
-    """The variants that are ``better``, ``worse``, and the ``same`` as far as the test tells."""
-    groups: dict[str, list[str]] = {"better": [], "worse": [], "same": []}
-    for variant, summary in compared.items():
-        groups[_direction(study, metric, summary) if summary.differs else "same"].append(variant)
-    return groups
+def _clause(group: Sequence[Comparison]) -> str:
+    """What is said of variants that share a verdict."""
+    c, names = group[0], named([c.variant for c in group])
+    many, against, margin = len(group) > 1, quoted(c.against), f"the margin of {c.margin:g}"
+    to_be = "are" if many else "is"
+    match c.verdict:
+        case "equal within the margin":
+            return f"{names} {'equal' if many else 'equals'} {against} within {margin}"
+        case "cannot tell":
+            return f"{names} cannot be told from {against}{_needed(c)}"
+        case "too few trainings" if c.mark:
+            return f"these trainings of {names} are {'better' if c.better else 'worse'} than those of {against}"
+        case "too few trainings":
+            return f"these trainings of {names} cannot be told from those of {against}"
+        case "one run":
+            return f"{names} {to_be} the same run as {against}"
+        case "not compared":
+            return f"{names} {'were' if many else 'was'} not compared with {against} ({c.reason})"
+        case _:
+            word, _, by = c.verdict.partition(" by ")
+            comma = "," if word.endswith(",") else ""
+            return f"{names} {to_be} {word.rstrip(',')} than {against}" + (
+                f"{comma} by {by.replace('the margin', margin)}" if by else ""
+            )
 
 
-def _direction(study: StudyRecord, metric: str, summary: Summary) -> str:
-    """Whether a variant is better or worse than the baseline in the mean that the table shows."""
-    better = study.metric(metric).better
-    theirs = summarise(study, study.baseline, metric)
-    assert summary.value is not None and theirs.value is not None  # they were compared
-    return "better" if oriented(summary.value, better) > oriented(theirs.value, better) else "worse"
+def _needed(c: Comparison) -> str:
+    """How many seeds would show a difference of the margin, where there is one."""
+    if not c.margin:
+        return ""
+    if c.needed is None:
+        return f" (to show a difference of {c.margin:g} it would take more than {MOST_SEEDS} seeds)"
+    return f" (about {c.needed} seeds would show a difference of {c.margin:g})"
 
 
-def _worded(study: StudyRecord, groups: Mapping[str, Sequence[str]]) -> list[str]:
-    """A clause for each group that has variants; the first one names the baseline."""
-    baseline, parts = _quoted(study.baseline), []
-    if groups["better"]:
-        parts.append(f"{_named(groups['better'])} {_is(groups['better'])} better than {baseline}")
-    if groups["worse"]:
-        parts.append(f"{_named(groups['worse'])} {_is(groups['worse'])} worse" + ("" if parts else f" than {baseline}"))
-    if groups["same"]:
-        to_baseline = "" if parts else f"to {baseline} "
-        parts.append(f"for {_named(groups['same'])} no difference {to_baseline}is shown")
-    return parts
-
-
-def _other_scores(study: StudyRecord, metric: str, compared: Mapping[str, Summary]) -> str:
-    """Which other scores show the opposite for a variant, of those that show a difference under both."""
+def _secondary(study: StudyRecord, metric: str) -> str:
+    """Which secondary scores show the opposite of the primary one for a contrast, of those that show a difference."""
+    primary = {(c.variant, c.against): c for c in comparisons(study, metric) if c.mark}
+    others = {m: comparisons(study, m) for m in study.metrics if m != metric}
+    if not any(c.found is not None for found in others.values() for c in found):
+        return "No other score was compared."
     against: dict[str, list[str]] = {}
-    others = {other: found for other in study.metrics if other != metric and (found := _compared(study, other))}
     for other, found in others.items():
-        for variant, summary in found.items():
-            ours = compared.get(variant)
-            if ours is None or not (ours.differs and summary.differs):
-                continue
-            if _direction(study, metric, ours) != _direction(study, other, summary):
-                against.setdefault(variant, []).append(study.metric(other).label)
-    if not others:
-        return "No other score was compared"
+        for c in found:
+            ours = primary.get((c.variant, c.against))
+            if ours is not None and c.mark == ours.mark and c.better != ours.better:
+                against.setdefault(c.variant, []).append(study.metric(other).label)
     if not against:
-        return "No other score shows the opposite"
-    listed = [f"{_listed(labels)} of {_quoted(variant)}" for variant, labels in list(against.items())[:MOST_NAMED]]
-    more = f" (and of {len(against) - MOST_NAMED} more)" if len(against) > MOST_NAMED else ""
-    return f"The opposite is shown by {_listed(listed)}{more}"
+        return "No secondary score shows the opposite."
+    told = [f"{listed(labels)} of {quoted(variant)}" for variant, labels in list(against.items())[:6]]
+    more = f" (and of {len(against) - 6} more)" if len(against) > 6 else ""
+    return f"Of the secondary scores the opposite is shown by {listed(told)}{more}."
 
 
-def _reach(study: StudyRecord, metric: str, groups: Mapping[str, Sequence[str]]) -> str:
-    """Whether the differences that are shown hold over trainings."""
-    n_seeds = _seed_counts(study)[0]
-    if n_seeds < LEAST_SEEDS:
-        counted = "one training" if n_seeds == 1 else f"{n_seeds} trainings"
-        return f"all this is of {counted} a variant, and others may order them otherwise"
-    shown = [*groups["better"], *groups["worse"]]
-    lasting = [v for v in shown if holds_over_trainings(study, v, metric)]
-    if not shown:
-        return f"this is of {n_seeds} trainings a variant"
-    if len(lasting) == len(shown):
-        return f"over other trainings too ({n_seeds} seeds) the intervals of these differences exclude zero"
-    if not lasting:
-        return f"over other trainings ({n_seeds} seeds) no interval of these differences excludes zero"
-    return f"over other trainings too ({n_seeds} seeds) the interval of {_named(lasting)} excludes zero"
+def _unfinished(study: StudyRecord) -> list[str]:
+    """How many cells failed or have no result yet, an example, and whose survivors the rest speaks of."""
+    sentences = []
+    failed = [cell for cell in study.cells if cell.state == "failed"]
+    waiting = [cell for cell in study.cells if cell.state not in ("failed", "finished")]
+    for cells, what in ((failed, "failed"), (waiting, "have no result")):
+        if cells:
+            verb = what.replace("have", "has") if len(cells) == 1 else what
+            sentences.append(
+                f"{len(cells)} of {len(study.cells)} cells {verb} ({quoted(cells[0].variant)}, seed {cells[0].seed}"
+                f"{'' if len(cells) == 1 else ', for one'}: {cells[0].state})."
+            )
+    surviving = [v for v in dict.fromkeys(cell.variant for cell in failed) if study.of(v)]
+    if surviving:
+        sentences.append(f"What is said of {named(surviving)} is of the trainings that survived.")
+    return sentences
 
 
 def _without_comparison(study: StudyRecord, metric: str | None) -> str:
@@ -169,63 +139,39 @@ def _without_comparison(study: StudyRecord, metric: str | None) -> str:
     if metric is None:
         return "There is no answer: none of the scores could be measured."
     if len(finished) == 1:
-        return f"There is nothing to compare: {_quoted(finished[0])} alone has a result."
+        return f"There is nothing to compare: {quoted(finished[0])} alone has a result."
     if study.baseline not in finished:
-        return f"There is no answer yet: the baseline, {_quoted(study.baseline)}, has no result."
-    return f"There is no answer: no variant could be compared with {_quoted(study.baseline)} on the same test images."
-
-
-def _state(study: StudyRecord) -> str:
-    """How many cells are finished, and an example of one that is not."""
-    bad = [cell for cell in study.cells if cell.state != "finished"]
-    done = f"{len(study.cells) - len(bad)} of {len(study.cells)} cells are finished"
-    one = f"; {_quoted(bad[0].variant)}, seed {bad[0].seed}, for one, is {bad[0].state}" if bad else ""
-    return f"{done}{one}."
+        return f"There is no answer yet: the baseline, {quoted(study.baseline)}, has no result."
+    reasons = dict.fromkeys(c.reason for c in comparisons(study, metric) if c.reason)
+    return f"There is no answer by {study.metric(metric).label}: {'; '.join(map(str, reasons)) or 'no contrast'}."
 
 
 def by_score(study: StudyRecord) -> list[str]:
-    """A sentence a score, for those that can be compared: which variants differ from the baseline, and which way."""
-    sentences = []
-    for metric in study.metrics:
-        compared, about = _compared(study, metric), study.metric(metric)
-        words = ("lower", "higher") if about.better == "closer to 1" else ("better", "worse")
-        below, above = words[::-1] if about.better == "higher" else words
-        groups: dict[str, list[str]] = {word: [] for word in (*words, "no difference shown")}
-        for variant, summary in compared.items():
-            assert summary.comparison is not None  # or it would not be among those that are compared
-            differing = below if summary.comparison.difference.value < 0 else above
-            groups[differing if summary.differs else "no difference shown"].append(variant)
-        parts = [f"{word}: {', '.join(variants)}" for word, variants in groups.items() if variants]
-        if parts:
-            sentences.append(f"{about.label} against {study.baseline}: {'; '.join(parts)}.")
-    return sentences
+    """A sentence a score that was compared, the primary one first."""
+    primary = primary_metric(study)
+    metrics = sorted(study.metrics, key=lambda metric: metric != primary)
+    compared = [metric for metric in metrics if any(c.found is not None for c in comparisons(study, metric))]
+    return [
+        f"{study.metric(m).label}{' (primary)' if m == primary else ''}: {'; '.join(clauses(comparisons(study, m)))}."
+        for m in compared
+    ]
 
 
-def _seed_counts(study: StudyRecord) -> list[int]:
-    """The numbers of seeds that variants with a result have, each once, from the fewest on."""
-    return sorted({len(study.of(v)) for v in study.variants if study.of(v)})
+def verdicts_json(study: StudyRecord) -> list[dict[str, Any]]:
+    """Each contrast of each score, as the documented JSON of ``report`` has it."""
+    return [
+        {
+            "variant": c.variant, "score": metric, "against": c.against, "verdict": c.verdict,
+            "difference": c.found.value if c.found else None, "low": c.found.low if c.found else None,
+            "high": c.found.high if c.found else None, "p": c.p, "p_raw": c.p_raw, "p_images": c.p_images,
+            "margin": c.margin, "seeds_needed": c.needed, "n_seeds": c.found.n_seeds if c.found else 0,
+            "n_images": c.found.n_images if c.found else 0, "reason": c.reason,
+        }
+        for metric in study.metrics
+        for c in comparisons(study, metric)
+    ]  # fmt: skip
 
 
-def _seeds(study: StudyRecord) -> str:
-    counts = _seed_counts(study)
-    if counts == [1]:
-        return "one training a variant"
-    return f"{counts[0]}{f' to {counts[-1]}' if len(counts) > 1 else ''} trainings a variant"
-
-
-def _named(variants: Sequence[str]) -> str:
-    return _listed([_quoted(v) for v in variants]) if len(variants) <= MOST_NAMED else f"{len(variants)} variants"
-
-
-def _quoted(variant: str) -> str:
-    """A name with a comma in it stands in quotes, or a list of them could not be read."""
-    return f"“{variant}”" if "," in variant else variant
-
-
-def _is(variants: Sequence[str]) -> str:
-    return "is" if len(variants) == 1 else "are"
-
-
-def _listed(words: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+def _range(counts: Sequence[int], what: str) -> str:
+    numbers = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"{numbers} {what}{'s' if counts[-1] != 1 else ''}"

@@ -1,44 +1,11 @@
-"""A variant against the baseline on the same test images: difference, test, effect size; and a family of tests."""
+"""Whether trainings differ on the same test images, and the correction of a family of tests."""
 
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
 
 import numpy as np
 
 from p2pbench.statistics.draws import N_DRAWS, all_flips, flips
-from p2pbench.statistics.intervals import Estimate, finite, image_intervals, paired
-
-Better = Literal["lower", "higher", "closer to 1"]
-
-
-class Comparison(NamedTuple):
-    """A variant and the baseline, image by image."""
-
-    difference: Estimate
-    """The mean of variant minus baseline."""
-    method: Literal["t", "BCa"]
-    """Whose interval it is: see :func:`image_interval`."""
-    p: float
-    """Two-sided, of the sign-flip test; not corrected: see :func:`holm`."""
-    dz: float | None
-    share_better: float
-
-
-def compare_all(rows: np.ndarray, baseline: np.ndarray, better: Better) -> list[Comparison]:
-    """Compare each of ``rows``, (m, n) with m >= 1, with one baseline, (n,): all finite, of the same images in order.
-
-    With several seeds, pass the mean over seeds of each image; what comes out then speaks of these trainings and not of
-    others (for those, :func:`crossed_interval` of the differences). Tests share their draws.
-
-    Raises:
-        ValueError: they differ in number, are empty, or are not finite.
-    """
-    differences = np.stack([paired(row, baseline) for row in rows])
-    intervals, p_values = image_intervals(differences), sign_flip_p(differences)
-    return [
-        Comparison(estimate, method, float(p), cohens_dz(own), share_better(row, baseline, better))
-        for (estimate, method), p, own, row in zip(intervals, p_values, differences, rows, strict=True)
-    ]
+from p2pbench.statistics.intervals import finite
 
 
 def sign_flip_p(differences: np.ndarray) -> np.ndarray:
@@ -89,38 +56,3 @@ def holm(p_values: Iterable[float]) -> np.ndarray:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
     return adjusted
-
-
-def cohens_dz(differences: np.ndarray) -> float | None:
-    """Cohen's dz: mean over standard deviation of paired differences, times Hedges' exact small-sample correction.
-
-    None below 3 differences, and where they do not vary. (Hedges 1981, J with n - 1 degrees of freedom.)
-
-    Args:
-        differences: (n,), finite, n >= 1.
-    """
-    from scipy.special import gammaln
-
-    differences = finite(differences, 1)
-    dof = len(differences) - 1
-    if dof < 2 or differences.min() == differences.max():
-        return None
-    correction = np.exp(gammaln(dof / 2) - gammaln((dof - 1) / 2)) / np.sqrt(dof / 2)
-    return float(correction * differences.mean() / differences.std(ddof=1))
-
-
-def share_better(values: np.ndarray, baseline: np.ndarray, better: Better) -> float:
-    """The share of images on which the variant is better (probability of superiority), in [0, 1]; a tie counts half.
-
-    Args:
-        values, baseline: (n,), finite, of the same images in the same order.
-        better: which values are the better ones, as in ``config.metrics.METRICS``.
-    Raises:
-        ValueError: they differ in number, are empty, or are not finite.
-    """
-    gains = paired(values, baseline)
-    if better == "lower":
-        gains = -gains
-    elif better == "closer to 1":
-        gains = paired(np.abs(np.asarray(baseline) - 1), np.abs(np.asarray(values) - 1))
-    return float((np.sign(gains) / 2 + 0.5).mean())

@@ -1,96 +1,112 @@
-"""What each factor of a full grid does on average, and what two of them do together."""
+"""What each factor of a full grid does on average, what two of them do together, and what one does at a level."""
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
 
-import numpy as np
+Levels = tuple[str, ...]
+"""A combination: a level of each factor, in the factors' order."""
 
-from p2pbench.statistics.intervals import Estimate, finite, mean_interval
 
-
-class Effect(NamedTuple):
-    """A contrast of a grid: a main effect (one factor) or an interaction (two)."""
+class Contrast(NamedTuple):
+    """A weighted sum of combinations: what a factor does (a main or a simple effect), or two (an interaction)."""
 
     name: str
-    """``unet - resnet6``, or ``(unet - resnet6) × (l1 - gan)``."""
+    """``unet - resnet6``, ``(unet - resnet6) × (l1 - gan)``, or ``unet - resnet6 at l1``."""
     factors: tuple[str, ...]
-    per_image: np.ndarray
-    """The contrast on each image, (n,): what :func:`sign_flip_p` and :func:`cohens_dz` take."""
-    estimate: Estimate
-    """Its mean over images with its t interval."""
+    kind: Literal["main", "interaction", "simple"]
+    weights: dict[Levels, float]
+    """Of the combinations that it is made of; they add up to 0."""
 
 
-def factorial_effects(
-    scores: Mapping[tuple[str, ...], np.ndarray], factors: Mapping[str, Sequence[str]], baseline: Mapping[str, str]
-) -> list[Effect]:
-    """The main effects and the two-way interactions of a full factorial grid, image by image.
+def factorial_contrasts(
+    trained: Mapping[Levels, Hashable], factors: Mapping[str, Sequence[str]], baseline: Mapping[str, str]
+) -> list[Contrast]:
+    """The main effects, two-way interactions and simple effects of a full factorial grid.
 
-    A main effect is a level's mean minus the baseline level's, both over all combinations of the other factors. An
-    interaction is the difference that one factor makes under a level of another, minus the one that it makes under
-    that factor's baseline level; zero where effects add up.
+    A main effect is a level's mean minus the baseline level's, over the combinations of the other factors. An
+    interaction is the difference that one factor makes under a level of another, minus the one that it makes under that
+    factor's baseline level; zero where effects add up. A simple effect is what a factor does at one level of another.
+    Where two combinations are one training, as two discriminators are without a GAN term, what lies between them is
+    zero by construction and no effect: it is left out of means, and so are interactions with it.
 
     Args:
-        scores: for each combination of levels, in the order of ``factors``, the score of each test image (averaged over
-            seeds), (n,), finite, the same images in the same order.
+        trained: for each combination what was trained there: equal for combinations that are one training.
         factors: for each factor its levels.
         baseline: for each factor the level that the others are compared with.
     Returns:
-        Main effects in the order of factors and levels, then interactions. A factor with one level has none.
+        Main effects in the order of factors and levels, then each interaction followed by its simple effects.
     Raises:
-        ValueError: a combination is missing or unknown, a level is named twice, a baseline is no level, or the scores
-            differ in number or are not finite.
+        ValueError: a combination is missing or unknown, a level is named twice, or a baseline is no level.
     """
-    grid = _stacked(scores, factors, baseline)
+    _check(trained, factors, baseline)
     names = list(factors)
-    base = [list(factors[name]).index(baseline[name]) for name in names]
-    others = [[index for index in range(len(factors[name])) if index != base[i]] for i, name in enumerate(names)]
-    effects = []
-    for i, name in enumerate(names):
-        means = _marginal(grid, [i])  # (levels, n)
-        for level in others[i]:
-            effects.append(_effect({name: (factors[name][level], baseline[name])}, means[level] - means[base[i]]))
-    for i, j in itertools.combinations(range(len(names)), 2):
-        means = _marginal(grid, [i, j])  # (levels of i, levels of j, n)
-        gains = means - means[base[i]]
-        interactions = gains - gains[:, [base[j]]]
-        for first, second in itertools.product(others[i], others[j]):
-            levels = {
-                names[i]: (factors[names[i]][first], baseline[names[i]]),
-                names[j]: (factors[names[j]][second], baseline[names[j]]),
-            }
-            effects.append(_effect(levels, interactions[first, second]))
-    return effects
+    contrasts = [
+        Contrast(f"{level} - {baseline[name]}", (name,), "main", weights)
+        for name in names
+        for level in _others(factors, baseline, name)
+        if (weights := _difference(trained, _fixing(factors, {}), name, level, baseline[name]))
+    ]
+    for first, second in itertools.combinations(names, 2):
+        for one, two in itertools.product(_others(factors, baseline, first), _others(factors, baseline, second)):
+            contrasts += _joint(trained, factors, (first, one, baseline[first]), (second, two, baseline[second]))
+    return contrasts
 
 
-def _stacked(
-    scores: Mapping[tuple[str, ...], np.ndarray], factors: Mapping[str, Sequence[str]], baseline: Mapping[str, str]
-) -> np.ndarray:
-    """The scores as (levels of the first factor, ..., levels of the last, n)."""
+def _others(factors: Mapping[str, Sequence[str]], baseline: Mapping[str, str], name: str) -> list[str]:
+    return [level for level in factors[name] if level != baseline[name]]
+
+
+def _fixing(factors: Mapping[str, Sequence[str]], fixed: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """The combinations with the levels of ``fixed``."""
+    for levels in itertools.product(*([fixed[name]] if name in fixed else own for name, own in factors.items())):
+        yield dict(zip(factors, levels, strict=True))
+
+
+def _difference(
+    trained: Mapping[Levels, Hashable], among: Iterator[dict[str, str]], name: str, level: str, base: str
+) -> dict[Levels, float]:
+    """``level`` minus ``base`` of one factor, over the combinations ``among`` in which they are two trainings."""
+    pairs = [
+        (tuple(levels.values()), tuple({**levels, name: base}.values())) for levels in among if levels[name] == level
+    ]
+    kept = [(one, other) for one, other in pairs if trained[one] != trained[other]]
+    weights: dict[Levels, float] = {}
+    for one, other in kept:
+        weights |= {one: 1 / len(kept), other: -1 / len(kept)}
+    return weights
+
+
+def _joint(
+    trained: Mapping[Levels, Hashable],
+    factors: Mapping[str, Sequence[str]],
+    first: tuple[str, str, str],
+    second: tuple[str, str, str],
+) -> list[Contrast]:
+    """The interaction of two factors' levels with its simple effects; none where one of these is nothing."""
+    simple = []
+    for (name, level, base), (other, *levels) in ((first, second), (second, first)):
+        for at in levels:
+            weights = _difference(trained, _fixing(factors, {other: at}), name, level, base)
+            simple.append(Contrast(f"{level} - {base} at {at}", (name, other), "simple", weights))
+    if any(len(contrast.weights) < len(simple[0].weights) or not contrast.weights for contrast in simple):
+        return []
+    weights = {**simple[0].weights, **{levels: -weight for levels, weight in simple[1].weights.items()}}
+    name = f"({first[1]} - {first[2]}) × ({second[1]} - {second[2]})"
+    return [Contrast(name, (first[0], second[0]), "interaction", weights), *simple]
+
+
+def _check(
+    trained: Mapping[Levels, Hashable], factors: Mapping[str, Sequence[str]], baseline: Mapping[str, str]
+) -> None:
     for name, levels in factors.items():
         if len(set(levels)) < len(levels):
             raise ValueError(f"factor {name!r} names a level twice: {', '.join(levels)}")
         if baseline.get(name) not in levels:
             raise ValueError(f"factor {name!r} has no baseline level {baseline.get(name)!r}: {', '.join(levels)}")
     combinations = list(itertools.product(*factors.values()))
-    missing = [combination for combination in combinations if combination not in scores]
-    extra = [combination for combination in scores if combination not in set(combinations)]
+    missing = [combination for combination in combinations if combination not in trained]
+    extra = [combination for combination in trained if combination not in set(combinations)]
     if missing or extra:
         what = f"lacks {missing[0]}" if missing else f"has no place for {extra[0]}"
         raise ValueError(f"effects need a full factorial of {', '.join(factors)}; this one {what}")
-    columns = [finite(scores[combination], 1) for combination in combinations]
-    counts = sorted({len(column) for column in columns})
-    if len(counts) > 1:
-        raise ValueError(f"every combination needs the same images, got {' and '.join(map(str, counts))}")
-    return np.array(columns).reshape(*(len(levels) for levels in factors.values()), counts[0])
-
-
-def _marginal(grid: np.ndarray, kept: list[int]) -> np.ndarray:
-    means: np.ndarray = grid.mean(axis=tuple(axis for axis in range(grid.ndim - 1) if axis not in kept))
-    return means
-
-
-def _effect(compared: Mapping[str, tuple[str, str]], per_image: np.ndarray) -> Effect:
-    parts = [f"{level} - {base}" for level, base in compared.values()]
-    name = parts[0] if len(parts) == 1 else " × ".join(f"({part})" for part in parts)
-    return Effect(name, tuple(compared), per_image, mean_interval(per_image))

@@ -1,9 +1,9 @@
-"""95 % intervals of a mean: over test images, and over trainings and test images together.
+"""95 % intervals of a mean over test images: they speak of the trainings at hand, on other images of their kind.
 
-How often they cover the mean is simulated and tabled in tests/simulated_coverage.py. Over images, Student's t covers 82
-to 95 % and BCa less, but for 100 images or more with a long tail: there t misses mostly on one side, and BCa about as
-often on either. So :func:`interval_method` takes t, and BCa for such images: sharpness reaches a skewness of 2.3, other
-scores stay within 1.3. Over seeds and images crossed, from three seeds on, 92 to 98 %.
+How often they cover the mean is simulated and tabled in tests/simulated_coverage.py. Student's t covers 82 to 95 % and
+BCa less, but for 100 images or more with a long tail: there t misses mostly on one side, and BCa about as often on
+either. So :func:`interval_method` takes t, and BCa for such images: sharpness reaches a skewness of 2.3, other scores
+stay within 1.3.
 """
 
 from collections.abc import Callable
@@ -13,9 +13,6 @@ import numpy as np
 
 from p2pbench.statistics.draws import N_DRAWS, resampled_means
 
-LEAST_SEEDS = 3
-"""The fewest seeds that an interval over trainings is made of; of two, with one degree of freedom, it would reach 12.7
-standard errors each way."""
 LEAST_BCA_IMAGES = 100
 """The fewest images that a BCa interval is made of."""
 LEAST_BCA_SKEWNESS = 1.5
@@ -29,17 +26,6 @@ class Estimate(NamedTuple):
     low: float | None
     high: float | None
     n: int
-
-
-class Crossed(NamedTuple):
-    """A mean over seeds and images with its interval; where there is none, ``reason`` says why."""
-
-    value: float
-    low: float | None
-    high: float | None
-    n_seeds: int
-    n_images: int
-    reason: str | None
 
 
 def mean_interval(values: np.ndarray, level: float = 0.95) -> Estimate:
@@ -166,46 +152,6 @@ def sd_over_seeds(values: np.ndarray) -> float | None:
     return float(values.std(ddof=1)) if len(values) > 1 else None
 
 
-def crossed_interval(scores: np.ndarray) -> Crossed:
-    """The mean of ``scores`` with a 95 % interval for other trainings and other test images of the same kind.
-
-    Every training is scored on the same images, so seeds and images are crossed random effects. The variance of the
-    mean is (MS_seeds + MS_images - MS_rest) / (seeds images), each component of variance at least zero, with
-    Satterthwaite's degrees of freedom (Searle, Casella, McCulloch 1992, ch. 4). With no spread over seeds it is about
-    :func:`mean_interval` of the seeds' mean; with nothing else, Student's t over seeds. A difference to a
-    baseline takes the matrix of differences, seed by seed.
-
-    Args:
-        scores: (seeds, images), finite, at least one of each.
-    Returns:
-        The mean; with its interval from 3 seeds and 2 images on, else with the reason why there is none.
-    Raises:
-        ValueError: an empty matrix, or a value that is not finite.
-    """
-    scores = finite(scores, 2)
-    seeds, images = scores.shape
-    mean = float(scores.mean())
-    if seeds < LEAST_SEEDS:
-        counted = "1 seed" if seeds == 1 else f"{seeds} seeds"
-        reason = f"{counted}: an interval over trainings needs {LEAST_SEEDS} or more"
-        return Crossed(mean, None, None, seeds, images, reason)
-    if images == 1:
-        return Crossed(mean, None, None, seeds, images, "one image has no interval")
-    of_seeds = scores.mean(axis=1) - mean
-    of_images = scores.mean(axis=0) - mean
-    rest = scores - mean - of_seeds[:, None] - of_images
-    dof = np.array([seeds - 1, images - 1, (seeds - 1) * (images - 1)])
-    squares = np.array([images * (of_seeds**2).sum(), seeds * (of_images**2).sum(), (rest**2).sum()]) / dof
-    # A component below zero is zero: its mean square estimates what the rest does. Equal is equal but for rounding.
-    weights = np.append(squares[:2] > squares[2] * (1 + 1e-9), 0)
-    weights[2] = 1 - weights.sum()
-    variance = float(weights @ squares)
-    if variance == 0:
-        return Crossed(mean, mean, mean, seeds, images, None)
-    half = _t_quantile(variance**2 / float(weights**2 @ (squares**2 / dof))) * np.sqrt(variance / (seeds * images))
-    return Crossed(mean, float(mean - half), float(mean + half), seeds, images, None)
-
-
 def finite(values: np.ndarray, dimensions: int) -> np.ndarray:
     """``values`` as float64.
 
@@ -220,19 +166,6 @@ def finite(values: np.ndarray, dimensions: int) -> np.ndarray:
         first = ", ".join(map(str, np.argwhere(bad)[0]))
         raise ValueError(f"values must be finite; {bad.sum()} of {values.size} are not, the first at [{first}]")
     return values
-
-
-def paired(values: np.ndarray, baseline: np.ndarray) -> np.ndarray:
-    """``values - baseline``, both (n,), finite, of the same images in the same order.
-
-    Raises:
-        ValueError: they differ in number, are empty, or are not finite.
-    """
-    values, baseline = finite(values, 1), finite(baseline, 1)
-    if values.shape != baseline.shape:
-        raise ValueError(f"paired values come in equal numbers, got {len(values)} and {len(baseline)}")
-    differences: np.ndarray = values - baseline
-    return differences
 
 
 _Z = 1.959963984540054

@@ -19,8 +19,8 @@ from p2pbench.runs.score_run import record_scores
 from p2pbench.runs.store import Store
 from p2pbench.scoring.evaluate import Scores
 from p2pbench.statistics.comparison import holm, sign_flip_p
-from p2pbench.statistics.factorial import factorial_effects
-from p2pbench.statistics.intervals import crossed_interval, mean_interval
+from p2pbench.statistics.intervals import mean_interval
+from p2pbench.statistics.trainings import over_trainings
 from p2pbench.study.plan import build_study
 from p2pbench.study.study_file import write_study
 
@@ -70,33 +70,44 @@ def test_every_number_is_that_of_the_statistics(tmp_path: Path) -> None:
     table = effects_table(study)
     assert list(table.columns) == COLUMNS
     assert list(table["score"].unique()) == ["l1", "ssim"]  # SWD has no value for each image
-    factors = {"generator": ["encoder_decoder", "unet"], "objective": ["l1", "l1+cgan"]}
-    baseline = {"generator": "unet", "objective": "l1+cgan"}
     scores: dict[tuple[str, ...], np.ndarray] = {
-        (g, o): of_image({"generator": g, "objective": o}, 0) for g, o in itertools.product(*factors.values())
+        (g, o): of_image({"generator": g, "objective": o}, 0)
+        for g, o in itertools.product(["encoder_decoder", "unet"], ["l1", "l1+cgan"])
     }
-    effects = factorial_effects(scores, factors, baseline)
+    worse = {o: scores["encoder_decoder", o] - scores["unet", o] for o in ("l1", "l1+cgan")}
+    rest = {g: scores[g, "l1"] - scores[g, "l1+cgan"] for g in ("encoder_decoder", "unet")}
+    wanted = {
+        "encoder_decoder - unet": (worse["l1"] + worse["l1+cgan"]) / 2,
+        "l1 - l1+cgan": (rest["encoder_decoder"] + rest["unet"]) / 2,
+        "(encoder_decoder - unet) × (l1 - l1+cgan)": worse["l1"] - worse["l1+cgan"],
+        "encoder_decoder - unet at l1": worse["l1"],
+        "encoder_decoder - unet at l1+cgan": worse["l1+cgan"],
+        "l1 - l1+cgan at encoder_decoder": rest["encoder_decoder"],
+        "l1 - l1+cgan at unet": rest["unet"],
+    }
     rows: list[Any] = list(table[table["score"] == "l1"].itertuples())
-    assert [row.effect for row in rows] == ["generator", "objective", "generator × objective"]
-    for row, effect, p in zip(rows, effects, holm([float(sign_flip_p(e.per_image)) for e in effects]), strict=True):
-        assert row.levels == effect.name
-        assert (row.estimate, row.low, row.high) == mean_interval(effect.per_image)[:3]
-        assert row.p == p
+    assert [row.levels for row in rows] == list(wanted)
+    assert [row.kind for row in rows] == ["main", "main", "interaction", *["simple"] * 4]
+    tested = holm(float(sign_flip_p(wanted[row.levels])) for row in rows[:3])
+    for row, p in zip(rows, [*tested, *[None] * 4], strict=True):
+        assert (row.estimate, row.low, row.high) == pytest.approx(mean_interval(wanted[row.levels])[:3])
         assert (row.interval, row.n, row.n_seeds) == ("t", 24, 1)
-    assert [row.estimate for row in rows] == pytest.approx([0.06, 0.01, 0.02], abs=4 * NOISE)
+        assert pd.isna(row.p)  # one training says nothing of recipes
+        assert pd.isna(row.p_images) if p is None else row.p_images == p
+    assert [row.estimate for row in rows[:3]] == pytest.approx([0.06, 0.01, 0.02], abs=4 * NOISE)
 
 
 def test_effects_are_said_in_words_and_nothing_where_there_is_none(tmp_path: Path) -> None:
     store, study = study_of(tmp_path, [0])
     of_l1, of_ssim = effects_sentences(study, effects_table(study))
     assert "encoder_decoder - unet +0.06" in of_l1
-    assert "what one factor does depends on the other: (encoder_decoder - unet) × (l1 - l1+cgan) +0.0193" in of_l1
-    assert of_ssim.startswith("SSIM ↑: main effects: none shown; no interaction shown, so nothing speaks against")
+    assert "what one factor does depends on the other: (encoder_decoder - unet) × (l1 - l1+cgan) +0.019" in of_l1
+    assert of_ssim == "SSIM ↑: main effects: none shown; no interaction is shown, but one of up to 0 is not excluded."
     report = write_report(store, "two", tmp_path / "out")
     folder = tmp_path / "out" / "two"
     assert {folder / "effects.csv", folder / "effects.md"} <= set(report.files)
-    pd.testing.assert_frame_equal(pd.read_csv(folder / "effects.csv"), effects_table(study))
-    assert "One seed: training variance is not assessed" in (folder / "effects.md").read_text()
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "effects.csv"), effects_table(study), check_dtype=False)
+    assert "it speaks of these trainings, not of others" in (folder / "effects.md").read_text()
     page = (folder / "index.html").read_text()
     assert "Main effects and interactions" in page
     assert "(encoder_decoder - unet) × (l1 - l1+cgan)" in page
@@ -114,9 +125,12 @@ def test_from_three_seeds_on_intervals_are_over_trainings_too(tmp_path: Path) ->
             for o in ("l1", "l1+cgan")
         ]
         by_seed.append(np.mean(gains, axis=0))
-    wanted = crossed_interval(np.array(by_seed))
+    wanted = over_trainings(np.array(by_seed))
     assert (first.estimate, first.low, first.high) == pytest.approx((wanted.value, wanted.low, wanted.high))
-    assert (first.interval, first.n_seeds) == ("crossed", 3)
+    assert (first.interval, first.n_seeds) == ("trainings", 3)
+    tested: Any = table[(table["score"] == "l1") & (table["kind"] != "simple")]
+    assert tested["p"].tolist() == pytest.approx(holm(tested["p_raw"]).tolist())
+    assert first.p_raw == pytest.approx(wanted.p())
     assert "over trainings and test images" in effects_notes(table)[1]
 
 

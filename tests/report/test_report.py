@@ -18,16 +18,18 @@ from report_records import ASKED, OBJECTIVES, fill, loss_study
 
 from p2pbench.config.schema import RunConfig
 from p2pbench.config.shipped import published_tables
+from p2pbench.report.comparisons import best, comparisons, with_baseline
 from p2pbench.report.figures.training import draw_losses
 from p2pbench.report.markup import latex_escape
 from p2pbench.report.page import Report, write_report
 from p2pbench.report.records import read_study
 from p2pbench.report.summaries import summarise
 from p2pbench.report.tables import printed, to_latex, to_markdown, wide
-from p2pbench.report.verdict import best, by_score, two_sentences
+from p2pbench.report.verdict import answer, by_score
 from p2pbench.runs.store import Store
-from p2pbench.statistics.comparison import compare_all
-from p2pbench.statistics.intervals import crossed_interval, mean_interval
+from p2pbench.statistics.comparison import sign_flip_p
+from p2pbench.statistics.intervals import mean_interval
+from p2pbench.statistics.trainings import over_trainings
 from p2pbench.study.plan import build_study
 from p2pbench.study.study_file import write_study
 
@@ -73,10 +75,11 @@ def test_every_number_is_the_records(store: Store) -> None:
         assert row["l1_seed_sd"] == pytest.approx(np.std(seeds, ddof=1))
         assert row["l1_n"] == 20
         if variant != "l1+cgan":
-            (comparison,) = compare_all(values[None], per_variant["l1+cgan"], "lower")
-            assert row["l1_diff"] == pytest.approx(comparison.difference.value)
-            assert (row["l1_diff_p"], row["l1_share_better"]) == (comparison.p, comparison.share_better)
-            assert row["l1_diff_p_holm"] == pytest.approx(min(1, 4 * comparison.p))  # all four p-values are alike
+            differences = values - per_variant["l1+cgan"]
+            assert row["l1_diff"] == pytest.approx(differences.mean())
+            assert row["l1_diff_p_images"] == pytest.approx(min(1, 4 * sign_flip_p(differences)))  # all four are alike
+            assert (row["l1_verdict"], row["l1_diff_seeds"]) == ("too few trainings", 2)
+            assert pd.isna(row["l1_diff_p"])
         assert row["fid"] == 100.0 + OBJECTIVES.index(variant)
         assert pd.isna(row["fid_low"])
         assert pd.isna(row["lpips"])
@@ -85,12 +88,17 @@ def test_every_number_is_the_records(store: Store) -> None:
 
 def test_a_mark_stands_only_where_the_difference_holds(store: Store) -> None:
     study = read_study(store, "loss")
-    assert summarise(study, "l1", "l1").differs
-    assert not summarise(study, "l1+cgan", "l1").differs
-    assert by_score(study) == ["L1 against l1+cgan: better: l1, gan, cgan, l1+gan."]
+    compared = with_baseline(study, "l1", "l1")
+    assert compared is not None
+    assert compared.mark == "†"
+    assert with_baseline(study, "l1+cgan", "l1") is None
+    assert by_score(study) == [
+        "L1 (primary): these trainings of l1, gan, cgan and l1+gan are better than those of l1+cgan."
+    ]
     table: Any = printed(study).set_index("variant")
-    assert "*" in table.loc["l1", "L1 ↓"]
-    assert "*" not in table.loc["l1+cgan (baseline)", "L1 ↓"]
+    assert "†" in table.loc["l1", "L1 ↓"]
+    assert "†" not in table.loc["l1+cgan (baseline)", "L1 ↓"]
+    assert not table["L1 ↓"].str.contains(r"\*").any()  # two seeds say nothing of recipes
     assert set(table["LPIPS (alex) ↓"]) == {"not measured"}
 
 
@@ -101,13 +109,13 @@ def test_one_seed_is_said_to_be_one_seed(tmp_path: Path) -> None:
     for cell in study.cells:
         fill(made, str(cell.run_id), 0, 0)
     text = to_markdown(read_study(made, "loss"))
-    assert "training variance is not assessed" in text
+    assert "One seed a variant: nothing here speaks of other trainings" in text
     assert "no weights here" in text
 
 
 def test_the_papers_rows_stand_apart(store: Store) -> None:
     text = to_markdown(read_study(store, "loss"))
-    assert "Two seeds: too few for an interval over trainings" in text
+    assert "Two seeds a variant: nothing here speaks of other trainings" in text
     assert "±" in text
     ours, theirs = text.split("## The paper's rows")
     assert "0.66 | 0.23 | 0.17" in theirs
@@ -124,7 +132,10 @@ def test_a_study_of_version_01_names_its_published_table_by_the_former_key(store
     assert "0.66 | 0.23 | 0.17" in to_markdown(read_study(store, "loss"))
 
 
-def test_only_what_is_ahead_of_every_other_variant_is_bold(store: Store) -> None:
+def test_only_what_is_ahead_of_every_other_variant_is_bold(store: Store, tmp_path: Path) -> None:
+    assert best(read_study(store, "loss"), "l1") is None  # two seeds
+    store = Store(tmp_path / "more")
+    loss_study(store, [0, 1, 2])
     study = read_study(store, "loss")
     table: Any = printed(study).set_index("variant")
     assert best(study, "l1") == "l1"
@@ -159,13 +170,14 @@ def test_two_machines_are_never_averaged(store: Store) -> None:
 
 
 def test_the_two_sentences_say_what_the_statistics_say(store: Store) -> None:
-    first, second = two_sentences(read_study(store, "loss"))
+    first, second = answer(read_study(store, "loss"))
     wanted = (
-        r"By L1 \(l1\+cgan: 0\.\d+\), over 20 test images and 2 trainings a variant, l1, gan, cgan and l1\+gan are "
-        r"better than l1\+cgan; l1 is ahead of every other variant\."
+        r"By L1 \(l1\+cgan: 0\.\d+\) there is no verdict: there are 2 trainings a variant, and to speak of other "
+        r"trainings it takes 3 or more\. Over 20 test images, these trainings of l1, gan, cgan and l1\+gan are better "
+        r"than those of l1\+cgan\."
     )
     assert re.fullmatch(wanted, first), first
-    assert "2 trainings a variant, and others may order them otherwise" in second
+    assert second == "No other score was compared."
 
 
 def test_latex_is_balanced_and_escaped(store: Store) -> None:
@@ -238,7 +250,7 @@ def test_missing_failed_and_damaged_cells_are_listed_and_the_rest_is_reported(st
     runs["l1+cgan", 1].status_file.write_text(json.dumps({k: v for k, v in status.to_json().items() if k != "machine"}))
     report = write_report(store, "loss", tmp_path / "out")
     assert report.n_finished == 5
-    assert two_sentences(report.record)[0].startswith("By L1")
+    assert answer(report.record)[0].startswith("By L1")
     page = (tmp_path / "out/loss/index.html").read_text()
     assert "5 of 10 cells have no result" in page
     assert "g_l1 of step 6 is not finite" in page
@@ -254,7 +266,7 @@ def test_a_study_without_any_result_is_still_reported(tmp_path: Path) -> None:
     report = write_report(made, "loss", tmp_path / "out")
     assert report.n_finished == 0
     assert {file.name for file in report.files} == TEXTS
-    assert two_sentences(report.record)[0] == "There is no answer yet: no cell has a result."
+    assert answer(report.record)[0] == "There is no answer yet: no cell has a result."
     assert "5 of 5 cells have no result" in (tmp_path / "out/loss/index.html").read_text()
 
 
@@ -312,9 +324,11 @@ def test_scores_made_in_different_ways_are_not_compared(store: Store) -> None:
     path.write_text(json.dumps(content))
     study = read_study(store, "loss")
     (variant,) = {cell.variant for cell in study.cells if cell.run.path == path.parent}
-    other = summarise(study, "gan" if variant != "gan" else "cgan", "l1")
-    assert summarise(study, variant, "l1").comparison is None
-    assert (other.comparison is None) == (variant == "l1+cgan")
+    other = with_baseline(study, "gan" if variant != "gan" else "cgan", "l1")
+    found = with_baseline(study, variant, "l1")
+    assert found is None or found.found is None
+    assert other is not None
+    assert (other.found is None) == (variant == "l1+cgan")
     assert "L1 was made in different ways or of images of different sizes" in to_markdown(study)
 
 
@@ -336,10 +350,10 @@ def test_from_three_seeds_on_the_interval_is_over_trainings_too(tmp_path: Path) 
     found = read_study(made, "loss")
     summary = summarise(found, "gan", "l1")
     matrix = np.stack([cell.per_image["l1"].to_numpy() for cell in found.of("gan")])
-    wanted = crossed_interval(matrix)
-    assert (summary.low, summary.high, summary.method) == (wanted.low, wanted.high, "crossed")
+    wanted = over_trainings(matrix)
+    assert (summary.low, summary.high, summary.method) == (wanted.low, wanted.high, "trainings")
     text = to_markdown(found)
-    assert "over trainings and test images (crossed random effects)" in text
+    assert "over trainings and test images (crossed random effects" in text
     assert "Holm's correction" in text
 
 
@@ -350,5 +364,5 @@ def test_a_difference_that_chance_explains_has_no_mark(tmp_path: Path) -> None:
     for cell in study.cells:
         fill(made, str(cell.run_id), 0, 0)  # all variants alike
     found = read_study(made, "loss")
-    assert not any(summarise(found, variant, "l1").differs for variant in OBJECTIVES)
-    assert wide(found)["l1_diff_p_holm"].dropna().eq(1).all()
+    assert not any(c.mark for c in comparisons(found, "l1"))
+    assert wide(found)["l1_diff_p_images"].dropna().eq(1).all()

@@ -1,104 +1,105 @@
-"""Factorial effects on data whose effects are known."""
-
-from __future__ import annotations
+"""Effects of factorial grids: by hand, by their laws, and where combinations are one training."""
 
 import itertools
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pbench.statistics.factorial import factorial_effects
-from p2pbench.statistics.intervals import mean_interval
+from p2pbench.statistics.factorial import factorial_contrasts
 
-FACTORS = {"generator": ["resnet6", "unet"], "objective": ["l1", "gan", "l1+cgan"], "dropout": ["on", "off"]}
-BASELINE = {"generator": "unet", "objective": "l1+cgan", "dropout": "on"}
-GENERATOR = {"resnet6": 0.3, "unet": 0.0}
-OBJECTIVE = {"l1": 1.0, "gan": -2.0, "l1+cgan": 0.0}
+FACTORS = {"generator": ["unet", "resnet"], "objective": ["l1", "gan", "l1+gan"]}
+BASELINE = {"generator": "unet", "objective": "l1"}
+COMBINATIONS = list(itertools.product(*FACTORS.values()))
 
 
-def test_the_effects_of_two_by_two_by_hand() -> None:
-    scores: dict[tuple[str, ...], np.ndarray] = {
-        ("unet", "l1"): np.array([1.0, 2.0]),
-        ("unet", "gan"): np.array([4.0, 4.0]),
-        ("resnet6", "l1"): np.array([2.0, 2.0]),
-        ("resnet6", "gan"): np.array([9.0, 7.0]),
-    }
-    factors = {"generator": ["unet", "resnet6"], "objective": ["l1", "gan"]}
-    effects = factorial_effects(scores, factors, {"generator": "unet", "objective": "l1"})
-    assert [(e.name, e.factors, e.per_image.tolist()) for e in effects] == [
-        ("resnet6 - unet", ("generator",), [3.0, 1.5]),  # (2 + 9 - 1 - 4) / 2, (2 + 7 - 2 - 4) / 2
-        ("gan - l1", ("objective",), [5.0, 3.5]),
-        ("(resnet6 - unet) × (gan - l1)", ("generator", "objective"), [4.0, 3.0]),
-    ]
-    assert all(e.estimate == mean_interval(e.per_image) for e in effects)
+def effects(values: Mapping[Any, float]) -> dict[str, float]:
+    found = factorial_contrasts({levels: levels for levels in values}, FACTORS, BASELINE)
+    return {c.name: sum(weight * values[levels] for levels, weight in c.weights.items()) for c in found}
 
 
-def additive(n: int = 30) -> dict[tuple[str, ...], np.ndarray]:
-    images = np.random.default_rng(0).normal(10, 3, n)
-    return {
-        combination: images + GENERATOR[combination[0]] + OBJECTIVE[combination[1]]
-        for combination in itertools.product(*FACTORS.values())
-    }
+def test_the_effects_of_two_by_three_by_hand() -> None:
+    found = effects(dict(zip(COMBINATIONS, [1.0, 2.0, 4.0, 8.0, 16.0, 32.0], strict=True)))
+    assert found == pytest.approx(
+        {
+            "resnet - unet": (8 + 16 + 32 - 1 - 2 - 4) / 3,
+            "gan - l1": (2 + 16 - 1 - 8) / 2,
+            "l1+gan - l1": (4 + 32 - 1 - 8) / 2,
+            "(resnet - unet) × (gan - l1)": (16 - 2) - (8 - 1),
+            "resnet - unet at gan": 14,
+            "resnet - unet at l1": 7,
+            "gan - l1 at resnet": 8,
+            "gan - l1 at unet": 1,
+            "(resnet - unet) × (l1+gan - l1)": (32 - 4) - (8 - 1),
+            "resnet - unet at l1+gan": 28,
+            "l1+gan - l1 at resnet": 24,
+            "l1+gan - l1 at unet": 3,
+        }
+    )
+
+
+def test_each_contrast_adds_up_to_nothing_and_says_what_it_is() -> None:
+    found = factorial_contrasts({levels: levels for levels in COMBINATIONS}, FACTORS, BASELINE)
+    assert [c.kind for c in found] == ["main"] * 3 + (["interaction"] + ["simple"] * 4) * 2
+    for contrast in found:
+        assert sum(contrast.weights.values()) == pytest.approx(0)
+        assert set(contrast.factors) <= set(FACTORS)
+
+
+@given(st.lists(st.integers(-99, 99), min_size=6, max_size=6), st.integers(-99, 99), st.integers(1, 9))
+def test_effects_ignore_a_shift_and_follow_a_scale(numbers: list[int], shift: int, scale: int) -> None:
+    values = dict(zip(COMBINATIONS, map(float, numbers), strict=True))
+    before, after = effects(values), effects({levels: scale * value + shift for levels, value in values.items()})
+    assert after == pytest.approx({name: scale * value for name, value in before.items()})
 
 
 def test_effects_that_add_up_have_no_interaction() -> None:
-    effects = {e.name: e for e in factorial_effects(additive(), FACTORS, BASELINE)}
-    main = {"resnet6 - unet": 0.3, "l1 - l1+cgan": 1, "gan - l1+cgan": -2, "off - on": 0}
-    assert list(effects)[:4] == list(main)
-    assert len(effects) == 4 + 2 + 1 + 2
-    for name, effect in effects.items():
-        assert effect.per_image == pytest.approx(np.full(30, main.get(name, 0)), abs=1e-12)
+    values = {(g, o): 3.0 * (g == "resnet") + len(o) for g, o in COMBINATIONS}
+    found = effects(values)
+    assert [value for name, value in found.items() if "×" in name] == pytest.approx([0, 0])
 
 
-def test_an_interaction_is_found_where_it_is_and_only_there() -> None:
-    scores = additive()
-    for combination in scores:
-        if combination[:2] == ("resnet6", "gan"):
-            scores[combination] = scores[combination] + 0.6
-    effects = {e.name: e.estimate.value for e in factorial_effects(scores, FACTORS, BASELINE)}
-    found = {name: value for name, value in effects.items() if "×" in name and abs(value) > 1e-9}
-    assert found == pytest.approx({"(resnet6 - unet) × (gan - l1+cgan)": 0.6})
-    assert effects["resnet6 - unet"] == pytest.approx(0.3 + 0.6 / 3)  # a main effect is a mean over the other levels
-    assert effects["gan - l1+cgan"] == pytest.approx(-2 + 0.6 / 2)
-
-
-def test_differences_of_images_cancel_and_leave_a_narrow_interval() -> None:
-    random = np.random.default_rng(1)
-    noisy = {key: values + random.normal(0, 0.1, 30) for key, values in additive().items()}
-    effect = factorial_effects(noisy, FACTORS, BASELINE)[0]
-    assert effect.estimate.low is not None
-    assert 0.2 < effect.estimate.low < 0.3 < effect.estimate.high < 0.4  # type: ignore[operator]
-
-
-@given(st.lists(st.integers(-999, 999), min_size=24, max_size=24), st.integers(-99, 99), st.integers(1, 9))
-def test_effects_ignore_a_shift_and_follow_a_scale(numbers: list[int], shift: int, scale: int) -> None:
-    scores = dict(zip(itertools.product(*FACTORS.values()), np.array(numbers).reshape(12, 2) / 16, strict=True))
-    moved = {key: scale * values + shift for key, values in scores.items()}
-    pairs = zip(factorial_effects(scores, FACTORS, BASELINE), factorial_effects(moved, FACTORS, BASELINE), strict=True)
-    for before, after in pairs:
-        assert after.per_image == pytest.approx(scale * before.per_image, abs=1e-9)
+def test_what_is_one_training_is_no_effect() -> None:
+    """Without a GAN term two discriminators are one training: what lies between them dilutes nothing."""
+    factors = {"discriminator": ["patch70", "patch16"], "objective": ["l1", "l1+gan", "gan"]}
+    baseline = {"discriminator": "patch70", "objective": "l1+gan"}
+    trained: dict[tuple[str, ...], Any] = {
+        (d, o): "l1" if o == "l1" else (d, o) for d, o in itertools.product(*factors.values())
+    }
+    found = {c.name: c for c in factorial_contrasts(trained, factors, baseline)}
+    assert set(found["patch16 - patch70"].weights) == set(
+        itertools.product(factors["discriminator"], ["l1+gan", "gan"])
+    )
+    assert sorted(found["patch16 - patch70"].weights.values()) == [-0.5, -0.5, 0.5, 0.5]
+    assert len(found["l1 - l1+gan"].weights) == 4
+    assert [name for name in found if "×" in name] == ["(patch16 - patch70) × (gan - l1+gan)"]
 
 
 def test_a_factor_with_one_level_has_no_effect() -> None:
-    scores: dict[tuple[str, ...], np.ndarray] = {("a", "x"): np.array([1.0, 2.0]), ("b", "x"): np.array([2.0, 5.0])}
-    (effect,) = factorial_effects(scores, {"f": ["a", "b"], "g": ["x"]}, {"f": "a", "g": "x"})
-    assert (effect.name, effect.per_image.tolist()) == ("b - a", [1.0, 3.0])
+    factors = {"generator": ["unet"], "objective": ["l1", "gan"]}
+    trained = {levels: levels for levels in itertools.product(*factors.values())}
+    assert [c.name for c in factorial_contrasts(trained, factors, BASELINE)] == ["gan - l1"]
 
 
 def test_what_is_no_full_factorial_is_refused() -> None:
-    scores = additive()
-    with pytest.raises(ValueError, match=r"full factorial of generator, objective, dropout; this one lacks \('unet'"):
-        factorial_effects({key: v for key, v in scores.items() if key != ("unet", "gan", "off")}, FACTORS, BASELINE)
-    with pytest.raises(ValueError, match=r"has no place for \('vit', 'l1', 'on'\)"):
-        factorial_effects({**scores, ("vit", "l1", "on"): np.zeros(30)}, FACTORS, BASELINE)
-    with pytest.raises(ValueError, match="'generator' has no baseline level 'vit': resnet6, unet"):
-        factorial_effects(scores, FACTORS, {**BASELINE, "generator": "vit"})
-    with pytest.raises(ValueError, match="'dropout' names a level twice: on, on"):
-        factorial_effects(scores, {**FACTORS, "dropout": ["on", "on"]}, BASELINE)
-    first = next(iter(scores))
-    with pytest.raises(ValueError, match="the same images, got 29 and 30"):
-        factorial_effects({**scores, first: scores[first][1:]}, FACTORS, BASELINE)
-    with pytest.raises(ValueError, match="finite"):
-        factorial_effects({**scores, first: np.full(30, np.nan)}, FACTORS, BASELINE)
+    trained = {levels: levels for levels in COMBINATIONS}
+    with pytest.raises(ValueError, match="lacks"):
+        factorial_contrasts({k: v for k, v in trained.items() if k != ("unet", "gan")}, FACTORS, BASELINE)
+    with pytest.raises(ValueError, match="no place for"):
+        factorial_contrasts({**trained, ("unet", "wgan"): "x"}, FACTORS, BASELINE)
+    with pytest.raises(ValueError, match="names a level twice"):
+        factorial_contrasts(trained, {**FACTORS, "generator": ["unet", "unet"]}, BASELINE)
+    with pytest.raises(ValueError, match="no baseline level"):
+        factorial_contrasts(trained, FACTORS, {"generator": "unet", "objective": "no"})
+
+
+def test_weights_apply_to_matrices_of_seeds_and_images() -> None:
+    random = np.random.default_rng(0)
+    scores = {levels: random.normal(size=(3, 5)) for levels in COMBINATIONS}
+    contrast = factorial_contrasts({levels: levels for levels in COMBINATIONS}, FACTORS, BASELINE)[0]
+    total = sum(weight * scores[levels] for levels, weight in contrast.weights.items())
+    by_hand = np.mean([scores["resnet", o] - scores["unet", o] for o in FACTORS["objective"]], axis=0)
+    np.testing.assert_allclose(total, by_hand)

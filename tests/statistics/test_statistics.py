@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from simulated_coverage import SPREADS, crossed_coverage, image_coverage
+from simulated_coverage import image_coverage
 
 from p2pbench.statistics.intervals import (
     Estimate,
     bca_limits,
-    crossed_interval,
     image_interval,
     mean_interval,
-    paired,
     sd_over_seeds,
 )
 
@@ -32,11 +29,6 @@ values = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=40)
 sixteenths = st.integers(-1600, 1600).map(lambda whole: whole / 16)
 """Values whose sums are exact, so that a law needs no excuse for rounding."""
 samples = st.lists(sixteenths, min_size=2, max_size=40)
-matrices = st.tuples(st.integers(3, 6), st.integers(2, 9)).flatmap(
-    lambda shape: st.lists(sixteenths, min_size=shape[0] * shape[1], max_size=shape[0] * shape[1]).map(
-        lambda numbers: np.array(numbers).reshape(shape)
-    )
-)
 
 
 @given(values)
@@ -63,11 +55,6 @@ def test_with_few_images_only_t_covers_and_with_a_long_tail_bca_misses_on_both_s
     skewed = image_coverage("skewness 2", 100, 1000)
     assert skewed["t"][1] > 3 * skewed["t"][0]
     assert skewed["BCa"][1] < 2.5 * skewed["BCa"][0]
-
-
-@pytest.mark.parametrize("spreads", SPREADS.values(), ids=SPREADS)
-def test_the_crossed_interval_covers(spreads: tuple[float, float, float]) -> None:
-    assert 0.93 <= crossed_coverage(spreads, 5, 100, 1000) <= 0.97
 
 
 @pytest.mark.parametrize(("n", "sigma"), [(30, 0.5), (106, 1.0)])
@@ -131,76 +118,8 @@ def test_values_that_differ_in_their_last_bit_have_an_interval() -> None:
         assert bca_interval(sample)[:3] == pytest.approx((0.1, 0.1, 0.1), rel=1e-12)
 
 
-def test_paired_differences_see_what_unpaired_ones_do_not() -> None:
-    random = np.random.default_rng(0)
-    baseline = random.normal(0, 10, 50)
-    better = baseline + 0.5 + random.normal(0, 0.1, 50)
-    difference = mean_interval(paired(better, baseline))
-    assert difference.low is not None
-    assert 0 < difference.low < 0.5 < difference.high  # type: ignore[operator]
-    with pytest.raises(ValueError, match="equal numbers, got 50 and 3"):
-        paired(baseline, baseline[:3])
-
-
-@given(values)
-def test_a_difference_to_oneself_is_zero(sample: list[float]) -> None:
-    assert mean_interval(paired(np.array(sample), np.array(sample)))[:3] == (0.0, 0.0, 0.0)
-
-
 def test_the_spread_over_seeds() -> None:
     assert sd_over_seeds(np.array([1.0, 2.0, 3.0])) == 1.0
     assert sd_over_seeds(np.array([1.0])) is None
     with pytest.raises(ValueError, match="finite"):
         sd_over_seeds(np.array([1.0, np.nan]))
-
-
-def test_the_crossed_interval_of_a_matrix_by_hand() -> None:
-    scores = np.array([-1.0, 0.0, 1.0])[:, None] + np.array([9.0, 11.0])
-    # MS of seeds 2 * (1 + 0 + 1) / 2 = 2, of images 3 * (1 + 1) / 1 = 6, of the rest 0
-    half = stats.t.ppf(0.975, 8**2 / (2**2 / 2 + 6**2 / 1)) * (8 / 6) ** 0.5
-    assert crossed_interval(scores) == pytest.approx((10, 10 - half, 10 + half, 3, 2, None))
-
-
-@given(samples.filter(lambda sample: len(sample) >= 3))
-def test_with_one_source_of_spread_the_crossed_interval_is_students(sample: list[float]) -> None:
-    column = np.array(sample)
-    expected = pytest.approx(mean_interval(column)[:3], rel=1e-9, abs=1e-9)
-    assert crossed_interval(np.tile(column[:, None], 4))[:3] == expected
-    assert crossed_interval(np.tile(column, (4, 1)))[:3] == expected
-
-
-def test_chance_that_seeds_share_makes_the_interval_wider_than_over_images_alone() -> None:
-    random = np.random.default_rng(0)
-    scores = random.normal(0, 1, 100) + random.normal(0, 0.5, (5, 1)) + random.normal(0, 0.3, (5, 100))
-    over_images, both = mean_interval(scores.mean(axis=0)), crossed_interval(scores)
-    assert both.value == pytest.approx(over_images.value)
-    assert both.high - both.low > 2 * (over_images.high - over_images.low)  # type: ignore[operator]
-
-
-@given(matrices, st.integers(-99, 99), st.sampled_from([0.25, 2.0, 8.0]), st.randoms(use_true_random=False))
-def test_the_crossed_interval_follows_shift_and_scale_and_ignores_the_order(
-    scores: np.ndarray, shift: int, scale: float, random: Random
-) -> None:
-    found = crossed_interval(scores)
-    expected = [scale * number + shift for number in found[:3] if number is not None]
-    assert crossed_interval(scale * scores + shift)[:3] == pytest.approx(expected, rel=1e-9, abs=1e-6)
-    rows, columns = list(range(scores.shape[0])), list(range(scores.shape[1]))
-    random.shuffle(rows)
-    random.shuffle(columns)
-    assert crossed_interval(scores[rows][:, columns])[:3] == pytest.approx(found[:3], rel=1e-9, abs=1e-6)
-
-
-def test_few_seeds_have_no_interval_over_trainings_and_a_reason() -> None:
-    scores = np.arange(12.0).reshape(3, 4)
-    two = crossed_interval(scores[:2])
-    assert two == (3.5, None, None, 2, 4, "2 seeds: an interval over trainings needs 3 or more")
-    assert crossed_interval(scores[:1]).reason == "1 seed: an interval over trainings needs 3 or more"
-    assert crossed_interval(scores[:, :1]) == (4.0, None, None, 3, 1, "one image has no interval")
-    assert crossed_interval(np.zeros((3, 4)))[:3] == (0.0, 0.0, 0.0)
-
-
-def test_a_matrix_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"non-empty array of 2 dimensions, got shape \(3,\)"):
-        crossed_interval(np.zeros(3))
-    with pytest.raises(ValueError, match=r"finite; 1 of 12 are not, the first at \[1, 2\]"):
-        crossed_interval(np.where(np.arange(12).reshape(3, 4) == 6, np.nan, 0))

@@ -47,7 +47,7 @@ def test_a_study_from_grid_to_report(workplace: Workplace) -> None:
         assert (run / "samples" / "epoch-0000.png").is_file()
         assert (run / "samples" / "epoch-0002.png").is_file()
 
-    report = workplace.json("report", "--out", "out")["reports"][0]
+    report = workplace.json("report", "--out", "out")["studies"][0]
     assert report["finished"] == 2
     out = workplace.folder / "out" / "two"
     assert {path.name for path in out.iterdir()} >= {
@@ -109,9 +109,9 @@ def test_what_reports_show_is_added_to_a_finished_run_without_training(workplace
 def test_a_study_grows_seed_by_seed(workplace: Workplace) -> None:
     for seed in ("0", "1"):
         workplace.json("ablate", *GRID, "--seeds", seed)
-    assert workplace.json("report")["reports"][0]["cells"] == 4
+    assert workplace.json("report")["studies"][0]["cells"] == 4
     workplace.json("ablate", *GRID, "--seeds", "1", "--set", "training.epochs=1")
-    assert workplace.json("report")["reports"][0]["cells"] == 2  # another training: not mixed with those
+    assert workplace.json("report")["studies"][0]["cells"] == 2  # another training: not mixed with those
 
 
 def test_what_training_left_is_not_believed_when_it_has_changed(workplace: Workplace) -> None:
@@ -247,7 +247,7 @@ def test_a_cell_that_fails_is_recorded_and_the_others_go_on(workplace: Workplace
     assert again.count("a mistake of the user's own") == 1
     assert "failed, for the reasons above: own:fails seed 0" in again
 
-    report = workplace.json("report")["reports"][0]
+    report = workplace.json("report")["studies"][0]
     assert (report["finished"], report["cells"]) == (2, 3)
     page = (workplace.folder / "reports" / "mine" / "index.html").read_text()
     assert "own:fails" in page

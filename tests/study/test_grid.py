@@ -349,7 +349,7 @@ def test_a_study_records_what_is_compared_and_by_which_score(
     found = read_study(store, "own")
     assert found.contrasts == pairs
     assert found.primary == ["lpips", "l1"]
-    assert found.margins == {"l1": 0.01, "psnr": 1.0}
+    assert (found.margin("l1"), found.margin("psnr"), found.margin("ssim")) == (0.01, 1.0, 0.01)
 
 
 def test_comparisons_are_no_part_of_a_run(tmp_path: Path) -> None:

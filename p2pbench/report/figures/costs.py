@@ -9,8 +9,9 @@ from matplotlib.lines import Line2D
 
 from p2pbench.report.figures.panels import drawn, legend_below, palette
 from p2pbench.report.figures.style import COLUMN, MARKERS
+from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import oriented, primary_metric, summarise
+from p2pbench.report.summaries import oriented, summarise
 from p2pbench.report.training_cost import costs, images_per_second, named_machines
 
 

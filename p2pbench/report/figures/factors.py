@@ -9,12 +9,14 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from p2pbench.report.effects import factors_of, scores_by_levels
+from p2pbench.report.effects import combinations, factors_of
 from p2pbench.report.figures.panels import MOST_DRAWN
 from p2pbench.report.figures.style import COLUMN, MARKERS
+from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import primary_metric
-from p2pbench.statistics.intervals import Estimate, crossed_interval, mean_interval
+from p2pbench.report.summaries import score_matrices
+from p2pbench.statistics.intervals import Estimate, mean_interval
+from p2pbench.statistics.trainings import over_trainings
 
 MOST_PAIRS = 6
 """The most pairs of factors that have a panel."""
@@ -25,7 +27,12 @@ def draw_effects(study: StudyRecord) -> Figure | None:
     factors, metric = factors_of(study), primary_metric(study)
     if len(factors) < 2 or metric is None:
         return None
-    scores = {levels: matrix.to_numpy() for levels, matrix in scores_by_levels(study, metric, factors).items()}
+    matrices = score_matrices(study, metric, study.variants)
+    scores = {
+        levels: matrices[variant].dropna(axis="columns").to_numpy()
+        for levels, variant in combinations(study, factors).items()
+        if variant in matrices
+    }
     if len(scores) < np.prod([len(levels) for levels in factors.values()]) or len(scores) > MOST_DRAWN**2:
         return None  # not every combination: means over the others would not be comparable
     pairs = list(itertools.combinations(range(len(factors)), 2))[:MOST_PAIRS]
@@ -58,10 +65,10 @@ def draw_effects(study: StudyRecord) -> Figure | None:
 
 def _estimate(scores: list[np.ndarray]) -> Estimate:
     """The mean over combinations with its interval: over trainings and images where the seeds allow it."""
-    if len({len(found) for found in scores}) == 1:
-        crossed = crossed_interval(np.mean(scores, axis=0))
-        if crossed.low is not None:
-            return Estimate(crossed.value, crossed.low, crossed.high, crossed.n_images)
+    if len({found.shape for found in scores}) == 1:
+        over = over_trainings(np.mean(scores, axis=0))
+        if over.low is not None:
+            return Estimate(over.value, over.low, over.high, over.n_images)
     return mean_interval(np.mean([found.mean(axis=0) for found in scores], axis=0))
 
 

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from p2pbench.report.figures.style import COLUMN
+from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import oriented, primary_metric, score_matrices, summarise
+from p2pbench.report.summaries import oriented, score_matrices, summarise
 
 MOST_DRAWN = 12
 """The most variants that a figure shows; the tables have all."""

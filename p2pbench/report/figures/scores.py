@@ -4,11 +4,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from p2pbench.report.comparisons import distances, paired, with_baseline
 from p2pbench.report.figures.panels import drawn, palette, per_image, rows_of_panels
 from p2pbench.report.figures.style import MARKERS
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import summarise
-from p2pbench.report.verdict import over_trainings
+from p2pbench.statistics.intervals import image_interval
 
 
 def draw_scores(study: StudyRecord) -> Figure | None:
@@ -55,39 +56,33 @@ def draw_distributions(study: StudyRecord) -> Figure | None:
 
 
 def draw_differences(study: StudyRecord) -> Figure | None:
-    """A panel a score: variant minus baseline on each test image, and the mean of it with its interval."""
-    metrics = [m for m in study.metrics if any(summarise(study, v, m).comparison is not None for v in drawn(study))]
+    """A panel a score: variant minus what it is compared with, on each test image, and the mean with its interval."""
+    compared = {m: {v: with_baseline(study, v, m) for v in drawn(study)} for m in study.metrics}
+    metrics = [m for m, found in compared.items() if any(c is not None and c.found is not None for c in found.values())]
     if not metrics:
         return None
     figure, axes = rows_of_panels(study, metrics)
     for axis, metric in zip(axes, metrics, strict=True):
-        baseline = per_image(study, study.baseline, metric)
         axis.axvline(0, color=".4", lw=0.8, ls="--", zorder=1)
         for position, (variant, colour) in enumerate(palette(study).items()):
-            summary, values = summarise(study, variant, metric), per_image(study, variant, metric)
-            if variant == study.baseline:
+            c = compared[metric][variant]
+            if c is None:
                 continue
-            if summary.comparison is None or values is None or baseline is None:
+            if c.found is None:
                 _say_nothing(axis, position)
                 continue
-            _dots(axis, values - baseline, position, colour)
-            low, high = _interval(study, variant, metric)
+            better, pair = study.metric(metric).better, paired(study, metric, [variant, c.against])
+            values = (distances(pair[variant], better) - distances(pair[c.against], better)).mean(axis=0)
+            _dots(axis, values, position, colour)
+            low, high = (c.found.low, c.found.high) if c.found.squares is not None else image_interval(values)[0][1:3]
             if low is not None and high is not None:
                 axis.plot([low, high], [position] * 2, color="black", lw=1.2, zorder=4)
             axis.plot(
-                summary.comparison.difference.value, position, MARKERS[position % len(MARKERS)], ms=4, zorder=5,
-                mec="black", mew=0.8, mfc=colour if summary.differs else "white",
+                c.found.value, position, MARKERS[position % len(MARKERS)], ms=4, zorder=5,
+                mec="black", mew=0.8, mfc=colour if c.mark else "white",
             )  # fmt: skip
     figure.tight_layout()
     return figure
-
-
-def _interval(study: StudyRecord, variant: str, metric: str) -> tuple[float | None, float | None]:
-    """The interval of the difference to the baseline, over trainings and images where the seeds allow it."""
-    if (found := over_trainings(study, variant, metric)) is not None:
-        return found
-    comparison = summarise(study, variant, metric).comparison
-    return (None, None) if comparison is None else (comparison.difference.low, comparison.difference.high)
 
 
 def _dots(axis: Axes, values: np.ndarray, position: int, colour: tuple[float, float, float]) -> None:

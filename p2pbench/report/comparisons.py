@@ -1,0 +1,213 @@
+"""One variant with another: what a score says of other trainings of the two, and how many it takes to say more.
+
+The one place where a difference is judged; marks, sentences, bold figures, tables and figures are made of these. Three
+seeds that the two have in common are needed to speak of recipes; below, only of the trainings at hand.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from p2pbench.report.records import StudyRecord
+from p2pbench.report.summaries import ALPHA, measured, oriented, score_matrices, summarise
+from p2pbench.runs.records import before_jackknives
+from p2pbench.statistics.comparison import holm, sign_flip_p
+from p2pbench.statistics.trainings import OverTrainings, over_trainings, seeds_needed
+
+Verdict = Literal[
+    "better", "better by more than the margin", "better, by less than the margin",
+    "worse", "worse by more than the margin", "worse, by less than the margin",
+    "equal within the margin", "cannot tell", "too few trainings", "not compared", "one run",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What one score says of ``variant`` against ``against``, over the seeds and images that both have."""
+
+    variant: str
+    against: str
+    verdict: Verdict
+    found: OverTrainings | None = None
+    """Variant minus against, in the score's unit; of a score that is better closer to 1, of the distances to 1."""
+    better: bool = False
+    """Whether the mean difference, whatever it is worth, is in favour of the variant."""
+    margin: float = 0.0
+    """The smallest difference of the score that matters."""
+    p: float | None = None
+    """That recipes do not differ, after Holm's correction over the score's contrasts; None below three seeds."""
+    p_raw: float | None = None
+    p_images: float | None = None
+    """That these trainings do not differ, over test images alone (sign flips, Holm); None from three seeds on."""
+    needed: int | None = None
+    """Where it cannot be told: about so many seeds would show a difference of the margin; None if above 100."""
+    reason: str | None = None
+    """Why it was not compared."""
+
+    @property
+    def differs(self) -> bool:
+        """Whether recipes differ: the tables' ``*``."""
+        return self.p is not None and self.p < ALPHA
+
+    @property
+    def differs_here(self) -> bool:
+        """Whether these trainings differ, where there are too few to speak of recipes: the tables' ``†``."""
+        return self.p_images is not None and self.p_images < ALPHA
+
+    @property
+    def mark(self) -> str:
+        return "*" if self.differs else "†" if self.differs_here else ""
+
+
+def comparisons(study: StudyRecord, metric: str) -> list[Comparison]:
+    """The study's contrasts by one score, in their order, each with its verdict."""
+    if metric not in study.comparisons:
+        study.comparisons[metric] = _judged(study, metric, study.contrasts)
+    found: list[Comparison] = study.comparisons[metric]
+    return found
+
+
+def with_baseline(study: StudyRecord, variant: str, metric: str) -> Comparison | None:
+    """The first declared contrast of ``variant``, which is the one with the baseline unless the grid says otherwise."""
+    return next((c for c in comparisons(study, metric) if c.variant == variant), None)
+
+
+def best(study: StudyRecord, metric: str) -> str | None:
+    """The variant that is ahead of each other one that has a result: bold in the tables; None where there is none.
+
+    Each pair has three common seeds or more and an interval that excludes zero at 0.05 (all of them have to: no
+    correction is needed). A variant some of whose trainings failed is never it: its survivors are not its recipe.
+    """
+    if metric not in study.best:
+        study.best[metric] = _best(study, metric)
+    return study.best[metric]
+
+
+def _best(study: StudyRecord, metric: str) -> str | None:
+    having = [variant for variant in study.variants if measured(study, variant, metric)]
+    means = {v: summarise(study, v, metric).value for v in having}
+    if len(having) < 2 or not study.metric(metric).marked:
+        return None
+    top = max(having, key=lambda v: oriented(means[v] or 0.0, study.metric(metric).better))
+    others = [v for v in having if not one_run(study, top, v)]
+    if any(cell.state == "failed" for cell in study.cells if cell.variant == top) or len(others) < 1:
+        return None
+    for other in others:
+        compared = _compared(study, metric, top, other)
+        if not compared.better or compared.p_raw is None or compared.p_raw >= ALPHA:
+            return None
+    return top
+
+
+def one_run(study: StudyRecord, one: str, other: str) -> bool:
+    """Whether two variants are the same trainings under two names, as two discriminators are without a GAN term."""
+    runs = [{(c.seed, c.run.path.name, c.run.inference) for c in study.cells if c.variant == v} for v in (one, other)]
+    return bool(runs[0] & runs[1])
+
+
+def paired(study: StudyRecord, metric: str, variants: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """The score of ``variants`` over the seeds that all have, and the images on which all are finite.
+
+    Returns:
+        By variant a row a seed and a column an image; empty where they cannot be compared, or have no seed in common.
+    """
+    found = score_matrices(study, metric, variants)
+    if len(found) < len(set(variants)):
+        return {}
+    seeds = [seed for seed in found[variants[0]].index if all(seed in matrix.index for matrix in found.values())]
+    if not seeds:
+        return {}
+    common = {variant: matrix.reindex(index=seeds) for variant, matrix in found.items()}
+    finite = np.all([np.isfinite(matrix.to_numpy()).all(axis=0) for matrix in common.values()], axis=0)
+    images = found[variants[0]].columns[finite]
+    return {variant: matrix[images] for variant, matrix in common.items()} if len(images) else {}
+
+
+def _compared(study: StudyRecord, metric: str, variant: str, against: str) -> Comparison:
+    """Two variants by themselves: estimate and uncorrected p-values, no verdict yet."""
+    margin = study.margin(metric)
+    if one_run(study, variant, against):
+        return Comparison(variant, against, "one run", margin=margin, reason="one run under two names")
+    matrices = paired(study, metric, [variant, against])
+    if not matrices or not study.metric(metric).marked:
+        return Comparison(
+            variant, against, "not compared", margin=margin, reason=_why_not(study, metric, variant, against)
+        )
+    kind = study.metric(metric).better
+    differences = distances(matrices[variant], kind) - distances(matrices[against], kind)
+    found = over_trainings(differences)
+    if differences.shape[1] == 1:
+        return Comparison(variant, against, "not compared", found, margin=margin, reason="one image has no interval")
+    better = found.value > 0 if kind == "higher" else found.value < 0
+    if found.squares is None:
+        p_images = float(sign_flip_p(differences.mean(axis=0)))
+        return Comparison(
+            variant, against, "too few trainings", found, better, margin, p_images=p_images, reason=found.reason
+        )
+    return Comparison(variant, against, "cannot tell", found, better, margin, p_raw=found.p())
+
+
+def distances(matrix: pd.DataFrame, better: str) -> np.ndarray:
+    """What is compared, (seeds, images): the score, or its distance to 1 where closer to 1 is better."""
+    values = matrix.to_numpy(dtype=np.float64)
+    return abs(values - 1) if better == "closer to 1" else values
+
+
+def _judged(study: StudyRecord, metric: str, contrasts: Iterable[tuple[str, str]]) -> list[Comparison]:
+    """Each contrast with its verdict: the tests of one kind are a family of their own (Holm)."""
+    raw = [_compared(study, metric, variant, against) for variant, against in contrasts]
+    over = [c for c in raw if c.p_raw is not None and c.found is not None]
+    p = _family(c.p_raw for c in over)
+    beyond = _family(c.found.p_beyond(c.margin) for c in over if c.found)
+    within = _family(c.found.p_within(c.margin) for c in over if c.found)
+    judged = {
+        id(c): _verdict(c, tests, len(over)) for c, tests in zip(over, zip(p, beyond, within, strict=True), strict=True)
+    }
+    here = [c for c in raw if c.p_images is not None]
+    judged |= {id(c): replace(c, p_images=p) for c, p in zip(here, _family(c.p_images for c in here), strict=True)}
+    return [judged.get(id(c), c) for c in raw]
+
+
+def _family(p_values: Iterable[float | None]) -> list[float]:
+    return [float(p) for p in holm(p for p in p_values if p is not None)]
+
+
+def _verdict(compared: Comparison, adjusted: tuple[float, float, float], n_contrasts: int) -> Comparison:
+    """``compared`` with its verdict, by the adjusted p-values: of no difference, of none beyond the margin, of one."""
+    p, beyond, within = adjusted
+    direction = "better" if compared.better else "worse"
+    verdict: str = "cannot tell"
+    if p < ALPHA:
+        verdict = direction
+        if beyond < ALPHA and compared.margin > 0:
+            verdict = f"{direction} by more than the margin"
+        elif within < ALPHA:
+            verdict = f"{direction}, by less than the margin"
+    elif within < ALPHA:
+        verdict = "equal within the margin"
+    needed = None
+    if verdict == "cannot tell" and compared.found is not None and (spread := compared.found.spread()) is not None:
+        needed = seeds_needed(compared.margin, spread, compared.found.n_images, ALPHA / n_contrasts)
+    return replace(compared, verdict=verdict, p=p, needed=needed)  # type: ignore[arg-type]
+
+
+def _why_not(study: StudyRecord, metric: str, variant: str, against: str) -> str:
+    """Why two variants have no comparison."""
+    about = study.metric(metric)
+    lacking = [v for v in (variant, against) if not measured(study, v, metric)]
+    if lacking:
+        return f"{' and '.join(lacking)} {'has' if len(lacking) == 1 else 'have'} no value"
+    if not about.marked:
+        return f"{about.label} is shown without a verdict: its intervals were not found to hold"
+    cells = [cell for v in (variant, against) for cell in measured(study, v, metric)]
+    if any(metric in before_jackknives(cell.scores) for cell in cells):
+        return "an older record, without pseudo-values: ablate scores it again without training"
+    without = [cell for cell in cells if not about.per_image and metric not in cell.jackknife]
+    if without:
+        return str(without[0].scores[metric].settings["jackknife"]).removeprefix("none: ")
+    if not {c.seed for c in cells if c.variant == variant} & {c.seed for c in cells if c.variant == against}:
+        return "no seed in common"
+    return "other images, or made in another way"

@@ -1,0 +1,97 @@
+"""Which score answers the question, and what the reference rows say before any variant is compared."""
+
+from p2pbench.report.records import StudyRecord
+from p2pbench.report.summaries import measured, oriented, summarise
+
+DEFAULT_PRIMARY = ("lpips", "lpips-vgg", "lpips-squeeze")
+"""The scores that answer a question whose grid names none: L1, PSNR and SSIM favour what minimises them."""
+FOILS = ("mean image", "condition", "nearest neighbour", "untrained")
+"""The reference rows that a trained generator has to be ahead of."""
+
+
+def primary_metric(study: StudyRecord) -> str | None:
+    """The first of the grid's primary scores that is measured and not saturated; without any, the first measured."""
+    having = [m for m in study.metrics if any(measured(study, v, m) for v in study.variants)]
+    wanted = [m for m in (*study.primary, *DEFAULT_PRIMARY) if m in having]
+    return next((m for m in [*wanted, *having] if saturated(study, m) is None), having[0] if having else None)
+
+
+def saturated(study: StudyRecord, metric: str) -> str | None:
+    """Why a score with a ceiling decides nothing: what is not real scores as well as the real photos; else None.
+
+    Scores by a segmentation network have one: what it makes of the real photos.
+    """
+    cells = [cell for variant in study.variants for cell in measured(study, variant, metric)]
+    ceiling = next((c for cell in cells if (c := cell.scores[metric].settings.get("real_photos")) is not None), None)
+    if ceiling is None:
+        return None
+    values = {
+        row.name: row.scores[metric].value for row in study.references if row.name in FOILS and metric in row.scores
+    }
+    values |= {variant: summarise(study, variant, metric).value for variant in study.variants}
+    beyond = [name for name, value in values.items() if value is not None and value >= ceiling]
+    if not beyond:
+        return None
+    best = max(beyond, key=lambda name: values[name] or 0.0)
+    return (
+        f"{study.metric(metric).label} is saturated and decides nothing: {best} reaches {values[best]:.3f} and the "
+        f"real photos {ceiling:.3f}, so the segmentation network is what is measured"
+    )
+
+
+def saturated_sentences(study: StudyRecord) -> list[str]:
+    """A sentence a saturated score."""
+    return [f"{reason}." for metric in study.metrics if (reason := saturated(study, metric)) is not None]
+
+
+def foil_sentences(study: StudyRecord) -> list[str]:
+    """Which outputs that no training made no variant beats, and by the primary score which variants do not."""
+    sentences, unbeaten = [], dict[str, list[str]]()
+    for metric in study.metrics:
+        for name, behind, compared in _behind(study, metric):
+            if len(behind) == compared:
+                unbeaten.setdefault(name, []).append(study.metric(metric).label)
+            elif metric == primary_metric(study):
+                verb = "does" if len(behind) == 1 else "do"
+                sentences.append(f"By {study.metric(metric).label}, {listed(behind)} {verb} not beat {_the(name)}.")
+    return [
+        *(f"No variant beats {_the(name)} in {listed(labels)}: train longer before comparing by it."
+          for name, labels in unbeaten.items()),
+        *sentences,
+    ]  # fmt: skip
+
+
+def _behind(study: StudyRecord, metric: str) -> list[tuple[str, list[str], int]]:
+    """For each foil the variants that are not ahead of it, if there are any, and how many were compared."""
+    better, found = study.metric(metric).better, []
+    values = {v: value for v in study.variants if (value := summarise(study, v, metric).value) is not None}
+    for row in study.references:
+        score = row.scores.get(metric)
+        if row.name not in FOILS or score is None or score.value is None:
+            continue
+        behind = [v for v, value in values.items() if oriented(value, better) <= oriented(score.value, better)]
+        if behind:
+            found.append((row.name, behind, len(values)))
+    return found
+
+
+def _the(name: str) -> str:
+    return "the untrained generator" if name == "untrained" else f"the {name}"
+
+
+MOST_NAMED = 6
+"""The most variants that a sentence names; of more it gives the number."""
+
+
+def named(variants: list[str]) -> str:
+    """Variants by name, or how many; a name with a comma in it stands in quotes, or a list could not be read."""
+    return listed([quoted(v) for v in variants]) if len(variants) <= MOST_NAMED else f"{len(variants)} variants"
+
+
+def quoted(variant: str) -> str:
+    return f"“{variant}”" if "," in variant else variant
+
+
+def listed(words: list[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

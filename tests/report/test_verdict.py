@@ -1,0 +1,270 @@
+"""What a report says of differences: only what holds for other trainings, and how little that can be."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from report_records import study_of
+
+from p2pbench.report.comparisons import Comparison, best, comparisons, with_baseline
+from p2pbench.report.primary import primary_metric, saturated
+from p2pbench.report.summaries import summarise
+from p2pbench.report.tables import printed, to_latex, to_markdown, wide
+from p2pbench.report.verdict import answer, by_score, verdicts_json
+from p2pbench.statistics.comparison import holm
+from p2pbench.statistics.trainings import over_trainings
+
+IMAGES = np.random.default_rng(3).normal(0.4, 0.05, 30)
+
+
+def scores(shift: float, seeds: int, key: int, spread: float = 0.01, n: int = 30) -> np.ndarray:
+    """LPIPS of trainings whose recipe is ``shift`` worse; trainings of one recipe differ by ``spread``."""
+    random = np.random.default_rng(key)
+    of_seeds = random.normal(0, spread, (seeds, 1))
+    return IMAGES[:n] + shift + of_seeds + random.normal(0, 0.01, (seeds, n))
+
+
+def lpips(**variants: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+    return {name: {"lpips": matrix} for name, matrix in variants.items()}
+
+
+def judged(study: Any, variant: str, metric: str = "lpips") -> Comparison:
+    found = with_baseline(study, variant, metric)
+    assert found is not None
+    return found
+
+
+def test_five_trainings_of_one_recipe_are_not_told_apart() -> None:
+    """Their images tell them apart: the test over images alone marked seven of ten such pairs."""
+    study = study_of(lpips(a=scores(0, 5, 1), b=scores(0, 5, 2), c=scores(0, 5, 3)))
+    for variant in "bc":
+        found = judged(study, variant)
+        assert (found.verdict, found.mark, found.p_images) == ("cannot tell", "", None)
+        assert found.needed is not None and found.needed > 5
+    assert best(study, "lpips") is None
+    assert "cannot be told from a (about" in " ".join(answer(study))
+
+
+def test_a_difference_of_recipes_is_marked_with_the_interval_that_it_stands_on() -> None:
+    a, b = scores(0, 5, 1), scores(0.1, 5, 2)
+    study = study_of(lpips(a=a, b=b))
+    found, wanted = judged(study, "b"), over_trainings(b - a)
+    assert (found.verdict, found.mark, found.better) == ("worse by more than the margin", "*", False)
+    assert found.found is not None
+    assert found.found[:3] == pytest.approx(wanted[:3])
+    assert (found.found.low, found.found.high) == pytest.approx((wanted.low, wanted.high))
+    assert found.p_raw == pytest.approx(wanted.p())
+    assert found.p == found.p_raw  # one contrast: nothing to correct
+    assert best(study, "lpips") == "a"
+    assert "b is worse than a by more than the margin of 0.01; a is ahead of every other variant." in answer(study)[0]
+    table: Any = printed(study).set_index("variant")
+    assert "*" in table.loc["b", "LPIPS (alex) ↓"]
+    document = json.loads(json.dumps(verdicts_json(study)))[0]
+    assert document["p"] == document["p_raw"] == pytest.approx(wanted.p())
+    assert (document["n_seeds"], document["n_images"], document["against"]) == (5, 30, "a")
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_below_three_seeds_nothing_is_said_of_recipes(seeds: int) -> None:
+    study = study_of(lpips(a=scores(0, seeds, 1), b=scores(0.1, seeds, 2)))
+    found = judged(study, "b")
+    assert (found.verdict, found.mark, found.p) == ("too few trainings", "†", None)
+    assert best(study, "lpips") is None
+    text = answer(study)[0]
+    assert "there is no verdict" in text
+    assert "it takes 3 or more" in text
+    assert "these trainings of b are worse than those of a" in text
+    assert "†" in to_markdown(study)
+    assert "speaks of these trainings" in to_markdown(study)
+
+
+def test_the_four_verdicts_and_their_families() -> None:
+    variants = {
+        "base": scores(0, 10, 1, 0.002), "far": scores(0.1, 10, 2, 0.002), "near": scores(0.005, 10, 3, 0.002),
+        "same": scores(0.0001, 10, 4, 0.002), "wild": scores(0, 10, 5, 0.2), "beyond": scores(-0.013, 10, 6, 0.004),
+    }  # fmt: skip
+    study = study_of(lpips(**variants))
+    verdicts = {c.variant: c.verdict for c in comparisons(study, "lpips")}
+    assert verdicts == {
+        "far": "worse by more than the margin",
+        "near": "worse, by less than the margin",
+        "same": "equal within the margin",
+        "wild": "cannot tell",
+        "beyond": "better",
+    }
+    raw = [over_trainings(matrix - variants["base"]).p() for name, matrix in variants.items() if name != "base"]
+    adjusted = holm(p for p in raw if p is not None)
+    assert [c.p for c in comparisons(study, "lpips")] == pytest.approx(adjusted.tolist())
+    text = " ".join(answer(study))
+    for clause in (
+        "far is worse than base by more than the margin of 0.01",
+        "near is worse than base, by less than the margin of 0.01",
+        "same equals base within the margin of 0.01",
+        "beyond is better than base",
+        "wild cannot be told from base (to show a difference of 0.01 it would take more than 100 seeds)",
+    ):
+        assert clause in text
+
+
+def test_a_grids_margin_replaces_the_scores_own() -> None:
+    variants = lpips(a=scores(0, 10, 1, 0.002), b=scores(0.005, 10, 3, 0.002))
+    assert judged(study_of(variants, margins={"lpips": 0.001}), "b").verdict == "worse by more than the margin"
+
+
+def test_identical_variants_and_identical_values() -> None:
+    same = scores(0, 5, 1)
+    found = judged(study_of(lpips(a=same, b=same.copy())), "b")
+    assert (found.verdict, found.p) == ("equal within the margin", 1)
+    one_run = study_of(lpips(a=same, b=same.copy(), c=scores(0.1, 5, 2)), runs={"b": "a"})
+    assert judged(one_run, "b").verdict == "one run"
+    assert judged(one_run, "c").p == judged(one_run, "c").p_raw  # one run under two names is no test
+    assert "b is the same run as a" in answer(one_run)[0]
+    assert best(one_run, "lpips") == "a"
+
+
+def test_one_outlier_among_the_seeds_makes_it_uncertain_and_no_winner() -> None:
+    b = scores(0, 5, 2)
+    b[3] += 0.4
+    found = judged(study_of(lpips(a=scores(0, 5, 1), b=b)), "b")
+    assert found.verdict == "cannot tell"
+
+
+def test_what_an_unrelated_variant_lacks_changes_nothing_between_two_others() -> None:
+    a, b, c = scores(0, 5, 1), scores(0.03, 5, 2), scores(0.05, 5, 3)
+    whole = study_of(lpips(a=a, b=b, c=c))
+    less = study_of(lpips(a=a, b=b, c=c[:4]), seeds={"c": [0, 1, 2, 3]}, failed={"c": [4]})
+    one, other = judged(whole, "b"), judged(less, "b")
+    assert one.found is not None and other.found is not None
+    assert (one.found.value, one.p_raw) == (other.found.value, other.p_raw)
+    assert best(whole, "lpips") == best(less, "lpips") == "a"
+    found = judged(less, "c").found
+    assert found is not None and found.n_seeds == 4
+
+
+def test_a_baseline_with_fewer_seeds_is_compared_on_the_common_ones() -> None:
+    a, b = scores(0, 3, 1), scores(0.1, 5, 2)
+    found = judged(study_of(lpips(a=a, b=b), seeds={"a": [1, 3, 4]}), "b").found
+    assert found is not None
+    wanted = over_trainings(b[[1, 3, 4]] - a)
+    assert found.n_seeds == 3
+    assert (found.value, found.low) == pytest.approx((wanted.value, wanted.low))
+    none = judged(study_of(lpips(a=a, b=b), seeds={"a": [7, 8, 9]}), "b")
+    assert (none.verdict, none.reason) == ("not compared", "no seed in common")
+
+
+def test_survivors_are_named_and_never_the_best() -> None:
+    study = study_of(lpips(a=scores(0, 5, 1), b=scores(-0.1, 4, 2)), failed={"b": [4]})
+    assert judged(study, "b").verdict == "better by more than the margin"
+    assert best(study, "lpips") is None
+    text = " ".join(answer(study))
+    assert "1 of 10 cells failed (b, seed 4: failed)." in text
+    assert "What is said of b is of the trainings that survived." in text
+    for table in (to_markdown(study), to_latex(study)):
+        assert "b (1 of 5 failed)" in table
+    frame: Any = wide(study).set_index("variant")
+    assert "seed 4 failed" in frame.loc["b", "state"]
+
+
+def test_an_image_without_a_value_costs_that_image_alone() -> None:
+    a, b = scores(0, 5, 1), scores(0.1, 5, 2)
+    b[2, 7] = np.nan
+    study = study_of(lpips(a=a, b=b))
+    found = judged(study, "b").found
+    assert found is not None
+    kept = np.delete(np.arange(30), 7)
+    assert found.n_images == 29
+    assert found.value == pytest.approx((b - a)[:, kept].mean())
+    assert "LPIPS (alex) (b, seed 2: 1 of 30) images have no finite value and are left out." in to_markdown(study)
+
+
+@pytest.mark.parametrize(("n", "verdict"), [(1, "not compared"), (2, "worse by more than the margin")])
+def test_one_image_says_nothing_and_two_say_little(n: int, verdict: str) -> None:
+    study = study_of(lpips(a=scores(0, 5, 1, n=n), b=scores(0.3, 5, 2, n=n)))
+    assert judged(study, "b").verdict == verdict
+
+
+def test_a_test_that_cannot_reach_five_percent_says_so() -> None:
+    study = study_of(lpips(a=scores(0, 1, 1, n=3), b=scores(0.3, 1, 2, n=3)))
+    assert judged(study, "b").mark == ""
+    assert "over fewer than 6 images no test can show anything" in answer(study)[0]
+
+
+def test_all_failed() -> None:
+    study = study_of({"a": {}, "b": {}}, failed={"a": [0, 1], "b": [0, 1]})
+    assert answer(study)[:1] == ["There is no answer yet: no cell has a result."]
+    assert "4 of 4 cells failed" in " ".join(answer(study))
+
+
+def test_contrasts_are_those_that_the_grid_declares() -> None:
+    a, b, c = scores(0, 5, 1), scores(0.1, 5, 2), scores(0.2, 5, 3)
+    rungs = study_of(lpips(a=a, b=b, c=c), contrasts="previous")
+    assert [(x.variant, x.against) for x in comparisons(rungs, "lpips")] == [("b", "a"), ("c", "b")]
+    assert "c is worse than b by more than the margin" in answer(rungs)[0]
+    pairs = study_of(lpips(a=a, b=b, c=c), contrasts=[["a", "c"]])
+    assert [(x.variant, x.against) for x in comparisons(pairs, "lpips")] == [("a", "c")]
+
+
+def test_closer_to_one_is_better_by_the_distance_of_each_image() -> None:
+    """The mean of noise is 1 as well: it is the distance of each output that counts."""
+    random = np.random.default_rng(0)
+    even = {"sharpness": 0.9 + random.normal(0, 0.01, (5, 30))}
+    noise = {"sharpness": 1 + random.choice([-0.5, 0.5], (5, 30))}
+    found = judged(study_of({"even": even, "noise": noise}), "noise", "sharpness")
+    assert found.verdict == "worse by more than the margin"
+
+
+def test_reference_rows_speak_first() -> None:
+    variants = {
+        "a": {"l1": scores(0, 3, 1), "lpips": scores(0, 3, 1)},
+        "b": {"l1": scores(0, 3, 2), "lpips": scores(0.2, 3, 2)},
+    }
+    study = study_of(
+        variants, references={"mean image": {"l1": 0.1, "lpips": 0.7}, "untrained": {"l1": 0.5, "lpips": 0.5}}
+    )
+    assert answer(study)[0] == "No variant beats the mean image in L1: train longer before comparing by it."
+    near = study_of(variants, references={"nearest neighbour": {"lpips": 0.5}})
+    assert answer(near)[0] == "By LPIPS (alex), b does not beat the nearest neighbour."
+
+
+def test_a_saturated_score_is_not_the_primary_one() -> None:
+    random = np.random.default_rng(0)
+    fcn = {v: random.normal(0.5, 0.01, (3, 30)) for v in "ab"}
+    variants = {v: {"fcn-pixel": fcn[v], "lpips": scores(0, 3, k)} for k, v in enumerate("ab")}
+    low, high = (
+        study_of(variants, primary=["fcn-pixel", "lpips"], settings={"real_photos": ceiling}) for ceiling in (0.4, 0.8)
+    )
+    assert (primary_metric(low), primary_metric(high)) == ("lpips", "fcn-pixel")
+    assert saturated(high, "fcn-pixel") is None
+    assert "per-pixel acc. is saturated and decides nothing" in " ".join(answer(low))
+    foil = study_of(
+        variants,
+        primary=["fcn-pixel", "lpips"],
+        settings={"real_photos": 0.8},
+        references={"untrained": {"fcn-pixel": 0.9}},
+    )
+    assert primary_metric(foil) == "lpips"
+
+
+def test_secondary_scores_are_called_so_and_the_opposite_is_named() -> None:
+    up, down = scores(0, 5, 1), scores(0.1, 5, 2)
+    study = study_of({"a": {"lpips": up, "l1": down}, "b": {"lpips": down, "l1": up}})
+    assert "Of the secondary scores the opposite is shown by L1 of b." in answer(study)
+    assert by_score(study)[0].startswith("LPIPS (alex) (primary): b is worse than a")
+
+
+def test_intervals_stay_within_what_a_score_can_be() -> None:
+    near = np.abs(np.random.default_rng(0).normal(0, 0.01, (3, 8))) + np.array([[0.0], [0.0], [0.05]])
+    found = summarise(study_of({"a": {"l1": near}}), "a", "l1")
+    assert found.low == 0
+    assert over_trainings(near).low is not None and (over_trainings(near).low or 0) < 0
+
+
+def test_the_papers_order_is_compared_with_its_chance() -> None:
+    order = ["l1+cgan", "l1+gan", "cgan", "l1", "gan"]
+    variants = {v: {"fcn-iou": np.full((3, 4), 0.2 - 0.02 * k)} for k, v in enumerate(order)}
+    text = to_markdown(study_of(variants, published="pix2pix-table1"))
+    assert "class IoU: the paper's order of 5 variants and ours agree with Kendall's tau 0.80 (p = 0.042" in text
+    assert "more than chance would" in text
+    three = study_of({v: variants[v] for v in order[:3]}, published="pix2pix-table1")
+    assert "of 3 variants no order can be" in to_markdown(three)
