@@ -1,11 +1,13 @@
 """The commands for one model: ``train``, ``score``, ``translate``, ``export`` and ``demo``."""
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 from p2pbench.cli.options import (
     DEFAULT_RUNS,
+    Inference,
     Json,
     Model,
     ProtocolOrNone,
@@ -89,8 +91,11 @@ def score(
 
 def translate(
     model: Model,
-    inputs: Annotated[list[Path], parameter("translate", "inputs")],
     folder: Annotated[Path, parameter("translate", "--out")],
+    inputs: Annotated[list[Path] | None, parameter("translate", "inputs")] = None,
+    split: Annotated[str | None, parameter("translate", "--split")] = None,
+    inference: Inference = None,
+    whole: Annotated[bool, parameter("translate", "--whole")] = False,
     again: Annotated[bool, parameter("translate", "--again")] = False,
     compare: Annotated[Path | None, parameter("translate", "--compare")] = None,
     sets: Sets = None,
@@ -99,23 +104,46 @@ def translate(
 ) -> None:
     """Translate pictures with a trained model, each at its own size; above 1024x1024 pixels in overlapping tiles."""
     from p2pbench.inference.folders import translate_pictures
+    from p2pbench.inference.inputs import find_pictures, pictures_of_split
+    from p2pbench.inference.tiling import seams
     from p2pbench.runs.model import load_model
     from p2pbench.system.progress import counted
 
     if compare is not None and compare.suffix.lower() != ".png":
         raise ConfigError(f"--compare {compare}: the sheet is a PNG; give a name that ends in .png")
-    loaded = load_model(model, runs, layers_of(None, sets))
+    if bool(inputs) == (split is not None):
+        raise ConfigError("give pictures, folders or patterns; or --split, for a split of the model's own data")
+    loaded = load_model(model, runs, layers_of(None, sets), inference=inference)
+    others: dict[str, int] = {}
+    if split is not None:
+        pictures = pictures_of_split(loaded.config.data, split)
+    else:
+        pictures, others = find_pictures(inputs or [])
+    if others:
+        _warn(f"left out are {', '.join(f'{n} {what}' for what, n in others.items())}")
     with counted(err, "translate", "images") as progress:
-        done = translate_pictures(loaded, inputs, folder, progress, again=again, compare=compare)
-    answer({"files": [str(path) for path in done.files], "skipped": done.skipped}, as_json)
+        done = translate_pictures(loaded, pictures, folder, progress, again=again, compare=compare, whole=whole)
+    if done.halves:
+        _warn(
+            f"{done.halves} of the pictures hold a pair, as the files that the model was trained on: the condition's "
+            "half was translated; --whole translates them whole"
+        )
+    if done.tiled:
+        _warn(f"{done.tiled} of the pictures went in {seams(loaded)}")
+    answer({**asdict(done), "files": [str(path) for path in done.files]}, as_json)
     before = f", {done.skipped} were there and skipped" if done.skipped else ""
     out.print(escape(f"{len(done.files) - done.skipped} translated{before}: {folder}"), soft_wrap=True)
+
+
+def _warn(text: str) -> None:
+    err.print(f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True)
 
 
 def export(
     model: Model,
     file: Annotated[Path, parameter("export", "--out")],
     tolerance: Annotated[float, parameter("export", "--tolerance")] = 1e-3,
+    inference: Annotated[str | None, parameter("export", "--inference")] = None,
     sets: Sets = None,
     runs: Runs = DEFAULT_RUNS,
     as_json: Json = False,
@@ -128,7 +156,7 @@ def export(
     from p2pbench.runs.model import background_of, load_model
 
     loaded = load_model(model, runs, layers_of(None, sets))
-    done = export_model(loaded, file, background_of(loaded), tolerance)
+    done = export_model(loaded, file, background_of(loaded), tolerance, inference)
     answer(done, as_json)
     multiple = done["size_multiple"]
     out.print(escape(f"{done['file']}, its card {done['model_card']}"), soft_wrap=True)
@@ -147,6 +175,7 @@ def demo(
     models: Annotated[list[str], parameter("demo", "--model")],
     host: Annotated[str, parameter("demo", "--host")] = "127.0.0.1",
     port: Annotated[int, parameter("demo", "--port")] = 5000,
+    inference: Inference = None,
     runs: Runs = DEFAULT_RUNS,
     as_json: Json = False,
 ) -> None:
@@ -154,9 +183,9 @@ def demo(
     from p2pbench.demo.server import Server
     from p2pbench.runs.model import load_model
 
-    server = Server([load_model(model, runs) for model in models], host, port)
+    server = Server([load_model(model, runs, inference=inference) for model in models], host, port)
     answer({"url": server.url, "models": server.names}, as_json)
     out.print(f"{server.url}  (Ctrl+C ends it)")
     if not server.loopback:
-        err.print("[yellow]warning:[/yellow] whoever reaches this machine can use the demo", soft_wrap=True)
+        _warn("whoever reaches this machine can use the demo")
     server.run()

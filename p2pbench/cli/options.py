@@ -37,6 +37,7 @@ ProtocolOrNone = Annotated[str | None, parameter("shared", "--protocol")]
 WeightsDir = Annotated[Path | None, parameter("shared", "--weights-dir")]
 Json = Annotated[bool, parameter("shared", "--json")]
 Model = Annotated[str, parameter("shared", "--model")]
+Inference = Annotated[str | None, parameter("shared", "--inference")]
 Source = Annotated[str, parameter("shared", "source")]
 
 

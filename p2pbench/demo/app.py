@@ -21,7 +21,8 @@ from p2pbench.demo.queue import QUEUE, Queue
 from p2pbench.demo.upload import MAX_BYTES, MAX_PIXELS, Refused, decode, encode
 from p2pbench.errors import DataError, unknown
 from p2pbench.inference.generator import Model
-from p2pbench.inference.tiling import output_of
+from p2pbench.inference.inputs import condition_in
+from p2pbench.inference.tiling import is_tiled, output_of, seams
 from p2pbench.scoring.paired import l1, psnr, ssim
 
 POLICY = (
@@ -111,12 +112,14 @@ def create_app(
         if flask.request.headers.get("Sec-Fetch-Site") == "cross-site":
             raise Refused(403, "a page of another site asked; only this one may")
         with line.place():
-            picture, job = _job(shown)
+            picture, job, note = _job(shown)
             gone = flask.request.environ.get("waitress.client_disconnected", lambda: False)
             start = time.perf_counter()
             output = as_rgb8(line.run(job, gone))
             response = _png(output)
             response.headers["Server-Timing"] = f"translate;dur={1000 * (time.perf_counter() - start):.1f}"
+            if note:
+                response.headers["X-Note"] = note
             if scores := _scores(picture, output, examples):
                 response.headers["X-Scores"] = json.dumps(scores)
             return response
@@ -184,8 +187,8 @@ def _said(dotted: str, tree: dict[str, Any]) -> str:
     return str(value) if key == "name" else f"{word} {value}"
 
 
-def _job(shown: dict[str, Shown]) -> tuple[Stored, Callable[[Callable[[], None]], np.ndarray]]:
-    """The picture that the current request brings, and what makes the output of it that it asks for.
+def _job(shown: dict[str, Shown]) -> tuple[Stored, Callable[[Callable[[], None]], np.ndarray], str]:
+    """The picture that the current request brings, what makes the output of it that it asks for, and a note on it.
 
     Raises:
         Refused: something is wrong with the request.
@@ -207,7 +210,14 @@ def _job(shown: dict[str, Shown]) -> tuple[Stored, Callable[[Callable[[], None]]
     seed = request.form.get("seed") or "0"
     if not (seed.isascii() and seed.isdigit() and int(seed[:12]) < 2**31) or len(seed) > 10:
         raise Refused(400, "seed is a whole number from 0 to 2147483647")
-    picture = decode(file.stream.read())
+    picture, notes = decode(file.stream.read()), []
+    if (half := condition_in(picture, model.config.data)) is not None:
+        picture = half
+        notes.append(
+            "the picture holds a pair, as the files that the model was trained on: its condition is translated"
+        )
+    if is_tiled(picture.pixels):
+        notes.append(f"the picture goes in {seams(model)}")
 
     def job(still_wanted: Callable[[], None]) -> np.ndarray:
         try:
@@ -215,7 +225,7 @@ def _job(shown: dict[str, Shown]) -> tuple[Stored, Callable[[Callable[[], None]]
         except DataError as error:
             raise Refused(422, f"{error}; this model was trained on {model.config.data.stored[0]}") from None
 
-    return picture, job
+    return picture, job, "; ".join(notes)
 
 
 def _scores(picture: Stored, output: np.ndarray, examples: Sequence[Example]) -> dict[str, float]:

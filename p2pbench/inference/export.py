@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from p2pbench.config.renamed import current_value
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
@@ -28,14 +29,16 @@ from p2pbench.system.files import atomic, sha256_of, write_text
 from p2pbench.system.hardware import available_cores
 
 OPSET = 18
-MODE = "instance-stats"
-"""The inference mode that is exported: an ONNX file that draws its own noise would answer differently everywhere."""
+MODES = ("instance-stats", "eval")
+"""The inference modes that are exported: an ONNX file that draws its own noise would answer differently everywhere."""
 TOLERANCE = 1e-3
 """The most that torch and onnxruntime may differ in [-1, 1] by default: an eighth of a grey level."""
 N_CHECKED = 4
 
 
-def export(model: Model, out: Path, background: Background, tolerance: float = TOLERANCE) -> dict[str, Any]:
+def export(
+    model: Model, out: Path, background: Background, tolerance: float = TOLERANCE, mode: str | None = None
+) -> dict[str, Any]:
     """Write ``model`` to ``out`` (``.onnx``), its dropout off, and its card beside it (``.md``).
 
     The file maps ``condition`` (N, C, H, W), float32 in [-1, 1], to ``image`` (N, C', H, W), the same; N is free, and
@@ -44,6 +47,7 @@ def export(model: Model, out: Path, background: Background, tolerance: float = T
     Args:
         background: what is known of the model's run, for the file's metadata and the card.
         tolerance: the most that onnxruntime's and torch's outputs may differ, in [-1, 1].
+        mode: one of :data:`MODES`, by default the first.
     Returns:
         The documented JSON: the files, the ``sizes`` at which ``images`` test images were checked, the largest
         difference of outputs in [-1, 1], and ``size_multiple``, which both sides of what the file takes are multiples
@@ -57,14 +61,17 @@ def export(model: Model, out: Path, background: Background, tolerance: float = T
         raise ConfigError(f"--out {out}: an ONNX file is named .onnx")
     if isinstance(model.generator, OnnxGenerator):
         raise ConfigError(f"{model.name} is an ONNX file already; export the run that it came from")
+    mode = current_value("scoring.inference", mode, "--inference") or MODES[0]
+    if mode not in MODES:
+        raise ConfigError(f"--inference {mode}: a file is exported in {' or '.join(MODES)}, which draw no noise")
     runtime()
     config, multiple = model.config, 2**model.config.depth if model.config.depth else 0
     images = _checked_images(config)
     about = {
-        "config": config.model_dump(mode="json"), "multiple": multiple, "inference": MODE,
+        "config": config.model_dump(mode="json"), "multiple": multiple, "inference": mode,
         "run_id": background.run_id, "bits": model.bits, "version": version("p2pbench"),
     }  # fmt: skip
-    with inference(model.generator.cpu(), MODE) as (network, _), atomic(out) as part:
+    with inference(model.generator.cpu(), mode) as (network, _), atomic(out) as part:
         _write(network, images[:1], multiple, part, {METADATA: json.dumps(about, ensure_ascii=False)})
         # The size trained at and, where the file takes others, one image repeated at another shape.
         batches = [images, pad_to_multiple(images[:1].repeat(1, 1, 1, 2), multiple)[0]] if multiple else [images]
@@ -77,7 +84,7 @@ def export(model: Model, out: Path, background: Background, tolerance: float = T
             )
     card = out.with_suffix(".md")
     done = {
-        "file": str(out), "model_card": str(card), "opset": OPSET, "inference": MODE, "size_multiple": multiple,
+        "file": str(out), "model_card": str(card), "opset": OPSET, "inference": mode, "size_multiple": multiple,
         "max_difference": difference, "images": len(images), "sizes": [list(batch.shape[2:]) for batch in batches],
         "sha256": sha256_of(out),
     }  # fmt: skip

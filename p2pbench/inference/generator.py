@@ -36,7 +36,7 @@ class Model:
     def modes(self) -> tuple[str, ...]:
         """The inference modes that it can run in, its own first."""
         if isinstance(self.generator, OnnxGenerator):
-            return ("instance-stats",)
+            return (self.config.scoring.inference,)
         return tuple(dict.fromkeys((self.config.scoring.inference, "paper", "instance-stats", "eval")))
 
     @property

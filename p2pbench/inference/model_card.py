@@ -35,7 +35,7 @@ class Background:
 def model_card(model: Model, background: Background, exported: Mapping[str, Any]) -> str:
     """The card of ``model``; ``exported`` is what :func:`p2pbench.inference.export.export` gives."""
     config, source = model.config, model.config.data.source
-    scored = [mode for mode in ("instance-stats", config.scoring.inference) if mode in background.scores]
+    scored = [mode for mode in (exported["inference"], config.scoring.inference) if mode in background.scores]
     # Markdown, not HTML: nothing is to be escaped.
     environment = Environment(trim_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined)  # noqa: S701
     is_drawn = _is_drawn(source)

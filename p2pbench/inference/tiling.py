@@ -9,6 +9,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from p2pbench.data.images import Stored
 from p2pbench.inference.generator import Model, translate
@@ -53,7 +54,7 @@ def translate_picture(
         return np.asarray(output)
 
     height, width = image.shape[:2]
-    if height * width <= TILE**2:
+    if not is_tiled(image):
         return whole(image, 0)
     tall, wide = min(TILE, height), min(TILE, width)
     weight = np.minimum.outer(fade(tall), fade(wide))[..., None]
@@ -68,6 +69,21 @@ def translate_picture(
         weights[box] += weight
     total /= weights
     return total.round().astype(dtype)
+
+
+def is_tiled(image: np.ndarray) -> bool:
+    """Whether ``image``, (H, W, C), goes in tiles."""
+    return bool(image.shape[0] * image.shape[1] > TILE**2)
+
+
+def seams(model: Model) -> str:
+    """What to say of pictures that go in tiles: how these are joined, and in which mode seams are fainter."""
+    mode = model.config.scoring.inference
+    said = f"tiles of {TILE}x{TILE} pixels, which overlap by {OVERLAP} and fade into each other"
+    has_statistics = any(isinstance(module, nn.BatchNorm2d) for module in model.generator.modules())
+    if mode == "eval" or not has_statistics:
+        return said
+    return f"{said}; in the mode {mode} each is normalised by itself, so that they differ: --inference eval avoids it"
 
 
 def starts(length: int, tile: int) -> list[int]:

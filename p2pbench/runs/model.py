@@ -1,6 +1,7 @@
 """A trained model by its name: a run's folder, a run's id, weights of the PyTorch port, or an exported ONNX file."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -8,7 +9,7 @@ from torch import nn
 
 from p2pbench.config.renamed import current_value
 from p2pbench.config.resolve import Layer, flatten, from_mapping, resolve
-from p2pbench.errors import ConfigError, WeightsError, first_line
+from p2pbench.errors import ConfigError, WeightsError, first_line, unknown
 from p2pbench.inference.generator import Model
 from p2pbench.inference.model_card import Background
 from p2pbench.inference.onnx import OnnxGenerator
@@ -20,15 +21,28 @@ from p2pbench.system.hardware import available_cores
 from p2pbench.training import checkpoint
 
 
-def load_model(name: str, runs: Path, layers: Sequence[Layer] = ()) -> Model:
+def load_model(name: str, runs: Path, layers: Sequence[Layer] = (), *, inference: str | None = None) -> Model:
     """The model ``name``: a run's folder or id, a port's ``latest_net_G.pth``, or an ``.onnx`` that was exported.
 
     Args:
         layers: settings for a port's weights (the data, say), which say nothing but the shape of their network.
+        inference: the mode that it runs in, instead of the one that it is scored in.
     Raises:
-        ConfigError: no such run; settings for a run, which has its own; or settings that the weights decide.
+        ConfigError: no such run; settings for a run, which has its own; settings that the weights decide; or a mode
+            that the model does not have.
         WeightsError: weights that are missing, damaged, or of another network.
     """
+    model = _load(name, runs, layers)
+    mode = current_value("scoring.inference", inference, "--inference")
+    if mode is None:
+        return model
+    if mode not in model.modes:
+        raise ConfigError(f"--inference: {unknown('mode', mode, model.modes)}")
+    scoring = model.config.scoring.model_copy(update={"inference": mode})
+    return replace(model, config=model.config.model_copy(update={"scoring": scoring}))
+
+
+def _load(name: str, runs: Path, layers: Sequence[Layer]) -> Model:
     path = Path(name).expanduser()
     if path.suffix in (".pth", ".pt", ".onnx") and not path.is_file():
         raise WeightsError(f"{path}: there is no such file")

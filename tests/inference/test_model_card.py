@@ -11,6 +11,7 @@ from p2pbench.inference.model_card import Background, model_card
 
 EXPORTED = {
     "opset": 18, "sha256": "ab", "images": 4, "sizes": [(256, 256)], "max_difference": 1e-6, "size_multiple": 256,
+    "inference": "instance-stats",
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ let seed = 0;
 let pictures = {}; // address of each picture that can be compared, by its name
 let timer = 0;
 let busy = false;
+let note = ""; // what the server says of the picture that it translated last
 let stale = false;
 
 // ---- the condition
@@ -89,7 +90,8 @@ async function refresh() {
       took.push(performance.now() - start);
     }
     if (!stale && took.length === document.querySelectorAll("figure[data-model]").length) {
-      say(`${took.length} ${took.length > 1 ? "outputs" : "output"}, ${Math.round(took.reduce((a, b) => a + b) / took.length)} ms each`);
+      const time = `${Math.round(took.reduce((a, b) => a + b) / took.length)} ms each`;
+      say(`${took.length} ${took.length > 1 ? "outputs" : "output"}, ${time}${note && `; ${note}`}`);
     }
   }
   busy = false;
@@ -122,6 +124,7 @@ async function fillTile(tile, picture) {
       say(answer.error, true);
       return false;
     }
+    note = response.headers.get("X-Note") ?? "";
     const scores = JSON.parse(response.headers.get("X-Scores") ?? "{}");
     const address = keep(tile.dataset.key, await response.blob(), tile.dataset.label);
     tile.querySelector("img").src = address;
