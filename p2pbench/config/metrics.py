@@ -52,6 +52,7 @@ METRICS: dict[str, Metric] = {
     "l1": Metric("L1", "fraction of full range", "lower", any_channels=True, margin=0.005),
     "psnr": Metric("PSNR", "dB", "higher", any_channels=True, margin=0.2),
     "ssim": Metric("SSIM", "", "higher", least_side=11, any_channels=True, margin=0.01, least=-1.0, most=1.0),
+    "ms-ssim": Metric("MS-SSIM", "", "higher", least_side=161, any_channels=True, margin=0.01, most=1.0),
     "lpips": Metric("LPIPS (alex)", "", "lower", net="alex", least_side=31, margin=0.01),
     "lpips-squeeze": Metric("LPIPS (squeeze)", "", "lower", net="squeeze", least_side=17, margin=0.01),
     "lpips-vgg": Metric("LPIPS (vgg)", "", "lower", net="vgg", least_side=16, margin=0.01),
@@ -59,6 +60,9 @@ METRICS: dict[str, Metric] = {
     "hist-l": Metric("L overlap", "share", "higher", margin=0.01, most=1.0),
     "hist-a": Metric("a overlap", "share", "higher", margin=0.01, most=1.0),
     "hist-b": Metric("b overlap", "share", "higher", margin=0.01, most=1.0),
+    "hist-l-set": Metric("L overlap of the set", "share", "higher", per_image=False, margin=0.01, most=1.0),
+    "hist-a-set": Metric("a overlap of the set", "share", "higher", per_image=False, margin=0.01, most=1.0),
+    "hist-b-set": Metric("b overlap of the set", "share", "higher", per_image=False, margin=0.01, most=1.0),
     "diversity": Metric("diversity", "fraction of full range", "higher", any_channels=True, margin=0.001),
     "kid-paired": Metric("paired KID", "", "lower", net="inception", per_image=False, margin=0.002, least=None),
     "kid-paired-alexnet": Metric(
@@ -72,6 +76,14 @@ METRICS: dict[str, Metric] = {
     "recall": Metric(
         "recall (Inception)", "share of targets", "higher", "inception", False, margin=0.02, most=1.0, marked=False
     ),
+    "density": Metric(
+        "density (Inception)", "outputs", "higher", "inception", per_image=False, margin=0.02, marked=False
+    ),
+    "coverage": Metric(
+        "coverage (Inception)", "share of targets", "higher", "inception", False, margin=0.02, most=1.0, marked=False
+    ),
+    "mind": Metric("MIND", "", "lower", "inception", per_image=False, marked=False),
+    "mind-alexnet": Metric("MIND (AlexNet)", "", "lower", "alex", per_image=False, least_side=31, marked=False),
     "fd-alexnet": Metric("FD (AlexNet)", "", "lower", net="alex", per_image=False, least_side=31, margin=2.0),
     "swd": Metric("SWD", "thousandths of a std. dev.", "lower", per_image=False, least_side=16, margin=2.0),
     "fcn-pixel": Metric("per-pixel acc.", "fraction", "higher", least_side=16, margin=0.01, most=1.0),

@@ -6,12 +6,17 @@ from typing import Any
 import numpy as np
 
 from p2pbench.scoring.images import Images
+from p2pbench.scoring.jackknife import pseudo_values
 from p2pbench.scoring.paired import NUMPY, MetricResult, over_images
+from p2pbench.scoring.set_scores import SetResult, of_set
 from p2pbench.system.hardware import on_all_cores
 
 BINS = ((0, 100), (-110, 110), (-110, 110))
 """The first and the last bin of L, a and b. Bins are one unit wide with whole numbers in their middle, so that a and b
 of a grey fall into one bin despite rounding. The paper does not say which bins it uses."""
+
+COLOURS = tuple(f"hist-{channel}{of}" for of in ("", "-set") for channel in "lab")
+"""The scores that :class:`Overlaps` are."""
 
 STRIP = 2**14
 """Pixels that are converted at once: few enough to stay in a core's cache."""
@@ -28,18 +33,22 @@ TO_XYZ = np.array(
 class Overlaps:
     """Intersections of the histograms of L, a and b (pix2pix §4.2): the sum over bins of the smaller share.
 
-    They are the scores ``hist-l``, ``hist-a`` and ``hist-b``: a :class:`paired.Measure`.
+    Of each image with its target they are the scores ``hist-l``, ``hist-a`` and ``hist-b``, and of all together, as the
+    paper has them, ``hist-l-set`` and so on: a :class:`paired.Measure`.
     """
 
     def __init__(self) -> None:
         self._ours, self._theirs = (np.zeros((3, BINS[1][1] - BINS[1][0] + 1)) for _ in range(2))
         self.per_image: list[np.ndarray] = []
         """The intersections of each image with its target, (3,), in [0, 1]."""
+        self._shares: list[tuple[np.ndarray, np.ndarray]] = []
+        """The histograms of each batch of outputs and of targets, (B, 3, bins), float32: 5 KB an image."""
 
     def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
         """Take in a batch; both (B, H, W, 3), uint8."""
         ours, theirs = (np.stack(on_all_cores(_shares, images)) for images in (fakes, targets))
         self.per_image.extend(_shared(ours, theirs))
+        self._shares.append((ours.astype(np.float32), theirs.astype(np.float32)))
         self._ours += ours.sum(axis=0)
         self._theirs += theirs.sum(axis=0)
 
@@ -47,11 +56,23 @@ class Overlaps:
         """The intersections of all images together with all targets, (3,), in [0, 1], as in Figure 7."""
         return _shared(self._ours, self._theirs) / len(self.per_image)
 
+    def left_out(self) -> np.ndarray:
+        """:meth:`over_set` without each image and its target in turn, (N, 3); N >= 2."""
+        without = [
+            _shared(np.maximum(self._ours - ours, 0), np.maximum(self._theirs - theirs, 0))
+            for ours, theirs in self._shares
+        ]
+        return np.concatenate(without) / (len(self.per_image) - 1)
+
     def results(self, _targets: Images, common: dict[str, Any]) -> Iterable[MetricResult]:
-        """The three scores, once every batch is taken in."""
-        each, settings = np.stack(self.per_image), {"space": "CIE L*a*b*, D65", "bin": 1, "library": NUMPY}
-        for name, values, over_set in zip("lab", each.T, self.over_set(), strict=True):
-            yield over_images(f"hist-{name}", values, {**settings, "over_set": float(over_set), **common})
+        """The six scores, once every batch is taken in."""
+        each, n = np.stack(self.per_image), len(self.per_image)
+        settings = {"space": "CIE L*a*b*, D65", "bin": 1, "library": NUMPY, **common}
+        left_out = self.left_out().T if n > 1 else [None] * 3
+        for name, values, over_set, without in zip("lab", each.T, self.over_set(), left_out, strict=True):
+            yield over_images(f"hist-{name}", values, {**settings, "over_set": float(over_set)})
+            pseudo = "there is one image" if without is None else pseudo_values(float(over_set), without)
+            yield of_set(f"hist-{name}-set", n, SetResult(float(over_set), {}, pseudo), settings)
 
     def shares(self) -> tuple[np.ndarray, np.ndarray]:
         """The histograms of all outputs together and of all targets: the share of the pixels in each bin, (3, bins)."""

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from p2pbench.config.metrics import METRICS, Score
+from p2pbench.config.metrics import METRICS
 from p2pbench.errors import WeightsError
+from p2pbench.scoring import neighbours
 from p2pbench.scoring.features import Extractor
-from p2pbench.scoring.frechet import frechet_distance
+from p2pbench.scoring.frechet import frechet_distance, without_each_pair
 from p2pbench.scoring.images import Images
-from p2pbench.scoring.jackknife import described, none, pseudo_values
+from p2pbench.scoring.jackknife import groups, pseudo_values
 from p2pbench.scoring.kernel_distance import paired_kernel_distance
+from p2pbench.scoring.mind import DIRECTIONS, mind
+from p2pbench.scoring.neighbours import Share, density_and_coverage, within_reach
 from p2pbench.scoring.paired import NUMPY, MetricResult, not_measured
+from p2pbench.scoring.set_scores import SetResult, of_set
 from p2pbench.scoring.sliced import Sliced
-from p2pbench.statistics.intervals import mean_interval
 
 if TYPE_CHECKING:
     from p2pbench.scoring.lpips import Lpips
@@ -27,25 +30,22 @@ LEAST_IMAGES = 4
 
 KID_SUBSETS = 100
 NEIGHBOURS = 3
+"""Of precision and recall."""
+DENSITY_NEIGHBOURS = 5
+"""Of density and coverage, as their authors have it."""
 
-NO_INTERVAL = {
-    **dict.fromkeys(
-        ("fid", "fd-alexnet", "swd"), "resampling repeats images, and its interval would exclude the estimate"
-    ),
-    # Simulated at n = 106: mean ± 1.96 std / √subsets, which people quote, covers the truth in 0 to 30 of 100 cases.
-    "kid": "the subsets overlap; settings.std_over_subsets is their spread, not the error of having these images",
-    **dict.fromkeys(("precision", "recall"), "whether one image counts depends on all the others"),
-}
+LEAST_FOR = {"density": 6, "coverage": 6}
+"""Those that need more: a fifth neighbour."""
 
+PAIRED_KID = ("kid-paired", "kid-paired-alexnet")
+FRECHET = ("fid", "fd-alexnet")
+MIND = ("mind", "mind-alexnet")
 
-class SetResult(NamedTuple):
-    """One score of two sets."""
-
-    value: float
-    settings: dict[str, Any]
-    """What is recorded with it."""
-    pseudo_values: np.ndarray | str
-    """Those of the images, (N,), or of groups of them; or why there are none."""
+FEW = 3
+"""Frechet distances have pseudo-values from so many images a feature on: of fewer, their differences may have the
+opposite sign of those of large sets, because outputs that are close to their own targets share the sample's error."""
+MOST_LEFT_OUT = 2000
+"""The most images that are left out of a Frechet distance one by one, an eigenproblem each; of more, groups."""
 
 
 class FeatureSets:
@@ -76,7 +76,7 @@ class FeatureSets:
             return [MetricResult(not_measured(name, n, str(error), common)) for name in self._metrics]
         about = {**self._extractor.settings, **common}
         found = of_features(self._metrics, x, y)
-        return [_result(name, n, result, about) for name, result in found.items()]
+        return [of_set(name, n, result, about) for name, result in found.items()]
 
 
 class PatchSets:
@@ -89,60 +89,62 @@ class PatchSets:
         self._sliced.add(fakes, targets)
 
     def results(self, targets: Images, common: dict[str, Any]) -> Iterable[MetricResult]:
-        by_level = self._sliced.distances()
+        by_level, left_out = self._sliced.distances()
+        value = float(np.mean(list(by_level.values())))
         own = {**self._sliced.settings, "levels": by_level, "library": NUMPY}
-        found = SetResult(float(np.mean(list(by_level.values()))), own, "not yet")
-        yield _result("swd", len(targets), found, common)
-
-
-def _result(name: str, n: int, found: SetResult, about: dict[str, Any]) -> MetricResult:
-    """The score ``name`` of ``n`` images, recorded with ``about``, and its pseudo-values."""
-    settings = {**found.settings, **about}
-    if not np.isfinite(found.value):
-        return MetricResult(Score(name, n, settings=settings, reason="it is not finite"))
-    pseudo = None if isinstance(found.pseudo_values, str) else found.pseudo_values
-    if pseudo is not None and not np.isfinite(pseudo).all():
-        pseudo = None
-    why = found.pseudo_values if isinstance(found.pseudo_values, str) else "some are not finite"
-    settings["jackknife"] = none(why) if pseudo is None else described(len(pseudo), n)
-    few = FEATURES.get(name, 0)
-    notes = (
-        (f"n = {n} is below {few}: {METRICS[name].label} is biased upward; compare at equal n only",) if n < few else ()
-    )
-    if pseudo is None or name in NO_INTERVAL:
-        reason = f"no interval: {NO_INTERVAL.get(name, 'there are no pseudo-values')}"
-        return MetricResult(Score(name, n, found.value, settings=settings, reason=reason, notes=notes), None, pseudo)
-    estimate = mean_interval(pseudo)  # the mean of a U-statistic's pseudo-values is the score itself
-    settings["interval"] = "jackknife"
-    return MetricResult(Score(name, n, found.value, estimate.low, estimate.high, settings), None, pseudo)
-
-
-PAIRED_KID = ("kid-paired", "kid-paired-alexnet")
-FEATURES = {"fid": 2048, "fd-alexnet": 256}
-"""The number of features of each Frechet distance. With fewer images a covariance is rank-deficient and the distance is
-biased upward, the more the fewer images there are."""
+        yield of_set("swd", len(targets), SetResult(value, own, pseudo_values(value, left_out)), common)
 
 
 def of_features(metrics: Sequence[str], x: np.ndarray, y: np.ndarray) -> dict[str, SetResult]:
     """Each of ``metrics`` with its settings, from features ``x`` of the outputs and ``y`` of the targets.
 
     FID (Heusel et al. 2017) and the like are :func:`frechet_distance`; KID (Binkowski et al. 2018), precision and
-    recall (Kynkäänniemi et al. 2019) are torch-fidelity's; the paired KID is :func:`paired_kernel_distance`.
+    recall (Kynkäänniemi et al. 2019) are torch-fidelity's; the paired KID, MIND, density and coverage are our own.
 
     Args:
-        x, y: (N, d), float32, N >= 4, row i of ``x`` belonging to row i of ``y``.
+        x, y: (N, d), float32, N >= 4, row i of ``x`` belonging to row i of ``y``; for density and coverage N >= 6.
     """
-    found = {name: SetResult(frechet_distance(x, y), {}, "not yet") for name in metrics if name in FEATURES}
-    for name in PAIRED_KID:
-        if name in metrics:
+    found: dict[str, SetResult] = {}
+    for name in metrics:
+        if name in PAIRED_KID:
             value, left_out = paired_kernel_distance(x, y)
             found[name] = SetResult(value, {}, pseudo_values(value, left_out))
-    if "kid" in metrics:
-        found["kid"] = _kid(x, y)
+        elif name in FRECHET:
+            found[name] = _frechet(x, y, METRICS[name].label)
+        elif name in MIND:
+            value, left_out = mind(x, y)
+            found[name] = SetResult(value, {"directions": DIRECTIONS}, pseudo_values(value, left_out))
+        elif name == "kid":
+            found[name] = _kid(x, y)
     if {"precision", "recall"} & set(metrics):
-        shares = _precision_and_recall(x, y)
-        found |= {name: share for name, share in shares.items() if name in metrics}
-    return found
+        found |= _precision_and_recall(x, y)
+    if {"density", "coverage"} & set(metrics):
+        shares = density_and_coverage(x, y, DENSITY_NEIGHBOURS)
+        about = {"neighbours": DENSITY_NEIGHBOURS}
+        found |= {
+            name: SetResult(share.value, about, _pseudo(share))
+            for name, share in zip(("density", "coverage"), shares, strict=True)
+        }
+    return {name: found[name] for name in metrics if name in found}
+
+
+def _frechet(x: np.ndarray, y: np.ndarray, label: str) -> SetResult:
+    value, (n, d) = frechet_distance(x, y), x.shape
+    notes: tuple[str, ...] = ()
+    if n < d:
+        notes = (f"n = {n} is below {d}: {label} is biased upward; compare at equal n only",)
+    if n < FEW * d:
+        return SetResult(value, {}, f"n = {n} is below {FEW} times its {d} features", notes)
+    if n <= MOST_LEFT_OUT:
+        left_out = without_each_pair(x, y)
+    else:
+        left_out = np.array([frechet_distance(np.delete(x, g, 0), np.delete(y, g, 0)) for g in groups(n)])
+    return SetResult(value, {}, pseudo_values(value, left_out), notes)
+
+
+def _pseudo(share: Share) -> np.ndarray | str:
+    few = f"they need a few images more than neighbours, and at most {neighbours.MOST_LEFT_OUT}"
+    return few if share.left_out is None else pseudo_values(share.value, share.left_out)
 
 
 def kid_subset_size(n: int) -> int:
@@ -180,4 +182,6 @@ def _precision_and_recall(x: np.ndarray, y: np.ndarray) -> dict[str, SetResult]:
         torch.from_numpy(x), torch.from_numpy(y),
         prc_neighborhood=NEIGHBOURS, prc_batch_size=2048, save_cpu_ram=True, verbose=False,
     )  # fmt: skip
-    return {name: SetResult(found[name], {"neighbours": NEIGHBOURS}, "not yet") for name in ("precision", "recall")}
+    shares = {"precision": within_reach(y, x, NEIGHBOURS), "recall": within_reach(x, y, NEIGHBOURS)}
+    about = {"neighbours": NEIGHBOURS}
+    return {name: SetResult(found[name], about, _pseudo(share)) for name, share in shares.items()}

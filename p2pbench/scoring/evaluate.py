@@ -13,8 +13,8 @@ from p2pbench.config.metrics import FCN_SCORES, METRICS, Score
 from p2pbench.config.plugins import is_reference
 from p2pbench.errors import NotFinite, WeightsError
 from p2pbench.scoring import segmentation, weights
-from p2pbench.scoring.colour import Overlaps
-from p2pbench.scoring.distribution import LEAST_IMAGES, FeatureSets, PatchSets
+from p2pbench.scoring.colour import COLOURS, Overlaps
+from p2pbench.scoring.distribution import LEAST_FOR, LEAST_IMAGES, FeatureSets, PatchSets
 from p2pbench.scoring.features import Extractor
 from p2pbench.scoring.images import Images, batches
 from p2pbench.scoring.jackknife import jackknife_table
@@ -152,7 +152,8 @@ class _Builder:
     def _of_images(self, metrics: Sequence[str]) -> list[Measure]:
         """The measures of one image at a time."""
         built: list[Measure] = []
-        fit = [name for name in metrics if not is_reference(name) and METRICS[name].per_image and self._fits(name)]
+        known = [name for name in metrics if not is_reference(name)]
+        fit = [name for name in known if (METRICS[name].per_image or name in COLOURS) and self._fits(name)]
         for name in fit:
             net = METRICS[name].net
             if net is not None:
@@ -163,7 +164,7 @@ class _Builder:
                     self.reasons[name] = str(error)
             elif name in FUNCTIONS:
                 built.append(FunctionMeasure(name, self.shape[3]))
-        if any(name.startswith("hist-") for name in fit):
+        if set(fit) & set(COLOURS):
             built.append(Overlaps())
         if "diversity" in fit and self.redraw is not None:
             built.append(Diversity(self.redraw))
@@ -185,15 +186,13 @@ class _Builder:
 
     def _of_sets(self, metrics: Sequence[str], of_images: Sequence[Measure]) -> list[Measure]:
         """The measures of whole sets."""
-        apart = {name for name in metrics if is_reference(name)} | set(FCN_SCORES)
+        apart = {name for name in metrics if is_reference(name)} | set(FCN_SCORES) | set(COLOURS)
         names = [name for name in metrics if name not in apart and not METRICS[name].per_image]
-        if self.shape[0] < LEAST_IMAGES:
-            reason = f"needs {LEAST_IMAGES} images or more; there are {self.shape[0]}"
-            self.reasons |= dict.fromkeys(names, reason)
-            return []
         by_net: dict[str | None, list[str]] = {}
         for name in names:
-            if self._fits(name):
+            if self.shape[0] < (least := LEAST_FOR.get(name, LEAST_IMAGES)):
+                self.reasons[name] = f"needs {least} images or more; there are {self.shape[0]}"
+            elif self._fits(name):
                 by_net.setdefault(METRICS[name].net, []).append(name)
         lpips = {measure.settings["net"]: measure for measure in of_images if isinstance(measure, Lpips)}
         built: list[Measure] = []

@@ -15,6 +15,8 @@ from p2pbench.config.metrics import ARROWS, Metric, Score
 from p2pbench.config.plugins import code_hash, is_reference, running
 from p2pbench.errors import ConfigError
 from p2pbench.scoring.images import LUMA, Images
+from p2pbench.scoring.ms_ssim import SETTINGS as MS_SSIM_SETTINGS
+from p2pbench.scoring.ms_ssim import ms_ssim
 from p2pbench.statistics.intervals import image_interval
 from p2pbench.system.hardware import on_all_cores
 
@@ -76,7 +78,9 @@ def sharpness(fakes: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return ratios
 
 
-FUNCTIONS: dict[str, PairedMetric] = {"l1": l1, "psnr": psnr, "ssim": ssim, "sharpness": sharpness}
+FUNCTIONS: dict[str, PairedMetric] = {
+    "l1": l1, "psnr": psnr, "ssim": ssim, "ms-ssim": ms_ssim, "sharpness": sharpness,
+}  # fmt: skip
 
 
 DIVERSITY_DRAWS = 4
@@ -144,6 +148,8 @@ class FunctionMeasure:
         self._settings: dict[str, Any] = {"of": kind, "library": NUMPY}
         if name == "ssim":
             self._settings = {**SSIM_SETTINGS, "library": f"scikit-image {version('scikit-image')}"}
+        elif name == "ms-ssim":
+            self._settings |= MS_SSIM_SETTINGS
         self._values: list[np.ndarray] = []
 
     def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:

@@ -11,7 +11,10 @@ import numpy as np
 SIDE = 32
 """Conditions are compared as averages over SIDE x SIDE fields, which keep a layout and drop noise."""
 
-UNPAIRED = ("kid-paired", "kid-paired-alexnet", "fid", "kid", "precision", "recall", "fd-alexnet", "swd")
+UNPAIRED = (
+    "hist-l-set", "hist-a-set", "hist-b-set", "kid-paired", "kid-paired-alexnet", "fid", "kid", "precision", "recall",
+    "density", "coverage", "mind", "mind-alexnet", "fd-alexnet", "swd",
+)  # fmt: skip
 """Scores that do not pair an output with a target, so that real images can be compared with other real images."""
 
 

@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from p2pbench.scoring.jackknife import groups
 from p2pbench.system.hardware import available_cores, on_all_cores
 
 LEAST_SIDE = 16
@@ -19,6 +20,9 @@ PATCHES = 128
 """The most patches of each image and level."""
 DIRECTIONS = 512
 """Karras et al. average 4 times 128."""
+DIRECTIONS_LEFT_OUT = 64
+"""Those along which it is measured without each group: 1.5 times the distance's time where all would take 9 times. On
+the facades the pseudo-values correlate with those along all by 0.91 to 0.96."""
 
 MOST_DESCRIPTORS = 2**16
 """The most descriptors of one set and level, which bounds the memory: 128 patches of 512 images, or fewer of more."""
@@ -57,19 +61,23 @@ class Sliced:
             on_all_cores(partial(fill, kept), rows, images)
         self._filled += len(fakes)
 
-    def distances(self) -> dict[str, float]:
+    def distances(self) -> tuple[dict[str, float], np.ndarray]:
         """The distance at each level of the pyramid, finest first. It uses up the patches: call it once.
 
         Returns:
             Distances by the level's size, such as ``256x256``, in thousandths of a standard deviation: descriptors have
             mean 0 and deviation 1 in each channel, in each set. Equal sets are at distance 0; samples of one
-            distribution are above 0, the more the smaller they are.
+            distribution are above 0, the more the smaller they are. And the mean over levels without each of the ten
+            :func:`groups` of images, (10,), fewer for fewer images: what leaving them out changes is measured along
+            the first 64 directions alone.
         """
-        found = {}
+        found, left_out = {}, []
         for level, (height, width) in enumerate(self.sizes):
-            ours, theirs = (_normalised(sets.pop(0)) for sets in (self._ours, self._theirs))
-            found[f"{height}x{width}"] = 1000 * _distance(ours, theirs, level)
-        return found
+            ours, theirs = (sets.pop(0) for sets in (self._ours, self._theirs))
+            changes = _changes(ours, theirs, level)
+            found[f"{height}x{width}"] = distance = 1000 * _distance(_normalised(ours), _normalised(theirs), level)
+            left_out.append(distance + 1000 * changes)
+        return found, np.mean(left_out, axis=0)
 
 
 def level_sizes(height: int, width: int) -> list[tuple[int, int]]:
@@ -82,8 +90,7 @@ def level_sizes(height: int, width: int) -> list[tuple[int, int]]:
 
 def _distance(ours: np.ndarray, theirs: np.ndarray, level: int) -> float:
     """Mean over random directions of the Wasserstein-1 distance along them; both (M, d), the same shape."""
-    directions = _random(KEY_OF_DIRECTIONS, level).standard_normal((DIRECTIONS, ours.shape[1]), dtype=np.float32)
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    directions = _directions(level, ours.shape[1])
 
     def gaps(along_ours: np.ndarray, along_theirs: np.ndarray) -> float:
         along_ours.sort(axis=1)
@@ -99,20 +106,59 @@ def _distance(ours: np.ndarray, theirs: np.ndarray, level: int) -> float:
     return total / DIRECTIONS
 
 
+def _changes(ours: np.ndarray, theirs: np.ndarray, level: int) -> np.ndarray:
+    """By how much the distance along the first 64 directions differs without each group of images: (groups,).
+
+    Args:
+        ours, theirs: neighbourhoods (N, P, C, 49), float32, as they come. Instead of them the directions are
+            normalised, for the images that are left.
+    """
+    n, patches, channels, size = ours.shape
+    directions = _directions(level, channels * size)[:DIRECTIONS_LEFT_OUT]
+    by_channel = directions.reshape(-1, channels, size)
+
+    def along(of: np.ndarray, moments: np.ndarray, there: np.ndarray) -> np.ndarray:
+        mean, deviation = _mean_and_deviation(moments[:, there].sum(axis=1), there.sum() * patches * size)
+        scaled = by_channel / deviation[:, None]
+        values = scaled.reshape(len(scaled), -1) @ of.reshape(n * patches, -1).T
+        values -= (scaled.sum(axis=2) @ mean)[:, None]
+        return np.sort(values[:, np.repeat(there, patches)], axis=1)
+
+    sets = [(of, np.stack([of.sum((1, 3), np.float64), (of**2).sum((1, 3), np.float64)])) for of in (ours, theirs)]
+
+    def distance(there: np.ndarray) -> float:
+        one, other = (along(of, moments, there) for of, moments in sets)
+        return float(np.abs(one - other).mean(dtype=np.float64))
+
+    whole = distance(np.ones(n, dtype=bool))
+    others = [~np.isin(np.arange(n), group) for group in groups(n)]
+    return np.array(on_all_cores(distance, others)) - whole
+
+
+def _directions(level: int, size: int) -> np.ndarray:
+    """The unit vectors of a level, (512, size), float32."""
+    directions = _random(KEY_OF_DIRECTIONS, level).standard_normal((DIRECTIONS, size), dtype=np.float32)
+    return np.asarray(directions / np.linalg.norm(directions, axis=1, keepdims=True))
+
+
+def _mean_and_deviation(moments: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of each channel, float32 each, from sums of values and of squares, (2, C); a deviation of 0 becomes 1."""
+    mean = moments[0] / count
+    deviation = np.sqrt(np.maximum(moments[1] / count - mean**2, 0))
+    return mean.astype(np.float32), np.where(deviation > 0, deviation, 1).astype(np.float32)
+
+
 def _normalised(patches: np.ndarray) -> np.ndarray:
     """Neighbourhoods (N, P, C, 49), float32, with mean 0 and deviation 1 in each channel, in place: (N * P, C * 49).
 
     A channel that is the same everywhere becomes 0.
     """
-    count = patches.size // patches.shape[2]
-    sums, squares = np.zeros(patches.shape[2]), np.zeros(patches.shape[2])
+    moments = np.zeros((2, patches.shape[2]))
     for found in patches:
-        sums += found.sum(axis=(0, 2), dtype=np.float64)
-        squares += (found**2).sum(axis=(0, 2), dtype=np.float64)
-    mean = sums / count
-    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    patches -= mean.astype(np.float32)[:, None]
-    patches /= np.where(deviation > 0, deviation, 1).astype(np.float32)[:, None]
+        moments += found.sum(axis=(0, 2), dtype=np.float64), (found**2).sum(axis=(0, 2), dtype=np.float64)
+    mean, deviation = _mean_and_deviation(moments, patches.size // patches.shape[2])
+    patches -= mean[:, None]
+    patches /= deviation[:, None]
     return patches.reshape(patches.shape[0] * patches.shape[1], -1)
 
 

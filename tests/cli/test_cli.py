@@ -14,6 +14,7 @@ from program import document, error_of, invoke
 from study_workplace import Workplace
 
 from p2pbench.runs.folder import RunFolder
+from p2pbench.scoring.colour import COLOURS
 from p2pbench.system.files import sha256_of
 
 TINY = (
@@ -141,12 +142,13 @@ def test_folders_get_every_score_that_needs_no_model_and_no_network_elsewhere(tm
     )
     arguments = ("score", "--fake", fake, "--target", target, "--weights-dir", tmp_path)
     found = document(*arguments)["scores"]
-    measured = {"l1", "psnr", "ssim", "sharpness", "hist-l", "hist-a", "hist-b", "swd"}
-    lacking = {"lpips", "kid-paired", "kid-paired-alexnet", "fd-alexnet", "fid", "kid", "precision", "recall"}
+    measured = {"l1", "psnr", "ssim", "sharpness", "swd", *COLOURS}
+    lacking = {"ms-ssim", "lpips", "kid-paired-alexnet", "fd-alexnet", "mind-alexnet"}
+    lacking |= {"kid-paired", "fid", "kid", "precision", "recall", "density", "coverage", "mind"}
     assert {name for name, score in found.items() if score["state"] == "measured"} == measured
     assert found.keys() == measured | lacking
     text = " ".join(invoke(*arguments).stdout.split())
-    assert "paired KID, FID, KID, precision (Inception), recall (Inception): the weights of Inception v3" in text
+    assert "paired KID, FID, KID, precision (Inception), recall (Inception), MIND: the weights of Inception v3" in text
 
 
 @pytest.mark.parametrize(

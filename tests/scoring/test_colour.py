@@ -89,3 +89,19 @@ def test_the_score_carries_both() -> None:
         assert score["settings"]["over_set"] == pytest.approx(over_set[channel])
         assert score["better"] == "higher"
         assert score["low"] < score["value"] < score["high"]
+
+
+def test_over_the_set_it_is_a_score_of_its_own_exact_without_each_image() -> None:
+    fakes, targets = images(5, 0), images(5, 1) // 2
+    found = evaluate(fakes, targets, list("abcde"), ["hist-l-set", "hist-a-set", "hist-b-set"], fetch=False)
+    over_set = lab_overlaps(fakes, targets)[1]
+    without = [lab_overlaps(np.delete(fakes, i, 0), np.delete(targets, i, 0))[1] for i in range(5)]
+    for channel, name in enumerate(("hist-l-set", "hist-a-set", "hist-b-set")):
+        assert found.scores[name].value == pytest.approx(over_set[channel])
+        assert found.scores[name].settings["jackknife"] == "images"
+        expected = 5 * over_set[channel] - 4 * np.array(without)[:, channel]
+        assert found.pseudo_values[name] == pytest.approx(expected, abs=1e-6)  # shares are kept as float32
+    assert found.per_image == {}
+    one = evaluate(fakes[:1], targets[:1], ["a"], ["hist-l-set"], fetch=False)
+    assert one.scores["hist-l-set"].settings["jackknife"] == "none: there is one image"
+    assert one.pseudo_values == {}

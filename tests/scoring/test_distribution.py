@@ -20,10 +20,13 @@ from p2pbench.scoring import weights
 from p2pbench.scoring.distribution import kid_subset_size, of_features
 from p2pbench.scoring.evaluate import evaluate
 from p2pbench.scoring.features import Extractor
+from p2pbench.scoring.frechet import frechet_distance
 from p2pbench.system.files import sha256_of
 
-OF_INCEPTION = ["fid", "kid", "precision", "recall"]
-OF_SETS = [*OF_INCEPTION, "fd-alexnet", "swd"]
+OF_INCEPTION = ["kid-paired", "fid", "kid", "precision", "recall", "density", "coverage", "mind"]
+PSEUDO = ["kid-paired", "precision", "recall", "mind", "kid-paired-alexnet", "mind-alexnet", "swd"]
+"""Those that have pseudo-values with 6 images."""
+OF_SETS = [*OF_INCEPTION, "kid-paired-alexnet", "mind-alexnet", "fd-alexnet", "swd"]
 
 
 def images(n: int, seed: int) -> np.ndarray:
@@ -71,13 +74,26 @@ def test_inception_scores_are_torch_fidelitys(inception_file: Path) -> None:
             feature_extractor="inception-v3-compat", feature_extractor_weights_path=str(inception_file),
         )  # fmt: skip
     extractor = Extractor("inception", inception_file)
-    found = of_features(OF_INCEPTION, extractor.features(fakes), extractor.features(targets))
+    found = of_features(["fid", "kid", "precision", "recall"], extractor.features(fakes), extractor.features(targets))
     # torch-fidelity averages in float32, and its eigenvalues of a rank-deficient product are noisy.
     assert found["fid"].value == pytest.approx(expected["frechet_inception_distance"], rel=1e-4)
     assert found["kid"].value == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-6)
     assert found["kid"].settings["std_over_subsets"] == pytest.approx(expected["kernel_inception_distance_std"])
     assert found["precision"].value == expected["precision"]
     assert found["recall"].value == expected["recall"]
+
+
+def test_a_frechet_distance_has_pseudo_values_from_three_images_a_feature_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = vectors(18, 0), vectors(18, 1, scale=2.0)
+    few, enough = of_features(["fid"], x[:17], y[:17])["fid"], of_features(["fid"], x, y)["fid"]
+    assert few.pseudo_values == "n = 17 is below 3 times its 6 features"
+    without = [frechet_distance(np.delete(x, i, 0), np.delete(y, i, 0)) for i in range(18)]
+    assert enough.pseudo_values == pytest.approx(18 * enough.value - 17 * np.array(without))
+    monkeypatch.setattr("p2pbench.scoring.distribution.MOST_LEFT_OUT", 17)
+    of_groups = of_features(["fid"], x, y)["fid"].pseudo_values
+    first = frechet_distance(np.delete(x, [0, 10], 0), np.delete(y, [0, 10], 0))
+    assert len(of_groups) == 10
+    assert of_groups[0] == pytest.approx(10 * enough.value - 9 * first)
 
 
 def test_kid_is_its_formula_in_a_double_loop() -> None:
@@ -143,7 +159,7 @@ def test_equal_sets_score_perfectly(here: Path) -> None:
 def test_the_order_of_the_images_does_not_matter(here: Path) -> None:
     fakes, targets = images(6, 0), images(6, 1)
     order = [3, 0, 5, 1, 4, 2]
-    metrics = [name for name in OF_SETS if name != "kid"]
+    metrics = [name for name in OF_SETS if not name.startswith("kid")]  # the paired KID is of pairs
     one, other = scores(fakes, targets, metrics, here), scores(fakes[order], targets, metrics, here)
     for name in metrics:
         assert other[name].value == pytest.approx(one[name].value, rel=1e-4)
@@ -153,8 +169,14 @@ def test_each_says_how_it_was_measured_and_why_it_has_no_interval(here: Path, in
     found = scores(images(6, 0), images(6, 1), OF_SETS, here)
     assert list(found) == OF_SETS
     for name, score in found.items():
-        assert (score.state, score.n, score.low, score.high) == ("measured", 6, None, None)
-        assert str(score.reason).startswith("no interval: ")
+        assert (score.state, score.n) == ("measured", 6)
+        if name.startswith("kid-paired"):
+            assert score.low is not None and score.value is not None and score.high is not None
+            assert score.low < score.value < score.high
+            assert score.settings["interval"] == "jackknife"
+        else:
+            assert (score.low, score.high) == (None, None)
+            assert str(score.reason).startswith("no interval: ")
         json.dumps(score.to_json(), allow_nan=False)
         if name in OF_INCEPTION:
             assert score.settings["extractor"] == "inception-v3-compat"
@@ -163,6 +185,15 @@ def test_each_says_how_it_was_measured_and_why_it_has_no_interval(here: Path, in
     assert found["fid"].notes == ("n = 6 is below 2048: FID is biased upward; compare at equal n only",)
     assert found["fd-alexnet"].notes == ("n = 6 is below 256: FD (AlexNet) is biased upward; compare at equal n only",)
     assert found["precision"].settings["neighbours"] == 3
+    without = {name: score.settings["jackknife"] for name, score in found.items() if name not in PSEUDO}
+    assert without == {
+        "fid": "none: n = 6 is below 3 times its 2048 features",
+        "fd-alexnet": "none: n = 6 is below 3 times its 256 features",
+        "kid": "none: its subsets are drawn at random",
+        "density": "none: they need a few images more than neighbours, and at most 2000",
+        "coverage": "none: they need a few images more than neighbours, and at most 2000",
+    }
+    assert {found[name].settings["jackknife"] for name in PSEUDO} == {"images"}
     assert list(found["swd"].settings["levels"]) == ["32x32", "16x16"]
     assert found["swd"].value == pytest.approx(np.mean(list(found["swd"].settings["levels"].values())))
 
@@ -193,7 +224,7 @@ def test_a_network_that_is_not_here_takes_only_its_own_scores_along(
 ) -> None:
     (here / "weights-inception-2015-12-05-6726825d.pth").unlink()
     found = scores(images(6, 0), images(6, 1), OF_SETS, here)
-    assert [name for name, score in found.items() if score.state == "measured"] == ["fd-alexnet", "swd"]
+    assert [name for name, score in found.items() if score.state == "measured"] == OF_SETS[-4:]
     assert "not on this machine" in str(found["recall"].reason)
 
 
@@ -209,7 +240,10 @@ def test_weights_with_another_hash_are_not_measured_with(here: Path, alexnet_fil
 
 def test_sets_too_few_or_too_small_are_said_to_be(here: Path) -> None:
     few = scores(images(3, 0), images(3, 1), OF_SETS, here)
-    assert {score.reason for score in few.values()} == {"needs 4 images or more; there are 3"}
+    assert {score.reason for name, score in few.items() if name not in ("density", "coverage")} == {
+        "needs 4 images or more; there are 3"
+    }
+    assert few["density"].reason == "needs 6 images or more; there are 3"
     small = scores(images(4, 0)[:, :12], images(4, 1)[:, :12], ["swd", "fd-alexnet"], here)
     assert small["swd"].reason == "needs images of 16 pixels a side or more; these have 12"
     assert small["fd-alexnet"].reason == "needs images of 31 pixels a side or more; these have 12"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import linalg
 
-from p2pbench.scoring.frechet import frechet_distance
+from p2pbench.scoring.frechet import frechet_distance, without_each_pair
 
 
 def exact(n: int, mean: np.ndarray, covariance: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -62,3 +62,18 @@ def test_it_is_a_symmetric_distance_that_follows_shifts_and_scales(n: int, m: in
     assert frechet_distance(x, random.permutation(x)) == pytest.approx(0, abs=1e-9)
     padded = (np.pad(features, ((0, 0), (0, 20))) for features in (x, y))  # more features than images
     assert frechet_distance(*padded) == pytest.approx(distance, rel=1e-9, abs=1e-9)
+
+
+# With fewer images than features most eigenvalues under the roots are 0, and the roots of rounding errors are not.
+@pytest.mark.parametrize(("n", "d", "dead", "relative"), [(20, 5, 0, 1e-9), (20, 6, 2, 1e-6), (8, 20, 0, 1e-5)])
+def test_without_each_pair_it_is_the_distance_of_the_others(n: int, d: int, dead: int, relative: float) -> None:
+    """Also where some features are the same in all images."""
+    random = np.random.default_rng(n)
+    x, y = random.normal(size=(n, d)), random.normal(0.3, 1.5, size=(n, d)) @ random.normal(size=(d, d))
+    x[:, :dead] = 0
+    y[:, : dead // 2] = 1
+    expected = [frechet_distance(np.delete(x, i, 0), np.delete(y, i, 0)) for i in range(n)]
+    assert without_each_pair(x, y) == pytest.approx(expected, rel=relative)
+    assert without_each_pair(np.tile(y[:1], (n, 1)), y) == pytest.approx(
+        [frechet_distance(np.tile(y[:1], (n - 1, 1)), np.delete(y, i, 0)) for i in range(n)], rel=relative
+    )

@@ -27,6 +27,7 @@ from p2pbench.scoring.confusion import (
     class_accuracies,
     class_ious,
     confusion_matrices,
+    left_out,
     mean_over_classes,
     pixel_accuracy,
 )
@@ -94,6 +95,35 @@ def test_scores_of_a_confusion_matrix_made_by_hand() -> None:
 def test_a_class_that_is_nowhere_but_found_counts_against_the_others() -> None:
     matrix = np.array([[6, 2, 0], [0, 0, 0]])
     assert mean_over_classes(class_ious(matrix)) == pytest.approx(6 / 8)
+
+
+def test_without_each_image_the_classes_of_the_whole_set_are_kept() -> None:
+    confusions = np.random.default_rng(0).integers(0, 50, (5, 4, 5))
+    confusions[1:, 2] = 0  # class 2 is in the first image alone, class 3 in none
+    confusions[:, 3] = 0
+    for each in (class_accuracies, class_ious):
+        whole = each(confusions.sum(axis=0))
+        found = left_out(each, confusions)
+        for image in range(5):
+            kept = each(np.delete(confusions, image, 0).sum(axis=0))
+            if image == 0:
+                assert np.isnan(kept[2])
+                kept[2] = whole[2]
+            assert found[image] == pytest.approx(kept[:3].mean())
+        assert mean_over_classes(whole) == pytest.approx(whole[:3].mean())
+
+
+def test_class_scores_have_pseudo_values_and_pixel_accuracy_has_values() -> None:
+    fakes, targets = label_maps(6), label_maps(6, 1)
+    fakes[:, :8] = targets[:, :8]
+    found = evaluate(fakes, targets, list("abcdef"), FCN_SCORES, classes=ClassReader(PALETTES["facades"]))
+    assert found.pseudo_values.keys() == {"fcn-class", "fcn-iou"}
+    assert found.per_image.keys() == {"fcn-pixel"}
+    confusions = ClassReader(PALETTES["facades"]).confusions(fakes, targets)
+    value = found.scores["fcn-iou"].value
+    assert value is not None
+    assert found.pseudo_values["fcn-iou"] == pytest.approx(6 * value - 5 * left_out(class_ious, confusions))
+    assert found.scores["fcn-iou"].settings["jackknife"] == "images"
 
 
 def test_confusion_matrices_count_pixels_and_leave_void_out() -> None:

@@ -28,7 +28,7 @@ def sliced_wasserstein(fakes: np.ndarray, targets: np.ndarray) -> dict[str, floa
     measure = Sliced(*fakes.shape[:3])
     for pair in batches(fakes, targets):
         measure.add(*pair)
-    return measure.distances()
+    return measure.distances()[0]
 
 
 def plain(fakes: np.ndarray, targets: np.ndarray) -> dict[str, float]:
@@ -140,4 +140,20 @@ def test_batches_do_not_matter() -> None:
     measure = Sliced(5, 32, 32)
     for rows in (slice(0, 1), slice(1, 4), slice(4, 5)):
         measure.add(fakes[rows], targets[rows])
-    assert measure.distances() == sliced_wasserstein(fakes, targets)
+    assert measure.distances()[0] == sliced_wasserstein(fakes, targets)
+
+
+def test_without_each_group_it_is_the_distance_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Along some of the directions nearly, along all of them exactly."""
+    monkeypatch.setattr(sliced, "PATCHES", 8)
+    fakes, targets = images(12, 0, 16, 16), images(12, 1, 16, 16) // 2
+    others = [[i for i in range(12) if i % 10 != group] for group in range(10)]
+    exact = np.array([np.mean(list(sliced_wasserstein(fakes[o], targets[o]).values())) for o in others])
+    for directions, near in ((512, 1e-4), (64, 0.5)):
+        monkeypatch.setattr(sliced, "DIRECTIONS_LEFT_OUT", directions)
+        measure = Sliced(12, 16, 16)
+        measure.add(fakes, targets)
+        by_level, left_out = measure.distances()
+        changes = exact - np.mean(list(by_level.values()))
+        assert len(left_out) == 10
+        assert np.abs(left_out - exact).max() < near * np.abs(changes).max()

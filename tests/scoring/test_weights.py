@@ -203,8 +203,10 @@ def rows(*arguments: str | Path, code: int = 0) -> dict[str, Any]:
 
 def test_list_says_what_is_here_and_how_to_place_what_is_not(net: weights.Net, tmp_path: Path) -> None:
     assert rows("list")["test"]["state"] == "missing"
-    assert rows("list")["inception"]["scores"] == ["kid-paired", "fid", "kid", "precision", "recall"]
-    assert rows("list")["alex"]["scores"] == ["lpips", "kid-paired-alexnet", "fd-alexnet"]
+    assert rows("list")["inception"]["scores"] == [
+        "kid-paired", "fid", "kid", "precision", "recall", "density", "coverage", "mind",
+    ]  # fmt: skip
+    assert rows("list")["alex"]["scores"] == ["lpips", "kid-paired-alexnet", "mind-alexnet", "fd-alexnet"]
     text = weights_command("list").stdout
     assert "wanted: net-1.pth, SHA-256 begins" in text
     assert net.url in text
