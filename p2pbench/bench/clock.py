@@ -166,7 +166,8 @@ def _compete(contestant: Contestant, pipe: Connection) -> None:
         while n_steps := pipe.recv():
             start = time.perf_counter()
             uncounted = sum(step() or 0.0 for _ in range(n_steps))
-            _wait_for_the_device()
+            if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
+                torch.cuda.synchronize()
             pipe.send((time.perf_counter() - start - uncounted) / n_steps)
         pipe.send(_peak_bytes())
     except EOFError:
@@ -175,11 +176,6 @@ def _compete(contestant: Contestant, pipe: Connection) -> None:
         pipe.send(error)
     except Exception as error:
         pipe.send(P2PBenchError(f"bench: {contestant.name} failed: {type(error).__name__}: {error}"))
-
-
-def _wait_for_the_device() -> None:
-    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
-        torch.cuda.synchronize()
 
 
 def _peak_bytes() -> int:

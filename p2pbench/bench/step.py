@@ -18,8 +18,6 @@ from p2pbench.training.memory import out_of_memory_explained
 from p2pbench.training.step import Networks
 
 PROFILED_STEPS = 5
-
-
 NAMED = ("generator.", "objective.", "training.preset", "training.bias_rule", "data.colours", "data.channels")
 """Settings that a row's name tells where they are not the defaults."""
 
@@ -35,7 +33,7 @@ def step_contestants(resolved: Resolved, device: str) -> list[Contestant]:
     available_engine(training.engine, torch.device(device))
     precisions = ["fp32", "tf32", "bf16"] if device == "cuda" else ["fp32", "bf16"] if device == "cpu" else ["fp32"]
     engines = ["eager", "graph"] if device == "cuda" else ["eager"]
-    if _on_purpose(resolved, "training.precision"):
+    if resolved.origin["training.precision"].startswith(("--set", "level")):  # a protocol's own value does not count
         precisions = [training.precision]
     if training.engine != "auto":
         engines = [training.engine]
@@ -59,11 +57,6 @@ def row_of(config: RunConfig) -> dict[str, Any]:
         "precision": config.training.precision,
         "engine": config.training.engine,
     }
-
-
-def _on_purpose(resolved: Resolved, key: str) -> bool:
-    """Whether ``key`` was set by the user or is varied by the grid; a protocol's own value does not count."""
-    return resolved.origin[key] == "--set" or resolved.origin[key].startswith("level")
 
 
 def with_training(config: RunConfig, **changes: Any) -> RunConfig:

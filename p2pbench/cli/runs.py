@@ -1,5 +1,6 @@
 """The commands of ``p2pbench runs``: list, show, prune and verify runs."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -101,15 +102,9 @@ def runs_show(
         out.print(f"score    {escape(name)} {value}")
     for path in sorted(path for path in folder.path.rglob("*") if path.is_file()):
         out.print(f"file     {escape(path.relative_to(folder.path).as_posix())}", style="dim", soft_wrap=True)
-    for line in _last_lines(folder.log_file, 8):
-        out.print(f"log      {escape(line)}", style="dim", soft_wrap=True)
-
-
-def _last_lines(path: Path, n: int) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()[-n:]
-    except OSError:
-        return []
+    with suppress(OSError):
+        for line in folder.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-8:]:
+            out.print(f"log      {escape(line)}", style="dim", soft_wrap=True)
 
 
 @runs_app.command("prune")

@@ -1,7 +1,7 @@
 """The sections of a run's configuration but its data: networks, objective, training and scoring. Imports no torch."""
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
@@ -19,6 +19,11 @@ OBJECTIVE_NAMES = ("l1", "gan", "cgan", "l1+gan", "l1+cgan")
 
 SELECTIONS = ("last", *QUICK_METRICS)
 """What ``training.select`` may say."""
+
+
+InferenceMode = Literal["paper", "instance-stats", "eval"]
+"""How a generator runs after training; ``inference/modes.py`` says what each does."""
+INFERENCE_MODES: tuple[InferenceMode, ...] = get_args(InferenceMode)
 
 
 class Section(BaseModel):
@@ -183,7 +188,7 @@ MetricNames = Annotated[tuple[str, ...], BeforeValidator(_metric_names)]
 
 
 class ScoringConfig(Section):
-    inference: Literal["paper", "instance-stats", "eval"] = "paper"
+    inference: InferenceMode = "paper"
     """How test images are translated: ``paper``, with dropout, each image normalised by its own statistics (§3.3);
     ``instance-stats``, the same without dropout; ``eval``, with running statistics and without dropout."""
     metrics: Annotated[MetricNames, Field(min_length=1)] = ("l1", "psnr", "ssim", "lpips", "fid", "kid")

@@ -1,4 +1,8 @@
-"""The data sets that can be named as ``data.source``: built in, of the paper, or on this machine."""
+"""The data sets that can be named as ``data.source``: built in, of the paper, or on this machine.
+
+To add one that ``data fetch`` brings, give it a table in ``paper_sets.toml``. Pairs in a folder of
+:func:`datasets_folder` have its name already; those of any other folder are named by their path.
+"""
 
 import tomllib
 from collections.abc import Mapping, Sized

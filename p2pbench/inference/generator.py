@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from p2pbench.config.schema import DataConfig, RunConfig
+from p2pbench.config.sections import INFERENCE_MODES
 from p2pbench.data.dataset import wanted_by_role
 from p2pbench.data.images import Stored, as_wanted
 from p2pbench.data.transforms import condition_to_model, from_model
@@ -37,7 +38,7 @@ class Model:
         """The inference modes that it can run in, its own first."""
         if isinstance(self.generator, OnnxGenerator):
             return (self.config.scoring.inference,)
-        return tuple(dict.fromkeys((self.config.scoring.inference, "paper", "instance-stats", "eval")))
+        return tuple(dict.fromkeys((self.config.scoring.inference, *INFERENCE_MODES)))
 
     @property
     def deep(self) -> bool:

@@ -7,11 +7,6 @@ from p2pbench.models.convolution import Convolution
 from p2pbench.models.layers import norm_layer, pad_to_multiple, upsample
 
 
-def encoder_widths(ngf: int, depth: int) -> list[int]:
-    """Channels after each of the ``depth`` encoder convolutions: C64-C128-C256-C512-C512-... for ngf 64."""
-    return [ngf * min(2**level, 8) for level in range(depth)]
-
-
 def dropout_levels(rule: str, depth: int) -> range:
     """The decoder levels, counted from the bottleneck and from 1, that have dropout.
 
@@ -44,7 +39,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         self.skips = skips
-        widths = encoder_widths(ngf, depth)
+        widths = [ngf * min(2**level, 8) for level in range(depth)]  # C64-C128-C256-C512-C512-... for ngf 64
         with_dropout = dropout_levels(dropout, depth)
 
         # The first level has no norm, nor has the bottleneck, whose 1x1 map batch norm would zero at batch 1. The port

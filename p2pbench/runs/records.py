@@ -15,22 +15,20 @@ from pydantic_core import from_json
 from p2pbench.config.metrics import METRICS, asked_metrics
 from p2pbench.config.plugins import is_reference
 from p2pbench.config.renamed import VALUES
-from p2pbench.config.sections import MOST_THREADS
+from p2pbench.config.sections import INFERENCE_MODES, MOST_THREADS
 from p2pbench.system.files import write_json
 
 SCHEMA_VERSION: Literal[1] = 1
 State = Literal["running", "interrupted", "failed", "finished"]
 RUN_ID = r"[0-9a-f]{12}"
-INFERENCE_MODES = ("paper", "instance-stats", "eval")
-SUFFIXES = {"paper": "", "instance-stats": "-statistics", "eval": "-eval"}
-"""What a record's file name says of its inference mode. Version 0.1 called the second one ``statistics``."""
 TEST_SAMPLES = "samples/test"
 """The folder with pictures of test pairs, which are hashed together."""
 
 
 def of_mode(stem: str, suffix: str, mode: str) -> str:
-    """The file name of a record that each inference mode has its own of."""
-    return f"{stem}{SUFFIXES[mode]}{suffix}"
+    """The file name of a record that each inference mode has its own of, named as in version 0.1."""
+    of_it = {"paper": "", "instance-stats": "-statistics"}.get(mode, f"-{mode}")
+    return f"{stem}{of_it}{suffix}"
 
 
 OF_MODES = tuple(

@@ -9,7 +9,7 @@ from p2pbench.study.job import ENDS, Event, Job
 from p2pbench.system.console import escape
 from p2pbench.system.progress import Count, no_progress, stages
 
-UNITS = {"starting": "", "data": "pairs", "train": "steps", "score": "done"}
+UNITS = {"data": "pairs", "train": "steps", "score": "done"}
 """What is counted in each stage of a job."""
 WORDS = {"finished": "[green]done[/green]  ", "failed": "[red]failed[/red]", "lost": "[yellow]lost[/yellow]"}
 
@@ -32,8 +32,8 @@ def show(console: Console, n_jobs: int) -> Iterator[Callable[[Event], None]]:
             if job in counts and console.is_terminal:
                 counts[job](1, 1)  # its bar goes
             if event.kind in ("started", "stage"):
-                doing = about.get("stage", "starting")
-                counts[job] = stage(f"{job.label} · {doing}", UNITS[doing])
+                doing = about.get("stage", "")
+                counts[job] = stage(f"{job.label} · {doing}" if doing else job.label, UNITS.get(doing, "done"))
                 counts[job](0, 1)
                 if event.kind == "started" and not console.is_terminal:
                     console.print(f"{escape(job.label)}: started", soft_wrap=True)

@@ -13,6 +13,7 @@ import json
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -122,7 +123,8 @@ def make_rows(
         outputs = _Outputs(config, order["variant"], dataset, metrics, engine, weights_dir)
         makers = [outputs.condition, outputs.mean, outputs.nearest, outputs.untrained]
         if set(metrics) & set(UNPAIRED):
-            makers = [outputs.training_images, outputs.split_half, *makers]
+            real, halves = ("real (training images)", 1), ("real (split half)", 2)
+            makers = [partial(outputs.real, *real), partial(outputs.real, *halves), *makers]
         made: list[Row] = []
         for make in makers:
             progress(len(made), len(makers))
@@ -175,13 +177,7 @@ class _Outputs:
 
         self.memory = look_up(blocks(), self.conditions)
 
-    def training_images(self) -> Row:
-        return self._real("real (training images)", 1)
-
-    def split_half(self) -> Row:
-        return self._real("real (split half)", 2)
-
-    def _real(self, name: str, samples: int) -> Row:
+    def real(self, name: str, samples: int) -> Row:
         """Real images against the test targets, or with two ``samples`` against each other, as many as in a cell."""
         try:
             drawn = disjoint(len(self.train), self.n, samples)

@@ -59,14 +59,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def cpu_flags() -> set[str]:
-    """The processor's instruction sets, as Linux names them; empty elsewhere."""
-    return set(_cpuinfo("flags").split())
-
-
 def fast_bf16() -> bool:
     """Whether this CPU multiplies bf16 in hardware (avx512_bf16 or amx)."""
-    return bool(cpu_flags() & {"avx512_bf16", "amx_bf16"})
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_cpuinfo("flags").split())
 
 
 def _cpuinfo(field: str) -> str:

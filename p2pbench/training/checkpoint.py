@@ -58,9 +58,16 @@ def state_of(networks: Networks, optimisers: Optimisers, progress: Progress) -> 
 
     The tensors are not copies: the next step changes them. Each is of a dtype that the file format knows.
     """
-    tensors = {f"network.{name}": tensor for name, tensor in _network_state(networks).items()}
-    tensors |= {f"optimiser.{name}": tensor for name, tensor in _optimiser_state(optimisers).items()}
-    tensors |= {f"random.{name}": state for name, state in _random_state(networks).items()}
+    tensors: dict[str, Tensor] = {}
+    for role, network in networks.by_name().items():
+        tensors |= {f"network.{role}.{name}": value for name, value in network.state_dict().items()}
+    for role, optimiser in optimisers.by_name().items():
+        for index, state in optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{role}.{index}.{name}": value for name, value in state.items()}
+    tensors["random.cpu"] = torch.get_rng_state()  # dropout draws from these
+    device = next(networks.generator.parameters()).device
+    if device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(device)
     tensors["losses.rows"] = torch.tensor(progress.rows, dtype=torch.float64).reshape(-1, 2 + len(LOSS_NAMES))
     tensors["losses.pending"] = progress.pending
     if progress.best is not None:
@@ -192,28 +199,6 @@ def load_generator(path: Path, generator: nn.Module) -> None:
 def _load_state(network: nn.Module, stored: Mapping[str, Tensor]) -> None:
     state = network.state_dict()
     network.load_state_dict({k: tensorfile.from_stored(v, state[k]) if k in state else v for k, v in stored.items()})
-
-
-def _network_state(networks: Networks) -> dict[str, Tensor]:
-    named = networks.by_name().items()
-    return {f"{name}.{key}": value for name, network in named for key, value in network.state_dict().items()}
-
-
-def _optimiser_state(optimisers: Optimisers) -> dict[str, Tensor]:
-    tensors: dict[str, Tensor] = {}
-    for name, optimiser in optimisers.by_name().items():
-        for index, state in optimiser.state_dict()["state"].items():
-            tensors |= {f"{name}.{index}.{key}": value for key, value in state.items()}
-    return tensors
-
-
-def _random_state(networks: Networks) -> dict[str, Tensor]:
-    """The state of the random generators that dropout draws from."""
-    states = {"cpu": torch.get_rng_state()}
-    device = next(networks.generator.parameters()).device
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
 
 
 def restore(

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -139,15 +138,11 @@ def _each(
 ) -> dict[Key, T]:
     """The results of ``work`` on every wanted pair, in their order; threads do it."""
     results: dict[Key, T] = {}
+    pairs = [pair for split in source.names for pair in source.stream(split, wanted)]
     with ThreadPoolExecutor() as pool:  # Pillow and scipy work outside the interpreter's lock
-        for split in source.names:
-            stream = source.stream(split, wanted)
-            while window := list(islice(stream, 256)):
-                for (key, _), result in zip(
-                    window, pool.map(lambda pair: work(pair[0], pair[1]()), window), strict=True
-                ):
-                    results[key] = result
-                    done(len(results))
+        for (key, _), result in zip(pairs, pool.map(lambda pair: work(pair[0], pair[1]()), pairs), strict=True):
+            results[key] = result
+            done(len(results))
     return results
 
 
