@@ -39,9 +39,8 @@ def work_of(config: RunConfig) -> Work:
     In bf16 all bytes but Adam's count half.
     """
     single = with_training(config, precision="fp32")
-    discriminator = build_discriminator(config)
-    networks = Networks(build_generator(config).to("meta"), None if discriminator is None else discriminator.to("meta"))
-    both = [network for network in (networks.generator, networks.discriminator) if network is not None]
+    networks = Networks(build_generator(config), build_discriminator(config)).each(lambda network: network.to("meta"))
+    both = list(networks.by_name().values())
     sgd = [torch.optim.SGD(network.parameters(), lr=0.0, foreach=False) for network in both]
     optimisers = Optimisers(sgd[0], sgd[1] if len(sgd) > 1 else None)
     condition, target = (

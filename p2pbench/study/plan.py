@@ -131,11 +131,7 @@ def _check_assignments(grid: Grid, assignments: Mapping[str, Any]) -> None:
 
 
 def _baseline_of(grid: Grid) -> str:
-    matching = [
-        label_of(variant)
-        for variant in grid.variants()
-        if grid.baseline.items() <= {factor: level.label for factor, level in variant.items()}.items()
-    ]
-    if not matching:
-        raise ConfigError(f"{grid.file}: baseline {grid.baseline!r} is none of the variants")
-    return matching[0]
+    for variant in grid.variants():
+        if grid.baseline.items() <= {factor: level.label for factor, level in variant.items()}.items():
+            return label_of(variant)
+    raise ConfigError(f"{grid.file}: baseline {grid.baseline!r} is none of the variants")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from p2pbench.config.schema import RunConfig
-from p2pbench.data.batches import Batch, Batches, StreamedBatches
+from p2pbench.data.batches import Batches, StreamedBatches
 from p2pbench.errors import first_line
 from p2pbench.training.step import Networks, Optimisers, train_step
 
@@ -40,12 +40,7 @@ class Captured:
     ) -> None:
         self.networks, self.optimisers, self.batches, self.config = networks, optimisers, batches, config
         device = next(networks.generator.parameters()).device
-        self._crops: Tensor | None = None
-        self._batch: Batch | None = None
-        if isinstance(batches, Batches):
-            self._crops = torch.zeros_like(batches.crops(0))
-        else:
-            self._batch = Batch(*(image.clone(memory_format=torch.preserve_format) for image in batches[0]))
+        self._inputs = tuple(tensor.clone(memory_format=torch.preserve_format) for tensor in self._inputs_of(0))
         before = State(networks, optimisers)
         try:
             self._warm_up(device)
@@ -61,13 +56,8 @@ class Captured:
             before.restore()
 
     def feed(self, step: int) -> None:
-        if isinstance(self.batches, Batches):
-            assert self._crops is not None
-            self._crops.copy_(self.batches.crops(step))
-        else:
-            assert self._batch is not None
-            for static, fresh in zip(self._batch, self.batches[step], strict=True):
-                static.copy_(fresh)
+        for static, fresh in zip(self._inputs, self._inputs_of(step), strict=True):
+            static.copy_(fresh)
 
     def run(self) -> Tensor:
         self._graph.replay()
@@ -85,13 +75,12 @@ class Captured:
         torch.cuda.current_stream(device).wait_stream(stream)
 
     def _step(self) -> Tensor:
-        if isinstance(self.batches, Batches):
-            assert self._crops is not None
-            batch = self.batches.cut(self._crops)
-        else:
-            assert self._batch is not None
-            batch = self._batch
-        return train_step(self.networks, self.optimisers, *batch, self.config)
+        condition, target = self.batches.cut(*self._inputs) if isinstance(self.batches, Batches) else self._inputs
+        return train_step(self.networks, self.optimisers, condition, target, self.config)
+
+    def _inputs_of(self, step: int) -> tuple[Tensor, ...]:
+        """The places where the batch of ``step`` is cut, or the batch itself if it is streamed."""
+        return (self.batches.crops(step),) if isinstance(self.batches, Batches) else self.batches[step]
 
 
 class State:

@@ -106,14 +106,7 @@ class Group:
         """The networks; their batch norm uses the statistics of the whole batch where the configuration asks for it."""
         if self.size == 1 or config.training.batch_norm == "local":
             return networks
-
-        def synchronised(network: nn.Module) -> nn.Module:
-            return nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-any-return]
-
-        discriminator = networks.discriminator
-        return Networks(
-            synchronised(networks.generator), None if discriminator is None else synchronised(discriminator)
-        )
+        return networks.each(nn.SyncBatchNorm.convert_sync_batchnorm)
 
     def for_one_process(self, generator: nn.Module, config: RunConfig) -> nn.Module:
         """The generator without synchronised norms, which would wait for other processes, for one to translate with."""

@@ -98,13 +98,7 @@ def available_engine(engine: str, device: torch.device) -> str:
 
 def place_networks(networks: Networks, engine: Engine) -> Networks:
     """The networks on the engine's device, in its memory format."""
-
-    def on_device(network: nn.Module) -> nn.Module:
-        return network.to(engine.device, memory_format=engine.memory_format)  # type: ignore[call-overload, no-any-return]
-
-    return Networks(
-        on_device(networks.generator), None if networks.discriminator is None else on_device(networks.discriminator)
-    )
+    return networks.each(lambda network: network.to(engine.device, memory_format=engine.memory_format))  # type: ignore[call-overload]
 
 
 def build_optimisers(networks: Networks, config: RunConfig, *, capturable: bool = False) -> Optimisers:

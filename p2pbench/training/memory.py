@@ -27,10 +27,8 @@ def out_of_memory_explained(config: RunConfig, device: torch.device) -> Iterator
     """Raise running out of memory in the block as a :class:`TrainingError` that says what would fit."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise TrainingError(shortage(config, device)) from error
     except RuntimeError as error:
-        if "DefaultCPUAllocator" not in str(error):
+        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
             raise
         raise TrainingError(shortage(config, device)) from error
 

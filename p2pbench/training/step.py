@@ -3,6 +3,9 @@
 Device code only: no host synchronisation and no Python branch on a tensor's value.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +26,10 @@ class Networks:
 
     generator: nn.Module
     discriminator: nn.Module | None
+
+    def each(self, change: Callable[[nn.Module], nn.Module]) -> Networks:
+        """The networks as ``change`` gives them."""
+        return Networks(change(self.generator), None if self.discriminator is None else change(self.discriminator))
 
     def by_name(self) -> dict[str, nn.Module]:
         """The networks that there are."""
