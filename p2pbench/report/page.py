@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from p2pbench.report import effects, html, published, tables
+from p2pbench.report.curves import curve_sentences
 from p2pbench.report.figures.all import write_figures
 from p2pbench.report.figures.sheets import write_sheets
 from p2pbench.report.notes import notes
@@ -86,6 +87,7 @@ def render(
         published=paper,
         published_rows=published.published_rows(paper) if paper else None,
         published_notes=[published.published_note(paper), *published.order_sentences(study)] if paper else [],
+        while_training=curve_sentences(study),
         figures={name: html.data_url(path.with_suffix(".svg")) for name, path in figures.items()},
         redraws=html.data_url(sheets["redraws"]) if "redraws" in sheets else None,
         viewer=viewer(study, choice),

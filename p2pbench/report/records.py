@@ -42,6 +42,14 @@ class CellRecord:
         return self.status.training if self.status else None
 
     @cached_property
+    def curve(self) -> pd.DataFrame:
+        """Scores of validation pairs while it trained: a row a reading, with its epoch, step and seconds of training.
+
+        Empty where there are none.
+        """
+        return _read_numbers(self.run.curve_file) if self.run.curve_file.is_file() else pd.DataFrame()
+
+    @cached_property
     def machine(self) -> str:
         """The machine that trained it, in a line; empty where that is not recorded."""
         machine = self.status.machine if self.status else None

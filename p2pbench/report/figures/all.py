@@ -15,6 +15,7 @@ DRAW = {
     "pareto": costs.draw_pareto,
     "throughput": costs.draw_throughput,
     "losses": training.draw_losses,
+    "curves": training.draw_curves,
     "spectrum": outputs.draw_spectrum,
     "colours": outputs.draw_colours,
 }

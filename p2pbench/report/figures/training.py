@@ -1,10 +1,11 @@
-"""Figure of the training losses."""
+"""Figures of training: the losses, and the scores of validation pairs on the way."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from p2pbench.report.curves import curve_metrics, curve_of
 from p2pbench.report.figures.panels import legend_below, legend_of, palette
 from p2pbench.report.figures.style import COLUMN
 from p2pbench.report.records import CellRecord, StudyRecord
@@ -42,6 +43,34 @@ def draw_losses(study: StudyRecord) -> Figure | None:
     axes[-1, 0].set_xlabel("step")
     figure.tight_layout()
     legend_below(figure, legend_of(study, {variant for _, variant in curves}))
+    return figure
+
+
+def draw_curves(study: StudyRecord) -> Figure | None:
+    """Scores of validation pairs by step, left, and by time, right: a line a variant, a band over its seeds."""
+    metrics = curve_metrics(study)
+    if not metrics:
+        return None
+    figure, axes = plt.subplots(len(metrics), 2, figsize=(COLUMN, 1.35 * len(metrics)), sharey="row", squeeze=False)
+    shown = set()
+    for row, name in zip(axes, metrics, strict=True):
+        for variant, colour in palette(study).items():
+            curve = curve_of(study, variant, name)
+            if curve is None:
+                continue
+            shown.add(variant)
+            low, high = curve.values.min(axis=1), curve.values.max(axis=1)
+            for axis, x in zip(row, (curve.values.index, curve.minutes), strict=True):
+                axis.plot(x, curve.values.mean(axis=1), color=colour, lw=0.9, marker=".", ms=2)
+                if curve.values.shape[1] > 1:
+                    axis.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
+        row[0].set_title(study.metric(name).heading)
+    for axis, label in zip(axes[-1], ("step", "minutes of training"), strict=True):
+        axis.set_xlabel(label)
+    for axis in axes.flat:
+        axis.locator_params(axis="x", nbins=4)
+    figure.tight_layout()
+    legend_below(figure, legend_of(study, shown))
     return figure
 
 
