@@ -71,13 +71,13 @@ def build_plain(config: RunConfig, _home: Path) -> tuple[Step, int]:
     assert found is not None
 
     def halves(pair: Pair) -> None:
-        for path in pair.files:
+        for side, path in enumerate(pair.files):
             with Image.open(path) as image:
                 pixels = image.convert("RGB")
             width = pixels.width // (2 if pair.b is None else 1)
-            for left in range(0, pixels.width, width):
+            for place, left in enumerate(range(0, pixels.width, width)):
                 half = pixels.crop((left, 0, left + width, pixels.height))
-                half.resize(shape[::-1], FILTERS[data.resize_filter])
+                half.resize(shape[::-1], FILTERS[data.filters[side + place]])
 
     train = found["train"]
 

@@ -56,6 +56,7 @@ def score(
     target: Annotated[Path | None, parameter("score", "--target")] = None,
     metrics: Annotated[str | None, parameter("score", "--metrics")] = None,
     split: Annotated[str | None, parameter("score", "--split")] = None,
+    inference: Inference = None,
     protocol: ProtocolOrNone = None,
     sets: Sets = None,
     file: Annotated[Path | None, parameter("score", "--out")] = None,
@@ -75,11 +76,13 @@ def score(
         raise ConfigError("give either --model RUN, or both --fake DIR and --target DIR")
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     if model is not None:
-        document = score_model(model, runs, layers_of(protocol, sets), names, weights_dir, err, split or "test")
+        document = score_model(
+            model, runs, layers_of(protocol, sets), names, weights_dir, err, split or "test", inference
+        )
     else:
         assert fake is not None and target is not None
-        if protocol or split:
-            raise ConfigError("--protocol and --split say what a model is scored on; images in folders need none")
+        if protocol or split or inference:
+            raise ConfigError("--protocol, --split and --inference are for a model; images in folders need none")
         document = score_folders(fake, target, names, weights_dir, parse_set(sets or []), err)
     if file is not None:
         from p2pbench.system.files import write_json

@@ -48,6 +48,20 @@ def _size(value: object) -> int | tuple[int, int]:
     return height if height == width else (height, width)
 
 
+FILTERS = ("bilinear", "bicubic", "nearest")
+
+
+def _filters(value: object) -> str | tuple[str, str]:
+    """One filter for both sides is given by its name alone, so that it has one spelling."""
+    both = (value, value) if isinstance(value, str) else value
+    if isinstance(both, list | tuple) and len(both) == 2 and all(name in FILTERS for name in both):
+        return both[0] if both[0] == both[1] else (both[0], both[1])
+    raise ValueError(f"is {value!r}: give one of {', '.join(FILTERS)}, or two of them, [of A, of B]")
+
+
+Filter = Literal["bilinear", "bicubic", "nearest"]
+Filters = Annotated[Filter | tuple[Filter, Filter], BeforeValidator(_filters)]
+"""How images are resized: a name, or one for A and one for B."""
 Ranges = Annotated[tuple[tuple[float, float] | None, tuple[float, float] | None] | None, BeforeValidator(_ranges)]
 Size = Annotated[int | tuple[int, int], BeforeValidator(_size)]
 """The side of a square, or ``[height, width]``, in pixels."""
@@ -84,8 +98,9 @@ class DataConfig(Section):
     to it."""
     mirror: bool = True
     """Whether half of the training pairs, chosen at random, are mirrored."""
-    resize_filter: Literal["bilinear", "bicubic"] = "bilinear"
-    """How images are resized: bilinear, as in the Lua release, or bicubic, as in the port."""
+    resize_filter: Filters = "bilinear"
+    """How images are resized: bilinear, as in the Lua release; bicubic, as in the port; or nearest, which keeps the
+    colours of label maps. Two names are for A and for B, whichever is the condition: ``[bilinear, nearest]``."""
     colours: Literal["rgb", "lab"] = "rgb"
     """The colour space of the networks. ``lab`` is for colorization: the condition is the target's lightness L, the
     target its a and b (CIE L*a*b*), and the data's own condition is not used. Outputs get their L back and are scored
@@ -99,6 +114,12 @@ class DataConfig(Section):
     for the target; ``null`` for the whole range of 8 or 16 bits. Values beyond are clipped."""
     background: str | None = None
     """The colour behind transparent pixels, as CSS names it; with ``null`` images with transparency are refused."""
+
+    @property
+    def filters(self) -> tuple[str, str]:
+        """How A is resized, and how B."""
+        name = self.resize_filter
+        return (name, name) if isinstance(name, str) else name
 
     @property
     def stored(self) -> tuple[int, int]:

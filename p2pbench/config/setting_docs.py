@@ -68,7 +68,8 @@ def _in_words(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(map(str, schema["enum"]))
     if "prefixItems" in schema:
-        return f"[{', '.join(_in_words(item) for item in schema['prefixItems'])}]"
+        parts = ["a name" if "enum" in item else _in_words(item) for item in schema["prefixItems"]]
+        return f"[{', '.join(parts)}]"
     words = {
         "boolean": "true, false", "integer": "a whole number", "number": "a number", "string": "text", "null": "null",
     }[schema["type"]]  # fmt: skip

@@ -60,7 +60,7 @@ def decode(reader: Reader, size: tuple[int, int], config: DataConfig, deep: bool
             f"a pair has {bits[0]} bits a channel where the first of its split has {bits[1]}, and nothing is "
             "converted silently; p2pbench data check names such files; convert one kind, or give data.range"
         )
-    a, b = (resize(image, size, config.resize_filter) for image in images)
+    a, b = (resize(image, size, how) for image, how in zip(images, config.filters, strict=True))
     if a.dtype != b.dtype:  # 8 bits beside 16: 255 becomes 65535
         a, b = (image if image.dtype == np.uint16 else image.astype(np.uint16) * np.uint16(257) for image in (a, b))
     return side_by_side(a, b) if config.direction == "AtoB" else side_by_side(b, a)

@@ -61,7 +61,7 @@ def _read(model: Model) -> list[Example]:
     for position, reader in enumerate(islice(readers(dataset, "test"), len(names))):
         if position not in spread(len(names), N_EXAMPLES):
             continue
-        pair = [resize(image, data.crop_shape, data.resize_filter) for image in reader()]
+        pair = [resize(image, data.crop_shape, how) for image, how in zip(reader(), data.filters, strict=True)]
         condition, target = pair if data.direction == "AtoB" else reversed(pair)
         seen = as_displayed((target if data.colours == "lab" else condition)[None], data)[0]
         examples.append(Example(names[position], as_rgb8(seen), as_rgb8(target)))

@@ -35,6 +35,7 @@ def score_model(
     weights_dir: Path | None,
     console: Console,
     split: str = "test",
+    inference: str | None = None,
 ) -> dict[str, Any]:
     """The documented JSON of ``score --model``: a run's generator, or a port's, on a split of its data.
 
@@ -44,7 +45,7 @@ def score_model(
     from p2pbench.runs.score_run import score_generator
     from p2pbench.training.engine import prepare_engine
 
-    loaded = load_model(model, runs, layers)
+    loaded = load_model(model, runs, layers, inference=inference)
     config, run = loaded.config, RunFolder(loaded.folder) if loaded.folder else None
     names = _checked(metrics) if metrics else list(config.scoring.wanted)
     recorded = run.recorded_threads() if run else 0

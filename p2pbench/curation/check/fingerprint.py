@@ -14,6 +14,10 @@ BLANK = 2.0
 """An image is blank if no channel's standard deviation reaches this many of 255 levels; a line on white paper does."""
 
 
+LABELS = 64
+"""Maximum colours of a set of label maps. Cityscapes has 35; a photograph has thousands, and so has a JPEG of labels."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
     split: str
@@ -31,6 +35,8 @@ class Fingerprint:
     """A and B in grey, (2, 16, 16), uint8."""
     look: np.ndarray
     """:func:`look_of` A and of B, (2, 4), float32."""
+    colours: tuple[frozenset[int] | None, frozenset[int] | None]
+    """The colours of A and of B where there are few, as :func:`few_colours` gives them."""
     blank: tuple[bool, bool]
     shift: Shift
     unshifted_score: float
@@ -54,6 +60,7 @@ def take(split: str, file: str, modes: str, images: Images, read: Callable[[], I
         difference_hash=np.array([difference_hash(a), difference_hash(b)], np.uint64),
         thumbnail=np.stack([_grey(a, 16, 16), _grey(b, 16, 16)]),
         look=np.stack([look_of(a), look_of(b)]),
+        colours=(few_colours(a), few_colours(b)),
         blank=(is_blank(a), is_blank(b)),
         shift=shift,
         unshifted_score=unshifted_score,
@@ -95,6 +102,17 @@ def look_of(image: np.ndarray) -> np.ndarray:
     grey = np.asarray(Image.fromarray(image).convert("L"))[::every, ::every].astype(np.float32)
     step = np.abs(np.diff(grey, axis=0)).mean() if len(grey) > 1 else 0.0
     return np.array([-(share * np.log2(share)).sum(), saturation.mean(), step, grey.mean()], np.float32)
+
+
+def few_colours(image: np.ndarray) -> frozenset[int] | None:
+    """The colours of ``image``, each as red * 65536 + green * 256 + blue; None where there are more than LABELS."""
+    every = reduction(image)
+    red, green, blue = image[::every, ::every].astype(np.int32).transpose(2, 0, 1)
+    packed = (red << 16 | green << 8 | blue).ravel()
+    if len(np.unique(packed[:: max(1, packed.size // 4096)])) > LABELS:
+        return None
+    found = np.unique(packed)
+    return frozenset(found.tolist()) if len(found) <= LABELS else None
 
 
 def is_blank(image: np.ndarray) -> bool:

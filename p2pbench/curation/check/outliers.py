@@ -11,7 +11,7 @@ from PIL import Image
 from scipy import stats
 
 from p2pbench.curation.check.alignment import align, edge_map, score_at
-from p2pbench.curation.check.fingerprint import Fingerprint
+from p2pbench.curation.check.fingerprint import LABELS, Fingerprint
 from p2pbench.curation.check.problems import Problem
 from p2pbench.system.console import by
 
@@ -45,6 +45,25 @@ def blank(prints: Sequence[Fingerprint]) -> Iterator[Problem]:
         sides = [name for name, is_blank in zip("AB", found.blank, strict=True) if is_blank]
         if sides:
             yield Problem("blank", found.file, f"{' and '.join(sides)} {'is' if len(sides) == 1 else 'are'} blank")
+
+
+def label_maps(prints: Sequence[Fingerprint]) -> Iterator[Problem]:
+    """Sides that hold label maps, all of one small palette: resizing mixes their colours, and ids are nearly black."""
+    for side, name in enumerate("AB"):
+        sets = [found.colours[side] for found in prints]
+        if len(prints) < FEW or None in sets:
+            continue
+        palette = frozenset[int]().union(*(colours for colours in sets if colours is not None))
+        if not 3 <= len(palette) <= LABELS:  # two are a drawing, black on white
+            continue
+        filters = "[nearest, bilinear]" if side == 0 else "[bilinear, nearest]"
+        said = f"{name} holds label maps, of {len(palette)} colours: resized they mix, but for {filters}"
+        yield Problem("label-maps", ".", f"{said} as data.resize_filter")
+        if all(colour % 0x010101 == 0 for colour in palette) and (top := max(palette) & 255) <= LABELS:
+            yield Problem(
+                "label-ids", ".",
+                f"{name} holds the numbers 0 to {top} as grey levels, nearly black: data.range=[0, {top}] for that side"
+            )  # fmt: skip
 
 
 def swapped(prints: Sequence[Fingerprint]) -> Iterator[Problem]:
