@@ -15,11 +15,7 @@ Images = tuple[np.ndarray, np.ndarray]
 """A and B of a pair, each (H, W, C)."""
 LUMA = np.array([19595, 38470, 7471], dtype=np.int64)
 """Rec. 601 weights of red, green and blue, in 65536ths: whole numbers, the same bits everywhere."""
-FILTERS = {
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "nearest": Image.Resampling.NEAREST,
-}
+FILTERS = {name: Image.Resampling[name.upper()] for name in ("bilinear", "bicubic", "nearest")}
 
 
 @dataclass(frozen=True)

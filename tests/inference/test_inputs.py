@@ -98,5 +98,7 @@ def test_the_inference_mode_is_chosen(run: Path) -> None:
     for mode in ("paper", "instance-stats", "eval"):
         (file,) = document(*ask, "in", "--out", mode, "--inference", mode)["files"]
         assert np.array_equal(read_image(Path(file)), translate(model, "in/1.png", mode=mode))
+    scored = document("score", "--model", run, "--metrics", "l1", "--inference", "eval")["scores"]["l1"]
+    assert scored["settings"]["inference"] == "eval"
     assert document(*ask, "in", "--out", "eval", "--inference", "paper")["skipped"] == 0  # made in another mode
     assert "unknown mode 'off'" in error_of(*ask, "in", "--out", "o", "--inference", "off", code=2)

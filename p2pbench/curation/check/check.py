@@ -102,15 +102,8 @@ def _judge(root: Path | None, items: Sequence[_Item], progress: Count) -> Iterat
                     prints.append(fingerprint)
             progress(min(start + 64, len(items)), len(items))
     if prints:
-        for rule in (
-            duplicates,
-            outliers.unlike_most,
-            outliers.blank,
-            outliers.label_maps,
-            outliers.swapped,
-            outliers.ill_fitting,
-        ):
-            yield from rule(prints)
+        yield from duplicates(prints)
+        yield from outliers.all_of(prints)
 
 
 def _examine(root: Path | None, item: _Item) -> tuple[Fingerprint | None, list[Problem]]:

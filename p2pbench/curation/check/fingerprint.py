@@ -15,7 +15,7 @@ BLANK = 2.0
 
 
 LABELS = 64
-"""Maximum colours of a set of label maps. Cityscapes has 35; a photograph has thousands, and so has a JPEG of labels."""
+"""Maximum colours of a set of label maps. Cityscapes has 35; photographs, and JPEG of labels, have thousands."""
 
 
 @dataclass(frozen=True, slots=True)

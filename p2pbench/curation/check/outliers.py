@@ -29,6 +29,12 @@ MAX_SUSPECTS = 1000
 """Maximum pairs for which the right mate is looked for; each is read three times more."""
 
 
+def all_of(prints: Sequence[Fingerprint]) -> Iterator[Problem]:
+    """What every rule of this module finds."""
+    for rule in (unlike_most, blank, label_maps, swapped, ill_fitting):
+        yield from rule(prints)
+
+
 def unlike_most(prints: Sequence[Fingerprint]) -> Iterator[Problem]:
     """Sizes and modes that differ from those of more than half of the set."""
     ((usual_size, of_size),) = Counter(found.size for found in prints).most_common(1)
