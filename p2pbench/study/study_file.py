@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 
 from p2pbench.config.resolve import from_mapping
+from p2pbench.config.run_id import identity
 from p2pbench.errors import ConfigError
 from p2pbench.runs import records
 from p2pbench.runs.records import SCHEMA_VERSION, StudyCell, StudyFile
@@ -45,10 +46,11 @@ def _other_seeds(study: str, store: Store, cells: list[StudyCell]) -> list[Study
     """The recorded cells that are one of ``cells`` with a seed that none of these has."""
 
     def without_seed(cell: StudyCell) -> str:
-        # A setting that a later version added has its default in an earlier record.
-        config = from_mapping(cell.config, study).model_dump(mode="json")
-        config["training"].pop("seed", None)
-        return json.dumps([cell.variant, config], sort_keys=True)
+        # What decides the weights, and how they are scored: neither other scores nor another device make another study.
+        config = from_mapping(cell.config, study)
+        decisive = identity(config, f"{config.data.source}, {config.data.condition}")
+        decisive["training"].pop("seed")
+        return json.dumps([cell.variant, cell.inference, decisive], sort_keys=True)
 
     seeds = {cell.seed for cell in cells}
     try:
