@@ -20,6 +20,8 @@ from p2pbench.runs.store import Store
 from p2pbench.system.hardware import available_cores
 from p2pbench.training import checkpoint
 
+PORT_FILE = "latest_net_G.pth"
+
 
 def load_model(name: str, runs: Path, layers: Sequence[Layer] = (), *, inference: str | None = None) -> Model:
     """The model ``name``: a run's folder or id, a port's ``latest_net_G.pth``, or an ``.onnx`` that was exported.
@@ -44,6 +46,8 @@ def load_model(name: str, runs: Path, layers: Sequence[Layer] = (), *, inference
 
 def _load(name: str, runs: Path, layers: Sequence[Layer]) -> Model:
     path = Path(name).expanduser()
+    if (path / PORT_FILE).is_file():  # a folder of the port's checkpoints
+        path = path / PORT_FILE
     if path.suffix in (".pth", ".pt", ".onnx") and not path.is_file():
         raise WeightsError(f"{path}: there is no such file")
     if path.suffix in (".pth", ".pt"):
@@ -71,7 +75,10 @@ def _load_port(path: Path, layers: Sequence[Layer]) -> Model:
     tensors, shape = read_port(path)
     for key in layers[-1].settings.keys() & shape.keys() if layers else ():
         raise ConfigError(f"--set {key}: {path} decides it ({shape[key]}); leave it out")
-    port = Layer(str(path), {"training.preset": "pytorch"})
+    # A side that unet_512 can halve, where no setting says one.
+    size = max(256, 2 ** shape.get("generator.depth", 0))
+    sizes = {"data.crop_size": size, "data.load_size": size} if size > 256 else {}
+    port = Layer(str(path), {"training.preset": "pytorch", **sizes})
     config = resolve([port, *layers, Layer(str(path), shape)]).config
     return Model(str(path), config, load_port(config, tensors, path), weights=path)
 

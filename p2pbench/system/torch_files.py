@@ -26,8 +26,16 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on odd pickles, which are refused anyway
             tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError:
+        # torch's own message is of many lines, and shows how to run what the file holds.
+        raise WeightsError(
+            f"{path} cannot be read as weights: it holds Python objects, such as a whole network, which could run code "
+            "when they are read, or is damaged; save the tensors alone: torch.save(network.state_dict(), file)"
+        ) from None
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
         raise WeightsError(f"{path} cannot be read as weights: {first_line(error)}") from None
     if not isinstance(tensors, dict) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
-        raise WeightsError(f"{path} is not a dictionary of tensors")
+        raise WeightsError(
+            f"{path} is not a dictionary of tensors alone: torch.save(network.state_dict(), file) makes one"
+        )
     return tensors

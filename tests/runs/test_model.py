@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from port_network import Port, trained
-from program import document, invoke
+from program import document, error_of, invoke
 from study_workplace import Workplace
 
 from p2pbench.data.image_files import read_array
@@ -164,3 +164,23 @@ def test_sixteen_bits_and_many_channels_train_score_and_come_back(
         assert -30 <= output.min() < output.max() <= 30
         message = invoke("train", *SETTINGS, *set_of(data__source=kind), "--out", "other", code=3).stderr
         assert "holds float32 values: say with data.range" in message
+
+
+def test_a_folder_of_the_port_translates_without_settings(workplace: Workplace) -> None:
+    """unet_512 halves a picture nine times, which the default crop of 256 pixels does not allow."""
+    folder = workplace.folder / "checkpoints"
+    folder.mkdir()
+    torch.save(trained(Port(9, 2, "batch", (3, 3))).state_dict(), folder / "latest_net_G.pth")
+    Image.new("RGB", (40, 24), (200, 30, 30)).save("x.png")
+    for model in (folder, folder / "latest_net_G.pth"):
+        (output,) = document("translate", "--model", model, "x.png", "--out", "out", "--again")["files"]
+        assert pixels(Path(output)).shape == (24, 40, 3)
+
+
+@pytest.mark.parametrize("content", ["network", "nested"])
+def test_what_holds_more_than_tensors_is_refused_in_one_line(content: str, workplace: Workplace) -> None:
+    network = torch.nn.Linear(2, 2)
+    torch.save({"network": network, "nested": {"G": network.state_dict(), "epoch": 3}}[content], "latest_net_G.pth")
+    message = error_of("translate", "--model", "latest_net_G.pth", "x.png", "--out", "out", code=3)
+    assert "torch.save(network.state_dict(), file)" in message
+    assert "weights_only" not in message
