@@ -56,6 +56,7 @@ def data_prepare(
     fill: Annotated[str | None, parameter("data prepare", "--fill")] = None,
     factor: Annotated[int | None, parameter("data prepare", "--factor")] = None,
     mates: Annotated[str | None, parameter("data prepare", "--with")] = None,
+    names: Annotated[str | None, parameter("data prepare", "--names")] = None,
     halves: Annotated[bool, parameter("data prepare", "--halves")] = False,
     size: Annotated[str | None, parameter("data prepare", "--size")] = None,
     fit: Annotated[str | None, parameter("data prepare", "--fit")] = None,
@@ -69,10 +70,12 @@ def data_prepare(
 ) -> None:
     """Make pairs to train on: from photos, from two folders, or from side-by-side images.
 
-    SOURCE's own train, val and test folders are kept.
+    SOURCE's own train, val and test folders are kept. Where it has folders of two sides (trainA and trainB, A and B, or
+    input and target), their images are combined.
     """
     from p2pbench.curation.prepare.prepare import prepare_pairs
     from p2pbench.curation.prepare.recipe import build_recipe
+    from p2pbench.curation.prepare.sources import folder_of, sides_of
     from p2pbench.system.progress import counted
 
     recipe = build_recipe(
@@ -80,7 +83,8 @@ def data_prepare(
         parameters={
             "sigma": sigma, "hed_weights": hed_weights, "radius": radius, "hole": hole, "fill": fill, "factor": factor,
         },
-        combine=mates is not None, halves=halves, size=size, fit=fit, labels=labels, split=split,
+        combine=mates is not None or names is not None or (not halves and bool(sides_of(folder_of(source)))),
+        halves=halves, size=size, fit=fit, names=names, labels=labels, split=split,
         split_file=split_file, seed=seed, image_format=image_format, quality=quality,
     )  # fmt: skip
     with counted(err, "preparing", "images") as progress:

@@ -6,23 +6,22 @@ written into a temporary folder, which is renamed at the end.
 
 import hashlib
 import json
-import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from p2pbench.curation.prepare.conditions import make_condition
 from p2pbench.curation.prepare.recipe import Recipe
-from p2pbench.curation.prepare.splits import name_of, parse_shares, split_of
-from p2pbench.data.image_files import read_image
-from p2pbench.data.pairs import SPLITS, SUFFIXES, Pair, read_pair
+from p2pbench.curation.prepare.sources import find_sources, folder_of, some
+from p2pbench.curation.prepare.splits import parse_shares, split_of
+from p2pbench.curation.prepare.written import as_held, fitted, of_file, write
+from p2pbench.data.image_files import read, read_image
+from p2pbench.data.pairs import SPLITS, SUFFIXES, Pair, both_of
 from p2pbench.errors import ConfigError, DataError
-from p2pbench.system.cache_dir import home
 from p2pbench.system.files import atomic_folder, sha256_of, write_json
 from p2pbench.system.hardware import versions
 from p2pbench.system.progress import Count, no_progress
@@ -53,7 +52,7 @@ def prepare_pairs(
         DataError: no images, two of one name, one without its mate, or unreadable ones (all are named).
         StorageError: ``out`` cannot be written. Whatever is raised, nothing is left behind.
     """
-    folders = [_folder(name) for name in (source, mates) if name is not None]
+    folders = [folder_of(name) for name in (source, mates) if name is not None]
     _check_out(out, folders)
     ignored: Counter[str] = Counter()
     jobs, how = _plan(folders, recipe, ignored)
@@ -78,13 +77,6 @@ def prepare_pairs(
 # ---- which pairs
 
 
-def _folder(name: str) -> Path:
-    for folder in (Path(name).expanduser(), home() / "data" / name):
-        if folder.is_dir():
-            return folder
-    raise DataError(f"{name!r} is no folder here, nor a data set kept in {home() / 'data'}; name a folder of images")
-
-
 def _check_out(out: Path, folders: list[Path]) -> None:
     resolved = out.resolve()
     if out.exists() and not out.is_dir():
@@ -98,9 +90,7 @@ def _check_out(out: Path, folders: list[Path]) -> None:
 
 def _plan(folders: list[Path], recipe: Recipe, ignored: Counter[str]) -> tuple[list[Job], str]:
     """Every pair that is to be made, in order, and how they were split; counts in ``ignored`` what is no image."""
-    found = [_find(folder, ignored) for folder in folders]
-    if len(found) == 2:
-        _check_mates(found, folders)
+    found = find_sources(folders, recipe.names, ignored, two_sided=recipe.make == "combine")
     has_splits = all(split for split, _ in found[0])
     if has_splits and (recipe.shares is not None or recipe.table is not None):
         raise ConfigError(f"{folders[0]} has splits of its own, which are kept; leave --split and --split-file out")
@@ -119,71 +109,16 @@ def _plan(folders: list[Path], recipe: Recipe, ignored: Counter[str]) -> tuple[l
     return sorted(jobs, key=lambda job: (SPLITS.index(job.split), job.pair.name)), how
 
 
-def _find(folder: Path, ignored: Counter[str]) -> dict[tuple[str, str], Path]:
-    """The images of ``folder`` by (split, name); the split is empty where the folder has no split folders."""
-    splits = [split for split in SPLITS if (folder / split).is_dir()]
-    found: dict[tuple[str, str], Path] = {}
-    spelled: dict[tuple[str, str], Path] = {}
-    for path in _walk(folder):
-        relative = path.relative_to(folder)
-        if path.suffix.lower() not in SUFFIXES:
-            ignored[path.suffix.lower() or "no suffix"] += 1
-            continue
-        split = relative.parts[0] if splits else ""
-        if split not in (splits or [""]):
-            raise DataError(f"{path} is in none of the folders {', '.join(splits)} of {folder}; move it into one")
-        name = name_of(relative.relative_to(split))
-        # Not every file system tells x from X: there, one would be written over the other.
-        other = spelled.setdefault((split, name.casefold()), path)
-        if other is not path:
-            raise DataError(f"{other} and {path} would both become {name!r}; rename or remove one of them")
-        found[split, name] = path
-    if not found:
-        raise DataError(f"{folder} holds no images ({', '.join(SUFFIXES)}), nor do its sub-folders")
-    return found
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """The files in ``folder`` and below, in order, links followed, without hidden ones."""
-
-    def fail(error: OSError) -> None:
-        raise DataError(f"{error.filename} cannot be read: {error.strerror}")
-
-    for walked, folders, files in os.walk(folder, followlinks=True, onerror=fail):
-        here = Path(walked).absolute()
-        if any(parent.samefile(here) for parent in here.parents):  # a link that leads back up
-            folders.clear()
-            continue
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(walked, name) for name in sorted(files) if not name.startswith("."))
-
-
-def _check_mates(found: list[dict[tuple[str, str], Path]], folders: list[Path]) -> None:
-    lonely = [
-        f"{path} (not in {folders[1 - side]})"
-        for side in (0, 1)
-        for key, path in found[side].items()
-        if key not in found[1 - side]
-    ]
-    if lonely:
-        raise DataError(f"{_some(lonely)}: no mate of the same name; add the mate or remove the image")
-
-
 def _assign(names: list[str], recipe: Recipe) -> tuple[dict[str, str], str]:
     """The split of every name, by the table or by the shares; and which of them."""
     if recipe.table is None:
         shares = recipe.shares or SHARES
         return {name: split_of(name, shares, recipe.seed) for name in names}, ",".join(map(str, shares))
     if absent := [name for name in names if name not in recipe.table]:
-        raise ConfigError(f"--split-file has no line for {_some(absent)}; add the missing lines")
+        raise ConfigError(f"--split-file has no line for {some(absent)}; add the missing lines")
     if absent := sorted(recipe.table.keys() - set(names)):
-        raise ConfigError(f"--split-file names {_some(absent)}, but there is no such image; remove the line")
+        raise ConfigError(f"--split-file names {some(absent)}, but there is no such image; remove the line")
     return dict(recipe.table), "file"
-
-
-def _some(items: list[str]) -> str:
-    """The first few of ``items``, and how many more."""
-    return ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")
 
 
 # ---- making them
@@ -192,40 +127,35 @@ def _some(items: list[str]) -> str:
 def _files(job: Job, recipe: Recipe) -> list[Path]:
     """What is written for a pair, below the folder of the preparation."""
     file = f"{job.pair.name}.{recipe.format}"
-    return [Path(side, job.split, file) for side in "AB"] if recipe.make == "halves" else [Path(job.split, file)]
+    apart = recipe.make == "halves" or recipe.format == "tif"
+    return [Path(side, job.split, file) for side in "AB"] if apart else [Path(job.split, file)]
 
 
 def _make(job: Job, recipe: Recipe, folder: Path) -> str:
     """Write the files of one pair; returns the hash of its sources."""
     if recipe.condition is None:
-        halves = [
-            _fit(half, recipe, label=recipe.labels == side)
-            for side, half in zip("ab", read_pair(job.pair), strict=True)
-        ]
+        halves = _read(job.pair, recipe)
     else:
-        photo = _fit(read_image(job.pair.a), recipe, label=False)
+        photo = fitted(read_image(job.pair.a), recipe, label=False)
         halves = [make_condition(photo, recipe.condition, recipe.parameters, f"{recipe.seed}:{job.pair.name}"), photo]
     files = _files(job, recipe)
     images = halves if len(files) == 2 else [np.concatenate(halves, axis=1)]
-    # In JPEG, colour at full resolution: at half of it, the colours of the two halves would mix at the seam. In PNG,
-    # Pillow's own level 6 takes facades four times as long, for files 2 % smaller.
-    jpeg = {"quality": recipe.quality, "subsampling": 0}
-    encoding: dict[str, Any] = {"compress_level": 4} if recipe.quality is None else jpeg
     for file, image in zip(files, images, strict=True):
-        Image.fromarray(image).save(folder / file, **encoding)
+        write(folder / file, image, recipe)
     return _hash(job)
 
 
-def _fit(image: np.ndarray, recipe: Recipe, *, label: bool) -> np.ndarray:
-    """``image`` at the recipe's size: bicubic with antialiasing, labels by the nearest pixel."""
-    if recipe.size is None or image.shape[:2] == recipe.size:
-        return image
-    size = recipe.size[::-1]
-    resampling = Image.Resampling.NEAREST if label else Image.Resampling.BICUBIC
-    whole = Image.fromarray(image)
-    return np.asarray(
-        whole.resize(size, resampling) if recipe.fit == "stretch" else ImageOps.fit(whole, size, resampling)
-    )
+def _read(pair: Pair, recipe: Recipe) -> list[np.ndarray]:
+    """A and B at the recipe's size, of a kind that its format holds."""
+    stored = [read(path) for path in pair.files]
+    if pair.b is None or recipe.size is None:  # sizes that differ become equal only where one is asked for
+        try:
+            stored = list(both_of(pair, stored))
+        except DataError as error:
+            hint = "; --size makes them equal" if pair.b is not None else ""
+            raise DataError(f"{error}{hint}") from None
+    held = as_held([of_file(image, recipe) for image in stored], stored, recipe)
+    return [fitted(image, recipe, label=recipe.labels == side) for side, image in zip("ab", held, strict=True)]
 
 
 def _hash(job: Job) -> str:
@@ -285,5 +215,5 @@ def _check_same(out: Path, record: dict[str, Any], jobs: list[Job], recipe: Reci
     found = {path.relative_to(out) for path in out.rglob("*") if path.suffix.lower() in SUFFIXES}
     if wanted != found:
         one = sorted(str(path) for path in wanted ^ found)
-        raise ConfigError(f"--out {out} has been changed since ({_some(one)} added or removed); name a new folder")
+        raise ConfigError(f"--out {out} has been changed since ({some(one)} added or removed); name a new folder")
     return dict(there)

@@ -8,11 +8,12 @@ from typing import Any
 
 from p2pbench.curation.prepare.conditions import parameters_of
 from p2pbench.curation.prepare.hed import Detector
+from p2pbench.curation.prepare.sources import parse_patterns
 from p2pbench.curation.prepare.splits import Shares, parse_shares, read_table
 from p2pbench.errors import ConfigError, unknown
 
 FITS = ("crop", "stretch")
-FORMATS = ("png", "jpg")
+FORMATS = ("png", "jpg", "tif")
 LARGEST = 16384
 """Maximum side in pixels; more is a typing error."""
 
@@ -29,6 +30,8 @@ class Recipe:
     """Height and width of each half, or None: as the images are."""
     fit: str
     """``crop``: scale until the size is covered, and cut the middle out; ``stretch``: scale both sides apart."""
+    names: tuple[str, str] | None
+    """How the files of A and of B are named, with ``*`` for what they have in common; None where alike."""
     labels: str | None
     """The half, ``a`` or ``b``, that holds labels: resized to the nearest pixel, so that no colour is invented."""
     shares: Shares | None
@@ -46,6 +49,7 @@ class Recipe:
             "condition": self.condition,
             **{name: value.sha256 if isinstance(value, Detector) else value for name, value in self.parameters.items()},
             "size": None if self.size is None else list(self.size),
+            "names": None if self.names is None else list(self.names),
             **{name: getattr(self, name) for name in ("fit", "labels", "seed", "format", "quality")},
         }
 
@@ -58,6 +62,7 @@ def build_recipe(
     halves: bool = False,
     size: str | None = None,
     fit: str | None = None,
+    names: str | None = None,
     labels: str | None = None,
     split: str | None = None,
     split_file: Path | None = None,
@@ -72,7 +77,10 @@ def build_recipe(
         WeightsError: the file of a network's weights holds something else.
     """
     if (condition is not None) + combine + halves > 1:
-        raise ConfigError("--condition, --with and --halves exclude each other: prepare one thing at a time")
+        raise ConfigError(
+            "--condition, --halves and two sides (--with, --names, or a source with folders of A and B) exclude each "
+            "other: prepare one thing at a time; of a source with two sides, name one side's folder to make conditions"
+        )
     make = "combine" if combine else "halves" if halves else "condition"
     if make == "condition":
         condition = condition or "gray"
@@ -86,6 +94,7 @@ def build_recipe(
         parameters=parameters_of(condition, parameters or {}),
         size=None if size is None else _parse_size(size),
         fit=fit or "crop",
+        names=None if names is None else parse_patterns(names),
         labels=labels,
         shares=None if split is None else parse_shares(split),
         table=None if split_file is None else read_table(split_file),

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import unicodedata
 from fractions import Fraction
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def split_of(name: str, shares: Shares, seed: int) -> str:
 def name_of(relative: Path) -> str:
     """The name of the pair made from an image at ``relative``: ``a/x.jpg`` becomes ``a-x``."""
     stem = relative.stem if relative.suffix.lower() in SUFFIXES else relative.name
-    return "-".join((*relative.parts[:-1], stem))
+    return unicodedata.normalize("NFC", "-".join((*relative.parts[:-1], stem)))
 
 
 def read_table(path: Path) -> dict[str, str]:

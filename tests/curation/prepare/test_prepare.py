@@ -367,7 +367,7 @@ def test_pairs_of_different_sizes_are_named(tmp_path: Path) -> None:
         noise(tmp_path / "a" / split / "x.png", 8, 8)
         noise(tmp_path / "b" / split / "x.png", 8, 10)
     with pytest.raises(DataError, match="2 of 2 images cannot be used") as caught:
-        prepare_pairs("a", tmp_path / "out", build_recipe(combine=True, size="8"), mates="b")
+        prepare_pairs("a", tmp_path / "out", build_recipe(combine=True), mates="b")
     assert str(caught.value).count("differ in size (8x8 and 10x8)") == 2
 
 
