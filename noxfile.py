@@ -8,6 +8,7 @@ nox -s gpu           CUDA tests, benchmarks and a short study, with the Python t
 nox -s faults        hundreds of kills, every write point, every fault: the table in tests/README.md; half an hour
 nox -s fuzz          thousands of bad grids, data sets, images, records and checkpoints
 nox -s load          a thousand tiny cells, a store of ten thousand records
+nox -s calibration   how often verdicts are wrong: one recipe against itself, and simulations; an hour
 nox -s audit         known holes in what is installed (needs the network)
 nox -s scale         what Ray costs beside local processes, and how well a plan predicts: half an hour
 """
@@ -115,6 +116,14 @@ def load(session: nox.Session) -> None:
     install(session, "test")
     session.chdir("tests")
     session.run("python", "-m", "load.measure", *session.posargs)
+
+
+@nox.session
+def calibration(session: nox.Session) -> None:
+    """Train two recipes with sixteen seeds each and print the tables of reports/README.md; resumable."""
+    install(session, "test")
+    session.chdir("tests")
+    session.run("python", "-m", "calibration.run", *session.posargs)
 
 
 @nox.session

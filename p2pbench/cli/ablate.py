@@ -25,6 +25,7 @@ def ablate(
     protocol: Annotated[str | None, parameter("ablate", "--protocol")] = None,
     sets: Sets = None,
     seeds: Annotated[str | None, parameter("ablate", "--seeds")] = None,
+    budget: Annotated[float | None, parameter("ablate", "--budget")] = None,
     jobs: Annotated[str | None, parameter("ablate", "--jobs")] = None,
     runs: Runs = DEFAULT_RUNS,
     weights_dir: WeightsDir = None,
@@ -53,11 +54,13 @@ def ablate(
         silence_seconds=None if timeout is None else 60 * timeout, ray_address=ray_address,
         gpus_per_cell=gpus_per_cell, memory_gib=memory_per_cell, plan_gpus=gpus,
     )  # fmt: skip
-    study = build_study(grid, protocol, parse_set(sets or []), _seeds(seeds), plan=plan)
+    store, chosen = Store(runs), _seeds(seeds)
+    if budget is not None:
+        chosen = _within(budget, grid, protocol, parse_set(sets or []), chosen, store, how)
+    study = build_study(grid, protocol, parse_set(sets or []), chosen, plan=plan)
     for caution in dict.fromkeys(caution_of(cell.config.training.select) for cell in study.cells):
         if caution is not None:
             err.print(f"[yellow]caution:[/yellow] {caution}", soft_wrap=True, highlight=False)
-    store = Store(runs)
     if plan:
         _show_plan(study, store, how.planned_at_once(), as_json)
         return
@@ -114,6 +117,25 @@ def _seeds(text: str | None) -> tuple[int, ...] | None:
     return tuple(dict.fromkeys(seeds))
 
 
+def _within(hours: float, grid: str, protocol: str | None, settings: Any, seeds: Any, store: Store, how: Any) -> Any:
+    """The seeds that fit into ``--budget``, of ``seeds`` or of the first twenty."""
+    from p2pbench.bench.clock import Contestant, race
+    from p2pbench.bench.step import build_ours
+    from p2pbench.study.budget import MOST_SEEDS, seeds_within
+    from p2pbench.study.plan import build_study
+
+    def probe(config: Any, seconds: float) -> float:
+        err.print(f"timing steps of {config.objective.name}: no past run tells how long they take", highlight=False)
+        timed = race([Contestant("step", build_ours, (config,))], rounds=1, round_seconds=seconds)
+        return timed["step"].median
+
+    whole = build_study(grid, protocol, settings, seeds or range(MOST_SEEDS))
+    chosen, needed = seeds_within(hours, whole, store, how.planned_at_once(), probe)
+    fit = "seed fits" if len(chosen) == 1 else "seeds fit"
+    err.print(f"--budget {hours:g}: {len(chosen)} {fit}, about {duration(needed)}", highlight=False)
+    return chosen
+
+
 def _show(result: Result, as_json: bool) -> None:
     document = result.to_json()
     answer(document, as_json)
@@ -131,12 +153,15 @@ def _show(result: Result, as_json: bool) -> None:
 
 
 def _show_plan(study: Study, store: Store, at_once: int, as_json: bool) -> None:
+    from p2pbench.report.planning import detectable
+    from p2pbench.report.verdict import LEAST_IMAGES
     from p2pbench.study.estimate import cells_json, changed_settings, estimate
 
     cost, cells = estimate(study, store, at_once), cells_json(study, store)
     count = sum(cell["state"] == "finished" for cell in cells)
     document = {"study": study.name, "trained": 0, "skipped": count, "failed": 0, "cells": cells}
-    answer({**document, "estimate": asdict(cost)}, as_json)
+    shown = detectable(study, store)
+    answer({**document, "estimate": asdict(cost), "detectable": asdict(shown) if shown else None}, as_json)
     out.print(f"[bold]{escape(study.grid.question)}[/bold]")
     out.print(f"study {study.name}, protocol {study.protocol.name}: {escape(study.protocol.about)}\n")
     table = Table("variant", "seed", "run", "state", box=None, pad_edge=False)
@@ -156,6 +181,9 @@ def _show_plan(study: Study, store: Store, at_once: int, as_json: bool) -> None:
         "unknown" if size is None else bytes_text(size) for size in (cost.disk_bytes, cost.disk_bytes_while_training)
     )
     out.print(f"disk    {kept} kept, up to {working} more while training")
+    out.print(f"shows   {escape(shown.sentence) if shown else 'unknown (no past record of the primary score)'}")
+    if (n := study.cells[0].test_images) is not None and n < LEAST_IMAGES:
+        out.print(f"caution over {n} test images no test of few trainings can show anything; {LEAST_IMAGES} can")
     shapes = {(c.config.data.crop_shape, c.config.padded_shape) for c in study.cells}
     for shape, padded in sorted(shapes):
         if shape != padded:

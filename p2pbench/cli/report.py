@@ -45,7 +45,7 @@ def report(
     document = [
         {
             "study": r.study, "out": str(r.folder), "primary": primary_metric(r.record),
-            "answer": verdict.answer(r.record), "verdicts": verdict.verdicts_json(r.record),
+            "answer": verdict.answer(r.record), "verdicts": verdict.verdicts_json(r.record) if as_json else [],
             "finished": r.n_finished, "cells": r.n_cells, "files": [str(file) for file in r.files],
         }
         for r in reports

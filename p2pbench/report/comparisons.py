@@ -6,6 +6,7 @@ seeds that the two have in common are needed to speak of recipes; below, only of
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -42,10 +43,18 @@ class Comparison:
     p_raw: float | None = None
     p_images: float | None = None
     """That these trainings do not differ, over test images alone (sign flips, Holm); None from three seeds on."""
-    needed: int | None = None
-    """Where it cannot be told: about so many seeds would show a difference of the margin; None if above 100."""
+    level: float = ALPHA
+    """The level of the strictest of Holm's tests, to which all contrasts of the score belong."""
     reason: str | None = None
     """Why it was not compared."""
+
+    @cached_property
+    def needed(self) -> int | None:
+        """Where it cannot be told: about so many seeds would show a difference of the margin; None if above 100."""
+        spread = self.found.spread() if self.found is not None and self.verdict == "cannot tell" else None
+        if spread is None or self.found is None:
+            return None
+        return seeds_needed(self.margin, spread, self.found.n_images, self.level)
 
     @property
     def differs(self) -> bool:
@@ -188,10 +197,7 @@ def _verdict(compared: Comparison, adjusted: tuple[float, float, float], n_contr
             verdict = f"{direction}, by less than the margin"
     elif within < ALPHA:
         verdict = "equal within the margin"
-    needed = None
-    if verdict == "cannot tell" and compared.found is not None and (spread := compared.found.spread()) is not None:
-        needed = seeds_needed(compared.margin, spread, compared.found.n_images, ALPHA / n_contrasts)
-    return replace(compared, verdict=verdict, p=p, needed=needed)  # type: ignore[arg-type]
+    return replace(compared, verdict=verdict, p=p, level=ALPHA / n_contrasts)  # type: ignore[arg-type]
 
 
 def _why_not(study: StudyRecord, metric: str, variant: str, against: str) -> str:

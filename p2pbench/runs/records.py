@@ -4,7 +4,7 @@ The JSON on disk keeps the keys of version 0.1, and keys that a later version ad
 Imports no torch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -191,6 +191,15 @@ Contrasts = Literal["baseline", "previous"] | list[Annotated[list[str], Field(mi
 second."""
 
 
+def pairs_of(contrasts: Contrasts, variants: Sequence[str], baseline: str) -> list[tuple[str, str]]:
+    """Contrasts among ``variants`` as (variant, what it is compared with)."""
+    if contrasts == "baseline":
+        return [(variant, baseline) for variant in variants if variant != baseline]
+    if contrasts == "previous":
+        return [(variant, before) for before, variant in pairwise(variants)]
+    return [(variant, against) for variant, against in contrasts]
+
+
 class StudyFile(Record):
     """``study.yaml``: a question, its protocol, and the resolved cells."""
 
@@ -212,12 +221,7 @@ class StudyFile(Record):
 
     def pairs(self) -> list[tuple[str, str]]:
         """The contrasts as (variant, what it is compared with)."""
-        variants = list(dict.fromkeys(cell.variant for cell in self.cells))
-        if self.contrasts == "baseline":
-            return [(variant, self.baseline) for variant in variants if variant != self.baseline]
-        if self.contrasts == "previous":
-            return [(variant, before) for before, variant in pairwise(variants)]
-        return [(variant, against) for variant, against in self.contrasts]
+        return pairs_of(self.contrasts, list(dict.fromkeys(cell.variant for cell in self.cells)), self.baseline)
 
     @property
     def asked(self) -> list[str]:

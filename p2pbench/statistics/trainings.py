@@ -20,7 +20,8 @@ MOST_SEEDS = 100
 """Of more seeds than these nobody is told that they would do."""
 POWER = 0.8
 """The chance with which a difference has to be shown that a plan promises to show."""
-_DRAWS = 4000
+_DRAWS, _FEW_DRAWS = 4000, 1000
+"""Of mean squares, for a chance to within half a per cent or one."""
 
 
 class Spread(NamedTuple):
@@ -153,7 +154,9 @@ def _half_widths(squares: np.ndarray, seeds: int, images: int, level: float) -> 
     return widths
 
 
-def power(difference: float | np.ndarray, spread: Spread, seeds: int, images: int, alpha: float = 0.05) -> np.ndarray:
+def power(
+    difference: float | np.ndarray, spread: Spread, seeds: int, images: int, alpha: float = 0.05, draws: int = _DRAWS
+) -> np.ndarray:
     """The chance that a true difference is shown: that the interval of level 1 - alpha excludes zero.
 
     The mean is independent of the mean squares, which are chi-squared: so it is the mean, over draws of the mean
@@ -166,15 +169,15 @@ def power(difference: float | np.ndarray, spread: Spread, seeds: int, images: in
     Returns:
         Of the shape of ``difference``, in [0, 1].
     """
-    half, error = _drawn(spread, seeds, images, alpha)
+    half, error = _drawn(spread, seeds, images, alpha, draws)
     return _shown(np.asarray(difference, dtype=np.float64), half, error)
 
 
-def _drawn(spread: Spread, seeds: int, images: int, alpha: float) -> tuple[np.ndarray, float]:
+def _drawn(spread: Spread, seeds: int, images: int, alpha: float, draws: int = _DRAWS) -> tuple[np.ndarray, float]:
     """Half widths of the intervals of so many studies, (draws,), and the true standard error of their means."""
     dof = _dof(seeds, images)
     expected = spread.rest + np.array([images * spread.seeds, seeds * spread.images, 0])
-    squares = expected * np.random.default_rng(0).chisquare(dof, (_DRAWS, 3)) / dof
+    squares = expected * np.random.default_rng(0).chisquare(dof, (draws, 3)) / dof
     error = float(np.sqrt((expected[0] + expected[1] - expected[2]) / (seeds * images)))
     return _half_widths(squares, seeds, images, 1 - alpha), error
 
@@ -201,10 +204,9 @@ def smallest_difference(spread: Spread, seeds: int, images: int, alpha: float = 
 
 def seeds_needed(difference: float, spread: Spread, images: int, alpha: float = 0.05) -> int | None:
     """The fewest seeds with which a true difference is shown with a chance of 80 %; None beyond 100, or if it is 0."""
-    low, high = LEAST_SEEDS, MOST_SEEDS
-    if difference == 0 or power(difference, spread, high, images, alpha) < POWER:
-        return None
+    low, high = LEAST_SEEDS, MOST_SEEDS + 1
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(difference, spread, middle, images, alpha) >= POWER else (middle + 1, high)
-    return low
+        shown = power(difference, spread, middle, images, alpha, _FEW_DRAWS) >= POWER
+        low, high = (low, middle) if shown else (middle + 1, high)
+    return low if low <= MOST_SEEDS else None

@@ -1,7 +1,7 @@
 """What a study will cost, before it runs: disk from the networks' shapes, time and memory from past records."""
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.records import Status
 from p2pbench.runs.store import Store
 from p2pbench.study.grid import text_of
-from p2pbench.study.plan import Study
+from p2pbench.study.plan import Cell, Study
 
 FLOAT_BYTES = 4
 
@@ -56,21 +56,37 @@ def changed_settings(study: Study) -> list[tuple[str, list[str], list[str]]]:
     return found
 
 
-def estimate(study: Study, store: Store, jobs: int) -> Estimate:
-    """Sum up the cells of ``study`` that ``store`` does not hold trained, ``jobs`` at once."""
+def unknown_costs(study: Study, store: Store) -> list[RunConfig]:
+    """A configuration for each kind of step that is to be trained and of which no past run tells the time."""
     past = _past_costs(store)
+    kinds = {cost_key(cell.config): cell.config for cell in _to_train(study, store)}
+    return [config for key, config in kinds.items() if key not in past]
+
+
+def _to_train(study: Study, store: Store) -> list[Cell]:
     todo = {c.run_id or f"{c.variant}/{c.seed}": c for c in study.cells
             if c.run_id is None or not store.run(c.run_id).trained()}  # fmt: skip
+    return list(todo.values())
+
+
+def estimate(study: Study, store: Store, jobs: int, probed: Mapping[str, float] | None = None) -> Estimate:
+    """Sum up the cells of ``study`` that ``store`` does not hold trained, ``jobs`` at once.
+
+    Args:
+        probed: by cost key the seconds of a step that was timed because no past run tells them.
+    """
+    past, todo = _past_costs(store), _to_train(study, store)
     seconds: list[float | None] = []
     memory: list[int | None] = []
     kept: list[int | None] = []
     working: list[int | None] = []
-    for cell in todo.values():
+    for cell in todo:
         status = past.get(cost_key(cell.config))
         training = status.training if status else None
         memory.append(training.peak_memory_bytes if training else None)
         beside = status.seconds_beside_training or 0.0 if status else 0.0
-        seconds.append(training.seconds_per_step * cell.steps + beside if training and cell.steps else None)
+        step = training.seconds_per_step if training else (probed or {}).get(cost_key(cell.config))
+        seconds.append(step * cell.steps + beside if step is not None and cell.steps else None)
         generator, discriminator = generator_parameters(cell.config), discriminator_parameters(cell.config)
         kept.append(None if generator is None else FLOAT_BYTES * generator)
         both = None if generator is None or discriminator is None else generator + discriminator

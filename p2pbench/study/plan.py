@@ -12,6 +12,7 @@ from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import DataConfig, RunConfig
 from p2pbench.data.dataset import DataSet, check_selection, open_dataset, steps_per_epoch
 from p2pbench.errors import ConfigError, DataError
+from p2pbench.runs.records import pairs_of
 from p2pbench.study.grid import Grid, Level, Protocol, label_of, read_grid, read_protocol, text_of
 
 
@@ -29,6 +30,8 @@ class Cell:
     """None only in a plan, where the data are not on this machine."""
     steps: int | None
     """Steps of its training; None where ``run_id`` is."""
+    test_images: int | None
+    """The pairs that it is scored on; None where ``run_id`` is."""
 
     def to_json(self, state: str, reason: str | None = None) -> dict[str, Any]:
         """How the cell stands, as the documented JSON of ``ablate`` has it."""
@@ -49,6 +52,16 @@ class Study:
     """What to type to run it again."""
     missing_data: str | None = None
     """In a plan: why the data could not be read."""
+
+    def cells_of(self, seed: int) -> list[Cell]:
+        """The cells of one seed, a variant each."""
+        return [cell for cell in self.cells if cell.seed == seed]
+
+    def contrasts(self) -> list[tuple[str, str]]:
+        """What is compared, as (variant, against), without those that are one run."""
+        runs = {cell.variant: cell.run_id or cell.variant for cell in reversed(self.cells)}
+        pairs = pairs_of(self.grid.contrasts, list(dict.fromkeys(cell.variant for cell in self.cells)), self.baseline)
+        return [(variant, against) for variant, against in pairs if runs[variant] != runs[against]]
 
 
 def build_study(
@@ -113,13 +126,13 @@ def _cell(
         except DataError as error:
             found[config.data] = error
     dataset = found[config.data]
-    name = steps = None
+    name = steps = images = None
     if not isinstance(dataset, DataError):
         check_selection(dataset, config.training.select)
         steps = config.training.epochs * steps_per_epoch(dataset, config.training.batch_size)
-        name = run_id(config, dataset.key)
+        name, images = run_id(config, dataset.key), len(dataset.names["test"])
     labels = {factor: level.label for factor, level in variant.items()}
-    return Cell(label_of(variant), labels, seed, config, resolved.origin, name, steps)
+    return Cell(label_of(variant), labels, seed, config, resolved.origin, name, steps, images)
 
 
 def _check_assignments(grid: Grid, assignments: Mapping[str, Any]) -> None:

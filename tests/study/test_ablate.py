@@ -212,8 +212,11 @@ def test_a_plan_runs_nothing(workplace: Workplace) -> None:
         assert word in text
     assert max(len(line) for line in text.splitlines()) <= 80
     workplace.run("ablate", *GRID)
-    longer = workplace.json("ablate", *GRID, "--plan", "--set", "training.epochs=4")
+    longer = workplace.json("ablate", *GRID, "--plan", "--set", "training.epochs=4", "--budget", "0.5")
     assert longer["estimate"]["seconds"] > 0
+    assert len(longer["cells"]) == 2 * 20  # as many seeds as a budget ever plans
+    short = workplace.run("ablate", *GRID, "--set", "training.epochs=9000", "--budget", "0.001", code=2)
+    assert "--budget 0.001: one seed of all 2 variants takes about" in short.stderr
     assert longer["estimate"]["memory_bytes"] > 0
 
 

@@ -1,0 +1,96 @@
+"""What the seeds and test images of a planned study can show, before anything is trained."""
+
+import functools
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from p2pbench.config.metrics import METRICS
+from p2pbench.errors import ConfigError
+from p2pbench.report.comparisons import comparisons
+from p2pbench.report.primary import DEFAULT_PRIMARY
+from p2pbench.report.records import read_study
+from p2pbench.report.summaries import ALPHA
+from p2pbench.runs.store import Store
+from p2pbench.statistics.trainings import LEAST_SEEDS, MOST_SEEDS, Spread, seeds_needed, smallest_difference
+from p2pbench.study.plan import Study
+
+
+@dataclass(frozen=True)
+class Detectable:
+    """What ``--plan --json`` says under ``detectable``."""
+
+    score: str
+    """The primary score, as far as a plan can tell: it may prove saturated."""
+    margin: float
+    seeds: int
+    images: int
+    contrasts: int
+    difference: float | None
+    """The smallest difference that is shown with a chance of 80 % after Holm's correction, in the score's unit; None
+    below three seeds."""
+    seeds_for_margin: int | None
+    """The seeds with which a difference of the margin is shown as well; None above 100."""
+    spread_of: str
+    """Where the spread of trainings and images comes from."""
+
+    @property
+    def sentence(self) -> str:
+        label = METRICS[self.score].label
+        more = f"about {self.seeds_for_margin}" if self.seeds_for_margin else f"more than {MOST_SEEDS}"
+        needs = f"a difference of the margin, {self.margin:g}, takes {more} seeds"
+        if self.difference is None:
+            held = "1 seed says" if self.seeds == 1 else f"{self.seeds} seeds say"
+            return f"{held} nothing of other trainings, which takes {LEAST_SEEDS} or more; in {label} {needs}"
+        return (
+            f"in {label} differences from {self.difference:.2g} on ({self.seeds} seeds, {self.images} test images, "
+            f"{self.contrasts} contrast{'s' if self.contrasts > 1 else ''}; chance 80 %; spread of "
+            f"{self.spread_of}); {needs}"
+        )
+
+
+def detectable(study: Study, store: Store) -> Detectable | None:
+    """What ``study`` can show by its primary score; None where no spread of it is known, or the data are not here."""
+    config = study.cells[0].config
+    asked = [name for name in (*study.grid.primary, *DEFAULT_PRIMARY) if name in config.scoring.wanted]
+    images = study.cells[0].test_images
+    n_contrasts = len(study.contrasts())
+    for score in asked:
+        found = _spread(store, score, config.data.model_dump(mode="json"))
+        if found is None or images is None or images < 2 or not n_contrasts:
+            continue
+        spread, source = found
+        seeds, alpha = len({cell.seed for cell in study.cells}), ALPHA / n_contrasts
+        margin = study.grid.margins.get(score, METRICS[score].margin or 0.0)
+        difference = smallest_difference(spread, seeds, images, alpha) if seeds >= LEAST_SEEDS else None
+        needed = seeds_needed(margin, spread, images, alpha)
+        return Detectable(score, margin, seeds, images, n_contrasts, difference, needed, source)
+    return None
+
+
+def _spread(store: Store, score: str, data: dict[str, Any]) -> tuple[Spread, str] | None:
+    """The spread of differences in studies of ``store`` on such data, else in the table beside this file."""
+    for name in store.studies():
+        try:
+            record = read_study(store, name)
+        except ConfigError:
+            continue
+        config = record.about.cells[0].config.get("data", {})
+        if any(config.get(key) != data.get(key) for key in ("source", "direction", "crop_size")):
+            continue
+        if score not in record.metrics:
+            continue
+        found = [c.found.spread() for c in comparisons(record, score) if c.found is not None]
+        known = [spread for spread in found if spread is not None]
+        if known:
+            return Spread(*np.mean(known, axis=0).tolist()), f"study {name}"
+    row = _table()["spreads"].get(score)
+    return None if row is None else (Spread(**row), str(_table()["of"]))
+
+
+@functools.cache
+def _table() -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name("spreads.toml").read_text(encoding="utf-8"))

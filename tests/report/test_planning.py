@@ -1,0 +1,52 @@
+"""What a plan says of what its seeds can show."""
+
+from pathlib import Path
+
+import pytest
+from report_records import ASKED, loss_study
+
+from p2pbench.report.comparisons import comparisons
+from p2pbench.report.planning import detectable
+from p2pbench.report.records import read_study
+from p2pbench.runs.store import Store
+from p2pbench.statistics.trainings import Spread, smallest_difference
+from p2pbench.study.plan import build_study
+
+
+def test_without_records_it_stands_on_the_table(tmp_path: Path) -> None:
+    study = build_study("loss", None, {"scoring.metrics": ["l1", "lpips"]}, [0, 1, 2])
+    found = detectable(study, Store(tmp_path))
+    assert found is not None
+    assert (found.score, found.seeds, found.images, found.contrasts) == ("lpips", 3, 30, 4)
+    assert found.difference is not None and found.difference > 0
+    assert found.spread_of.startswith("facades")
+    assert "chance 80 %" in found.sentence
+    more = detectable(build_study("loss", None, {"scoring.metrics": ["l1", "lpips"]}, range(9)), Store(tmp_path))
+    assert more is not None and more.difference is not None
+    assert more.difference < found.difference
+
+
+@pytest.mark.parametrize(("seeds", "said"), [([0], "1 seed says nothing"), ([0, 1], "2 seeds say nothing")])
+def test_too_few_seeds_are_told_before_anything_is_trained(seeds: list[int], said: str, tmp_path: Path) -> None:
+    found = detectable(build_study("loss", None, {"scoring.metrics": ["lpips"]}, seeds), Store(tmp_path))
+    assert found is not None
+    assert found.difference is None
+    assert found.sentence.startswith(said)
+
+
+def test_records_of_the_same_data_count_before_the_table(tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs")
+    study = loss_study(store, [0, 1, 2])
+    asked = {**ASKED, "scoring.metrics": ["l1"]}
+    planned = build_study("loss", None, asked, [0, 1, 2, 3])
+    object.__setattr__(planned.grid, "primary", ("l1",))
+    found = detectable(planned, store)
+    assert found is not None
+    assert found.spread_of == "study loss"
+    spreads = [c.found.spread() for c in comparisons(read_study(store, study.name), "l1") if c.found is not None]
+    mean = Spread(*(sum(part) / len(spreads) for part in zip(*(s for s in spreads if s), strict=True)))
+    assert found.difference == pytest.approx(smallest_difference(mean, 4, 30, 0.05 / 4))
+
+
+def test_no_known_spread_is_no_promise(tmp_path: Path) -> None:
+    assert detectable(build_study("loss", None, {"scoring.metrics": ["psnr"]}, [0]), Store(tmp_path)) is None
