@@ -14,7 +14,7 @@ from p2pbench.scoring import neighbours
 from p2pbench.scoring.features import Extractor
 from p2pbench.scoring.frechet import frechet_distance, without_each_pair
 from p2pbench.scoring.images import Images
-from p2pbench.scoring.jackknife import groups, pseudo_values
+from p2pbench.scoring.jackknife import pseudo_values
 from p2pbench.scoring.kernel_distance import paired_kernel_distance
 from p2pbench.scoring.mind import DIRECTIONS, mind
 from p2pbench.scoring.neighbours import Share, density_and_coverage, within_reach
@@ -44,8 +44,6 @@ MIND = ("mind", "mind-alexnet")
 FEW = 3
 """Frechet distances have pseudo-values from so many images a feature on: of fewer, their differences may have the
 opposite sign of those of large sets, because outputs that are close to their own targets share the sample's error."""
-MOST_LEFT_OUT = 2000
-"""The most images that are left out of a Frechet distance one by one, an eigenproblem each; of more, groups."""
 
 
 class FeatureSets:
@@ -135,11 +133,7 @@ def _frechet(x: np.ndarray, y: np.ndarray, label: str) -> SetResult:
         notes = (f"n = {n} is below {d}: {label} is biased upward; compare at equal n only",)
     if n < FEW * d:
         return SetResult(value, {}, f"n = {n} is below {FEW} times its {d} features", notes)
-    if n <= MOST_LEFT_OUT:
-        left_out = without_each_pair(x, y)
-    else:
-        left_out = np.array([frechet_distance(np.delete(x, g, 0), np.delete(y, g, 0)) for g in groups(n)])
-    return SetResult(value, {}, pseudo_values(value, left_out), notes)
+    return SetResult(value, {}, pseudo_values(value, without_each_pair(x, y)), notes)
 
 
 def _pseudo(share: Share) -> np.ndarray | str:

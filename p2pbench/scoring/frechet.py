@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from p2pbench.system.hardware import on_all_cores
-
 
 def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
     """Squared Frechet distance between Gaussians fitted to ``x`` and ``y`` (Dowson and Landau 1982; FID's formula).
@@ -27,36 +25,58 @@ def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
 def without_each_pair(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The :func:`frechet_distance` of ``x`` and ``y`` without row i of both, for each i.
 
-    Without a row a mean moves by u / (n - 1), where u is the row's deviation, and the scatter matrix XᵀX falls by
-    n / (n - 1) u uᵀ. With Y = U S Vᵀ that of Y becomes V S (1 - n / (n - 1) w wᵀ) S Vᵀ, where w is row i of U; the root
-    of what is in the middle is 1 - g w wᵀ. So the cross term is the sum of the roots of the eigenvalues of a symmetric
-    matrix of at most n or d rows, which is (X V S)ᵀ(X V S) changed by vectors: one eigenproblem each, no product.
+    Without a row a mean moves by u / (n - 1), where u is the row's deviation, and a scatter matrix XᵀX falls by s u uᵀ,
+    s = n / (n - 1). With Y = U S Vᵀ, w row i of U, P = X V S, p row i of P and G = PᵀP, the cross term is the sum of
+    the roots of the eigenvalues of (G - s p pᵀ)(1 - s w wᵀ), a change of G of rank two (:func:`_root_changes`).
 
     Args:
         x, y: (n, d), finite, n >= 3. Calculated in float64.
     Returns:
-        (n,), each 0 or more.
+        (n,), each 0 or more. One singular value decomposition and one eigenproblem give them all: half a second for
+        1,000 images of 256 features.
     """
     (mean_x, x), (mean_y, y) = (_deviations(features) for features in (x, y))
     n, apart = len(x), mean_x - mean_y
     rows, scales, axes = np.linalg.svd(y, full_matrices=False)
     there = scales > scales[0] * max(y.shape) * np.finfo(float).eps
-    rows, projected = rows[:, there], x @ (axes[there] * scales[there, None]).T  # (n, r) each
-    whole, share = projected.T @ projected, n / (n - 1)
-
-    def cross(w: np.ndarray, p: np.ndarray) -> float:
-        length = w @ w
-        g = (1 - np.sqrt(max(0.0, 1 - share * length))) / length if length > 0 else 0.0
-        left = whole - share * np.outer(p, p)
-        across = left @ w
-        left -= g * (np.outer(w, across) + np.outer(across, w)) - g**2 * (w @ across) * np.outer(w, w)
-        return float(np.sqrt(np.maximum(np.linalg.eigvalsh(left), 0)).sum())
-
-    crosses = np.array(on_all_cores(cross, rows, projected))
+    projected = x @ (axes[there] * scales[there, None]).T  # (n, r)
+    values, vectors = np.linalg.eigh(projected.T @ projected)
+    values, share = np.maximum(values, 0), n / (n - 1)
+    crosses = np.sqrt(values).sum() + _root_changes(values, rows[:, there] @ vectors, projected @ vectors, share)
     of_x, of_y = ((side**2).sum(axis=1) for side in (x, y))
     traces = of_x.sum() + of_y.sum() - share * (of_x + of_y)
     means = ((apart - (x - y) / (n - 1)) ** 2).sum(axis=1)
     return np.asarray(np.maximum(0, means + (traces - 2 * crosses) / (n - 2)))
+
+
+STEP, REACH = 0.35, 34.0
+"""Of the quadrature in :func:`_root_changes`, whose error is about exp(-π² / STEP) + exp(-REACH) of the largest root."""
+
+
+def _root_changes(values: np.ndarray, w: np.ndarray, p: np.ndarray, share: float) -> np.ndarray:
+    """The change of Σ √eigenvalue where G becomes (G - s p pᵀ)(1 - s w wᵀ), for each row of ``w`` and ``p``: (n,).
+
+    Σ √λ = 1/2π ∫ log det(1 + M / t) / √t dt over t > 0, so a change of it is that integral of log of a ratio of
+    determinants, which for a change of rank two is the determinant of a 2x2 matrix (Harville 1997, theorem 18.1.1). In
+    x = log(t) / 2 the integrand is analytic and falls off on both sides, where the trapezoidal rule is all but exact.
+
+    Args:
+        values: G's eigenvalues, (r,), 0 or more.
+        w, p: (n, r), in the basis of its eigenvectors.
+        share: s.
+    """
+    if not len(values) or (scale := values.max()) == 0:
+        return np.zeros(len(w))
+    t = scale * np.exp(2 * np.arange(-REACH, REACH, STEP))
+    resolvent = 1 / (values[:, None] + t)  # (r, nodes)
+    of_g = values[:, None] * resolvent
+    across, inner = (w * p) @ resolvent, share * (w * p).sum(axis=1, keepdims=True)
+    inside = p**2 @ resolvent
+    # Vᵀ(t + G)⁻¹U for U = -s (G w - s (p·w) p, p) and V = (w, p): its trace and determinant, without the signs.
+    first, second = w**2 @ of_g - inner * across, (w * p) @ of_g - inner * inside
+    change = -share * (first + inside) + share**2 * (first * inside - across * second)
+    logs = np.log1p(np.maximum(change, np.finfo(float).eps - 1))
+    return np.asarray(STEP / np.pi * (logs @ np.sqrt(t)))
 
 
 def _deviations(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
