@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from p2pbench.config.metrics import Score
+from p2pbench.config.schema import RunConfig
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.records import before_jackknives
 from p2pbench.runs.score_run import record_scores
@@ -48,9 +50,14 @@ def test_pseudo_values_are_added_to_those_of_other_scores_and_replaced_by_newer_
     assert run.jackknife_file.read_text() == "unit,swd\na,5.0\nb,6.0\n"
 
 
-def test_a_score_of_a_set_without_a_word_of_pseudo_values_is_of_an_earlier_version(tmp_path: Path) -> None:
+def test_a_score_of_a_set_without_a_word_of_pseudo_values_is_of_an_earlier_version(
+    tmp_path: Path, tiny: Callable[..., RunConfig]
+) -> None:
     run = RunFolder(tmp_path)
     record_scores(run, measured("l1", [0.1, 0.2]))
     record_scores(run, of_sets("swd", None, {}))
     record_scores(run, of_sets("kid", None, {"jackknife": "none: its subsets are drawn at random"}))
-    assert before_jackknives(run.scores()) == ["swd"]
+    record_scores(run, of_sets("fid", None, {}))
+    assert before_jackknives(run.scores()) == ["swd", "fid"]
+    # Without Inception's weights FID would lose the value that it has; the distance of patches is measured again.
+    assert run.missing_scores(tiny(scoring__metrics=["l1", "swd", "kid", "fid"]), tmp_path) == ["swd"]

@@ -14,6 +14,7 @@ from study_workplace import Workplace
 
 from p2pbench.errors import RunBusy
 from p2pbench.runs.folder import RunFolder
+from p2pbench.system.files import sha256_of
 
 GRID = ("--grid", "two.yaml", "--jobs", "2")
 ONE_BY_ONE = ("--grid", "two.yaml")
@@ -73,10 +74,15 @@ def test_a_score_asked_for_later_is_added_without_training(workplace: Workplace)
             assert (workplace.folder / "runs" / "cells" / name).read_bytes() == content, name
 
 
-def _forget_profile(run: Path) -> None:
-    """As a run is that finished before reports were drawn from more than scores."""
+def _make_older(run: Path) -> None:
+    """As a run is that finished before reports were drawn from more than scores, and scores of sets had more."""
     status = json.loads((run / "status.json").read_text())
     del status["training"]["generator_flops"], status["files"]["profile.json"], status["files"]["samples/test"]
+    scores = json.loads((run / "scores.json").read_text())
+    del scores["scores"]["hist-l-set"]["settings"]["jackknife"], status["files"]["jackknife.csv"]
+    (run / "scores.json").write_text(json.dumps(scores))
+    (run / "jackknife.csv").unlink()
+    status["files"]["scores.json"] = sha256_of(run / "scores.json")
     (run / "status.json").write_text(json.dumps(status))
     (run / "profile.json").unlink()
     for path in (run / "samples" / "test").glob("*-output.png"):
@@ -84,14 +90,17 @@ def _forget_profile(run: Path) -> None:
 
 
 def test_what_reports_show_is_added_to_a_finished_run_without_training(workplace: Workplace) -> None:
-    workplace.json("ablate", *ONE_BY_ONE, "--set", "training.epochs=1")
+    one_epoch = (*ONE_BY_ONE, "--set", "training.epochs=1", "--set", "scoring.metrics=[l1, hist-l-set]")
+    workplace.json("ablate", *one_epoch)
     runs = sorted((workplace.folder / "runs" / "cells").iterdir())
-    before = records(workplace.folder / "runs")
+    before, pseudo = records(workplace.folder / "runs"), [(run / "jackknife.csv").read_text() for run in runs]
+    assert [line.split(",")[0] for line in pseudo[0].splitlines()] == ["unit", "000", "001", "002"]
     for run in runs:
-        _forget_profile(run)
-    found = workplace.json("ablate", *ONE_BY_ONE, "--set", "training.epochs=1")
+        _make_older(run)
+    found = workplace.json("ablate", *one_epoch)
     assert (found["trained"], found["scored"]) == (0, 2)
     assert records(workplace.folder / "runs") == before
+    assert [(run / "jackknife.csv").read_text() for run in runs] == pseudo
     for run in runs:
         status = json.loads((run / "status.json").read_text())
         assert status["training"]["generator_flops"] > 0
@@ -102,7 +111,7 @@ def test_what_reports_show_is_added_to_a_finished_run_without_training(workplace
     (runs[0] / "samples" / "test" / "00001-output.png").write_bytes(b"no picture")
     (problem,) = workplace.json("runs", "verify", code=3)["problems"]
     assert (problem["run_id"], problem["file"]) == (runs[0].name, "samples/test")
-    assert workplace.json("ablate", *ONE_BY_ONE, "--set", "training.epochs=1")["scored"] == 1
+    assert workplace.json("ablate", *one_epoch)["scored"] == 1
     assert workplace.json("runs", "verify")["problems"] == []
 
 
