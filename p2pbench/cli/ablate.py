@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, Sets, WeightsDir, answer, parameter
+from p2pbench.cli.render import show_answer
 from p2pbench.errors import ConfigError, Interrupted
 from p2pbench.system.console import by, bytes_text, duration, err, escape, out
 
@@ -71,6 +72,10 @@ def ablate(
     _show(result, as_json)
     if result.interrupted:
         raise Interrupted("stopped; the same command goes on from the last checkpoints")
+    if not as_json:
+        from p2pbench.report.records import read_study
+
+        show_answer(read_study(store, study.name))
     if result.count("failed"):
         raise typer.Exit(4)
     root = "" if runs == DEFAULT_RUNS else f" --runs {shlex.quote(str(runs))}"

@@ -14,6 +14,7 @@ from p2pbench.system.console import by, bytes_text, err, escape, out, value_and_
 if TYPE_CHECKING:
     from p2pbench.config.schema import RunConfig
     from p2pbench.config.setting_docs import SettingDoc
+    from p2pbench.report.records import StudyRecord
 
 
 def plain_table(*left: str, right: Iterable[str] = (), last: str | None = None) -> Table:
@@ -53,6 +54,36 @@ def show_scores(scores: Mapping[str, Mapping[str, Any]]) -> None:
     out.print(table)
     for reason, labels in reasons.items():
         out.print(escape(f"{', '.join(labels)}: {reason}"), style="dim", soft_wrap=True)
+
+
+MOST_ROWS, MOST_SCORES = 8, 3
+"""The most variants and scores of a study's table on a terminal."""
+
+
+def show_answer(study: StudyRecord) -> None:
+    """What a study answers, and a small table: the primary score and two more, of the best variants of many."""
+    from p2pbench.report.comparisons import with_baseline
+    from p2pbench.report.primary import primary_metric
+    from p2pbench.report.summaries import oriented, summarise, value_text
+    from p2pbench.report.verdict import answer
+
+    out.print(escape(" ".join(answer(study))))
+    primary = primary_metric(study)
+    if primary is None:
+        return
+    having = [m for m in study.metrics if m != primary and any(summarise(study, v, m).value for v in study.variants)]
+    values = {v: value for v in study.variants if (value := summarise(study, v, primary).value) is not None}
+    best = sorted(values, key=lambda v: -oriented(values[v], study.metric(primary).better))
+    shown = {study.baseline, *best[: MOST_ROWS - 1]}
+    metrics = [primary, *having][:MOST_SCORES]
+    table = plain_table("variant", right=[study.metric(m).heading for m in metrics])
+    for variant in (v for v in study.variants if v in shown):
+        marks = {m: compared.mark for m in metrics if (compared := with_baseline(study, variant, m))}
+        texts = [f"{value_text(summarise(study, variant, m))}{marks.get(m, '')}" for m in metrics]
+        table.add_row(escape(variant), *texts)
+    out.print(table)
+    if len(study.variants) > len(shown):
+        out.print(f"and {len(study.variants) - len(shown)} more variants in the report", style="dim")
 
 
 def show_networks(document: Mapping[str, Any], config: RunConfig) -> None:

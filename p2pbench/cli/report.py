@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, answer, parameter
+from p2pbench.cli.render import show_answer
 from p2pbench.errors import ConfigError, unknown
 from p2pbench.system.console import err, escape, out
 
@@ -52,9 +53,10 @@ def report(
     ]  # fmt: skip
     answer({"studies": document, "index": str(index) if index else None}, as_json)
     for r in reports:
-        out.print(escape(f"{r.study}: {r.n_finished} of {r.n_cells} cells"), soft_wrap=True)
-        for file in r.files:
-            out.print(escape(f"  {file}"), soft_wrap=True)
+        out.print(f"[bold]{escape(r.study)}[/bold]: {r.n_finished} of {r.n_cells} cells", soft_wrap=True)
+        if not as_json:
+            show_answer(r.record)
+        out.print(escape(f"{r.files[0]}\n"), soft_wrap=True)
     if index:
         out.print(escape(f"all: {index}"), soft_wrap=True)
     if unreadable:
