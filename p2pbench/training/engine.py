@@ -16,7 +16,7 @@ from p2pbench.config.schema import RunConfig, TrainingConfig
 from p2pbench.data.batches import Batch, Batches, StreamedBatches
 from p2pbench.errors import ConfigError
 from p2pbench.system.hardware import available_cores, keep_freed_memory
-from p2pbench.training.cuda_graph import Captured, NotCapturable
+from p2pbench.training import cuda_graph
 from p2pbench.training.step import Networks, Optimisers, train_step
 
 log = logging.getLogger(__name__)
@@ -160,7 +160,7 @@ class Eager:
 
 def runner(
     engine: Engine, networks: Networks, optimisers: Optimisers, batches: Batches | StreamedBatches, config: RunConfig
-) -> Eager | Captured:
+) -> Eager | cuda_graph.Captured:
     """The runner of the steps of ``config`` on ``engine``, starting from the current state of networks and optimisers.
 
     Where ``auto`` chose an engine that cannot run this step, the eager one replaces it and the log says so.
@@ -170,8 +170,8 @@ def runner(
     """
     if engine.kind == "graph":
         try:
-            return Captured(networks, optimisers, batches, config)
-        except NotCapturable as error:
+            return cuda_graph.Captured(networks, optimisers, batches, config)
+        except cuda_graph.NotCapturable as error:
             if config.training.engine == "graph":
                 raise ConfigError(f"training.engine is graph: {error}; use training.engine eager") from error
             log.warning("%s: using the eager engine", error)
