@@ -15,6 +15,10 @@ from scipy import fft, ndimage
 WORKING_SIZE = 256
 """Side in pixels: larger images are reduced by a whole factor until their longer side is less than twice this."""
 
+SMOOTH = 0.4
+"""The deviation of edges, over their mean, below which an image has none. Photographs have 0.6 and more, maps of smooth
+depth 0.3 and less (tests/curation/check/false_alarms.py)."""
+
 
 class Shift(NamedTuple):
     """B's content lies ``dy`` pixels below and ``dx`` to the right of A's; ``score`` is the height of the peak."""
@@ -25,14 +29,23 @@ class Shift(NamedTuple):
 
 
 def edge_map(image: np.ndarray) -> np.ndarray:
-    """Strength of the edges of ``image``, (H, W, 3), uint8, as (h, w), float32, with mean 0; all 0 if it is blank."""
+    """Strength of the edges of ``image``, (H, W, 3) or grey, uint8, over its mean, less 1: (h, w), float32.
+
+    It is all 0 if the image is blank.
+    """
     grey = Image.fromarray(image).convert("L").reduce(reduction(image))
     dy, dx = np.gradient(np.asarray(grey, np.float32)) if min(grey.size) > 1 else np.zeros((2, 1, 1), np.float32)
     strength = np.hypot(dy, dx)
     # Cut off, so that a few hard edges do not hide all others.
     strength = np.minimum(strength, 4 * strength.mean())
-    centred: np.ndarray = strength - strength.mean()
+    relative = strength / max(float(strength.mean()), 1e-6)
+    centred: np.ndarray = relative - relative.mean()
     return centred
+
+
+def is_smooth(edges: np.ndarray) -> bool:
+    """Whether an image has no edges to fit, by its :func:`edge_map`, as a depth map of few objects has none."""
+    return bool(edges.std() < SMOOTH)
 
 
 def reduction(image: np.ndarray) -> int:
@@ -70,9 +83,14 @@ def score_near(surface: np.ndarray, dy: int, dx: int, radius: int = 2) -> float:
 
 
 def align(a: np.ndarray, b: np.ndarray) -> tuple[Shift, float]:
-    """The shift of B against A, both (H, W, 3), uint8, in their pixels; and the score of no shift at all."""
-    surface = correlation(edge_map(a), edge_map(b))
-    found, factor = peak(surface), reduction(a)
+    """The shift of B against A, both (H, W, 3) or grey, uint8, in their pixels; and the score of no shift at all."""
+    return align_edges(edge_map(a), edge_map(b), reduction(a))
+
+
+def align_edges(a: np.ndarray, b: np.ndarray, factor: int) -> tuple[Shift, float]:
+    """What :func:`align` gives, of the edge maps of images that were reduced by ``factor``."""
+    surface = correlation(a, b)
+    found = peak(surface)
     return Shift(found.dy * factor, found.dx * factor, found.score), score_near(surface, 0, 0)
 
 

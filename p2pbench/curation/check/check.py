@@ -26,6 +26,9 @@ from p2pbench.data.images import Images, NeedsBackground, Stored, picture_of
 from p2pbench.errors import DataError, UnsupportedImage
 from p2pbench.system.progress import Count, no_progress
 
+FEW_TESTS = 6
+"""Minimum test pairs: of fewer even those that all agree are no evidence (sign test, two-sided, 2 / 2**5 > 0.05)."""
+
 
 class _Item(NamedTuple):
     """One pair to be checked."""
@@ -83,8 +86,17 @@ def check(source: str, progress: Count = no_progress) -> dict[str, Any]:
 
 
 def _missing(root: Path, survey: dict[str, list[pairs.Pair]]) -> list[Problem]:
-    """The splits that are not there, or are empty."""
+    """The splits that are not there, are empty, or are too small to show anything."""
     problems = [Problem("empty-split", split, "holds no pair") for split, members in survey.items() if not members]
+    tested = "test" if survey.get("test") else "val"  # a set without test is tested on val
+    if 0 < (n := len(survey.get(tested, ()))) < FEW_TESTS:
+        chance = 2 * 0.5**n
+        problems.append(
+            Problem(
+                "small-split", tested,
+                f"holds {n} pairs: a score that differs the same way in each does so by chance with p = {chance:.2g}"
+            )
+        )  # fmt: skip
     if "train" not in survey:
         problems.append(Problem("no-train", "train", f"{root} has no folder train, nor A/train and B/train"))
     if "test" not in survey and not survey.get("val"):  # a set without test is tested on val

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageStat
 
-from p2pbench.curation.check.alignment import Shift, align, reduction
+from p2pbench.curation.check.alignment import Shift, align_edges, edge_map, is_smooth, reduction
 from p2pbench.data.images import Images
 
 BLANK = 2.0
@@ -38,6 +38,8 @@ class Fingerprint:
     colours: tuple[frozenset[int] | None, frozenset[int] | None]
     """The colours of A and of B where there are few, as :func:`few_colours` gives them."""
     blank: tuple[bool, bool]
+    smooth: tuple[bool, bool]
+    """Whether A and B have no edges that could fit."""
     shift: Shift
     unshifted_score: float
     """How well the edges of A and B fit without a shift, in the units of :mod:`p2pbench.curation.check.alignment`."""
@@ -50,18 +52,22 @@ class Fingerprint:
 def take(split: str, file: str, modes: str, images: Images, read: Callable[[], Images], joined: bool) -> Fingerprint:
     """The fingerprint of A and B, which are halves of one file if ``joined``."""
     a, b = images
-    shift, unshifted_score = align(a, b)
+    greys = _grey(a), _grey(b)  # once for all that looks at them
+    edges = edge_map(greys[0]), edge_map(greys[1])
+    shift, unshifted_score = align_edges(*edges, reduction(a))
+    thumbnail = np.stack([_cells(grey, 16, 16) for grey in greys])
     return Fingerprint(
         split=split,
         file=file,
         modes=modes,
         size=(a.shape[1], a.shape[0]),
         content=(content_of(a), content_of(b)),
-        difference_hash=np.array([difference_hash(a), difference_hash(b)], np.uint64),
-        thumbnail=np.stack([_grey(a, 16, 16), _grey(b, 16, 16)]),
-        look=np.stack([look_of(a), look_of(b)]),
+        difference_hash=np.array([difference_hash(grey) for grey in greys], np.uint64),
+        thumbnail=thumbnail,
+        look=np.stack([look_of(a, greys[0]), look_of(b, greys[1])]),
         colours=(few_colours(a), few_colours(b)),
-        blank=(is_blank(a), is_blank(b)),
+        blank=(is_blank(a, thumbnail[0]), is_blank(b, thumbnail[1])),
+        smooth=(is_smooth(edges[0]), is_smooth(edges[1])),
         shift=shift,
         unshifted_score=unshifted_score,
         seam=seam_of(a, b) if joined else None,
@@ -71,7 +77,7 @@ def take(split: str, file: str, modes: str, images: Images, read: Callable[[], I
 
 def content_of(image: np.ndarray) -> bytes:
     """A hash of size and pixels, 16 bytes: equal for two files that decode to the same image."""
-    return hashlib.blake2b(repr(image.shape).encode() + image.tobytes(), digest_size=16).digest()
+    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()[:16]
 
 
 def difference_hash(image: np.ndarray) -> np.uint64:
@@ -79,19 +85,24 @@ def difference_hash(image: np.ndarray) -> np.uint64:
 
     Brighter means three levels at least: in the flat parts of label maps the noise of JPEG would decide otherwise.
     """
-    cells = _grey(image, 9, 8).astype(np.int16)
+    cells = _cells(image, 9, 8).astype(np.int16)
     return np.packbits(np.diff(cells, axis=1) > 2).view(np.uint64)[0]  # type: ignore[no-any-return]
 
 
-def _grey(image: np.ndarray, width: int, height: int) -> np.ndarray:
+def _grey(image: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).convert("L"))
+
+
+def _cells(image: np.ndarray, width: int, height: int) -> np.ndarray:
     return np.asarray(Image.fromarray(image).convert("L").resize((width, height), Image.Resampling.BOX))
 
 
-def look_of(image: np.ndarray) -> np.ndarray:
+def look_of(image: np.ndarray, grey: np.ndarray | None = None) -> np.ndarray:
     """Four statistics by which photographs, drawings and label maps are told apart, (4,), float32.
 
     They are the entropy of the colours in bits (of 16 levels a channel, so that JPEG does not add many), the mean
     saturation, the mean step between neighbouring pixels and the mean brightness, the last three in levels of 255.
+    ``grey`` is the image in grey, (H, W), where it is known.
     """
     every = reduction(image)  # of a large image some pixels tell as much
     red, green, blue = np.ascontiguousarray(image[::every, ::every].transpose(2, 0, 1))
@@ -99,24 +110,24 @@ def look_of(image: np.ndarray) -> np.ndarray:
     share = np.bincount(colour.ravel()) / red.size
     share = share[share > 0]
     saturation = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
-    grey = np.asarray(Image.fromarray(image).convert("L"))[::every, ::every].astype(np.float32)
-    step = np.abs(np.diff(grey, axis=0)).mean() if len(grey) > 1 else 0.0
-    return np.array([-(share * np.log2(share)).sum(), saturation.mean(), step, grey.mean()], np.float32)
+    levels = (_grey(image) if grey is None else grey)[::every, ::every].astype(np.float32)
+    step = np.abs(np.diff(levels, axis=0)).mean() if len(levels) > 1 else 0.0
+    return np.array([-(share * np.log2(share)).sum(), saturation.mean(), step, levels.mean()], np.float32)
 
 
 def few_colours(image: np.ndarray) -> frozenset[int] | None:
     """The colours of ``image``, each as red * 65536 + green * 256 + blue; None where there are more than LABELS."""
-    every = reduction(image)
-    red, green, blue = image[::every, ::every].astype(np.int32).transpose(2, 0, 1)
-    packed = (red << 16 | green << 8 | blue).ravel()
-    if len(np.unique(packed[:: max(1, packed.size // 4096)])) > LABELS:
-        return None
-    found = np.unique(packed)
-    return frozenset(found.tolist()) if len(found) <= LABELS else None
+    for every in (8 * reduction(image), reduction(image)):  # a photograph shows at the first look
+        red, green, blue = image[::every, ::every].astype(np.int32).transpose(2, 0, 1)
+        found = np.unique(red << 16 | green << 8 | blue)
+        if len(found) > LABELS:
+            return None
+    return frozenset(found.tolist())
 
 
-def is_blank(image: np.ndarray) -> bool:
-    return max(ImageStat.Stat(Image.fromarray(image)).stddev) < BLANK
+def is_blank(image: np.ndarray, thumbnail: np.ndarray) -> bool:
+    """Whether it is of one colour, or nearly; ``thumbnail``, which varies less than the image, clears most at once."""
+    return float(thumbnail.std()) < BLANK and max(ImageStat.Stat(Image.fromarray(image)).stddev) < BLANK
 
 
 def seam_of(a: np.ndarray, b: np.ndarray) -> float:
