@@ -187,7 +187,7 @@ def demo(
     from p2pbench.runs.model import load_model
 
     server = Server([load_model(model, runs, inference=inference) for model in models], host, port)
-    answer({"url": server.url, "models": server.names}, as_json)
+    answer({"url": server.url, "models": server.names}, as_json, indent=None)  # a line, for who waits for it
     out.print(f"{server.url}  (Ctrl+C ends it)")
     if not server.loopback:
         _warn("whoever reaches this machine can use the demo")

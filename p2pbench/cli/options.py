@@ -41,11 +41,11 @@ Inference = Annotated[str | None, parameter("shared", "--inference")]
 Source = Annotated[str, parameter("shared", "source")]
 
 
-def answer(document: Any, as_json: bool) -> None:
+def answer(document: Any, as_json: bool, indent: int | None = 2) -> None:
     """Print ``document`` where ``--json`` asks for it; what ``out`` prints after that, for people, is silenced."""
     out.quiet = as_json
     if as_json:
-        print(json.dumps(document, indent=2, allow_nan=False), flush=True)
+        print(json.dumps(document, indent=indent, allow_nan=False), flush=True)
 
 
 def layers_of(protocol: str | None, sets: list[str] | None) -> list[Any]:
