@@ -100,6 +100,10 @@ QUICK_METRICS = tuple(
 )
 """The scores that are made while a run trains: of single images. Classes and outputs with other noise take longer."""
 
+FCN_RECIPE = 2
+"""How the network that reads classes from photographs is trained: raised when it is trained otherwise, because scores
+by another network are not comparable. A cached one is then not taken for it, and runs are scored again."""
+
 
 def asked_metrics(scoring: Mapping[str, Any] | None) -> list[str]:
     """The metrics that a recorded section ``scoring`` asks for; version 0.1 called the second list ``also``."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pbench.config import yaml12
-from p2pbench.config.metrics import FCN_SCORES, METRICS
+from p2pbench.config.metrics import FCN_RECIPE, FCN_SCORES, METRICS
 from p2pbench.config.plugins import code_hash, is_reference
 from p2pbench.config.resolve import from_mapping
 from p2pbench.config.schema import RunConfig
@@ -221,6 +221,9 @@ class RunFolder:
             if name in older:
                 return net is None or usable(net, weights_dir)  # else it keeps the value that it has
             if name in FCN_SCORES:
+                recipe = FCN_RECIPE if "network_sha256" in score.settings else None
+                if score.settings.get("network_recipe") != recipe:
+                    return True  # by a network that was trained otherwise, whose scores are not comparable
                 return score.settings.get("palette") != name_of(config.data.source, config.scoring.palette)
             return score.value is None and net is not None and usable(net, weights_dir)
 

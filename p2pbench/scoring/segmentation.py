@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from p2pbench.config.metrics import METRICS, Score
+from p2pbench.config.metrics import FCN_RECIPE, METRICS, Score
 from p2pbench.config.schema import DataConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, open_dataset, readers
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     import torch
 
     from p2pbench.scoring.segmenter import Segmenter
+
+ABSENT = "a class that no label map of the set shows is left out of the mean; pixels found to be of it are errors"
+"""How class scores count it, which stands in their settings."""
 
 LOOKED_AT = 8
 """The number of test pairs by which the side with the labels is found."""
@@ -69,7 +72,8 @@ class ClassReader:
             "library": f"numpy {np.__version__}",
         }
         if self.segmenter is not None:
-            about |= {"classes_of": "segmentation network", "network_sha256": self.segmenter.sha256}
+            about |= {"classes_of": "segmentation network", "network_recipe": FCN_RECIPE}
+            about["network_sha256"] = self.segmenter.sha256
             about["library"] = f"torch {version('torch')}"
         return about
 
@@ -143,7 +147,8 @@ def _score(
         each = EACH[name]
         estimate = bca_of_means(confusions, lambda means: mean_over_classes(each(means)))
         per_class = dict(zip(reader.palette.classes, each(whole).tolist(), strict=True))
-        about = {"interval": "BCa", "per_class": {c: v for c, v in per_class.items() if not np.isnan(v)}}
+        about = {"interval": "BCa", "absent_classes": ABSENT}
+        about["per_class"] = {c: v for c, v in per_class.items() if not np.isnan(v)}
         if len(confusions) > 1:
             pseudo = pseudo_values(estimate.value, left_out(each, confusions))
         about["jackknife"] = none("there is one image") if pseudo is None else described(len(pseudo), len(confusions))

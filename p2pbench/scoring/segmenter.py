@@ -18,8 +18,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
+from p2pbench.config.metrics import FCN_RECIPE
 from p2pbench.data.batches import plan_epoch
 from p2pbench.data.transforms import to_network
 from p2pbench.models.unet import UNet
@@ -31,8 +32,6 @@ from p2pbench.system.progress import Count, no_progress
 
 log = logging.getLogger(__name__)
 
-RECIPE = 1
-"""Raised when the code trains another network, so that a cached one is not taken for it."""
 SEED = 0
 STEPS = 600
 BATCH_SIZE = 8
@@ -43,6 +42,11 @@ LEARNING_RATE = 4e-3
 """The highest rate: it rises for a tenth of the steps and falls to nothing (one cycle, Smith and Topin 2018)."""
 
 WEIGHT_DECAY = 1e-4
+
+ZOOM, STRETCH = (0.6, 1.0), 0.15
+"""The part of a side that a training photograph is cut to, and by how much its two sides differ in that."""
+CONTRAST, TINT = 0.3, 0.1
+"""The most by which its contrast is changed, and the brightness of each colour channel, of half its range."""
 
 
 @dataclass(frozen=True)
@@ -118,15 +122,40 @@ def train(photographs: Photographs, device: torch.device, progress: Count) -> nn
         photos, true = images[chosen], photographs.palette.classes_of(labels[chosen])
         photos = np.where(mirrored[..., None], photos[:, :, ::-1], photos)
         true = np.where(mirrored, true[:, :, ::-1], true)
-        scores = network(to_network(torch.from_numpy(photos).to(device).permute(0, 3, 1, 2).contiguous()))
-        # Void, the class after the last, is ignored.
-        loss = cross_entropy(scores, torch.from_numpy(true).to(device).long(), ignore_index=n_classes)
+        shown = to_network(torch.from_numpy(photos).to(device).permute(0, 3, 1, 2).contiguous())
+        shown, wanted = varied(shown, torch.from_numpy(true).to(device), step)
+        loss = cross_entropy(network(shown), wanted, ignore_index=n_classes)  # void, the class after the last
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         schedule.step()
         progress(step + 1, STEPS)
     return network.eval()
+
+
+def varied(photos: torch.Tensor, classes: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A batch cut to 0.6 to 1 of its size and enlarged, and its photographs in other contrast, brightness and colours.
+
+    What is drawn is keyed by ``step``.
+
+    Args:
+        photos: (B, 3, H, W), float in [-1, 1]; what comes back may lie outside.
+        classes: (B, H, W), uint8; what comes back is int64.
+    """
+    random, n = np.random.Generator(np.random.Philox(key=np.array([SEED, step], dtype=np.uint64))), len(photos)
+
+    def draw(low: float, high: float, *shape: int) -> torch.Tensor:
+        return torch.from_numpy(random.uniform(low, high, (n, *shape)).astype(np.float32)).to(photos.device)
+
+    scale = torch.minimum(draw(*ZOOM, 1) * draw(1 - STRETCH, 1 + STRETCH, 2), photos.new_tensor(1.0))
+    window = torch.cat([torch.diag_embed(scale), ((1 - scale) * draw(-1, 1, 2))[..., None]], dim=2)  # (B, 2, 3)
+    grid = affine_grid(window, list(photos.shape), align_corners=False)
+    photos = grid_sample(photos, grid, padding_mode="border", align_corners=False)
+    named = grid_sample(classes[:, None].float(), grid, "nearest", padding_mode="border", align_corners=False)
+    mean = photos.mean(dim=(1, 2, 3), keepdim=True)
+    photos = (photos - mean) * draw(1 - CONTRAST, 1 + CONTRAST, 1, 1, 1) + mean
+    photos = photos * draw(1 - TINT, 1 + TINT, 3, 1, 1) + draw(-TINT, TINT, 3, 1, 1)
+    return photos, named[:, 0].long()
 
 
 def _classes_of(network: nn.Module, images: np.ndarray, device: torch.device) -> np.ndarray:
@@ -140,7 +169,7 @@ def _classes_of(network: nn.Module, images: np.ndarray, device: torch.device) ->
 
 def _key(photographs: Photographs) -> str:
     palette, shape = photographs.palette, photographs.train[0].shape[1:3]
-    settings = (RECIPE, SEED, STEPS, BATCH_SIZE, WIDTH, MOST_DEPTH, LEARNING_RATE)
+    settings = (FCN_RECIPE, SEED, STEPS, BATCH_SIZE, WIDTH, MOST_DEPTH, LEARNING_RATE)
     recipe = (settings, photographs.key, tuple(shape), palette.name, tuple(palette.classes.values()), palette.void)
     return hashlib.sha256(repr(recipe).encode()).hexdigest()[:24]
 

@@ -16,11 +16,13 @@ from PIL import Image
 from program import document, error_of, invoke
 from tiny_runs import TINY
 
-from p2pbench.config.metrics import FCN_SCORES
+from p2pbench.config.metrics import FCN_RECIPE, FCN_SCORES, Score
 from p2pbench.config.schema import DataConfig, RunConfig, ScoringConfig
 from p2pbench.data.dataset import open_dataset
 from p2pbench.data.facades import CLASSES
 from p2pbench.runs.cell import Watcher, run_cell
+from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.score_run import record_scores
 from p2pbench.runs.store import Store
 from p2pbench.scoring import segmenter
 from p2pbench.scoring.confusion import (
@@ -31,7 +33,7 @@ from p2pbench.scoring.confusion import (
     mean_over_classes,
     pixel_accuracy,
 )
-from p2pbench.scoring.evaluate import evaluate
+from p2pbench.scoring.evaluate import Scores, evaluate
 from p2pbench.scoring.palettes import PALETTES, name_of
 from p2pbench.scoring.segmentation import ClassReader, NoReader, find_reader
 from p2pbench.study.plan import build_study
@@ -240,6 +242,32 @@ def test_it_learns_and_real_photographs_score_better_than_others(
             assert f"{reader.ceilings[score]:.3f}" in found[score].notes[0]
     assert values["real"] == pytest.approx([reader.ceilings[name] for name in FCN_SCORES])
     assert min(np.subtract(values["real"], values["shuffled"])) > 0.1
+
+
+def test_photographs_and_classes_are_cut_alike_and_the_same_way_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CONTRAST", "TINT"):
+        monkeypatch.setattr(segmenter, name, 0.0)
+    classes = torch.from_numpy(np.random.default_rng(0).integers(0, 2, (3, 1, 4, 4), dtype=np.uint8))
+    classes = classes.repeat_interleave(8, 2).repeat_interleave(8, 3)[:, 0]
+    photos = (classes[:, None].float() * 2 - 1).expand(3, 3, 32, 32)
+    cut, named = segmenter.varied(photos, classes, 5)
+    assert ((cut[:, 0] > 0) == (named == 1)).float().mean() > 0.95  # but for pixels between two
+    assert (named != classes).float().mean() > 0.05
+    again = segmenter.varied(photos, classes, 5)[1]
+    assert (named == again).all()
+    assert (named != segmenter.varied(photos, classes, 6)[1]).any()
+
+
+def test_a_score_by_a_network_of_an_earlier_recipe_is_made_anew(tmp_path: Path, tiny: Callable[..., RunConfig]) -> None:
+    run, config = RunFolder(tmp_path), tiny(scoring__metrics=["fcn-pixel"], scoring__palette="facades")
+    for settings, missing in (
+        ({"network_sha256": "0", "network_recipe": FCN_RECIPE}, []),
+        ({"network_sha256": "0"}, ["fcn-pixel"]),
+        ({}, []),  # label maps, which no network reads
+    ):
+        score = Score("fcn-pixel", 1, 0.5, settings={"palette": "facades", **settings})
+        record_scores(run, Scores(1, {"fcn-pixel": score}, ["a"], {"fcn-pixel": np.array([0.5])}))
+        assert run.missing_scores(config) == missing
 
 
 def test_where_photographs_become_labels_no_network_is_trained(facades: Path, trainings: list[int]) -> None:
