@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from p2pbench.config.metrics import METRICS
+from p2pbench.config.metrics import FCN_RECIPE, METRICS
 from p2pbench.config.plugins import code_hash, is_reference
 from p2pbench.config.resolve import from_mapping
 from p2pbench.config.run_id import run_id
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from p2pbench.training.engine import Engine
 
-RECIPE = 1
+RECIPE = 2
 """Raised when the same data and settings come to give other rows."""
 
 ABOUT = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
@@ -77,7 +77,7 @@ def rows_to_make(store: Store, name: str, weights_dir: Path | None) -> Job | Non
 def key_of(config: RunConfig, dataset: DataSet, metrics: Sequence[str]) -> str:
     """A hash of all that decides the rows but for the pretrained networks: the record says which of those it lacks."""
     recipe = {
-        "recipe": (RECIPE, version("p2pbench")),
+        "recipe": (RECIPE, FCN_RECIPE, version("p2pbench")),
         "run_id": run_id(config, dataset.key),  # the data by content, their size, the generator, the seed
         "inference": config.scoring.inference,
         "metrics": {name: code_hash(name) if is_reference(name) else None for name in metrics},
