@@ -402,6 +402,12 @@ def test_levels_of_equal_steps_take_as_many_under_every_protocol_and_after_set()
             assert set(steps.values()) == {400 * asked.get("training.epochs", 2)}, steps
 
 
+@pytest.mark.parametrize("grid", ["batch_size", "train_size"])
+def test_levels_of_equal_steps_have_as_many_readings_while_training(grid: str) -> None:
+    cells = build_study(grid, "facades-64", {}, [0], plan=True).cells
+    assert {cell.config.training.epochs / cell.config.scoring.every for cell in cells} == {10}
+
+
 def test_the_grid_of_presets_has_each_difference_alone_and_all_together() -> None:
     configs = {cell.variant: cell.config for cell in build_study("preset", "quick", {}, [0]).cells}
 
