@@ -211,7 +211,8 @@ def _job(shown: dict[str, Shown]) -> tuple[Stored, Callable[[Callable[[], None]]
     if not (seed.isascii() and seed.isdigit() and int(seed[:12]) < 2**31) or len(seed) > 10:
         raise Refused(400, "seed is a whole number from 0 to 2147483647")
     picture, notes = decode(file.stream.read()), []
-    if (half := condition_in(picture, model.config.data)) is not None:
+    half = None if request.form.get("whole") == "1" else condition_in(picture, model.config.data)
+    if half is not None:
         picture = half
         notes.append(
             "the picture holds a pair, as the files that the model was trained on: its condition is translated"

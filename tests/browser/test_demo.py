@@ -119,6 +119,7 @@ def test_an_upload_keeps_its_shape_and_is_translated(demo_page: Page, served: tu
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, "PNG")
     demo_page.select_option("#fit", "own")
+    demo_page.check("#whole")  # it has the proportions of the training's pairs
     demo_page.set_input_files("#file", {"name": "mine.png", "mimeType": "image/png", "buffer": stream.getvalue()})
     at_rest(demo_page)
     assert np.array_equal(drawn(demo_page), picture)

@@ -16,7 +16,9 @@ from PIL import Image
 from trained_run import train_run
 
 from p2pbench.api import load
+from p2pbench.data.image_files import read_image
 from p2pbench.data.images import Stored
+from p2pbench.data.pairs import find_folder
 from p2pbench.demo.app import create_app
 from p2pbench.demo.queue import QUEUE, Queue
 from p2pbench.demo.upload import NAME, Refused
@@ -93,6 +95,14 @@ def test_other_kinds_are_taken_and_a_photograph_is_turned_upright(client: flask.
     exif = Image.Exif()
     exif[274] = 6
     assert pixels(post(client, file_of(PICTURE, kind, exif=exif))).shape == (34, 21, 3)
+
+
+def test_of_a_pair_the_condition_is_translated_and_said(client: flask.testing.FlaskClient, models: list[Model]) -> None:
+    pair = read_image(find_folder(models[0].config.data.source) / "test" / "000.png")
+    whole, half = (post(client, file_of(pixels)) for pixels in (pair, pair[:, :20]))
+    assert np.array_equal(pixels(whole), pixels(half))
+    assert "holds a pair" in whole.headers["X-Note"]
+    assert "X-Note" not in half.headers
 
 
 def bomb() -> bytes:

@@ -102,3 +102,12 @@ def test_the_inference_mode_is_chosen(run: Path) -> None:
     assert scored["settings"]["inference"] == "eval"
     assert document(*ask, "in", "--out", "eval", "--inference", "paper")["skipped"] == 0  # made in another mode
     assert "unknown mode 'off'" in error_of(*ask, "in", "--out", "o", "--inference", "off", code=2)
+
+
+def test_a_picture_in_tiles_is_said(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture("in/1.png", 1)
+    monkeypatch.setattr("p2pbench.inference.tiling.TILE", 12)
+    monkeypatch.setattr("p2pbench.inference.tiling.OVERLAP", 4)
+    result = invoke("translate", "--model", run, "in", "--out", "o")
+    assert "1 of the pictures went in tiles" in result.stderr
+    assert "--inference eval" in result.stderr

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from p2pbench.config.resolve import resolve
+from p2pbench.config.resolve import Layer, resolve
 from p2pbench.inference import tiling
 from p2pbench.inference.generator import Model
 from p2pbench.inference.tiling import OVERLAP, TILE, fade, starts, translate_picture
+from p2pbench.models.build import build_generator
 
 
 class Negative(nn.Module):
@@ -64,3 +65,36 @@ def test_tiles_make_the_whole(shape: tuple[int, int], tiles: int, dtype: type, m
     assert np.array_equal(output, most - picture)
     assert len(calls) == len(network.shapes) == tiles
     assert all(height * width <= 64**2 for height, width in network.shapes)
+
+
+def test_seams_are_faintest_where_no_tile_is_normalised_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiling, "OVERLAP", 32)
+    torch.manual_seed(0)
+    settings = {"data.crop_size": 16, "data.load_size": 16, "generator.ngf": 8, "objective.name": "l1"}
+    config = resolve([Layer("test", settings)]).config
+    model = Model("untrained", config, build_generator(config))
+    model.generator.train()
+    for _ in range(20):  # running statistics
+        model.generator(torch.rand(8, 3, 32, 32) * 2 - 1)
+    # Its left is dark and its right bright, so that tiles have statistics of their own.
+    picture = np.random.default_rng(0).integers(0, 128, (96, 160, 3)) + np.linspace(0, 127, 160)[None, :, None]
+    differences = {}
+    for mode in ("instance-stats", "eval"):
+        monkeypatch.setattr(tiling, "TILE", 1024)
+        whole = translate_picture(model, picture.astype(np.uint8), mode=mode).astype(int)
+        monkeypatch.setattr(tiling, "TILE", 96)
+        tiled = translate_picture(model, picture.astype(np.uint8), mode=mode).astype(int)
+        differences[mode] = np.abs(tiled - whole).mean()
+    assert differences["eval"] < differences["instance-stats"] / 2
+
+
+@pytest.mark.parametrize(
+    ("mode", "norm", "offered"), [("paper", "batch", True), ("eval", "batch", False), ("paper", "none", False)]
+)
+def test_the_mode_that_avoids_seams_is_offered_where_it_does(mode: str, norm: str, offered: bool) -> None:
+    settings = {"data.crop_size": 16, "data.load_size": 16, "generator.ngf": 4, "objective.name": "l1",
+                "scoring.inference": mode, "generator.norm": norm}  # fmt: skip
+    config = resolve([Layer("test", settings)]).config
+    said = tiling.seams(Model("untrained", config, build_generator(config)))
+    assert "tiles of 1024x1024 pixels, which overlap by 128" in said
+    assert ("--inference eval" in said) == offered

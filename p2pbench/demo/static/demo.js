@@ -103,6 +103,7 @@ async function fillTile(tile, picture) {
   form.set("image", picture, "picture.png");
   form.set("model", tile.dataset.model);
   form.set("seed", tile.dataset.seed);
+  if ($("whole").checked) form.set("whole", "1");
   if (tile.dataset.mode) form.set("mode", tile.dataset.mode);
   tile.classList.add("waiting");
   for (;;) {
