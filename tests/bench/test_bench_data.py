@@ -62,13 +62,13 @@ def test_a_first_start_decodes_every_time_and_a_second_never(
 ) -> None:
     monkeypatch.setenv("P2PBENCH_HOME", str(tmp_path / "mine"))  # put back after the test
     read: list[Path] = []
-    whole = image_files.read_array
+    whole = image_files.read
 
-    def count(path: Path, background: str | None) -> Any:
+    def count(path: Path, *arguments: Any, **options: Any) -> Any:
         read.append(path)
-        return whole(path, background)
+        return whole(path, *arguments, **options)
 
-    monkeypatch.setattr(image_files, "read_array", count)
+    monkeypatch.setattr(image_files, "read", count)
     config = small(pairs_folder).config
     for build, home_, times in ((build_build, "a", 14), (build_start, "b", 7)):
         read.clear()
