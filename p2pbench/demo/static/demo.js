@@ -363,6 +363,7 @@ $("mode").addEventListener("change", () => {
   refresh();
 });
 $("samples").addEventListener("change", refresh);
+$("whole").addEventListener("change", refresh);
 $("again").addEventListener("click", () => {
   seed += Number($("samples").value);
   refresh();
