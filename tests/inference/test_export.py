@@ -63,6 +63,22 @@ def test_it_translates_as_the_run_does_at_any_size(exported: tuple[Path, dict[st
     assert np.array_equal(np.asarray(Image.open(found["files"][0])), onnx)
 
 
+def test_it_may_be_exported_with_running_statistics(exported: tuple[Path, dict[str, object]], tmp_path: Path) -> None:
+    folder, _ = exported
+    run, file = folder / "first", tmp_path / "eval.onnx"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("P2PBENCH_HOME", str(folder / "home"))
+        assert document("export", "--model", run, "--out", file, "--inference", "eval")["inference"] == "eval"
+    models = [load(run), load(file)]
+    assert models[1].modes == ("eval",)
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    ours, onnx = (translate(model, picture, mode="eval").astype(int) for model in models)
+    assert np.abs(ours - onnx).max() <= 1
+    assert "Inference mode `eval`: no dropout, normalised by running statistics" in file.with_suffix(".md").read_text()
+    message = error_of("export", "--model", run, "--out", file, "--inference", "paper", code=2)
+    assert "exported in instance-stats or eval" in message
+
+
 def test_beyond_the_tolerance_nothing_is_left(exported: tuple[Path, dict[str, object]], tmp_path: Path) -> None:
     folder, _ = exported
     message = error_of("export", "--model", folder / "first", "--out", tmp_path / "x.onnx", "--tolerance", "0", code=3)
