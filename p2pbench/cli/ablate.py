@@ -42,9 +42,9 @@ def ablate(
     as_json: Json = False,
 ) -> None:
     """Train and score every variant of a grid."""
+    from p2pbench.config.metrics import caution_of
     from p2pbench.config.resolve import parse_set
     from p2pbench.runs.store import Store
-    from p2pbench.study.comparisons import caution_of
     from p2pbench.study.execution import Execution
     from p2pbench.study.plan import build_study
 
@@ -165,7 +165,12 @@ def _show_plan(study: Study, store: Store, at_once: int, as_json: bool) -> None:
     cost, cells = estimate(study, store, at_once), cells_json(study, store)
     count = sum(cell["state"] == "finished" for cell in cells)
     document = {"study": study.name, "trained": 0, "skipped": count, "failed": 0, "cells": cells}
-    shown = detectable(study, store)
+    first = study.cells[0]
+    shown = detectable(
+        store, study.grid.primary, first.config.scoring.wanted, first.config.data.model_dump(mode="json"),
+        study.grid.margins, seeds=len({cell.seed for cell in study.cells}), images=first.test_images,
+        contrasts=len(study.contrasts()),
+    )  # fmt: skip
     answer({**document, "estimate": asdict(cost), "detectable": asdict(shown) if shown else None}, as_json)
     out.print(f"[bold]{escape(study.grid.question)}[/bold]")
     out.print(f"study {study.name}, protocol {study.protocol.name}: {escape(study.protocol.about)}\n")
@@ -187,7 +192,7 @@ def _show_plan(study: Study, store: Store, at_once: int, as_json: bool) -> None:
     )
     out.print(f"disk    {kept} kept, up to {working} more while training")
     out.print(f"shows   {escape(shown.sentence) if shown else 'unknown (no past record of the primary score)'}")
-    if (n := study.cells[0].test_images) is not None and n < LEAST_IMAGES:
+    if (n := first.test_images) is not None and n < LEAST_IMAGES:
         out.print(f"caution over {n} test images no test of few trainings can show anything; {LEAST_IMAGES} can")
     shapes = {(c.config.data.crop_shape, c.config.padded_shape) for c in study.cells}
     for shape, padded in sorted(shapes):

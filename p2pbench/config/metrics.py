@@ -111,6 +111,16 @@ def asked_metrics(scoring: Mapping[str, Any] | None) -> list[str]:
     return list(dict.fromkeys(name for key in keys for name in (scoring or {}).get(key) or ()))
 
 
+def caution_of(selection: str) -> str | None:
+    """What to know of a ``training.select`` before its variants are compared; None where there is nothing."""
+    if selection not in ("l1", "psnr"):
+        return None
+    return (
+        f"training.select is {selection}: the epoch is kept that is nearest to the targets pixel by pixel, which "
+        "favours variants with an L1 term; use last, or a score that no variant is trained on"
+    )
+
+
 @dataclass(frozen=True)
 class Score:
     """One score of one set of images; ``to_json`` gives the documented form."""

@@ -6,9 +6,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from p2pbench.config.metrics import METRICS
+from p2pbench.config.metrics import METRICS, caution_of
 from p2pbench.report.records import CellRecord, StudyRecord
-from p2pbench.study.comparisons import caution_of
 
 LAST_PART = 2 / 3
 """Where the last third of a training begins, as a share of its steps."""

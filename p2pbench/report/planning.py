@@ -2,6 +2,7 @@
 
 import functools
 import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from p2pbench.report.records import read_study
 from p2pbench.report.summaries import ALPHA
 from p2pbench.runs.store import Store
 from p2pbench.statistics.trainings import LEAST_SEEDS, MOST_SEEDS, Spread, seeds_needed, smallest_difference
-from p2pbench.study.plan import Study
 
 
 @dataclass(frozen=True)
@@ -52,26 +52,33 @@ class Detectable:
         )
 
 
-def detectable(study: Study, store: Store) -> Detectable | None:
-    """What ``study`` can show by its primary score; None where no spread of it is known, or the data are not here."""
-    config = study.cells[0].config
-    asked = [name for name in (*study.grid.primary, *DEFAULT_PRIMARY) if name in config.scoring.wanted]
-    images = study.cells[0].test_images
-    n_contrasts = len(study.contrasts())
-    for score in asked:
-        found = _spread(store, score, config.data.model_dump(mode="json"))
-        if found is None or images is None or images < 2 or not n_contrasts:
+def detectable(
+    store: Store, primary: Sequence[str], asked: Sequence[str], data: Mapping[str, Any], margins: Mapping[str, float],
+    *, seeds: int, images: int | None, contrasts: int,
+) -> Detectable | None:  # fmt: skip
+    """What a study can show by its primary score; None where no spread of it is known, or the data are not here.
+
+    Args:
+        primary: the scores of which the first that can decide answers the question; of these one that is ``asked`` for.
+        data: the settings of the data, by whose source, direction and size past studies are looked for in ``store``.
+        margins: those that the grid sets.
+        seeds, images, contrasts: how many are planned; None where the test images cannot be counted.
+    """
+    if images is None or images < 2 or not contrasts:
+        return None
+    for score in (name for name in (*primary, *DEFAULT_PRIMARY) if name in asked):
+        found = _spread(store, score, data)
+        if found is None:
             continue
         spread, source = found
-        seeds, alpha = len({cell.seed for cell in study.cells}), ALPHA / n_contrasts
-        margin = study.grid.margins.get(score, METRICS[score].margin or 0.0)
+        alpha, margin = ALPHA / contrasts, margins.get(score, METRICS[score].margin or 0.0)
         difference = smallest_difference(spread, seeds, images, alpha) if seeds >= LEAST_SEEDS else None
         needed = seeds_needed(margin, spread, images, alpha)
-        return Detectable(score, margin, seeds, images, n_contrasts, difference, needed, source)
+        return Detectable(score, margin, seeds, images, contrasts, difference, needed, source)
     return None
 
 
-def _spread(store: Store, score: str, data: dict[str, Any]) -> tuple[Spread, str] | None:
+def _spread(store: Store, score: str, data: Mapping[str, Any]) -> tuple[Spread, str] | None:
     """The spread of differences in studies of ``store`` on such data, else in the table beside this file."""
     for name in store.studies():
         try:

@@ -18,7 +18,7 @@ ALPHA = 0.05
 MAY_DIFFER = {"inference", "noise_seed", "over_set", "interval", "levels", "std_over_subsets", "per_class"}
 """Settings in which scores that are compared may differ: a grid asks about them, the seed decides them, or they are
 results."""
-RECORDED_LATER = {"split", "library", "weights_sha256", "heads_sha256"}
+RECORDED_LATER = {"split", "library", "weights_sha256", "heads_sha256", "jackknife", "absent_classes"}
 """Settings that were not always recorded: where one record lacks one, no two records are told apart by it."""
 
 

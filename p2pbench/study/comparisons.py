@@ -50,16 +50,6 @@ def check_contrasts(value: Any, variants: Sequence[str], path: Path) -> None:
         raise ConfigError(f"{path}: contrasts: a pair is of two variants, and each pair is named once; got {value!r}")
 
 
-def caution_of(selection: str) -> str | None:
-    """What to know of a ``training.select`` before its variants are compared; None where there is nothing."""
-    if selection not in ("l1", "psnr"):
-        return None
-    return (
-        f"training.select is {selection}: the epoch is kept that is nearest to the targets pixel by pixel, which "
-        "favours variants with an L1 term; use last, or a score that no variant is trained on"
-    )
-
-
 def _check_score(key: str, name: Any, path: Path) -> None:
     if not isinstance(name, str) or not (name in METRICS or is_reference(name)):
         raise ConfigError(f"{path}: {key}: {unknown('score', name, METRICS)}; or module:function for your own")

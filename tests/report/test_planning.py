@@ -5,12 +5,23 @@ from pathlib import Path
 import pytest
 from report_records import ASKED, loss_study
 
+from p2pbench.report import planning
 from p2pbench.report.comparisons import comparisons
-from p2pbench.report.planning import detectable
+from p2pbench.report.planning import Detectable
 from p2pbench.report.records import read_study
 from p2pbench.runs.store import Store
 from p2pbench.statistics.trainings import Spread, smallest_difference
-from p2pbench.study.plan import build_study
+from p2pbench.study.plan import Study, build_study
+
+
+def detectable(study: Study, store: Store) -> Detectable | None:
+    """As ``--plan`` asks."""
+    config = study.cells[0].config
+    return planning.detectable(
+        store, study.grid.primary, config.scoring.wanted, config.data.model_dump(mode="json"), study.grid.margins,
+        seeds=len({cell.seed for cell in study.cells}), images=study.cells[0].test_images,
+        contrasts=len(study.contrasts()),
+    )  # fmt: skip
 
 
 def test_without_records_it_stands_on_the_table(tmp_path: Path) -> None:
