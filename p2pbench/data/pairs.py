@@ -171,13 +171,12 @@ def left_out(root: Path, folders: Iterable[Path]) -> dict[str, int]:
     for walked, inner, files in os.walk(root):
         inner[:] = sorted(name for name in inner if not is_hidden(Path(name)))
         folder = Path(walked)
-        where = folder.relative_to(root).as_posix()
-        for path in (folder / name for name in files if not is_hidden(Path(name))):
+        where, is_read = folder.relative_to(root).as_posix(), folder.resolve() in read
+        for path in (Path(name) for name in files):
             suffix = path.suffix.lower()
-            if folder.resolve() in read and suffix not in SUFFIXES:
-                counts[f"{suffix or 'other'} files in {where}"] += 1
-            elif folder.resolve() not in read and suffix in SUFFIXES:
-                counts[f"images in {where}"] += 1
+            if (suffix in SUFFIXES) == is_read or is_hidden(path):
+                continue
+            counts[f"{suffix or 'other'} files in {where}" if is_read else f"images in {where}"] += 1
     return dict(counts)
 
 
