@@ -89,6 +89,8 @@ def run_study(
     protocol: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     seeds: Sequence[int] | None = None,
+    name: str | None = None,
+    replace: bool = False,
     runs: str | Path = "runs",
     jobs: int = 1,
     weights_dir: str | Path | None = None,
@@ -102,6 +104,8 @@ def run_study(
         grid, protocol: a file, or the name of a shipped one.
         settings: by dotted key, as ``--set`` has them.
         seeds: instead of the grid's or the protocol's own.
+        name: the study's; unless given, the grid's, with the protocol and what ``settings`` changed.
+        replace: let the study take the place of another one of its name, which is kept as a version.
         runs: the folder of all runs and studies.
         jobs: how many cells are trained at once.
         weights_dir: where pretrained networks are looked for first.
@@ -110,10 +114,10 @@ def run_study(
     Raises:
         ConfigError, DataError: as the command. P2PBenchError: cells that failed (named), once the others are done.
     """
-    study = build_study(str(grid), None if protocol is None else str(protocol), settings or {}, seeds)
+    study = build_study(str(grid), None if protocol is None else str(protocol), settings or {}, seeds, name=name)
     store = Store(Path(runs))
     how = Execution(jobs=jobs, weights_dir=None if weights_dir is None else Path(weights_dir))
-    result = carry_out(study, store, how, console=Console(stderr=True, quiet=True))
+    result = carry_out(study, store, how, console=Console(stderr=True, quiet=True), replace=replace)
     if result.interrupted:
         raise KeyboardInterrupt
     failed = [f"{o.cell.variant} seed {o.cell.seed}: {o.reason}" for o in result.outcomes if o.state == "failed"]

@@ -26,6 +26,8 @@ def ablate(
     protocol: Annotated[str | None, parameter("ablate", "--protocol")] = None,
     sets: Sets = None,
     seeds: Annotated[str | None, parameter("ablate", "--seeds")] = None,
+    name: Annotated[str | None, parameter("ablate", "--name")] = None,
+    replace: Annotated[bool, parameter("ablate", "--replace")] = False,
     budget: Annotated[float | None, parameter("ablate", "--budget")] = None,
     jobs: Annotated[str | None, parameter("ablate", "--jobs")] = None,
     runs: Runs = DEFAULT_RUNS,
@@ -47,6 +49,7 @@ def ablate(
     from p2pbench.runs.store import Store
     from p2pbench.study.execution import Execution
     from p2pbench.study.plan import build_study
+    from p2pbench.study.study_file import recorded_alike
 
     if gpus is not None and not plan:
         raise ConfigError("--gpus says what --plan is for; cells take GPUs with --executor ray --gpus-per-cell")
@@ -58,17 +61,19 @@ def ablate(
     store, chosen = Store(runs), _seeds(seeds)
     if budget is not None:
         chosen = _within(budget, grid, protocol, parse_set(sets or []), chosen, store, how)
-    study = build_study(grid, protocol, parse_set(sets or []), chosen, plan=plan)
+    study = build_study(grid, protocol, parse_set(sets or []), chosen, name=name, plan=plan)
     for caution in dict.fromkeys(caution_of(cell.config.training.select) for cell in study.cells):
         if caution is not None:
             err.print(f"[yellow]caution:[/yellow] {caution}", soft_wrap=True, highlight=False)
     if plan:
+        if not replace:
+            recorded_alike(study, store)
         _show_plan(study, store, how.planned_at_once(), as_json)
         return
 
     from p2pbench.study.runner import carry_out
 
-    result = carry_out(study, store, how, console=err, measure_jobs=_measured_jobs)
+    result = carry_out(study, store, how, console=err, replace=replace, measure_jobs=_measured_jobs)
     _show(result, as_json)
     if result.interrupted:
         raise Interrupted("stopped; the same command goes on from the last checkpoints")
@@ -144,11 +149,12 @@ def _within(hours: float, grid: str, protocol: str | None, settings: Any, seeds:
 def _show(result: Result, as_json: bool) -> None:
     document = result.to_json()
     answer(document, as_json)
-    others = sum(o.state == "not run" and o.reason is not None for o in result.outcomes)
+    others = sum(o.state == "not run" and o.reason is not None for o in result.once())
     out.print(
         f"{result.study.name}: {document['trained']} trained, {document['skipped']} finished before and skipped"
         + (f" ({document['scored']} of them scored anew)" if document["scored"] else "")
         + f", {document['failed']} failed"
+        + (f", {document['shared']} shared" if document["shared"] else "")
         + (f", {others} of other shards" if others else "")
     )
     if reason := result.rows_reason:
@@ -163,8 +169,9 @@ def _show_plan(study: Study, store: Store, at_once: int, as_json: bool) -> None:
     from p2pbench.study.estimate import cells_json, changed_settings, estimate
 
     cost, cells = estimate(study, store, at_once), cells_json(study, store)
-    count = sum(cell["state"] == "finished" for cell in cells)
-    document = {"study": study.name, "trained": 0, "skipped": count, "failed": 0, "cells": cells}
+    count = len({cell["run_id"] for cell in cells if cell["state"] == "finished"})
+    shared = len(cells) - len({cell["run_id"] or (cell["variant"], cell["seed"]) for cell in cells})
+    document = {"study": study.name, "trained": 0, "skipped": count, "shared": shared, "failed": 0, "cells": cells}
     first = study.cells[0]
     shown = detectable(
         store, study.grid.primary, first.config.scoring.wanted, first.config.data.model_dump(mode="json"),
@@ -176,7 +183,8 @@ def _show_plan(study: Study, store: Store, at_once: int, as_json: bool) -> None:
     out.print(f"study {study.name}, protocol {study.protocol.name}: {escape(study.protocol.about)}\n")
     table = Table("variant", "seed", "run", "state", box=None, pad_edge=False)
     for cell in cells:
-        table.add_row(escape(cell["variant"]), str(cell["seed"]), cell["run_id"] or "-", cell["state"])
+        same = f" = {cell['same_as']}" if cell["same_as"] else ""
+        table.add_row(escape(cell["variant"] + same), str(cell["seed"]), cell["run_id"] or "-", cell["state"])
     out.print(table)
     out.print("\nSettings that are not defaults, and where they came from:")
     table = Table("setting", "value", "from", box=None, pad_edge=False)

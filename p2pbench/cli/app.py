@@ -11,6 +11,7 @@ from p2pbench.cli import bench, model, report, show
 from p2pbench.cli.ablate import ablate
 from p2pbench.cli.data import data_app
 from p2pbench.cli.runs import runs_app
+from p2pbench.cli.study import study_app
 from p2pbench.cli.weights import weights_app
 from p2pbench.errors import Interrupted, P2PBenchError
 from p2pbench.system.console import err, escape, out
@@ -71,6 +72,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(study_app, name="study")
 app.add_typer(data_app, name="data")
 app.add_typer(runs_app, name="runs")
 app.add_typer(weights_app, name="weights")

@@ -111,6 +111,7 @@ def runs_show(
 def runs_prune(
     failed: Annotated[bool, parameter("runs prune", "--failed")] = False,
     unused: Annotated[bool, parameter("runs prune", "--unused")] = False,
+    version: Annotated[list[str] | None, parameter("runs prune", "--version")] = None,
     older: Annotated[float | None, parameter("runs prune", "--older")] = None,
     yes: Annotated[bool, parameter("runs prune", "--yes")] = False,
     runs: Runs = DEFAULT_RUNS,
@@ -125,9 +126,11 @@ def runs_prune(
 
     store = _store(runs)
     studies = read_studies(store)
-    if unused and studies.unread:
-        raise ConfigError(f"--unused: which runs are in no study is not known: {'; '.join(studies.unread)}")
-    waste = find_waste(all_runs(store, studies), failed=failed, unused=unused, older_days=older)
+    if (unused or version) and studies.unread:
+        option = "--unused" if unused else "--version"
+        raise ConfigError(f"{option}: which runs are in no study is not known: {'; '.join(studies.unread)}")
+    versions = [_version(text, store) for text in version or []]
+    waste = find_waste(all_runs(store, studies), failed=failed, unused=unused, older_days=older, versions=versions)
     gone = [item for item in waste if not yes or remove(item)]
     total = sum(item.bytes for item in gone)
     answer({"removed": yes, "found": [item.to_json() for item in gone], "bytes": total}, as_json)
@@ -137,6 +140,19 @@ def runs_prune(
         out.print(f"{len(gone)} removed, {bytes_text(total)} freed")
     else:
         out.print(f"{len(gone)} would go, {bytes_text(total)}; add --yes to remove them")
+
+
+def _version(text: str, store: Any) -> str:
+    """An earlier version of a study, as in ``loss:1``, in the words of ``RunFacts.part_of``."""
+    from p2pbench.runs.housekeeping import in_version
+
+    study, _, number = text.rpartition(":")
+    if not number.isdecimal() or int(number) not in store.versions(study):
+        raise ConfigError(
+            f"--version is {text!r}: give a study and the number of an earlier version of it, as in loss:1; "
+            "p2pbench study versions NAME lists them"
+        )
+    return in_version(study, int(number))
 
 
 @runs_app.command("verify")

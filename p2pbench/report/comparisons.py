@@ -113,8 +113,12 @@ def _best(study: StudyRecord, metric: str) -> str | None:
 
 def one_run(study: StudyRecord, one: str, other: str) -> bool:
     """Whether two variants are the same trainings under two names, as two discriminators are without a GAN term."""
-    runs = [{(c.seed, c.run.path.name, c.run.inference) for c in study.cells if c.variant == v} for v in (one, other)]
-    return bool(runs[0] & runs[1])
+    return bool(_runs_of(study, one) & _runs_of(study, other))
+
+
+def _runs_of(study: StudyRecord, variant: str) -> frozenset[tuple[int, str, str]]:
+    """The trainings of a variant, as seed, run id and inference mode."""
+    return frozenset((c.seed, c.run.path.name, c.run.inference) for c in study.cells if c.variant == variant)
 
 
 def paired(study: StudyRecord, metric: str, variants: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -166,18 +170,29 @@ def distances(matrix: pd.DataFrame, better: str) -> np.ndarray:
 
 
 def _judged(study: StudyRecord, metric: str, contrasts: Iterable[tuple[str, str]]) -> list[Comparison]:
-    """Each contrast with its verdict: the tests of one kind are a family of their own (Holm)."""
+    """Each contrast with its verdict: the tests of one kind are a family of their own (Holm).
+
+    Contrasts of the same trainings, as where two variants are one run, are one test.
+    """
     raw = [_compared(study, metric, variant, against) for variant, against in contrasts]
-    over = [c for c in raw if c.p_raw is not None and c.found is not None]
+    trainings = {id(c): (_runs_of(study, c.variant), _runs_of(study, c.against)) for c in raw}
+    first = {trainings[id(c)]: c for c in reversed(raw)}
+    once = [c for c in raw if first[trainings[id(c)]] is c]
+    over = [c for c in once if c.p_raw is not None and c.found is not None]
     p = _family(c.p_raw for c in over)
     beyond = _family(c.found.p_beyond(c.margin) for c in over if c.found)
     within = _family(c.found.p_within(c.margin) for c in over if c.found)
     judged = {
         id(c): _verdict(c, tests, len(over)) for c, tests in zip(over, zip(p, beyond, within, strict=True), strict=True)
     }
-    here = [c for c in raw if c.p_images is not None]
+    here = [c for c in once if c.p_images is not None]
     judged |= {id(c): replace(c, p_images=p) for c, p in zip(here, _family(c.p_images for c in here), strict=True)}
-    return [judged.get(id(c), c) for c in raw]
+
+    def verdict_of(c: Comparison) -> Comparison:
+        same = first[trainings[id(c)]]
+        return replace(judged.get(id(same), same), variant=c.variant, against=c.against)
+
+    return [verdict_of(c) for c in raw]
 
 
 def _family(p_values: Iterable[float | None]) -> list[float]:

@@ -23,7 +23,9 @@ COLUMNS = [
 
 
 def effects_table(study: StudyRecord) -> pd.DataFrame:
-    """A row an effect and score, for grids that are a full factorial of two or more factors; else no rows.
+    """A row an effect and score, for grids of two or more factors; else no rows.
+
+    What ``exclude`` took out is left out of the effects, and so are variants that another program made.
 
     Effects are contrasts of :func:`p2pbench.statistics.factorial.factorial_contrasts` over the seeds that all their
     combinations have: main effects, interactions, and beside these the simple effects. Scores that a combination lacks,
@@ -58,10 +60,12 @@ def factors_of(study: StudyRecord) -> dict[str, list[str]]:
 
 
 def combinations(study: StudyRecord, factors: Iterable[str]) -> dict[tuple[str, ...], str]:
-    """The variant of each combination of the levels of ``factors``."""
+    """The variant of each combination of the levels of ``factors`` that the grid has."""
     return {
-        tuple(str(cell.levels.get(factor)) for factor in factors): cell.variant for cell in study.about.cells
-    }  # fmt: skip
+        tuple(str(cell.levels.get(factor)) for factor in factors): cell.variant
+        for cell in study.about.cells
+        if not cell.made_elsewhere
+    }
 
 
 def _effects(study: StudyRecord, metric: str, factors: dict[str, list[str]]) -> list[dict[str, Any]]:
@@ -72,9 +76,10 @@ def _effects(study: StudyRecord, metric: str, factors: dict[str, list[str]]) -> 
     trained = {levels: runs[variant] for levels, variant in variants.items()}
     try:
         contrasts = factorial_contrasts(trained, factors, baseline)
-    except ValueError:  # not a full factorial
+    except ValueError:  # no factorial
         return []
-    if not study.metric(metric).marked or len(score_matrices(study, metric, study.variants)) < len(study.variants):
+    of_grid = list(variants.values())
+    if not study.metric(metric).marked or len(score_matrices(study, metric, of_grid)) < len(of_grid):
         return []
     rows = [_row(study, metric, contrast, variants) for contrast in contrasts]
     tested = [row for row in rows if row["n_seeds"] and row["kind"] != "simple"]
@@ -158,7 +163,8 @@ def effects_notes(table: pd.DataFrame) -> list[str]:
     over_recipes = set(table["interval"]) == {"trainings"}
     over = "trainings and test images" if over_recipes else "test images, of the seeds' mean"
     return [
-        "A main effect is the mean difference between two levels over all combinations of the other factors; an "
+        "A main effect is the mean difference between two levels over all combinations of the other factors that have "
+        "both; an "
         "interaction (×) is by how much one factor's difference changes with the other's level; 0 where they add up; "
         "below it, what each factor does at each level of the other.",
         f"Brackets: 95 % interval over {over} (n = {table['n'].iloc[0]}). Holm-corrected over the main effects and "

@@ -1,5 +1,6 @@
 """The report of a study: its tables, figures, sheets and one self-contained HTML page."""
 
+import csv
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from p2pbench.errors import ConfigError
 from p2pbench.report import effects, html, published, tables
 from p2pbench.report.curves import curve_sentences
 from p2pbench.report.figures.all import write_figures
@@ -34,15 +36,23 @@ class Report:
     record: StudyRecord
 
 
-def write_report(store: Store, name: str, out: Path) -> Report:
+def write_report(store: Store, name: str, out: Path, *, overwrite: bool = False) -> Report:
     """Write the report of study ``name`` to ``out / name``; the same records give the same bytes.
 
+    Args:
+        overwrite: also in the place of a report of more finished cells.
     Raises:
-        ConfigError: there is no such study, or its file cannot be read.
+        ConfigError: there is no such study, its file cannot be read, or there is a report of more finished cells.
         StorageError: the report cannot be written.
     """
     study = read_study(store, name)
     folder = out / name
+    finished = [cell for cell in study.cells if cell.state == "finished"]
+    if not overwrite and (before := _cells_of_report(folder)) > len(finished):
+        raise ConfigError(
+            f"{folder} has a report of {before} finished cells, and the study has {len(finished)} now: it stays as it "
+            "is; write elsewhere with --out, or add --overwrite"
+        )
     texts = {
         "scores.csv": tables.wide(study).to_csv(index=False),
         "scores_long.csv": tables.long(study).to_csv(index=False),
@@ -60,7 +70,16 @@ def write_report(store: Store, name: str, out: Path) -> Report:
     write_text(folder / "index.html", render(study, figures, sheets, choice, found))
     vectors = [path.with_suffix(".svg") for path in figures.values()]
     files = [folder / "index.html", *(folder / f for f in texts), *figures.values(), *vectors, *sheets.values()]
-    return Report(name, folder, files, sum(c.state == "finished" for c in study.cells), len(study.cells), study)
+    return Report(name, folder, files, len(finished), len(study.cells), study)
+
+
+def _cells_of_report(folder: Path) -> int:
+    """How many finished cells the report in ``folder`` was made of; 0 where there is none."""
+    try:
+        with (folder / "scores_long.csv").open(newline="", encoding="utf-8") as file:
+            return len({(row["variant"], row["seed"]) for row in csv.DictReader(file)})
+    except (OSError, ValueError, KeyError):
+        return 0
 
 
 def render(

@@ -55,7 +55,7 @@ def wide(study: StudyRecord) -> pd.DataFrame:
 
 
 def long(study: StudyRecord) -> pd.DataFrame:
-    """A row a cell and score: the tidy form."""
+    """A row a finished cell and score: the tidy form."""
     rows = [
         {
             "variant": cell.variant,
@@ -65,6 +65,7 @@ def long(study: StudyRecord) -> pd.DataFrame:
             **score.model_dump(include={"value", "low", "high", "n", "unit", "better", "state", "reason"}),
         }
         for cell in study.cells
+        if cell.state == "finished"
         for metric, score in cell.scores.items()
     ]
     columns = ["variant", "seed", "run_id", "metric", "value", "low", "high", "n", "unit", "better", "state", "reason"]

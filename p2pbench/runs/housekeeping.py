@@ -6,7 +6,7 @@ Imports no torch.
 import datetime
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,7 +53,7 @@ class Studies:
     """The runs that the studies of a store are made of."""
 
     of_run: dict[str, list[str]]
-    """For each run id ``STUDY: VARIANT seed SEED`` of every study that has the run."""
+    """For each run id ``STUDY: VARIANT seed SEED`` of every study that has the run, or an earlier version of one."""
     unread: list[str]
     """A line for each study that cannot be read, whose runs are not known."""
 
@@ -93,13 +93,15 @@ def read_studies(store: Store) -> Studies:
     """Every study in ``store``, each read once."""
     found = Studies({}, [])
     for study in store.studies():
-        try:
-            cells = store.read_study(study).cells
-        except ConfigError as error:  # it is damaged; ablate renews it
-            found.unread.append(str(error))
-            continue
-        for cell in cells:
-            found.of_run.setdefault(cell.run_id, []).append(f"{study}: {cell.variant} seed {cell.seed}")
+        for version in (None, *store.versions(study)):
+            try:
+                cells = store.read_study(study, version).cells
+            except ConfigError as error:  # it is damaged
+                found.unread.append(str(error))
+                continue
+            begin = f"{study}: " if version is None else in_version(study, version)
+            for cell in cells:
+                found.of_run.setdefault(cell.run_id, []).append(f"{begin}{cell.variant} seed {cell.seed}")
     return found
 
 
@@ -180,12 +182,20 @@ class Waste:
         return {"run_id": self.run.path.name, "path": str(self.path), "why": self.why, "bytes": self.bytes}
 
 
-def find_waste(runs: list[RunFacts], *, failed: bool, unused: bool, older_days: float | None) -> list[Waste]:
+def in_version(study: str, version: int) -> str:
+    """How a cell of an earlier version of a study begins in ``RunFacts.part_of``."""
+    return f"{study} (version {version}): "
+
+
+def find_waste(
+    runs: list[RunFacts], *, failed: bool, unused: bool, older_days: float | None, versions: Sequence[str] = ()
+) -> list[Waste]:
     """What can be removed: leftovers of killed writes, checkpoints of finished runs, and runs where that is asked.
 
     Args:
         failed: include runs that failed or cannot be read.
-        unused: include runs that are in no study.
+        unused: include runs that are in no study and no earlier version of one.
+        versions: include runs that only these versions name, each as ``in_version`` has it.
         older_days: leave out runs that changed within so many days.
     """
     before = time.time() - 86400 * (older_days or 0)
@@ -199,6 +209,8 @@ def find_waste(runs: list[RunFacts], *, failed: bool, unused: bool, older_days: 
             found.append(Waste(run, run.path, facts.state, facts.bytes))
         elif unused and not facts.part_of:
             found.append(Waste(run, run.path, "in no study", facts.bytes))
+        elif facts.part_of and all(part.startswith(tuple(versions)) for part in facts.part_of):
+            found.append(Waste(run, run.path, "only in earlier versions", facts.bytes))
         else:
             for path in sorted(run.path.rglob(".*.part")):
                 found.append(Waste(run, path, "left by a killed write", _size(path)))

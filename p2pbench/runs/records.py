@@ -161,7 +161,9 @@ class StudyCell(Record):
     seed: int
     config: dict[str, dict[str, Any]]
     levels: dict[str, str] = {}
-    """For each factor the label of the variant's level."""
+    """For each factor the label of the variant's level; empty where ``made_elsewhere``."""
+    made_elsewhere: bool = False
+    """Whether another program made its images, which ``study add`` scored: no training of ours is behind them."""
 
     @field_validator("config")
     @classmethod
@@ -200,6 +202,14 @@ def pairs_of(contrasts: Contrasts, variants: Sequence[str], baseline: str) -> li
     return [(variant, against) for variant, against in contrasts]
 
 
+class Change(Record):
+    """That a study's way of answering was changed while it was there: the value before, and when it changed."""
+
+    key: Literal["primary", "margins", "contrasts"]
+    before: Any
+    changed: str
+
+
 class StudyFile(Record):
     """``study.yaml``: a question, its protocol, and the resolved cells."""
 
@@ -218,6 +228,8 @@ class StudyFile(Record):
     contrasts: Contrasts = "baseline"
     margins: dict[str, float] = {}
     """The smallest differences that matter, by score, where the grid sets them."""
+    changes: list[Change] = []
+    """What was changed of these three since the study began, in order."""
 
     def pairs(self) -> list[tuple[str, str]]:
         """The contrasts as (variant, what it is compared with)."""

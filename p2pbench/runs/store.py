@@ -3,6 +3,7 @@
     runs/cells/<run_id>/     config.yaml status.json losses.csv curve.csv scores.json per_image.csv profile.json
                              jackknife.csv samples/ generator.safetensors checkpoint/ log.txt lock
     runs/studies/<study>/    study.yaml references.json references-per_image.csv references-log.txt
+                             versions/<n>/  what the name stood for before it was replaced: study.yaml references.json
 
 Imports no torch.
 """
@@ -28,8 +29,14 @@ class Store:
     def run(self, run_id: str, inference: str = "paper") -> RunFolder:
         return RunFolder(self.root / "cells" / run_id, inference)
 
-    def study_file(self, study: str) -> Path:
-        return self.root / "studies" / study / "study.yaml"
+    def study_file(self, study: str, version: int | None = None) -> Path:
+        folder = self.root / "studies" / study
+        return (folder if version is None else folder / "versions" / str(version)) / "study.yaml"
+
+    def versions(self, study: str) -> list[int]:
+        """The numbers of the earlier definitions of a study that were replaced, in order."""
+        found = entries(self.root / "studies" / study / "versions")
+        return sorted(int(path.name) for path in found if path.name.isascii() and path.name.isdecimal())
 
     def references_file(self, study: str) -> Path:
         return self.study_file(study).with_name("references.json")
@@ -46,18 +53,20 @@ class Store:
         """All runs, by their ids. Raises :class:`StorageError` where this user may not look."""
         return [RunFolder(path) for path in entries(self.root / "cells") if path.is_dir()]
 
-    def read_study(self, name: str) -> StudyFile:
-        """The record of a study. Raises :class:`ConfigError` where it cannot be read or is of another version."""
-        path = self.study_file(name)
+    def read_study(self, name: str, version: int | None = None) -> StudyFile:
+        """The record of a study, or of an earlier version of it.
+
+        Raises:
+            ConfigError: it cannot be read, or is of another version of p2pbench.
+        """
+        path = self.study_file(name, version)
         content = records.read_json(path)
         if not content and path.is_file():
             content = yaml12.read(path)  # as an older version wrote it
         try:
             return StudyFile.model_validate(content)
         except ValueError:
-            raise ConfigError(
-                f"{path} is not a study of this version of p2pbench; run ablate again to renew it"
-            ) from None
+            raise ConfigError(f"{path} is not a study of this version of p2pbench") from None
 
     def find_run(self, run: str) -> RunFolder:
         """A run by its folder, or by its id or the beginning of it.

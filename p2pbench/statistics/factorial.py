@@ -22,13 +22,15 @@ class Contrast(NamedTuple):
 def factorial_contrasts(
     trained: Mapping[Levels, Hashable], factors: Mapping[str, Sequence[str]], baseline: Mapping[str, str]
 ) -> list[Contrast]:
-    """The main effects, two-way interactions and simple effects of a full factorial grid.
+    """The main effects, two-way interactions and simple effects of a factorial grid, from which some may be missing.
 
-    A main effect is a level's mean minus the baseline level's, over the combinations of the other factors. An
-    interaction is the difference that one factor makes under a level of another, minus the one that it makes under that
-    factor's baseline level; zero where effects add up. A simple effect is what a factor does at one level of another.
+    A main effect is a level's mean minus the baseline level's, over the combinations of the other factors that have
+    both. An interaction is the difference that one factor makes under a level of another, minus the one that it makes
+    under that factor's baseline level; zero where effects add up. A simple effect is what a factor does at one level of
+    another.
     Where two combinations are one training, as two discriminators are without a GAN term, what lies between them is
-    zero by construction and no effect: it is left out of means, and so are interactions with it.
+    zero by construction and no effect: it is left out of means, and so are interactions with it. Interactions and
+    simple effects that need a combination which is missing are left out too.
 
     Args:
         trained: for each combination what was trained there: equal for combinations that are one training.
@@ -37,7 +39,7 @@ def factorial_contrasts(
     Returns:
         Main effects in the order of factors and levels, then each interaction followed by its simple effects.
     Raises:
-        ValueError: a combination is missing or unknown, a level is named twice, or a baseline is no level.
+        ValueError: a combination is unknown, a level is named twice, or a baseline is no level.
     """
     _check(trained, factors, baseline)
     names = list(factors)
@@ -70,7 +72,7 @@ def _difference(
     pairs = [
         (tuple(levels.values()), tuple({**levels, name: base}.values())) for levels in among if levels[name] == level
     ]
-    kept = [(one, other) for one, other in pairs if trained[one] != trained[other]]
+    kept = [(one, other) for one, other in pairs if {one, other} <= trained.keys() and trained[one] != trained[other]]
     weights: dict[Levels, float] = {}
     for one, other in kept:
         weights |= {one: 1 / len(kept), other: -1 / len(kept)}
@@ -84,6 +86,10 @@ def _joint(
     second: tuple[str, str, str],
 ) -> list[Contrast]:
     """The interaction of two factors' levels with its simple effects; none where one of these is nothing."""
+    corners = itertools.product(first[1:], second[1:])
+    fixed = [dict(zip((first[0], second[0]), levels, strict=True)) for levels in corners]
+    if any(tuple(levels.values()) not in trained for at in fixed for levels in _fixing(factors, at)):
+        return []
     simple = []
     for (name, level, base), (other, *levels) in ((first, second), (second, first)):
         for at in levels:
@@ -105,8 +111,6 @@ def _check(
         if baseline.get(name) not in levels:
             raise ValueError(f"factor {name!r} has no baseline level {baseline.get(name)!r}: {', '.join(levels)}")
     combinations = list(itertools.product(*factors.values()))
-    missing = [combination for combination in combinations if combination not in trained]
     extra = [combination for combination in trained if combination not in set(combinations)]
-    if missing or extra:
-        what = f"lacks {missing[0]}" if missing else f"has no place for {extra[0]}"
-        raise ValueError(f"effects need a full factorial of {', '.join(factors)}; this one {what}")
+    if extra:
+        raise ValueError(f"effects need a factorial of {', '.join(factors)}; this one has no place for {extra[0]}")

@@ -36,11 +36,11 @@ class Estimate:
 
 def cells_json(study: Study, store: Store) -> list[dict[str, Any]]:
     """How the cells of ``study`` stand before it is carried out, as the documented JSON of ``ablate`` has them."""
-    cells = []
+    cells, same_as = [], study.same_as()
     for cell in study.cells:
         finished = cell.run_id is not None and store.run(cell.run_id, cell.config.scoring.inference).finished()
         state = "no data" if cell.run_id is None else "finished" if finished else "to run"
-        cells.append(cell.to_json(state))
+        cells.append(cell.to_json(state) | {"same_as": same_as.get(cell.variant)})
     return cells
 
 

@@ -120,8 +120,8 @@ def read_grid(name: str) -> Grid:
         published=_published(content, path),
         baseline=_choice("baseline", content.get("baseline", {}), levels, path),
         factors=levels,
-        include=_included(_list("include", content, path), levels, path),
-        exclude=[_choice("exclude", entry, levels, path) for entry in _list("exclude", content, path)],
+        include=_included(_combined("include", content, path), levels, path),
+        exclude=[_choice("exclude", entry, levels, path) for entry in _combined("exclude", content, path)],
         primary=read_primary(content.get("primary", []), path),
         contrasts=content.get("contrasts", "baseline"),
         margins=read_margins(content.get("margins", {}), path),
@@ -184,11 +184,17 @@ def _seeds(content: Mapping[str, Any], path: Path) -> tuple[int, ...] | None:
     return tuple(dict.fromkeys(seeds))
 
 
-def _list(key: str, content: Mapping[str, Any], path: Path) -> list[Any]:
+def _combined(key: str, content: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
+    """The combinations of levels under ``key``; an entry with lists of levels stands for all of their combinations."""
     entries = content.get(key, [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ConfigError(f"{path}: {key} is a list of {{factor: level}}; got {entries!r}")
-    return entries
+        raise ConfigError(f"{path}: {key} is a list of {{factor: level}} or {{factor: [levels]}}; got {entries!r}")
+    listed = [[value if isinstance(value, list) else [value] for value in entry.values()] for entry in entries]
+    return [
+        dict(zip(entry, levels, strict=True))
+        for entry, values in zip(entries, listed, strict=True)
+        for levels in itertools.product(*values)
+    ]
 
 
 def _published(content: dict[str, Any], path: Path) -> str | None:

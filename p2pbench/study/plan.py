@@ -14,6 +14,7 @@ from p2pbench.data.dataset import DataSet, check_selection, open_dataset, steps_
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.runs.records import pairs_of
 from p2pbench.study.grid import Grid, Level, Protocol, label_of, read_grid, read_protocol, text_of
+from p2pbench.study.naming import checked_name, suffix_of
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Cell:
     """Steps of its training; None where ``run_id`` is."""
     test_images: int | None
     """The pairs that it is scored on; None where ``run_id`` is."""
+    data_key: str | None
+    """The hash of its data's content; None where ``run_id`` is."""
 
     def to_json(self, state: str, reason: str | None = None) -> dict[str, Any]:
         """How the cell stands, as the documented JSON of ``ablate`` has it."""
@@ -58,14 +61,34 @@ class Study:
         return [cell for cell in self.cells if cell.seed == seed]
 
     def contrasts(self) -> list[tuple[str, str]]:
-        """What is compared, as (variant, against), without those that are one run."""
-        runs = {cell.variant: cell.run_id or cell.variant for cell in reversed(self.cells)}
+        """What is compared, as (variant, against), each pair of runs once."""
+        runs = {
+            cell.variant: (cell.run_id or cell.variant, cell.config.scoring.inference) for cell in reversed(self.cells)
+        }
         pairs = pairs_of(self.grid.contrasts, list(dict.fromkeys(cell.variant for cell in self.cells)), self.baseline)
-        return [(variant, against) for variant, against in pairs if runs[variant] != runs[against]]
+        once = {(runs[variant], runs[against]): (variant, against) for variant, against in reversed(pairs)}
+        return [pair for (run, other), pair in reversed(once.items()) if run != other]
+
+    def same_as(self) -> dict[str, str]:
+        """The variants that come to the same run as one before them, and that one: they are one recipe."""
+        first: dict[tuple[str, str], str] = {}
+        found = {}
+        for cell in self.cells_of(self.cells[0].seed):
+            if cell.run_id is not None:
+                same = first.setdefault((cell.run_id, cell.config.scoring.inference), cell.variant)
+                if same != cell.variant:
+                    found[cell.variant] = same
+        return found
 
 
 def build_study(
-    grid: str, protocol: str | None, assignments: Mapping[str, Any], seeds: Sequence[int] | None, *, plan: bool = False
+    grid: str,
+    protocol: str | None,
+    assignments: Mapping[str, Any],
+    seeds: Sequence[int] | None,
+    *,
+    name: str | None = None,
+    plan: bool = False,
 ) -> Study:
     """Read the grid and the protocol and resolve every cell.
 
@@ -73,6 +96,7 @@ def build_study(
         grid, protocol: a file, or the name of one that comes with p2pbench.
         assignments: the settings of ``--set``, by dotted key.
         seeds: instead of the grid's or the protocol's own.
+        name: the study's, instead of one made of the grid, the protocol and ``assignments``.
         plan: let the data be missing.
     Raises:
         ConfigError: names the file, the key, the value and what is allowed.
@@ -87,17 +111,20 @@ def build_study(
     chosen = seeds if seeds is not None else question.seeds or fixed.seeds or (0,)
     found: dict[DataConfig, DataSet | DataError] = {}
     cells = []
+
+    def resolved(variant: Mapping[str, Level], seed: int, given: Mapping[str, Any]) -> Resolved:
+        return resolve([
+            Layer(f"protocol {fixed.name}", fixed.settings),
+            Layer(f"grid {question.name}", question.settings),
+            Layer("--set", given),  # a level sets other keys, or a multiple of what these say
+            *(Layer(f"level {factor}: {level.label}", level.settings) for factor, level in variant.items()),
+            Layer("seeds", {"training.seed": seed}),
+        ])  # fmt: skip
+
     for seed in chosen:  # in blocks, all variants of a seed before the next: a study that is stopped stays balanced
         for variant in question.variants():
-            layers = [
-                Layer(f"protocol {fixed.name}", fixed.settings),
-                Layer(f"grid {question.name}", question.settings),
-                Layer("--set", assignments),  # a level sets other keys, or a multiple of what these say
-                *(Layer(f"level {factor}: {level.label}", level.settings) for factor, level in variant.items()),
-                Layer("seeds", {"training.seed": seed}),
-            ]
             try:
-                cells.append(_cell(variant, seed, resolve(layers), found))
+                cells.append(_cell(variant, seed, resolved(variant, seed, assignments), found))
             except ConfigError as error:
                 raise ConfigError(f"{question.file}: variant {label_of(variant)!r}: {error}") from None
     missing = next((str(data) for data in found.values() if isinstance(data, DataError)), None)
@@ -105,9 +132,15 @@ def build_study(
         raise DataError(missing)
     if not cells:
         raise ConfigError(f"{question.file}: exclude takes every variant out; there is nothing to run")
-    name = question.name if fixed.name == Path(question.protocol).stem else f"{question.name}@{fixed.name}"
     command = ["p2pbench", "ablate", "--grid", grid, *(["--protocol", protocol] if protocol else [])]
     command += [part for key, value in assignments.items() for part in ("--set", f"{key}={text_of(value)}")]
+    if name is None:
+        at = "" if fixed.name == Path(question.protocol).stem else f"@{fixed.name}"
+        name = f"{question.name}{at}" + suffix_of(
+            assignments, lambda given: [resolved(variant, 0, given).config for variant in question.variants()]
+        )
+    else:
+        command += ["--name", checked_name(name)]
     command += ["--seeds", ",".join(map(str, chosen))]
     return Study(name, question, fixed, cells, _baseline_of(question), shlex.join(command), missing)
 
@@ -126,13 +159,14 @@ def _cell(
         except DataError as error:
             found[config.data] = error
     dataset = found[config.data]
-    name = steps = images = None
+    name = steps = images = key = None
     if not isinstance(dataset, DataError):
         check_selection(dataset, config.training.select)
         steps = config.training.epochs * steps_per_epoch(dataset, config.training.batch_size)
-        name, images = run_id(config, dataset.key), len(dataset.names["test"])
+        key, images = dataset.key, len(dataset.names["test"])
+        name = run_id(config, key)
     labels = {factor: level.label for factor, level in variant.items()}
-    return Cell(label_of(variant), labels, seed, config, resolved.origin, name, steps, images)
+    return Cell(label_of(variant), labels, seed, config, resolved.origin, name, steps, images, key)
 
 
 def _check_assignments(grid: Grid, assignments: Mapping[str, Any]) -> None:

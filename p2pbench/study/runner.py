@@ -25,7 +25,7 @@ from p2pbench.study.prepare import decode_data, fetch_weights, train_segmentatio
 from p2pbench.study.ray import RayExecutor
 from p2pbench.study.ray_cluster import connected
 from p2pbench.study.reference_rows import record_failure, rows_to_make
-from p2pbench.study.study_file import write_study
+from p2pbench.study.study_file import recorded_alike, write_study
 from p2pbench.study.worker import IMPATIENCE_SECONDS, on_signals
 
 log = logging.getLogger(__name__)
@@ -56,8 +56,13 @@ class Result:
     rows_reason: str | None
     """Why they failed."""
 
+    def once(self) -> list[Outcome]:
+        """The outcomes, of cells that share a training the first."""
+        return list({outcome.cell.run_id: outcome for outcome in reversed(self.outcomes)}.values())[::-1]
+
     def count(self, state: str) -> int:
-        return sum(outcome.state == state for outcome in self.outcomes)
+        """How many trainings stand so; variants that share one count once."""
+        return sum(outcome.state == state for outcome in self.once())
 
     def to_json(self) -> dict[str, Any]:
         """The documented JSON of ``ablate``; the ``scored`` are those of the skipped that got scores they lacked."""
@@ -67,6 +72,7 @@ class Result:
             "skipped": self.count("skipped") + self.count("scored"),
             "scored": self.count("scored"),
             "failed": self.count("failed"),
+            "shared": len(self.outcomes) - len(self.once()),
             "cells": [outcome.cell.to_json(outcome.state, outcome.reason) for outcome in self.outcomes],
             "references": {"state": self.rows_state, "reason": self.rows_reason},
         }
@@ -78,6 +84,7 @@ def carry_out(
     how: Execution,
     *,
     console: Console,
+    replace: bool = False,
     measure_jobs: Callable[[list[RunConfig]], int] | None = None,
     watch: Callable[[Event], None] = lambda _event: None,
     executor: Executor | None = None,
@@ -88,13 +95,16 @@ def carry_out(
 
     Args:
         console: where progress is shown.
+        replace: let the study take the place of another one of its name, which is kept as a version.
         measure_jobs: where ``how.jobs`` is ``auto``, chooses the number of cells at once from what is to be trained.
         watch: told of every event.
         executor: carries out the jobs, instead of what ``how`` asks for.
     Raises:
-        ConfigError: the cluster cannot be reached, or has no room for a cell.
+        ConfigError: the store has another study of that name; the cluster cannot be reached, or has no room for a cell.
         DataError: an image cannot be read. No cell has been touched then.
     """
+    if not replace:
+        recorded_alike(study, store)  # or another study has the name: nothing is prepared for this one then
     with contextlib.ExitStack() as stack:
         if executor is None and how.executor == "ray":
             configs = [cell.config for cell in study.cells]
@@ -104,7 +114,7 @@ def carry_out(
         unfinished = [cell for cell in study.cells if not _is_complete(cell, store, how.weights_dir)]
         todo = _prepared(study, unfinished, store, how, console)
         executor = executor or _local_executor(todo, store, how, measure_jobs)
-        write_study(study, store)
+        write_study(study, store, replace=replace)
         jobs = {name: cell_job(cells, store) for name, cells in todo.items()}
         rows, no_rows = _rows_job(study, store, how)
         ends: dict[Job, Event] = {}

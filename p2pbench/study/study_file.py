@@ -1,61 +1,174 @@
-"""``study.yaml``: the record of a question, its protocol and its resolved cells, which grows seed by seed."""
+"""``study.yaml``: the record of a question, its protocol and its resolved cells. It grows, and is never diluted.
 
-import json
+Reading, merging and writing happen under a lock: two processes that record other seeds or levels lose nothing.
+"""
+
+import datetime
+import re
+import shutil
+from collections.abc import Iterable
 from dataclasses import asdict
+from typing import Any
 
-from p2pbench.config.resolve import from_mapping
-from p2pbench.config.run_id import identity
 from p2pbench.errors import ConfigError
 from p2pbench.runs import records
-from p2pbench.runs.records import SCHEMA_VERSION, StudyCell, StudyFile
+from p2pbench.runs.records import SCHEMA_VERSION, Change, StudyCell, StudyFile
 from p2pbench.runs.store import Store
-from p2pbench.study.plan import Study
-from p2pbench.system.files import locked
+from p2pbench.study.definition import differences, named
+from p2pbench.study.plan import Cell, Study
+from p2pbench.system.files import atomic, atomic_folder, locked
+
+VERSIONED = ("study.yaml", "references.json", "references-per_image.csv")
+"""The files of a study that a version of it keeps."""
 
 
-def write_study(study: Study, store: Store) -> None:
-    """Record the question, the protocol and the resolved cells of ``study``, with other seeds recorded before.
+def write_study(study: Study, store: Store, *, replace: bool = False) -> None:
+    """Record the question, the protocol and the resolved cells of ``study``, with all that was recorded before.
 
-    Reading, merging and writing happen under a lock: two processes that record different seeds lose nothing.
-
+    Args:
+        replace: where the name stands for another definition, keep that as a version and take its place.
     Raises:
+        ConfigError: the name stands for another definition, or its record cannot be read.
         StorageError: the store cannot be written.
     """
-    cells = [
-        StudyCell(
-            run_id=str(c.run_id), variant=c.variant, levels=c.levels, seed=c.seed,
-            config=c.config.model_dump(mode="json"),
-        )
-        for c in study.cells
-    ]  # fmt: skip
     path = store.study_file(study.name)
     with locked(path.with_name("study.lock")):
-        record = StudyFile(
-            schema_version=SCHEMA_VERSION, name=study.name, question=study.grid.question,
-            published=study.grid.published, protocol=asdict(study.protocol), baseline=study.baseline,
-            command=study.command, primary=list(study.grid.primary), contrasts=study.grid.contrasts,
-            margins=study.grid.margins,
-            cells=cells + _other_seeds(study.name, store, cells),
-            factors={factor: [level.label for level in levels] for factor, levels in study.grid.factors.items()},
-        )  # fmt: skip
-        # JSON is YAML 1.2, and a thousand cells are read in milliseconds instead of half a minute.
-        records.write(path, record)
+        try:
+            before = recorded_alike(study, store)
+        except ConfigError:
+            if not replace:
+                raise
+            keep_version(store, study.name)
+            before = None
+        record = _record(study) if before is None else _grown(before, _record(study))
+        if record != before:
+            # JSON is YAML 1.2, and a thousand cells are read in milliseconds instead of half a minute.
+            records.write(path, record)
 
 
-def _other_seeds(study: str, store: Store, cells: list[StudyCell]) -> list[StudyCell]:
-    """The recorded cells that are one of ``cells`` with a seed that none of these has."""
+def recorded_alike(study: Study, store: Store) -> StudyFile | None:
+    """What is recorded under the name of ``study``; None where nothing is.
 
-    def without_seed(cell: StudyCell) -> str:
-        # What decides the weights, and how they are scored: neither other scores nor another device make another study.
-        config = from_mapping(cell.config, study)
-        decisive = identity(config, f"{config.data.source}, {config.data.condition}")
-        decisive["training"].pop("seed")
-        return json.dumps([cell.variant, cell.inference, decisive], sort_keys=True)
-
-    seeds = {cell.seed for cell in cells}
+    Raises:
+        ConfigError: it has another definition, or cannot be read.
+    """
+    if not store.study_file(study.name).is_file():
+        return None
     try:
-        others = [cell for cell in store.read_study(study).cells if cell.seed not in seeds]
-        known = {without_seed(cell) for cell in cells} if others else set()
-        return [cell for cell in others if without_seed(cell) in known]
-    except ConfigError:
-        return []
+        recorded = store.read_study(study.name)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; ablate --replace keeps it as a version and begins the study anew") from None
+    if found := differences(recorded, study):
+        raise ConfigError(
+            f"study {study.name!r} is another one in {store.root}: {named(found)}; give this one a name of its own "
+            "with --name, or let it take the place with --replace, which keeps the other as a version of it"
+        )
+    return recorded
+
+
+def keep_version(store: Store, name: str) -> int:
+    """Keep what is recorded of the study ``name`` as a version of it; returns the version's number."""
+    numbers, path = store.versions(name), store.study_file(name)
+    for number in numbers:
+        kept = store.study_file(name, number)
+        if kept.is_file() and kept.read_bytes() == path.read_bytes():
+            return number  # it was brought back, or a process was killed before it wrote the new one
+    number = max(numbers, default=0) + 1
+    with atomic_folder(store.study_file(name, number).parent) as new:
+        for file in VERSIONED:
+            if path.with_name(file).is_file():
+                shutil.copyfile(path.with_name(file), new / file)
+    return number
+
+
+def restore_version(store: Store, name: str, number: int) -> int:
+    """Bring a version of the study ``name`` back, and keep what it replaces; returns the number of the latter.
+
+    Raises:
+        ConfigError: there is no such version, or it cannot be read.
+    """
+    path = store.study_file(name)
+    with locked(path.with_name("study.lock")):
+        if number not in store.versions(name):
+            known = ", ".join(map(str, store.versions(name))) or "none"
+            raise ConfigError(f"study {name!r} has no version {number}; it has {known}")
+        store.read_study(name, number)
+        kept = keep_version(store, name)
+        for file in reversed(VERSIONED):  # study.yaml last: until it is written, nothing has changed
+            source = store.study_file(name, number).with_name(file)
+            if source.is_file():
+                with atomic(path.with_name(file)) as part:
+                    shutil.copyfile(source, part)
+        return kept
+
+
+def _record(study: Study) -> StudyFile:
+    return StudyFile(
+        schema_version=SCHEMA_VERSION, name=study.name, question=study.grid.question,
+        published=study.grid.published, protocol=asdict(study.protocol), baseline=study.baseline,
+        command=study.command, primary=list(study.grid.primary), contrasts=study.grid.contrasts,
+        margins=study.grid.margins, cells=[_recorded_cell(cell) for cell in study.cells],
+        factors={factor: [level.label for level in levels] for factor, levels in study.grid.factors.items()},
+    )  # fmt: skip
+
+
+def _recorded_cell(cell: Cell) -> StudyCell:
+    return StudyCell(
+        run_id=str(cell.run_id), variant=cell.variant, levels=cell.levels, seed=cell.seed,
+        config=cell.config.model_dump(mode="json"),
+    )  # fmt: skip
+
+
+def _grown(before: StudyFile, now: StudyFile) -> StudyFile:
+    """The record ``now`` with the cells, levels and scores that only ``before`` has; both have one definition."""
+    trained = [cell for cell in before.cells if not cell.made_elsewhere]
+    variants = _together((c.variant for c in trained), (c.variant for c in now.cells))
+    cells = {(cell.variant, cell.seed): cell for cell in before.cells}
+    for cell in now.cells:
+        earlier = cells.get((cell.variant, cell.seed))
+        cells[cell.variant, cell.seed] = cell if earlier is None else _with_scores_of(earlier, cell)
+    place = {variant: number for number, variant in enumerate(variants)}
+    ordered = sorted(cells.values(), key=lambda cell: (cell.seed, place.get(cell.variant, len(place))))
+    update: dict[str, Any] = {
+        "cells": ordered,
+        "factors": {key: _together(before.factors.get(key, []), levels) for key, levels in now.factors.items()},
+        "command": _command(before, now, {cell.seed for cell in ordered if not cell.made_elsewhere}),
+    }
+    if changes := [*before.changes, *_changes(before, now)]:
+        update["changes"] = changes
+    return StudyFile.model_validate({**(before.model_extra or {}), **now.model_copy(update=update).to_json()})
+
+
+def _together(before: Iterable[str], now: Iterable[str]) -> list[str]:
+    """Both, each once: in the order of ``now`` where that has them all, else with what is new at the end."""
+    old, new = dict.fromkeys(before), dict.fromkeys(now)
+    return list(new if old.keys() <= new.keys() else old | new)
+
+
+def _with_scores_of(before: StudyCell, cell: StudyCell) -> StudyCell:
+    """``cell``, which is asked for the scores of ``before`` too, and keeps what a later version recorded of it."""
+    extra = before.model_extra or {}
+    asked = list(dict.fromkeys((*before.asked, *cell.asked)))
+    config = cell.config
+    if len(asked) > len(cell.asked):
+        scoring = {**config["scoring"], "metrics": asked, "extra_metrics": []}
+        config = {**config, "scoring": scoring}
+    return StudyCell.model_validate({**extra, **cell.to_json(), "config": config})
+
+
+def _command(before: StudyFile, now: StudyFile, seeds: set[int]) -> str:
+    """What to type to run all of it again: the command of the grid with more levels, with all seeds."""
+    variants = {cell.variant for cell in before.cells if not cell.made_elsewhere}
+    command = now.command if variants <= {cell.variant for cell in now.cells} else before.command
+    return re.sub(r"--seeds [\d,]+$", f"--seeds {','.join(map(str, sorted(seeds)))}", command)
+
+
+def _changes(before: StudyFile, now: StudyFile) -> list[Change]:
+    """The ways of answering that ``now`` changes. Version 0.1 recorded none, so that its records lose none."""
+    moment = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    old, new = before.to_json(), now.to_json()
+    return [
+        Change(key=key, before=old[key], changed=moment)
+        for key in ("primary", "margins", "contrasts")
+        if key in old and old[key] != new[key]
+    ]

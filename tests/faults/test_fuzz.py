@@ -274,8 +274,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         patch.chdir(folder)
         patch.setenv("P2PBENCH_HOME", str(folder / "home"))
         study = build_study(
-            "one.yaml", None, {"data.mirror": False, "training.epochs": 1, "scoring.metrics": ["l1"]}, [0]
-        )
+            "one.yaml", None, {"data.mirror": False, "training.epochs": 1, "scoring.metrics": ["l1"]}, [0],
+            name="one",
+        )  # fmt: skip
     found = Store(folder / "runs")
     write_study(study, found)
     (cell,) = study.cells

@@ -111,7 +111,10 @@ def test_a_study_of_other_kinds_is_none_and_its_runs_stay(keys: tuple[Any, ...],
     line = error_of("runs", "prune", "--unused", "--yes", "--runs", runs, code=2)
     assert "which runs are in no study is not known" in line
     assert len(Store(runs).runs()) == 2
-    ablate(runs)
+    assert "--replace" in ablate(runs, code=2).stderr
+    invoke("ablate", "--grid", "two.yaml", "--set", "scoring.metrics=[l1]", "--runs", runs, "--replace")
+    assert "versions/1/study.yaml" in error_of("runs", "prune", "--unused", "--yes", "--runs", runs, code=2)
+    shutil.rmtree(runs / "studies" / "two" / "versions")
     assert "0 removed" in invoke("runs", "prune", "--unused", "--yes", "--runs", runs).stdout
 
 

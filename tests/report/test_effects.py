@@ -134,7 +134,7 @@ def test_from_three_seeds_on_intervals_are_over_trainings_too(tmp_path: Path) ->
     assert "over trainings and test images" in effects_notes(table)[1]
 
 
-def test_a_grid_with_a_hole_or_with_one_factor_has_no_effects(tmp_path: Path) -> None:
+def test_a_failed_cell_or_a_single_factor_leaves_no_effects_and_an_excluded_variant_does(tmp_path: Path) -> None:
     store, study = study_of(tmp_path, [0])
     study.cells[0].run.set_status("failed", "diverged")
     assert effects_table(read_study(store, "two")).empty
@@ -145,8 +145,12 @@ def test_a_grid_with_a_hole_or_with_one_factor_has_no_effects(tmp_path: Path) ->
     folder = tmp_path / "less"
     folder.mkdir()
     store, less = study_of(folder, [0], GRID + "exclude: [{generator: encoder_decoder, objective: l1}]\n")
-    assert effects_table(less).empty
-    assert not any("effects" in file.name for file in write_report(store, "two", folder / "out").files)
+    table = effects_table(less)
+    assert list(table["kind"].unique()) == ["main"]
+    values = {levels: of_image({"generator": "unet", "objective": levels}, 0) for levels in ("l1", "l1+cgan")}
+    row = table[(table["score"] == "l1") & (table["effect"] == "objective")].iloc[0]
+    assert row.estimate == pytest.approx(float((values["l1"] - values["l1+cgan"]).mean()))
+    assert any(file.name == "effects.csv" for file in write_report(store, "two", folder / "out").files)
 
 
 def test_scores_made_in_different_ways_have_no_effects(tmp_path: Path) -> None:

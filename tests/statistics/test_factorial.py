@@ -84,10 +84,28 @@ def test_a_factor_with_one_level_has_no_effect() -> None:
     assert [c.name for c in factorial_contrasts(trained, factors, BASELINE)] == ["gan - l1"]
 
 
-def test_what_is_no_full_factorial_is_refused() -> None:
+def test_a_missing_combination_takes_out_what_needs_it_and_nothing_else() -> None:
+    """As where a grid excludes it; main effects are over the combinations that have both levels."""
+    whole = {levels: levels for levels in COMBINATIONS}
+    gone = next(levels for levels in COMBINATIONS if not set(levels) & set(BASELINE.values()))
+    less = {levels: run for levels, run in whole.items() if levels != gone}
+    before = {(c.kind, c.name): c.weights for c in factorial_contrasts(whole, FACTORS, BASELINE)}
+    after = {(c.kind, c.name): c.weights for c in factorial_contrasts(less, FACTORS, BASELINE)}
+    assert {name for kind, name in before if kind == "main"} == {name for kind, name in after if kind == "main"}
+    assert after == {
+        key: weights if gone not in weights else after[key] for key, weights in before.items() if key in after
+    }
+    lost = {key for key in before if key not in after}
+    assert {key for key, weights in before.items() if key[0] == "interaction" and gone in weights} == {
+        key for key in lost if key[0] == "interaction"
+    }
+    for weights in after.values():
+        assert gone not in weights
+        assert abs(sum(weights.values())) < 1e-12
+
+
+def test_what_is_no_factorial_is_refused() -> None:
     trained = {levels: levels for levels in COMBINATIONS}
-    with pytest.raises(ValueError, match="lacks"):
-        factorial_contrasts({k: v for k, v in trained.items() if k != ("unet", "gan")}, FACTORS, BASELINE)
     with pytest.raises(ValueError, match="no place for"):
         factorial_contrasts({**trained, ("unet", "wgan"): "x"}, FACTORS, BASELINE)
     with pytest.raises(ValueError, match="names a level twice"):

@@ -183,7 +183,7 @@ def test_include_adds_and_exclude_takes_away(tmp_path: Path) -> None:
             """
             factors: {generator: [unet, encoder_decoder], objective: [l1, l1+cgan]}
             include: [{generator: unet, objective: cgan}]
-            exclude: [{generator: encoder_decoder, objective: l1}]
+            exclude: [{generator: [encoder_decoder], objective: [l1]}]
             """,
         )
     )

@@ -50,11 +50,12 @@ def test_keys_of_a_later_version_are_kept_where_a_study_grows(tmp_path: Path) ->
     assert kept.to_json()["added_later"] == 1
 
 
-def test_other_scores_keep_the_seeds_of_before_and_another_training_does_not(tmp_path: Path) -> None:
+def test_other_scores_keep_the_seeds_of_before_and_another_training_is_another_study(tmp_path: Path) -> None:
     store = Store(tmp_path / "runs")
     write_study(build_study("loss", None, ASKED, [0]), store)
     indifferent = {"scoring.metrics": ["ssim"], "scoring.every": 1, "training.threads": 1, "training.sample_every": 2}
     write_study(build_study("loss", None, indifferent, [1]), store)
     assert {cell.seed for cell in store.read_study("loss").cells} == {0, 1}
     write_study(build_study("loss", None, {**ASKED, "training.epochs": 1}, [2]), store)
-    assert {cell.seed for cell in store.read_study("loss").cells} == {2}
+    assert {cell.seed for cell in store.read_study("loss").cells} == {0, 1}
+    assert {cell.seed for cell in store.read_study("loss,epochs=1").cells} == {2}
