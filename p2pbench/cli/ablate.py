@@ -12,7 +12,7 @@ from rich.table import Table
 
 from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, Sets, WeightsDir, answer, parameter
 from p2pbench.cli.render import show_answer
-from p2pbench.errors import ConfigError, Interrupted
+from p2pbench.errors import ConfigError, DataError, Interrupted
 from p2pbench.system.console import by, bytes_text, duration, err, escape, out
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 def ablate(
     grid: Annotated[str, parameter("ablate", "--grid")],
+    data: Annotated[str | None, parameter("ablate", "--data")] = None,
+    direction: Annotated[str | None, parameter("ablate", "--direction")] = None,
     protocol: Annotated[str | None, parameter("ablate", "--protocol")] = None,
     sets: Sets = None,
     seeds: Annotated[str | None, parameter("ablate", "--seeds")] = None,
@@ -59,9 +61,10 @@ def ablate(
         gpus_per_cell=gpus_per_cell, memory_gib=memory_per_cell, plan_gpus=gpus,
     )  # fmt: skip
     store, chosen = Store(runs), _seeds(seeds)
+    given = _with_data(parse_set(sets or []), {"data.source": data, "data.direction": direction})
     if budget is not None:
-        chosen = _within(budget, grid, protocol, parse_set(sets or []), chosen, store, how)
-    study = build_study(grid, protocol, parse_set(sets or []), chosen, name=name, plan=plan)
+        chosen = _within(budget, grid, protocol, given, chosen, store, how)
+    study = build_study(grid, protocol, given, chosen, name=name, plan=plan)
     for caution in dict.fromkeys(caution_of(cell.config.training.select) for cell in study.cells):
         if caution is not None:
             err.print(f"[yellow]caution:[/yellow] {caution}", soft_wrap=True, highlight=False)
@@ -69,7 +72,11 @@ def ablate(
         if not replace:
             recorded_alike(study, store)
         _show_plan(study, store, how.planned_at_once(), as_json)
+        if study.missing_data:
+            raise DataError(study.missing_data)
         return
+    for line in study.reads:
+        err.print(escape(line), soft_wrap=True, highlight=False)
 
     from p2pbench.study.runner import carry_out
 
@@ -85,6 +92,18 @@ def ablate(
         raise typer.Exit(4)
     root = "" if runs == DEFAULT_RUNS else f" --runs {shlex.quote(str(runs))}"
     out.print(escape(f"next: p2pbench report --study {shlex.quote(study.name)}{root}"), soft_wrap=True)
+
+
+def _with_data(settings: dict[str, Any], options: dict[str, str | None]) -> dict[str, Any]:
+    """``settings`` with those of ``--data`` and ``--direction``."""
+    for key, value in options.items():
+        if value is None:
+            continue
+        if key in settings:
+            option = "--data" if key == "data.source" else "--direction"
+            raise ConfigError(f"{option} and --set {key} say the same: give one of them")
+        settings = {**settings, key: value}
+    return settings
 
 
 def _jobs(text: str | None) -> Any:
@@ -180,7 +199,11 @@ def _show_plan(study: Study, store: Store, at_once: int, as_json: bool) -> None:
     )  # fmt: skip
     answer({**document, "estimate": asdict(cost), "detectable": asdict(shown) if shown else None}, as_json)
     out.print(f"[bold]{escape(study.grid.question)}[/bold]")
-    out.print(f"study {study.name}, protocol {study.protocol.name}: {escape(study.protocol.about)}\n")
+    about = f": {escape(study.about_protocol)}" if study.about_protocol else ""
+    out.print(f"study {escape(study.name)}, protocol {escape(study.protocol.name)}{about}")
+    for line in study.reads:
+        out.print(escape(line))
+    out.print()
     table = Table("variant", "seed", "run", "state", box=None, pad_edge=False)
     for cell in cells:
         same = f" = {cell['same_as']}" if cell["same_as"] else ""
@@ -206,5 +229,3 @@ def _show_plan(study: Study, store: Store, at_once: int, as_json: bool) -> None:
     for shape, padded in sorted(shapes):
         if shape != padded:
             out.print(f"size    {by(shape)} is padded to {by(padded)} inside the generator, and cropped back")
-    if study.missing_data:
-        err.print(f"[yellow]the data are not here:[/yellow] {escape(study.missing_data)}", soft_wrap=True)

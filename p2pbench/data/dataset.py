@@ -85,6 +85,24 @@ def left_out(dataset: DataSet) -> str:
     return f"{root}: left out are {', '.join(f'{n} {what}' for what, n in counts.items())}" if counts else ""
 
 
+def reading_of(dataset: DataSet) -> str:
+    """Which way the pairs are read: ``condition: B (right half) -> target: A (left half)``.
+
+    A and B are said as the data have them: halves of a file, folders, or what a built-in source draws.
+    """
+    config = dataset.config
+    a, b = "left half", "right half"
+    if dataset.found is None:
+        a, b = (config.condition if config.source == "photos" else "labels"), "photo"
+    elif next(iter(dataset.found.values()))[0].b is not None:
+        a, b = "folder A", "folder B"
+    sides = [f"A ({a})", f"B ({b})"]
+    condition, target = sides if config.direction == "AtoB" else reversed(sides)
+    if config.colours == "lab":
+        condition, target = f"lightness of {target}", f"colours of {target}"
+    return f"condition: {condition} -> target: {target}"
+
+
 def as_tested(dataset: DataSet) -> DataSet:
     """The same data set with its training pairs resized to ``crop_size`` as test pairs are, instead of cropped."""
     return replace(dataset, config=dataset.config.model_copy(update={"jitter": False}))

@@ -16,6 +16,7 @@ FLOOR = "real (split half)"
 def notes(study: StudyRecord) -> list[str]:
     """The notes below the table of a study, a sentence or two each."""
     return [
+        *(f"{line[0].upper()}{line[1:]}." for line in study.about.reads),
         *_about_all(study),
         *(note for metric in study.metrics if (note := _over_set(study, metric))),
         *_not_compared(study),

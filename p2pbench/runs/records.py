@@ -228,6 +228,8 @@ class StudyFile(Record):
     contrasts: Contrasts = "baseline"
     margins: dict[str, float] = {}
     """The smallest differences that matter, by score, where the grid sets them."""
+    reads: list[str] = []
+    """Which way the pairs are read: which side is the condition, which the target; not in a record of version 0.1."""
     changes: list[Change] = []
     """What was changed of these three since the study began, in order."""
 

@@ -10,7 +10,7 @@ from p2pbench.config.plugins import is_reference, locate
 from p2pbench.config.resolve import MULTIPLE, Layer, Resolved, flatten, resolve
 from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import DataConfig, RunConfig
-from p2pbench.data.dataset import DataSet, check_selection, open_dataset, steps_per_epoch
+from p2pbench.data.dataset import DataSet, check_selection, open_dataset, reading_of, steps_per_epoch
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.runs.records import pairs_of
 from p2pbench.study.grid import Grid, Level, Protocol, label_of, read_grid, read_protocol, text_of
@@ -53,8 +53,16 @@ class Study:
     """The variant that the others are compared with."""
     command: str
     """What to type to run it again."""
+    reads: list[str]
+    """Which way the pairs are read, of each data set that the cells have."""
     missing_data: str | None = None
     """In a plan: why the data could not be read."""
+
+    @property
+    def about_protocol(self) -> str:
+        """What the protocol says of itself; nothing where the cells have other data than it names."""
+        own = self.protocol.settings.get("data.source", DataConfig().source)
+        return self.protocol.about if all(cell.config.data.source == own for cell in self.cells) else ""
 
     def cells_of(self, seed: int) -> list[Cell]:
         """The cells of one seed, a variant each."""
@@ -142,7 +150,8 @@ def build_study(
     else:
         command += ["--name", checked_name(name)]
     command += ["--seeds", ",".join(map(str, chosen))]
-    return Study(name, question, fixed, cells, _baseline_of(question), shlex.join(command), missing)
+    reads = dict.fromkeys(reading_of(data) for data in found.values() if isinstance(data, DataSet))
+    return Study(name, question, fixed, cells, _baseline_of(question), shlex.join(command), list(reads), missing)
 
 
 def _cell(

@@ -105,8 +105,9 @@ def restore_version(store: Store, name: str, number: int) -> int:
 def _record(study: Study) -> StudyFile:
     return StudyFile(
         schema_version=SCHEMA_VERSION, name=study.name, question=study.grid.question,
-        published=study.grid.published, protocol=asdict(study.protocol), baseline=study.baseline,
-        command=study.command, primary=list(study.grid.primary), contrasts=study.grid.contrasts,
+        published=study.grid.published, protocol={**asdict(study.protocol), "about": study.about_protocol},
+        baseline=study.baseline, reads=study.reads, command=study.command,
+        primary=list(study.grid.primary), contrasts=study.grid.contrasts,
         margins=study.grid.margins, cells=[_recorded_cell(cell) for cell in study.cells],
         factors={factor: [level.label for level in levels] for factor, levels in study.grid.factors.items()},
     )  # fmt: skip
@@ -132,6 +133,7 @@ def _grown(before: StudyFile, now: StudyFile) -> StudyFile:
     update: dict[str, Any] = {
         "cells": ordered,
         "factors": {key: _together(before.factors.get(key, []), levels) for key, levels in now.factors.items()},
+        "reads": list(dict.fromkeys((*before.reads, *now.reads))),
         "command": _command(before, now, {cell.seed for cell in ordered if not cell.made_elsewhere}),
     }
     if changes := [*before.changes, *_changes(before, now)]:
