@@ -79,12 +79,13 @@ def score_matrices(study: StudyRecord, metric: str, variants: Iterable[str]) -> 
     if not all(column.index.equals(units) for column in columns):
         return {}
     values = np.stack([column.to_numpy(dtype=float) for column in columns])  # (seeds of all variants, images)
+    values[~np.isfinite(values)] = np.nan
     matrices, first = {}, 0
     for variant, found in cells.items():
         rows = values[first : first + len(found)]
         matrices[variant] = pd.DataFrame(rows, index=[cell.seed for cell in found], columns=units)
         first += len(found)
-    return {variant: matrix.where(np.isfinite(matrix)) for variant, matrix in matrices.items()}
+    return matrices
 
 
 def _values(cell: CellRecord, metric: str) -> pd.Series | None:
