@@ -184,7 +184,7 @@ def _show(result: Result, as_json: bool) -> None:
 
 def _show_plan(study: Study, store: Store, at_once: int, as_json: bool) -> None:
     from p2pbench.report.planning import detectable
-    from p2pbench.report.verdict import LEAST_IMAGES
+    from p2pbench.statistics.comparison import LEAST_IMAGES
     from p2pbench.study.estimate import cells_json, changed_settings, estimate
 
     cost, cells = estimate(study, store, at_once), cells_json(study, store)

@@ -91,6 +91,8 @@ METRICS: dict[str, Metric] = {
     "fcn-iou": Metric("class IoU", "fraction", "higher", per_image=False, least_side=16, margin=0.01, most=1.0),
 }
 
+DEFAULT_PRIMARY = ("lpips", "lpips-vgg", "lpips-squeeze")
+"""The scores that answer a question whose grid names none: L1, PSNR and SSIM favour what minimises them."""
 FCN_SCORES = ("fcn-pixel", "fcn-class", "fcn-iou")
 """The scores that compare classes; one side of the data must be label maps (:mod:`p2pbench.scoring.segmentation`)."""
 

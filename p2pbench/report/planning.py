@@ -9,12 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from p2pbench.config.metrics import METRICS
+from p2pbench.config.metrics import DEFAULT_PRIMARY, METRICS
 from p2pbench.errors import ConfigError
-from p2pbench.report.comparisons import comparisons
-from p2pbench.report.primary import DEFAULT_PRIMARY
-from p2pbench.report.records import read_study
-from p2pbench.report.summaries import ALPHA
 from p2pbench.runs.store import Store
 from p2pbench.statistics.trainings import LEAST_SEEDS, MOST_SEEDS, Spread, seeds_needed, smallest_difference
 
@@ -71,7 +67,7 @@ def detectable(
         if found is None:
             continue
         spread, source = found
-        alpha, margin = ALPHA / contrasts, margins.get(score, METRICS[score].margin or 0.0)
+        alpha, margin = 0.05 / contrasts, margins.get(score, METRICS[score].margin or 0.0)
         difference = smallest_difference(spread, seeds, images, alpha) if seeds >= LEAST_SEEDS else None
         needed = seeds_needed(margin, spread, images, alpha)
         return Detectable(score, margin, seeds, images, contrasts, difference, needed, source)
@@ -81,6 +77,9 @@ def detectable(
 def _spread(store: Store, score: str, data: Mapping[str, Any]) -> tuple[Spread, str] | None:
     """The spread of differences in studies of ``store`` on such data, else in the table beside this file."""
     for name in store.studies():
+        from p2pbench.report.comparisons import comparisons  # pandas, which a plan of a first study does without
+        from p2pbench.report.records import read_study
+
         try:
             record = read_study(store, name)
         except ConfigError:

@@ -1,10 +1,9 @@
 """Which score answers the question, and what the reference rows say before any variant is compared."""
 
+from p2pbench.config.metrics import DEFAULT_PRIMARY
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import measured, oriented, summarise
 
-DEFAULT_PRIMARY = ("lpips", "lpips-vgg", "lpips-squeeze")
-"""The scores that answer a question whose grid names none: L1, PSNR and SSIM favour what minimises them."""
 FOILS = ("mean image", "condition", "nearest neighbour", "untrained")
 """The reference rows that a trained generator has to be ahead of."""
 

@@ -7,10 +7,8 @@ from p2pbench.report.comparisons import Comparison, best, comparisons
 from p2pbench.report.primary import foil_sentences, listed, named, primary_metric, quoted, saturated_sentences
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import summarise, value_text
+from p2pbench.statistics.comparison import LEAST_IMAGES
 from p2pbench.statistics.trainings import LEAST_SEEDS, MOST_SEEDS
-
-LEAST_IMAGES = 6
-"""The fewest images over which a sign-flip test can reach 0.05: of n it reaches 2 / 2**n."""
 
 
 def answer(study: StudyRecord) -> list[str]:

@@ -7,6 +7,9 @@ import numpy as np
 from p2pbench.statistics.draws import N_DRAWS, all_flips, flips
 from p2pbench.statistics.intervals import finite
 
+LEAST_IMAGES = 6
+"""The fewest images over which sign flips can reach 0.05: of n they reach 2 / 2**n."""
+
 
 def sign_flip_p(differences: np.ndarray) -> np.ndarray:
     """Two-sided p-values of the sign-flip permutation test that the mean difference is zero.
