@@ -53,11 +53,11 @@ def foil_sentences(study: StudyRecord) -> list[str]:
             elif metric == primary_metric(study):
                 verb = "does" if len(behind) == 1 else "do"
                 sentences.append(f"By {study.metric(metric).label}, {listed(behind)} {verb} not beat {_the(name)}.")
-    return [
-        *(f"No variant beats {_the(name)} in {listed(labels)}: train longer before comparing by it."
-          for name, labels in unbeaten.items()),
-        *sentences,
-    ]  # fmt: skip
+    by_scores: dict[tuple[str, ...], list[str]] = {}
+    for name, labels in unbeaten.items():
+        by_scores.setdefault(tuple(labels), []).append(_the(name))
+    ahead = "; ".join(f"{listed(names)} in {listed(list(labels))}" for labels, names in by_scores.items())
+    return [f"No variant beats {ahead}: train longer before comparing by that."] * bool(ahead) + sentences
 
 
 def _behind(study: StudyRecord, metric: str) -> list[tuple[str, list[str], int]]:

@@ -222,7 +222,7 @@ def test_reference_rows_speak_first() -> None:
     study = study_of(
         variants, references={"mean image": {"l1": 0.1, "lpips": 0.7}, "untrained": {"l1": 0.5, "lpips": 0.5}}
     )
-    assert answer(study)[0] == "No variant beats the mean image in L1: train longer before comparing by it."
+    assert answer(study)[0] == "No variant beats the mean image in L1: train longer before comparing by that."
     near = study_of(variants, references={"nearest neighbour": {"lpips": 0.5}})
     assert answer(near)[0] == "By LPIPS (alex), b does not beat the nearest neighbour."
 
