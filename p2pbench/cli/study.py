@@ -1,4 +1,4 @@
-"""The commands of ``p2pbench study``: list and show studies, and the versions that were replaced."""
+"""The commands of ``p2pbench study``: list and show studies, add images to one, and bring versions back."""
 
 from collections import Counter
 from pathlib import Path
@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, answer, parameter
-from p2pbench.cli.render import facts_table, plain_table
+from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, WeightsDir, answer, parameter
+from p2pbench.cli.render import facts_table, plain_table, show_scores
 from p2pbench.errors import ConfigError, unknown
 from p2pbench.system.console import err, escape, out
 
-study_app = typer.Typer(no_args_is_help=True, help="List and show studies, and bring earlier versions back.")
+study_app = typer.Typer(
+    no_args_is_help=True, help="List and show studies, add images to one, bring earlier versions back."
+)
 
 
 def _store_with(runs: Path, name: str) -> Any:
@@ -79,6 +81,28 @@ def study_show(
     out.print(table)
     counts = ", ".join(f"{n} {state}" for state, n in Counter(states).items())
     out.print(f"{len(cells)} cells: {counts}")
+
+
+@study_app.command("add")
+def study_add(
+    name: Annotated[str, parameter("study add", "name")],
+    label: Annotated[str, parameter("study add", "--label")],
+    fake: Annotated[Path, parameter("study add", "--fake")],
+    seed: Annotated[int, parameter("study add", "--seed")] = 0,
+    runs: Runs = DEFAULT_RUNS,
+    weights_dir: WeightsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Score images that another program made of the study's test pairs, and add them as a variant."""
+    from p2pbench.study.made_elsewhere import add_images
+
+    document = add_images(_store_with(runs, name), name, label, fake, seed, weights_dir, err)
+    answer(document, as_json)
+    show_scores(document["scores"])
+    out.print(
+        f"{escape(label)}, seed {seed}: {document['n']} images, matched {document['matched']}, are in study "
+        f"{escape(name)}", soft_wrap=True,
+    )  # fmt: skip
 
 
 @study_app.command("versions")

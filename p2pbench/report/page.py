@@ -127,7 +127,8 @@ def missing_scores(study: StudyRecord) -> list[tuple[str, str, str]]:
         for metric in study.metrics if cell.state == "finished" else ():
             score = cell.scores.get(metric)
             if score is None or score.value is None:
-                reason = str(score.reason) if score else "the run was not asked for it; run ablate again"
+                again = "study add" if cell.run.images_file.exists() else "ablate"
+                reason = str(score.reason) if score else f"the run was not asked for it; run {again} again"
                 found.setdefault((study.metric(metric).label, reason), {})[cell.variant] = None
     every = len(study.variants)
     return [

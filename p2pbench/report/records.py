@@ -105,7 +105,8 @@ class StudyRecord:
     @cached_property
     def machines(self) -> list[str]:
         """The machines that finished cells were trained on, in order; tables call the first ``A``."""
-        return list(dict.fromkeys(cell.machine for cell in self.cells if cell.state == "finished"))
+        trained = (c for c in self.cells if c.state == "finished" and not c.run.images_file.exists())
+        return list(dict.fromkeys(cell.machine for cell in trained))
 
     def metric(self, name: str) -> Metric:
         """What the score ``name`` is; one of the user's own as it was recorded where it was measured."""

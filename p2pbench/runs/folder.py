@@ -17,6 +17,7 @@ from p2pbench.errors import ConfigError, RunBusy, StorageError
 from p2pbench.runs import records
 from p2pbench.runs.records import (
     HASHED,
+    IMAGES,
     OF_MODES,
     SCHEMA_VERSION,
     TEST_SAMPLES,
@@ -50,7 +51,7 @@ class RunFolder:
         self.profile_file = path / of_mode("profile", ".json", inference)
         self.generator_file = path / "generator.safetensors"
         self.samples, self.test_samples = path / "samples", path / TEST_SAMPLES
-        self.checkpoint = path / "checkpoint"
+        self.checkpoint, self.images_file = path / "checkpoint", path / IMAGES
         self.log_file = path / "log.txt"
 
     def sample_file(self, name: str, position: str | int) -> Path:

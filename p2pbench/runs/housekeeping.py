@@ -135,7 +135,7 @@ def verify(run: RunFolder) -> Iterator[Problem]:
     if status.run_id not in (None, run.path.name):  # a run that never began names no id
         yield problem(run.status_file, f"is the record of another run, {status.run_id}")
     try:
-        if run.config_file.exists() or status.state == "finished":
+        if run.config_file.exists() or (status.state == "finished" and not run.images_file.exists()):
             run.config()
     except ConfigError as error:
         yield problem(run.config_file, f"cannot be read: {error}")

@@ -39,7 +39,9 @@ OF_MODES = tuple(
 """The records that scoring makes, for all inference modes."""
 OF_TRAINING = {"losses.csv", "curve.csv"}
 """The records that only training makes: one that is lost stays lost."""
-HASHED = {"config.yaml", TEST_SAMPLES, *OF_TRAINING, *OF_MODES}
+IMAGES = "images.json"
+"""The record of images that another program made: their files and hashes. Such a run has no training."""
+HASHED = {"config.yaml", IMAGES, TEST_SAMPLES, *OF_TRAINING, *OF_MODES}
 """The files whose hashes a finished run records, besides its generator's."""
 
 
@@ -234,8 +236,11 @@ class StudyFile(Record):
     """What was changed of these three since the study began, in order."""
 
     def pairs(self) -> list[tuple[str, str]]:
-        """The contrasts as (variant, what it is compared with)."""
-        return pairs_of(self.contrasts, list(dict.fromkeys(cell.variant for cell in self.cells)), self.baseline)
+        """The contrasts as (variant, what it is compared with); what was made elsewhere, with the baseline."""
+        elsewhere = dict.fromkeys(cell.variant for cell in self.cells if cell.made_elsewhere)
+        trained = dict.fromkeys(cell.variant for cell in self.cells if not cell.made_elsewhere)
+        of_grid = pairs_of(self.contrasts, list(trained), self.baseline)
+        return [*of_grid, *((variant, self.baseline) for variant in elsewhere)]
 
     @property
     def asked(self) -> list[str]:

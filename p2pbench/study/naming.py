@@ -39,7 +39,9 @@ def suffix_of(assignments: Mapping[str, Any], configs: Callable[[Mapping[str, An
         assignments: by dotted key.
         configs: the configurations of the variants under such assignments.
     """
-    words, so_far, before = [], {}, _recipes(configs, {})
+    words: list[str] = []
+    so_far: dict[str, Any] = {}
+    before = _recipes(configs, so_far) if assignments else []
     for key in sorted(assignments):
         so_far[key] = assignments[key]
         if (after := _recipes(configs, so_far)) != before or after is None:

@@ -16,7 +16,7 @@ from p2pbench.config.resolve import Layer, resolve
 from p2pbench.config.run_id import run_id
 from p2pbench.data.dataset import open_dataset
 from p2pbench.data.image_files import read_image
-from p2pbench.data.pairs import images_by_name
+from p2pbench.data.outputs import is_of_port, outputs_in, targets_in
 from p2pbench.errors import ConfigError, DataError, unknown
 from p2pbench.runs.folder import RunFolder
 from p2pbench.scoring.images import LazyImages
@@ -108,13 +108,14 @@ def score_folders(
 def _matched(fake: Path, target: Path) -> tuple[list[str], list[Path], list[Path]]:
     """The names that both folders have images of, sorted, and the images of each.
 
+    Either may be a results folder of the port, which holds both.
+
     Raises:
-        DataError: a folder without images, or a name that only one of them has.
+        DataError: a folder without images, or against itself, or a name that only one of them has.
     """
-    fakes, targets = images_by_name(fake), images_by_name(target)
-    for folder, found in ((fake, fakes), (target, targets)):
-        if not found:
-            raise DataError(f"{folder} holds no images")
+    if fake.resolve() == target.resolve() and not is_of_port(fake):
+        raise DataError(f"--fake and --target are both {fake}: images against themselves say nothing")
+    fakes, targets = outputs_in(fake), targets_in(target)
     lonely = sorted(fakes.keys() ^ targets.keys())
     if lonely:
         lacks = target if lonely[0] in fakes else fake
