@@ -75,8 +75,6 @@ def ablate(
         if study.missing_data:
             raise DataError(study.missing_data)
         return
-    for line in study.reads:
-        err.print(escape(line), soft_wrap=True, highlight=False)
 
     from p2pbench.study.runner import carry_out
 

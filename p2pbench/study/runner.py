@@ -115,6 +115,8 @@ def carry_out(
         todo = _prepared(study, unfinished, store, how, console)
         executor = executor or _local_executor(todo, store, how, measure_jobs)
         write_study(study, store, replace=replace)
+        for line in study.reads:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
         jobs = {name: cell_job(cells, store) for name, cells in todo.items()}
         rows, no_rows = _rows_job(study, store, how)
         ends: dict[Job, Event] = {}
