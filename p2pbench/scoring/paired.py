@@ -122,20 +122,26 @@ class Measure(Protocol):
 
 
 def over_images(name: str, values: np.ndarray, settings: dict[str, Any], about: Metric | None = None) -> MetricResult:
-    """The mean of ``values``, (N,), float64, with its interval over images; not measured if some are not finite.
+    """The mean of ``values``, (N,), float64, with its interval over images.
+
+    An image without a finite value, such as PSNR's of one that is identical to its target, is left out, and a note says
+    so; not measured where all are.
 
     Args:
         about: the description of a user's own score.
     """
-    n = len(values)
-    if bad := int((~np.isfinite(values)).sum()):
-        why = "are identical to their targets" if name == "psnr" else "have no finite value"
-        return MetricResult(Score(name, n, settings=settings, reason=f"{bad} of {n} images {why}", about=about), values)
-    estimate, method = image_interval(values)
-    reason = "one image has no interval" if n == 1 else None
+    kept, n = values[np.isfinite(values)], len(values)
+    why = f"{n - len(kept)} of {n} images " + (
+        "are identical to their targets" if name == "psnr" else "have no finite value"
+    )
+    if not len(kept):
+        return MetricResult(Score(name, n, settings=settings, reason=why, about=about), values)
+    notes = (f"{why} and are left out",) if len(kept) < n else ()
+    estimate, method = image_interval(kept)
+    reason = "one image has no interval" if len(kept) == 1 else None
     settings = {**settings, "interval": method}
     return MetricResult(
-        Score(name, n, estimate.value, estimate.low, estimate.high, settings, reason, about=about), values
+        Score(name, len(kept), estimate.value, estimate.low, estimate.high, settings, reason, notes, about), values
     )
 
 

@@ -86,6 +86,17 @@ def test_identical_images_have_no_psnr_and_say_so() -> None:
     json.dumps(found.to_json(), allow_nan=False)
 
 
+def test_an_image_without_a_finite_value_costs_that_image_alone() -> None:
+    fakes, targets = images(4), images(4, 1)
+    fakes[2] = targets[2]
+    found = evaluate(fakes, targets, list("abcd"), ["psnr"])
+    kept = evaluate(fakes[[0, 1, 3]], targets[[0, 1, 3]], list("abd"), ["psnr"])
+    psnr = found.scores["psnr"]
+    assert (psnr.value, psnr.low, psnr.n) == (kept.scores["psnr"].value, kept.scores["psnr"].low, 3)
+    assert psnr.notes == ("1 of 4 images are identical to their targets and are left out",)
+    assert np.isnan(found.to_frame()["psnr"]).tolist() == [False, False, True, False]
+
+
 def test_one_image_has_a_value_but_no_interval() -> None:
     found = evaluate(images(1), images(1, 1), ["a"], ["l1", "fid"], fetch=False)
     assert found.scores["l1"].value is not None
