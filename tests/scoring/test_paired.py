@@ -119,7 +119,7 @@ def test_it_is_measured_with_an_interval_and_says_what_it_is(module: Path) -> No
         ("own_score_short", "def score(f, t):\n    return [0]\nscore.better = 'lower'\n", "not one number each"),
         ("own_score_raises", "def score(f, t):\n    1 / 0\nscore.better = 'lower'\n", "ZeroDivisionError"),
         ("own_score_exits", "def score(f, t):\n    raise SystemExit(3)\nscore.better = 'lower'\n", "SystemExit"),
-        ("own_score_nan", "def score(f, t):\n    return [0, float('nan'), 1]\nscore.better = 'lower'\n", "no finite"),
+        ("own_score_nan", "def score(f, t):\n    return [float('nan')] * 3\nscore.better = 'lower'\n", "no finite"),
         ("own_score_absent", "def other(f, t):\n    return [0]\n", "score"),
     ],
 )
