@@ -123,6 +123,10 @@ def _summarise(study: StudyRecord, metric: str) -> dict[str, Summary]:
             # A score of the whole set has its own interval, over the images that this training was scored on.
             low, high, method = scores[0].low, scores[0].high, scores[0].settings.get("interval")
         values = np.array([score.value for score in scores], dtype=float)
+        if variant in matrices and low is not None and high is not None and len(scores) > 1:
+            # Pseudo-values average to the score less its bias; the interval stands around the score that is shown.
+            shift = float(values.mean()) - float(matrices[variant].to_numpy().mean())
+            low, high = low + shift, high + shift
         low, high = study.metric(metric).possible(low, high)
         summaries[variant] = Summary(
             float(values.mean()), low, high, method, sd_over_seeds(values), len(scores), scores[0].n, None

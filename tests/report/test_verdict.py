@@ -260,6 +260,35 @@ def test_intervals_stay_within_what_a_score_can_be() -> None:
     assert over_trainings(near).low is not None and (over_trainings(near).low or 0) < 0
 
 
+def test_scores_of_sets_are_compared_by_their_pseudo_values() -> None:
+    """And shown with an interval around their own value, which a Frechet distance's bias may leave outside."""
+    a, b = scores(0, 5, 1), scores(0.1, 5, 2)
+    study = study_of({v: {"fcn-iou": m} for v, m in (("a", a), ("b", b))})
+    for cell in study.cells:
+        values = cell.per_image.copy()
+        values.index = [f"{k:02d}" for k in range(30)]
+        del cell.per_image["fcn-iou"]
+        object.__setattr__(cell, "jackknife", values - 0.05)  # the score less its bias
+    found = judged(study, "b", "fcn-iou")
+    assert found.verdict == "better by more than the margin"
+    assert found.found is not None
+    assert found.found.value == pytest.approx((b - a).mean())
+    shown = summarise(study, "a", "fcn-iou")
+    assert shown.value is not None and shown.low is not None and shown.high is not None
+    assert shown.low < shown.value < shown.high
+    assert shown.value - shown.low == pytest.approx(shown.high - shown.value)
+
+
+def test_an_older_record_of_a_set_is_said_to_be_one() -> None:
+    study = study_of({v: {"fcn-iou": scores(0, 3, k)} for k, v in enumerate("ab")})
+    for cell in study.cells:
+        del cell.per_image["fcn-iou"]
+    assert judged(study, "b", "fcn-iou").reason == (
+        "an older record, without pseudo-values: ablate scores it again without training"
+    )
+    assert judged(study_of({v: {"kid": scores(0, 3, k)} for k, v in enumerate("ab")}), "b", "kid").mark == ""
+
+
 def test_the_papers_order_is_compared_with_its_chance() -> None:
     order = ["l1+cgan", "l1+gan", "cgan", "l1", "gan"]
     variants = {v: {"fcn-iou": np.full((3, 4), 0.2 - 0.02 * k)} for k, v in enumerate(order)}
