@@ -1,12 +1,13 @@
 """How a study's progress is shown: a bar for each job on a terminal, plain lines in a pipe."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 
 from p2pbench.study.job import ENDS, Event, Job
-from p2pbench.system.console import escape
+from p2pbench.system.console import duration, escape
 from p2pbench.system.progress import Count, no_progress, stages
 
 UNITS = {"data": "pairs", "train": "steps", "score": "done"}
@@ -18,7 +19,7 @@ WORDS = {"finished": "[green]done[/green]  ", "failed": "[red]failed[/red]", "lo
 def show(console: Console, n_jobs: int) -> Iterator[Callable[[Event], None]]:
     """Show the events of ``n_jobs`` jobs while the block runs; yields what is to be told of them."""
     counts: dict[Job, Count] = {}
-    n_ended = 0
+    n_ended, start = 0, time.monotonic()
     with stages(console) as stage:
         all_jobs = stage("all", "jobs") if console.is_terminal else no_progress
         all_jobs(0, n_jobs)
@@ -40,10 +41,18 @@ def show(console: Console, n_jobs: int) -> Iterator[Callable[[Event], None]]:
                 return
             n_ended += event.kind in ENDS
             count = f"({n_ended}/{n_jobs}) " if event.kind in ENDS else ""
-            console.print(f"{count}{summary(event)}", soft_wrap=True)
+            left = "" if console.is_terminal else time_left(n_ended, n_jobs, time.monotonic() - start)
+            console.print(f"{count}{summary(event)}{left}", soft_wrap=True)
             all_jobs(n_ended, n_jobs)
 
         yield shown
+
+
+def time_left(n_ended: int, n_jobs: int, seconds: float) -> str:
+    """The time left for a study of which ``n_ended`` jobs took ``seconds``, as jobs like these; empty at either end."""
+    if not 0 < n_ended < n_jobs:
+        return ""
+    return f", about {duration(seconds / n_ended * (n_jobs - n_ended))} left for the study"
 
 
 def summary(event: Event) -> str:

@@ -45,8 +45,7 @@ def test_shards_share_the_cells_out_and_a_plan_adds_up_their_records(workplace: 
     for gpus, workers in (("1", 1), ("2", 2), ("9", 4)):
         estimate = workplace.json("ablate", "--grid", "two.yaml", *plan, gpus)["estimate"]
         assert estimate["at_once"] == workers
-        # Cells are planned variant by variant, seed by seed.
-        in_order = [seconds[0], seconds[0], seconds[1], seconds[1]]
+        in_order = seconds * 2  # in blocks, all variants of a seed before the next
         assert estimate["seconds"] == pytest.approx(makespan(in_order, workers))
     shared = workplace.json("ablate", "--grid", "two.yaml", *plan, "1", "--gpus-per-cell", "0.5")["estimate"]
     assert shared["at_once"] == 2

@@ -242,7 +242,7 @@ def test_layers_in_their_order(tmp_path: Path) -> None:
     assert cell.origin["training.epochs"] == "protocol p"
     assert cell.origin["training.batch_size"] == "grid own"
     assert cell.origin["data.mirror"] == "--set"
-    assert study.name == "own@p"
+    assert study.name == "own@p,mirror=false"
     assert study.command == f"p2pbench ablate --grid {grid} --protocol {protocol} --set data.mirror=false --seeds 0"
 
 

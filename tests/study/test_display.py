@@ -1,0 +1,31 @@
+"""What a pipe or a log gets to read of a study's progress."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from p2pbench.config.schema import RunConfig
+from p2pbench.study.display import show
+from p2pbench.study.job import Event, Job
+
+
+def test_a_plain_log_says_how_much_of_the_study_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("p2pbench.study.display.time.monotonic", lambda: clock[0])
+    jobs = [Job("cell", str(k), f"l1 seed {k}", RunConfig(), Path("log"), {}) for k in range(3)]
+    text = io.StringIO()
+    with show(Console(file=text, width=200), len(jobs)) as shown:
+        for job in jobs:
+            shown(Event(job, "started"))
+            clock[0] += 600
+            shown(Event(job, "finished"))
+    ended = [" ".join(line.split()) for line in text.getvalue().splitlines() if line.startswith("(")]
+    assert ended == [
+        "(1/3) done l1 seed 0, about 20.0 min left for the study",
+        "(2/3) done l1 seed 1, about 10.0 min left for the study",
+        "(3/3) done l1 seed 2",
+    ]
