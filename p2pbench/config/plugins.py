@@ -1,10 +1,11 @@
 """The user's own ``module:function``: it is found, identified by its source, and only then imported."""
 
-import ast
 import contextlib
 import hashlib
 import importlib
 import importlib.util
+import re
+import symtable
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,21 +69,12 @@ def _check_defines(source: Path, reference: str) -> None:
     """Raise :class:`ConfigError` unless ``source`` parses and has the function's name at its top level."""
     function = reference.partition(":")[2]
     try:
-        tree = ast.parse(source.read_bytes())
+        content = source.read_bytes()
+        symbols = symtable.symtable(content, str(source), "exec").get_symbols()
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         raise ConfigError(f"{reference!r}: {source}, line {line}: {getattr(error, 'msg', error)}") from None
-    names = {
-        name
-        for node in tree.body
-        for name in (
-            [node.name]
-            if isinstance(node, ast.FunctionDef | ast.ClassDef)
-            else [alias.asname or alias.name for alias in node.names]
-            if isinstance(node, ast.Import | ast.ImportFrom)
-            else [leaf.id for leaf in ast.walk(node) if isinstance(leaf, ast.Name)]
-        )
-    }
-    if function not in names and "*" not in names:
-        defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    names = {symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported()}
+    if function not in names and not re.search(rb"import\s*\*", content):
+        defined = [symbol.get_name() for symbol in symbols if symbol.is_namespace()]
         raise ConfigError(f"{source}: {unknown('function', function, defined)}")

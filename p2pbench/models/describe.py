@@ -1,6 +1,5 @@
 """A description of a network: its layers with output shapes, parameters and FLOPs, and its receptive field."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,58 +13,33 @@ from p2pbench.models.build import build_discriminator, build_generator, discrimi
 from p2pbench.models.patchgan import receptive_field
 
 
-@dataclass(frozen=True)
-class LayerRow:
-    """One layer: its kind, the shape of its output, its parameters, its multiplications and additions."""
-
-    name: str
-    kind: str
-    output: tuple[int, ...]
-    """(C, H, W)."""
-    parameters: int
-    flops: int
-
-
 def describe(config: RunConfig) -> dict[str, Any]:
     """The documented JSON of ``describe``: generator and discriminator of ``config``, for one image.
 
     FLOPs count a multiplication and an addition as two, convolutions only (torch's counter). The discriminator is None
     where the objective has none.
     """
-    shape = config.data.crop_shape
-    generator = build_generator(config)
-    rows = layer_rows(generator, (config.data.channels[0], *shape), _device(config.generator.name))
+    shape, name = config.data.crop_shape, config.generator.name
+    layers = _layers(build_generator(config), name, (config.data.channels[0], *shape))
     padded = list(config.padded_shape) if config.padded_shape != shape else None
-    found: dict[str, Any] = {
-        "generator": {"name": config.generator.name, "padded_to": padded, **_totals(generator, rows)},
-        "discriminator": None,
-    }
+    found: dict[str, Any] = {"generator": {"name": name, "padded_to": padded, **layers}, "discriminator": None}
     discriminator = build_discriminator(config)
     if discriminator is not None:
-        rows = layer_rows(
-            discriminator, (discriminator_in_channels(config), *shape), _device(config.discriminator.name)
-        )
-        known = config.discriminator.name in DISCRIMINATOR_STRIDES
+        name = config.discriminator.name
+        layers = _layers(discriminator, name, (discriminator_in_channels(config), *shape))
         found["discriminator"] = {
-            "name": config.discriminator.name,
-            **_totals(discriminator, rows),
-            "receptive_field": receptive_field(discriminator) if known else None,
-            "output_grid": list(rows[-1].output[1:]),
+            "name": name,
+            **layers,
+            "receptive_field": receptive_field(discriminator) if name in DISCRIMINATOR_STRIDES else None,
+            "output_grid": layers["layers"][-1]["output"][1:],
         }
     return found
 
 
-def _device(name: str) -> str:
-    """``cpu`` for a user's network, which may create tensors there, and ``meta`` for the others."""
-    return "cpu" if is_reference(name) else "meta"
-
-
-def layer_rows(network: nn.Module, shape: tuple[int, int, int], device: str = "meta") -> list[LayerRow]:
-    """The layers of ``network`` in the order in which they run for one image of ``shape``, (C, H, W).
-
-    On the device ``meta`` nothing is computed.
-    """
-    rows: list[LayerRow] = []
+def _layers(network: nn.Module, name: str, shape: tuple[int, int, int]) -> dict[str, Any]:
+    """Parameters and FLOPs of ``network``, and its layers in the order in which they run for an image of (C, H, W)."""
+    device = "cpu" if is_reference(name) else "meta"  # a user's network may create tensors; else nothing is computed
+    rows: list[dict[str, Any]] = []
     names = {module: name for name, module in network.named_modules()}
     counter = FlopCounterMode(display=False)
     before = 0
@@ -74,7 +48,8 @@ def layer_rows(network: nn.Module, shape: tuple[int, int, int], device: str = "m
         nonlocal before
         flops = counter.get_total_flops()
         parameters = sum(p.numel() for p in module.parameters())
-        rows.append(LayerRow(names[module], _kind(module), tuple(output.shape[1:]), parameters, flops - before))
+        about = {"name": names[module], "kind": _kind(module), "output": list(output.shape[1:])}
+        rows.append({**about, "parameters": parameters, "flops": flops - before})
         before = flops
 
     network = network.to(device).eval()
@@ -87,7 +62,8 @@ def layer_rows(network: nn.Module, shape: tuple[int, int, int], device: str = "m
         network(torch.zeros(1, *shape, device=device))
     for hook in hooks:
         hook.remove()
-    return rows
+    parameters = sum(p.numel() for p in network.parameters())
+    return {"parameters": parameters, "flops": sum(row["flops"] for row in rows), "layers": rows}
 
 
 def _kind(module: nn.Module) -> str:
@@ -96,14 +72,3 @@ def _kind(module: nn.Module) -> str:
         kernel, stride = module.kernel_size[0], module.stride[0]
         return f"{name} {kernel}x{kernel}" + (f" stride {stride}" if stride > 1 else "")
     return type(module).__name__
-
-
-def _totals(network: nn.Module, rows: list[LayerRow]) -> dict[str, Any]:
-    return {
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "flops": sum(row.flops for row in rows),
-        "layers": [
-            {"name": r.name, "kind": r.kind, "output": list(r.output), "parameters": r.parameters, "flops": r.flops}
-            for r in rows
-        ],
-    }

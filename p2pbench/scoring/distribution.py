@@ -104,14 +104,12 @@ def of_features(metrics: Sequence[str], x: np.ndarray, y: np.ndarray) -> dict[st
     """
     found: dict[str, SetResult] = {}
     for name in metrics:
-        if name in PAIRED_KID:
-            value, left_out = paired_kernel_distance(x, y)
-            found[name] = SetResult(value, {}, pseudo_values(value, left_out))
-        elif name in FRECHET:
+        if name in FRECHET:
             found[name] = _frechet(x, y, METRICS[name].label)
-        elif name in MIND:
-            value, left_out = mind(x, y)
-            found[name] = SetResult(value, {"directions": DIRECTIONS}, pseudo_values(value, left_out))
+        elif name in (*PAIRED_KID, *MIND):
+            value, left_out = (mind if name in MIND else paired_kernel_distance)(x, y)
+            settings = {"directions": DIRECTIONS} if name in MIND else {}
+            found[name] = SetResult(value, settings, pseudo_values(value, left_out))
         elif name == "kid":
             found[name] = _kid(x, y)
     if {"precision", "recall"} & set(metrics):

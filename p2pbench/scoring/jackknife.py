@@ -7,7 +7,7 @@ for the one that is left out: an output and its target leave together. A mean's 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 GROUPS = 10
 """The number of groups that are left out in turn where leaving out image by image would take too long."""
+
+
+class LeftOut(NamedTuple):
+    """A score of two sets, and what it is without each pair."""
+
+    value: float
+    left_out: np.ndarray
+    """(n,), float64: without output i and target i."""
 
 
 def pseudo_values(whole: float, left_out: np.ndarray) -> np.ndarray:

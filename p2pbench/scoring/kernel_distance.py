@@ -1,22 +1,14 @@
 """The kernel distance between two sets of features of which each output belongs to a target: arrays in, numbers out."""
 
-from typing import NamedTuple
-
 import numpy as np
+
+from p2pbench.scoring.jackknife import LeftOut
 
 ROWS = 1024
 """Rows of the kernel matrices that are in memory at once."""
 
 
-class KernelDistance(NamedTuple):
-    """A kernel distance, and what it is without each pair."""
-
-    value: float
-    left_out: np.ndarray
-    """(n,), float64: without output i and target i."""
-
-
-def paired_kernel_distance(x: np.ndarray, y: np.ndarray) -> KernelDistance:
+def paired_kernel_distance(x: np.ndarray, y: np.ndarray) -> LeftOut:
     """The unbiased squared MMD with KID's kernel (x·y / d + 1)³, whose cross term leaves out each output's own target.
 
     Mean of k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(x_j, y_i) over pairs i ≠ j: a U-statistic of the pairs (Gretton
@@ -36,7 +28,7 @@ def paired_kernel_distance(x: np.ndarray, y: np.ndarray) -> KernelDistance:
     own = np.concatenate([_terms(x, y, start) for start in range(0, n, ROWS)])  # (n,): pair i with all others
     total = own.sum()
     left_out = (total - 2 * own) / ((n - 1) * (n - 2))
-    return KernelDistance(float(total / (n * (n - 1))), left_out)
+    return LeftOut(float(total / (n * (n - 1))), left_out)
 
 
 def _terms(x: np.ndarray, y: np.ndarray, start: int) -> np.ndarray:

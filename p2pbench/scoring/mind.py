@@ -1,8 +1,8 @@
 """MIND, a sliced distance between two sets of features (arXiv 2605.06797): arrays in, numbers out."""
 
-from typing import NamedTuple
-
 import numpy as np
+
+from p2pbench.scoring.jackknife import LeftOut
 
 DIRECTIONS = 1000
 KEY_OF_DIRECTIONS = 2605
@@ -10,15 +10,7 @@ BLOCK_VALUES = 2**21
 """Values along directions that are in memory at once, of either set."""
 
 
-class Mind(NamedTuple):
-    """A distance, and what it is without each pair."""
-
-    value: float
-    left_out: np.ndarray
-    """(n,), float64: without output i and target i."""
-
-
-def mind(x: np.ndarray, y: np.ndarray) -> Mind:
+def mind(x: np.ndarray, y: np.ndarray) -> LeftOut:
     """3 d times the mean squared Wasserstein-2 distance along 1,000 random directions, which are always the same.
 
     A shift by m scores 3 |m|². No covariance is estimated, so n may be less than d.
@@ -41,7 +33,7 @@ def mind(x: np.ndarray, y: np.ndarray) -> Mind:
         total, without = _along(block @ x.T, block @ y.T)
         whole, left_out = whole + total, left_out + without
     factor = 3 * d / DIRECTIONS
-    return Mind(factor * whole / n, factor * left_out / (n - 1))
+    return LeftOut(factor * whole / n, factor * left_out / (n - 1))
 
 
 def _along(a: np.ndarray, b: np.ndarray) -> tuple[float, np.ndarray]:

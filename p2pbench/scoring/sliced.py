@@ -5,10 +5,11 @@ numbers are keyed by the level and the image's content, so neither the order of 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
+from scipy import ndimage
 
 from p2pbench.scoring.jackknife import groups
 from p2pbench.system.hardware import available_cores, on_all_cores
@@ -30,6 +31,8 @@ MOST_DESCRIPTORS = 2**16
 BLOCK = 128
 """Directions that are projected on at once, which bounds the memory of the projections."""
 KEY_OF_DIRECTIONS = 2018
+BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
+"""The filter by which Burt and Adelson smooth before they leave out every other sample."""
 
 
 class Sliced:
@@ -186,47 +189,22 @@ def _laplacian(image: np.ndarray, sizes: list[tuple[int, int]]) -> Iterator[np.n
 
 
 def _halved(planes: np.ndarray) -> np.ndarray:
-    """Every other sample of planes smoothed by the binomial filter (1, 4, 6, 4, 1) / 16 along both axes: (C, h, w)."""
-    return _both_ways(_halved_down, planes, (-(-planes.shape[1] // 2), -(-planes.shape[2] // 2)))
+    """Every other sample of smoothed planes, (C, h, w)."""
+    return _smoothed(_smoothed(planes, BINOMIAL, 1)[:, ::2], BINOMIAL, 2)[:, :, ::2]
 
 
 def _doubled(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Planes with zeros between the samples, smoothed by twice that filter along both axes: (C, *size)."""
-    return _both_ways(_doubled_down, planes, size)
+    """Planes with zeros between the samples, smoothed by twice the filter along both axes: (C, *size)."""
+    rows = np.zeros((len(planes), size[0], planes.shape[2]), dtype=np.float32)
+    rows[:, ::2] = planes
+    spread = np.zeros((len(planes), *size), dtype=np.float32)
+    spread[:, :, ::2] = _smoothed(rows, 2 * BINOMIAL, 1)
+    return _smoothed(spread, 2 * BINOMIAL, 2)
 
 
-def _both_ways(
-    filtered: Callable[[np.ndarray, int], np.ndarray], planes: np.ndarray, size: tuple[int, int]
-) -> np.ndarray:
-    """``planes``, (C, h, w), filtered down the columns and then, transposed, along the rows: whole rows are added each
-    time."""
-    down = filtered(planes, size[0])
-    along = filtered(np.ascontiguousarray(down.swapaxes(1, 2)), size[1])
-    return np.ascontiguousarray(along.swapaxes(1, 2))
-
-
-# Borders are mirrored about the outermost sample. Samples that are zero or would be dropped are not computed.
-
-
-def _halved_down(planes: np.ndarray, height: int) -> np.ndarray:
-    mirrored = np.concatenate([planes[:, 2:0:-1], planes, planes[:, -2:-4:-1]], axis=1)
-    even, odd = mirrored[:, ::2], mirrored[:, 1::2]
-    smooth: np.ndarray = 4 * (odd[:, :height] + odd[:, 1 : height + 1])
-    smooth += 6 * even[:, 1 : height + 1]
-    smooth += even[:, :height]
-    smooth += even[:, 2 : height + 2]
-    smooth /= 16
-    return smooth
-
-
-def _doubled_down(planes: np.ndarray, height: int) -> np.ndarray:
-    below = planes[:, -1:] if height % 2 == 0 else planes[:, -2:-1]  # an even height ends on a zero
-    before = np.concatenate([planes[:, 1:2], planes[:, :-1]], axis=1)
-    after = np.concatenate([planes[:, 1:], below], axis=1)
-    doubled = np.empty((len(planes), height, planes.shape[2]), dtype=np.float32)
-    doubled[:, ::2] = (before + 6 * planes + after) / 8
-    doubled[:, 1::2] = ((planes + after) / 2)[:, : height // 2]
-    return doubled
+def _smoothed(planes: np.ndarray, taps: np.ndarray, axis: int) -> np.ndarray:
+    """Planes filtered along one axis; the border is mirrored about the outermost sample."""
+    return np.asarray(ndimage.correlate1d(planes, taps, axis, mode="mirror"))
 
 
 def _random(key: int, level: int) -> np.random.Generator:
