@@ -69,12 +69,12 @@ def _check_defines(source: Path, reference: str) -> None:
     """Raise :class:`ConfigError` unless ``source`` parses and has the function's name at its top level."""
     function = reference.partition(":")[2]
     try:
-        content = source.read_bytes()
+        content = importlib.util.decode_source(source.read_bytes())
         symbols = symtable.symtable(content, str(source), "exec").get_symbols()
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         raise ConfigError(f"{reference!r}: {source}, line {line}: {getattr(error, 'msg', error)}") from None
     names = {symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported()}
-    if function not in names and not re.search(rb"import\s*\*", content):
+    if function not in names and not re.search(r"import\s*\*", content):
         defined = [symbol.get_name() for symbol in symbols if symbol.is_namespace()]
         raise ConfigError(f"{source}: {unknown('function', function, defined)}")

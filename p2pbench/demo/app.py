@@ -79,11 +79,11 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     shown = {one.name: one for one in name_models(models)}
     examples = find_examples(models)
-    palette, line = palette_of(examples), queue or Queue()
+    line = queue or Queue()
     about = {
         "models": [one.to_json() for one in shown.values()],
         "examples": [{"name": e.name, "size": list(e.condition.shape[:2])} for e in examples],
-        "palette": {"kind": palette.kind, "swatches": palette.swatches},
+        "palette": palette_of(examples),
         "limits": {"bytes": MAX_BYTES, "pixels": MAX_PIXELS, "seconds": line.seconds, "queue": QUEUE},
     }
 
@@ -231,8 +231,6 @@ def _job(shown: dict[str, Shown]) -> tuple[Stored, Callable[[Callable[[], None]]
 
 def _scores(picture: Stored, output: np.ndarray, examples: Sequence[Example]) -> dict[str, float]:
     """The scores of ``output`` against its target, where ``picture`` is an example's unchanged condition; else none."""
-    if not examples:
-        return {}
     given = picture_of(picture.opaque("white"))
     for example in examples:
         if np.array_equal(example.condition, given):

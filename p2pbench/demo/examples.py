@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -28,16 +29,6 @@ class Example:
     name: str
     condition: np.ndarray
     target: np.ndarray
-
-
-@dataclass(frozen=True)
-class Palette:
-    """The colours that conditions are drawn with."""
-
-    kind: str
-    """``labels``, ``edges`` (two colours), ``grey`` or ``colour``: the last two have no colours of their own."""
-    swatches: list[tuple[str, str]]
-    """Name and ``#rrggbb``; the first one is the ground."""
 
 
 def find_examples(models: Sequence[Model]) -> list[Example]:
@@ -68,28 +59,27 @@ def _read(model: Model) -> list[Example]:
     return examples
 
 
-def palette_of(examples: Sequence[Example]) -> Palette:
-    """The palette of the examples' conditions."""
+def palette_of(examples: Sequence[Example]) -> dict[str, Any]:
+    """How the examples' conditions are drawn: ``kind`` and ``swatches``, each a name and ``#rrggbb``, the ground first.
+
+    The kind is ``labels``, ``edges`` (two colours), ``grey`` or ``colour``; the last two have no swatches.
+    """
     if not examples:
-        return Palette("colour", [])
+        return {"kind": "colour", "swatches": []}
     conditions = [example.condition for example in examples]
     counts = [count_colours(image) for image in conditions]
     flat = [count_colours(flat_pixels(image)) for image in conditions]
     found = find_palette(np.sum(counts, axis=0), np.sum(flat, axis=0))
     if found is not None and len(found.colours) <= MOST_SWATCHES:
-        return Palette("edges", _swatches(found.colours)) if len(found.colours) == 2 else _labels(found.colours)
+        kind = "edges" if len(found.colours) == 2 else "labels"
+        classes = np.array(list(CLASSES.values()), float)
+        distances = np.linalg.norm(found.colours[:, None].astype(float) - classes, axis=2).min(axis=1)
+        if kind == "labels" and distances.max() <= SAME_COLOUR:
+            return {"kind": kind, "swatches": [(name, _hexadecimal(colour)) for name, colour in CLASSES.items()]}
+        return {"kind": kind, "swatches": [(_hexadecimal(colour),) * 2 for colour in found.colours.tolist()]}
     grey = all(np.ptp(image, axis=2).max() <= 2 for image in conditions)
-    return Palette("grey" if grey else "colour", [])
+    return {"kind": "grey" if grey else "colour", "swatches": []}
 
 
-def _labels(colours: np.ndarray) -> Palette:
-    classes = np.array(list(CLASSES.values()), float)
-    distances = np.linalg.norm(colours[:, None].astype(float) - classes, axis=2).min(axis=1)
-    if distances.max() > SAME_COLOUR:
-        return Palette("labels", _swatches(colours))
-    return Palette("labels", [(name, "#{:02x}{:02x}{:02x}".format(*colour)) for name, colour in CLASSES.items()])
-
-
-def _swatches(colours: np.ndarray) -> list[tuple[str, str]]:
-    texts = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in colours.tolist()]
-    return [(text, text) for text in texts]
+def _hexadecimal(colour: Sequence[int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)

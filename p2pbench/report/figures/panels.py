@@ -1,7 +1,7 @@
 """What the figures of a report share: which variants they show, in which colours, and their panels and legends."""
 
 import math
-from collections.abc import Container
+from collections.abc import Callable, Container
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,6 +14,9 @@ from p2pbench.report.figures.style import COLUMN
 from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import oriented, score_matrices, summarise
+
+Colour = tuple[float, float, float]
+Row = Callable[[Axes, str, int, str, Colour], bool]
 
 MOST_DRAWN = 12
 """The most variants that a figure shows; the tables have all."""
@@ -33,14 +36,20 @@ def drawn(study: StudyRecord) -> list[str]:
     return [variant for variant in study.variants if variant in chosen]
 
 
-def palette(study: StudyRecord) -> dict[str, tuple[float, float, float]]:
+def palette(study: StudyRecord) -> dict[str, Colour]:
     """A colour for each variant that is shown, the same in every figure (Okabe and Ito's, as seaborn has it)."""
     shown = drawn(study)
     return dict(zip(shown, sns.color_palette("colorblind", max(1, len(shown))), strict=False))
 
 
-def rows_of_panels(study: StudyRecord, metrics: list[str]) -> tuple[Figure, list[Axes]]:
-    """A panel a score, two side by side, with a row a variant and its name at the left."""
+def draw_rows(study: StudyRecord, metrics: list[str], draw: Row) -> Figure | None:
+    """A panel a score, two side by side, with a row a variant and its name at the left; None where there is no score.
+
+    ``draw`` gets the panel, the score, the row's position, the variant and its colour; it returns whether there is any
+    result, which is written there otherwise.
+    """
+    if not metrics:
+        return None
     shown = drawn(study)
     columns = min(2, len(metrics))
     rows = -(-len(metrics) // columns)
@@ -55,7 +64,13 @@ def rows_of_panels(study: StudyRecord, metrics: list[str]) -> tuple[Figure, list
         axis.set_visible(False)
     axes[0, 0].set_yticks(range(len(shown)), [_short(variant) for variant in shown])
     axes[0, 0].set_ylim(len(shown) - 0.5, -0.5)
-    return figure, list(axes.flat[: len(metrics)])
+    for axis, metric in zip(axes.flat, metrics, strict=False):
+        for position, (variant, colour) in enumerate(palette(study).items()):
+            if not draw(axis, metric, position, variant, colour):
+                where = {"transform": axis.get_yaxis_transform(), "ha": "center", "va": "center"}
+                axis.text(0.5, position, "no result", color=".45", fontsize=6, **where)
+    figure.tight_layout()
+    return figure
 
 
 def legend_of(study: StudyRecord, variants: Container[str]) -> list[Line2D]:

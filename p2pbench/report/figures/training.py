@@ -1,12 +1,16 @@
 """Figures of training: the losses, and the scores of validation pairs on the way."""
 
+import itertools
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from p2pbench.report.curves import curve_metrics, curve_of
-from p2pbench.report.figures.panels import legend_below, legend_of, palette
+from p2pbench.report.figures.panels import Colour, legend_below, legend_of, palette
 from p2pbench.report.figures.style import COLUMN
 from p2pbench.report.records import CellRecord, StudyRecord
 
@@ -17,32 +21,23 @@ MOST_STEPS = 400
 
 def draw_losses(study: StudyRecord) -> Figure | None:
     """Training losses by step, a panel a loss: a line a variant, a band over its seeds."""
-    curves = {
-        (name, variant): found
-        for variant in palette(study)
-        for name in PANELS
-        if (found := _by_seed([c for c in study.cells if c.variant == variant], name)) is not None
-    }
-    panels = [name for name in PANELS if any(loss == name for loss, _ in curves)]
+    panels: dict[str, dict[str, pd.DataFrame]] = {}
+    for name, variant in itertools.product(PANELS, palette(study)):
+        frame = _by_seed([c for c in study.cells if c.variant == variant], name)
+        if frame is not None:
+            panels.setdefault(name, {})[variant] = frame
     if not panels:
         return None
     figure, axes = plt.subplots(len(panels), 1, figsize=(COLUMN, 1.35 * len(panels)), sharex=True, squeeze=False)
-    for axis, name in zip(axes[:, 0], panels, strict=True):
-        least = 0.0
-        for (loss, variant), frame in curves.items():
-            if loss != name:
-                continue
-            colour = palette(study)[variant]
-            axis.plot(frame.index, frame.mean(axis=1), color=colour, lw=0.9)
-            if frame.shape[1] > 1:
-                axis.fill_between(frame.index, frame.min(axis=1), frame.max(axis=1), color=colour, alpha=0.2, lw=0)
-            least = min(least, float(frame.min().min()))
+    for axis, (name, frames) in zip(axes[:, 0], panels.items(), strict=True):
+        for variant, frame in frames.items():
+            _line(axis, frame.index, frame, palette(study)[variant])
         axis.set_title(PANELS[name])
-        if least >= 0:  # hinge and Wasserstein losses go below
+        if min(frame.min().min() for frame in frames.values()) >= 0:  # hinge and Wasserstein losses go below
             axis.set_ylim(bottom=0)
     axes[-1, 0].set_xlabel("step")
     figure.tight_layout()
-    legend_below(figure, legend_of(study, {variant for _, variant in curves}))
+    legend_below(figure, legend_of(study, set().union(*panels.values())))
     return figure
 
 
@@ -59,11 +54,8 @@ def draw_curves(study: StudyRecord) -> Figure | None:
             if curve is None:
                 continue
             shown.add(variant)
-            low, high = curve.values.min(axis=1), curve.values.max(axis=1)
             for axis, x in zip(row, (curve.values.index, curve.minutes), strict=True):
-                axis.plot(x, curve.values.mean(axis=1), color=colour, lw=0.9, marker=".", ms=2)
-                if curve.values.shape[1] > 1:
-                    axis.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
+                _line(axis, x, curve.values, colour, marker=".", ms=2)
         row[0].set_title(study.metric(name).heading)
     for axis, label in zip(axes[-1], ("step", "minutes of training"), strict=True):
         axis.set_xlabel(label)
@@ -72,6 +64,13 @@ def draw_curves(study: StudyRecord) -> Figure | None:
     figure.tight_layout()
     legend_below(figure, legend_of(study, shown))
     return figure
+
+
+def _line(axis: Axes, x: Any, values: pd.DataFrame, colour: Colour, **marks: Any) -> None:
+    """The mean over the columns of ``values``, which are seeds, and a band from the least to the most."""
+    axis.plot(x, values.mean(axis=1), color=colour, lw=0.9, **marks)
+    if values.shape[1] > 1:
+        axis.fill_between(x, values.min(axis=1), values.max(axis=1), color=colour, alpha=0.2, lw=0)
 
 
 def _by_seed(cells: list[CellRecord], name: str) -> pd.DataFrame | None:
