@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from p2pbench.config.metrics import METRICS, QUICK_METRICS
 from p2pbench.config.plugins import is_reference
@@ -33,14 +33,19 @@ class Section(BaseModel):
 PositiveInt = Annotated[int, Field(gt=0)]
 
 
-def _check_component(key: str, value: str, names: Iterable[str]) -> str:
-    if value in names or is_reference(value):
-        return value
-    raise ValueError(f"{unknown(key, value, names)}; or module:function for your own")
+def _one_of(kind: str, names: Iterable[str], *, own: bool = False) -> AfterValidator:
+    """A text that is one of ``names``; ``own``: or a ``module:function``."""
+
+    def check(value: str) -> str:
+        if value in names or (own and is_reference(value)):
+            return value
+        raise ValueError(unknown(kind, value, names) + ("; or module:function for your own" if own else ""))
+
+    return AfterValidator(check)
 
 
 class GeneratorConfig(Section):
-    name: str = "unet"
+    name: Annotated[str, _one_of("generator.name", GENERATOR_NAMES, own=True)] = "unet"
     """The generator's architecture; ``module:function`` builds one of your own."""
     ngf: PositiveInt = 64
     """Channels after the generator's first convolution."""
@@ -57,14 +62,9 @@ class GeneratorConfig(Section):
     """How the decoder doubles its map: the paper's transposed convolution, a resize before a 3x3 convolution (Odena
     et al. 2016), or a 3x3 convolution to four times the channels, shuffled into pixels (Shi et al. 2016)."""
 
-    @field_validator("name")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        return _check_component("generator.name", value, GENERATOR_NAMES)
-
 
 class DiscriminatorConfig(Section):
-    name: str = "patch70"
+    name: Annotated[str, _one_of("discriminator.name", DISCRIMINATOR_STRIDES, own=True)] = "patch70"
     """The discriminator's architecture, named by its receptive field in pixels; ``module:function`` builds your own."""
     ndf: PositiveInt = 64
     """Channels after the discriminator's first convolution."""
@@ -73,14 +73,9 @@ class DiscriminatorConfig(Section):
     spectral_norm: bool = False
     """Whether to divide each convolution's weight by its largest singular value (Miyato et al. 2018)."""
 
-    @field_validator("name")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        return _check_component("discriminator.name", value, DISCRIMINATOR_STRIDES)
-
 
 class ObjectiveConfig(Section):
-    name: str = "l1+cgan"
+    name: Annotated[str, _one_of("objective", OBJECTIVE_NAMES)] = "l1+cgan"
     """The terms of the loss: ``l1`` (no discriminator), ``gan`` (D sees the image alone), ``cgan`` (D sees the image
     and its condition), and their sums."""
     adversarial: Literal["bce", "lsgan", "hinge", "wgan-gp"] = "bce"
@@ -94,13 +89,6 @@ class ObjectiveConfig(Section):
     generator_gradient: Literal["stale", "fresh"] = "stale"
     """Whether the generator's adversarial gradient goes through the discriminator as it was before its own update, as
     in the Lua release (``stale``), or after it, as in the port (``fresh``)."""
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in OBJECTIVE_NAMES:
-            raise ValueError(unknown("objective", value, OBJECTIVE_NAMES))
-        return value
 
     @property
     def has_l1(self) -> bool:
@@ -138,7 +126,7 @@ class TrainingConfig(Section):
     bias_rule: Literal["zeroed", "by-norm"] = "zeroed"
     """Whether every convolution has a bias, zeroed before each update, as in the Lua release; or only those without
     batch norm after them, as in the port."""
-    select: str = "last"
+    select: Annotated[str, _one_of("selection", SELECTIONS)] = "last"
     """Which generator is kept: that of the last epoch, or of the epoch that is best by a score on the validation split
     (on at most 100 of its pairs), which the data must have beside their test split. To select by L1 favours variants
     with an L1 term."""
@@ -164,13 +152,6 @@ class TrainingConfig(Section):
     """Epochs between two sheets of sample outputs."""
     keep_checkpoints: bool = False
     """Whether a finished run keeps its checkpoint, which is three times the size of its networks."""
-
-    @field_validator("select")
-    @classmethod
-    def _can_be_selected_by(cls, value: str) -> str:
-        if value not in SELECTIONS:
-            raise ValueError(unknown("selection", value, SELECTIONS))
-        return value
 
 
 def _metric_names(value: object) -> object:

@@ -17,27 +17,15 @@ from p2pbench.models.unet import UNet
 
 def _unet(config: RunConfig, *, skips: bool) -> nn.Module:
     assert config.depth is not None
-    return UNet(
-        *config.data.channels,
-        ngf=config.generator.ngf,
-        depth=config.depth,
-        skips=skips,
-        dropout=config.generator.dropout,
-        norm=config.generator.norm,
-        upsampling=config.generator.upsampling,
-        bias=bias_before_norm(config.training.bias_rule, config.generator.norm),
-    )
+    given = config.generator.model_dump(include={"ngf", "dropout", "norm", "upsampling"})
+    bias = bias_before_norm(config.training.bias_rule, config.generator.norm)
+    return UNet(*config.data.channels, depth=config.depth, skips=skips, bias=bias, **given)
 
 
 def _resnet(config: RunConfig, *, n_blocks: int) -> nn.Module:
-    return build_resnet(
-        *config.data.channels,
-        ngf=config.generator.ngf,
-        n_blocks=n_blocks,
-        norm=config.generator.norm,
-        dropout=config.generator.dropout != "none",
-        bias=bias_before_norm(config.training.bias_rule, config.generator.norm),
-    )
+    given = config.generator.model_dump(include={"ngf", "norm"}) | {"dropout": config.generator.dropout != "none"}
+    bias = bias_before_norm(config.training.bias_rule, config.generator.norm)
+    return build_resnet(*config.data.channels, n_blocks=n_blocks, bias=bias, **given)
 
 
 def discriminator_in_channels(config: RunConfig) -> int:
@@ -47,13 +35,9 @@ def discriminator_in_channels(config: RunConfig) -> int:
 
 
 def _patchgan(config: RunConfig, *, n_layers: int) -> nn.Module:
-    return build_patchgan(
-        discriminator_in_channels(config),
-        ndf=config.discriminator.ndf,
-        n_layers=n_layers,
-        norm=config.discriminator.norm,
-        bias=bias_before_norm(config.training.bias_rule, config.discriminator.norm),
-    )
+    given = config.discriminator.model_dump(include={"ndf", "norm"})
+    bias = bias_before_norm(config.training.bias_rule, config.discriminator.norm)
+    return build_patchgan(discriminator_in_channels(config), n_layers=n_layers, bias=bias, **given)
 
 
 Builder = Callable[[RunConfig], nn.Module]

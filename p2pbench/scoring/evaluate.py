@@ -17,16 +17,8 @@ from p2pbench.scoring.colour import COLOURS, Overlaps
 from p2pbench.scoring.distribution import LEAST_FOR, LEAST_IMAGES, FeatureSets, PatchSets
 from p2pbench.scoring.features import Extractor
 from p2pbench.scoring.images import Images, batches
-from p2pbench.scoring.jackknife import jackknife_table
 from p2pbench.scoring.lpips import Lpips
-from p2pbench.scoring.paired import (
-    FUNCTIONS,
-    CustomMetrics,
-    Diversity,
-    FunctionMeasure,
-    Measure,
-    not_measured,
-)
+from p2pbench.scoring.paired import FUNCTIONS, CustomMetrics, Diversity, FunctionMeasure, Measure, not_measured
 from p2pbench.system.progress import Count, no_progress
 
 if TYPE_CHECKING:
@@ -57,13 +49,6 @@ class Scores:
         import pandas as pd
 
         return pd.DataFrame({"image": self.names, **self.per_image}).replace([np.inf, -np.inf], np.nan)
-
-    def to_jackknife(self) -> pd.DataFrame:
-        """One row for each unit that is left out, an image by its name or a group of images, and then pseudo-values.
-
-        A column for each score of the set that has them, empty in the rows of the other kind of unit.
-        """
-        return jackknife_table(self.names, self.pseudo_values)
 
 
 NO_LABELS = segmentation.NoReader("needs the label maps of the images: score a model, or name their data set")

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -106,23 +106,19 @@ def obtain(name: str, weights_dir: Path | None = None, *, fetch: bool = True, pr
     Raises:
         WeightsError: it is not on this machine and cannot be fetched, or cannot be read, or has a wrong hash.
     """
-    path = locate(name, weights_dir)
+    path = locate(name, weights_dir) or (_fetch(name, progress) if fetch else None)
     if path is None:
-        path = _fetch(name, progress) if fetch else None
-    if path is None:
-        raise WeightsError(f"{_missing(name)}; {_by_hand(name)}")
+        raise _missing(name)
     verify(path, name)
     return path
 
 
-def _missing(name: str) -> str:
+def _missing(name: str, problem: str = "") -> WeightsError:
     net = NETS[name]
-    return f"the weights of {net.about} are not on this machine"
-
-
-def _by_hand(name: str) -> str:
-    net = NETS[name]
-    return f"put {next(iter(net.files))} ({net.megabytes} MB, {net.url}) into a folder and name it with --weights-dir"
+    return WeightsError(
+        f"the weights of {net.about} are not on this machine{problem}; put {next(iter(net.files))} "
+        f"({net.megabytes} MB, {net.url}) into a folder and name it with --weights-dir"
+    )
 
 
 def _fetch(name: str, progress: Count | None) -> Path:
@@ -146,12 +142,10 @@ def _fetch(name: str, progress: Count | None) -> Path:
     except requests.RequestException as error:
         status = getattr(error.response, "status_code", None)
         problem = f"answered {status}" if status else "did not answer"
-        raise WeightsError(
-            f"{_missing(name)} and could not be fetched ({urlsplit(net.url).hostname} {problem}); {_by_hand(name)}"
-        ) from None
+        raise _missing(name, f" and could not be fetched ({urlsplit(net.url).hostname} {problem})") from None
     except (OSError, StorageError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise WeightsError(f"{_missing(name)} and {folder} cannot be written: {reason}; {_by_hand(name)}") from None
+        raise _missing(name, f" and {folder} cannot be written: {reason}") from None
     return folder / file
 
 
@@ -164,11 +158,10 @@ def inventory(weights_dir: Path | None) -> dict[str, Any]:
         ``state`` (``ready``, ``wrong`` or ``missing``), ``path``, ``sha256`` (None where it cannot be read) and
         ``reason`` (why it is wrong, else None).
     """
-    nets = []
-    for name, net in NETS.items():
-        path = locate(name, weights_dir)
-        about = {"name": name, "about": net.about, "scores": scores_of(name), "megabytes": net.megabytes}
-        nets.append({**about, "url": net.url, "files": net.files, **_file(name, path)})
+    nets = [
+        {"name": name, "scores": scores_of(name), **asdict(net), **_file(name, locate(name, weights_dir))}
+        for name, net in NETS.items()
+    ]
     return {"search": [str(folder) for folder in search_path(weights_dir)], "weights": nets}
 
 
