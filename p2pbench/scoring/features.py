@@ -153,12 +153,7 @@ def _inception(path: Path, device: str) -> Network:
         except RuntimeError:
             raise WeightsError(f"{path} does not hold torch-fidelity's Inception v3") from None
     model = model.to(device)
-
-    def network(images: Tensor) -> Tensor:
-        features: Tensor = model(images)[0]
-        return features
-
-    return network
+    return lambda images: model(images)[0]
 
 
 NETWORKS: dict[str, Callable[[Path, str], Network]] = {"alex": _alexnet, "inception": _inception}

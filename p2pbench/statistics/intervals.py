@@ -7,7 +7,7 @@ stay within 1.3.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -55,28 +55,10 @@ def bca_limits(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         Two arrays, the lower and the upper limits, (m,) each.
     """
-    from scipy.special import ndtri
-
     samples = np.sort(samples, axis=1)  # so that the order of the images does not matter
-    mean = samples.mean(axis=1)
-    centred = samples - mean[:, None]
-    centred -= centred.mean(axis=1, keepdims=True)  # the mean's own rounding, or no resample may lie below it
-    constant = samples[:, 0] == samples[:, -1]
-    centred[constant, 0] = 1  # any value: those limits are set below
-    scale = np.abs(centred).max(axis=1)
-    centred /= scale[:, None]
-    means = np.sort(resampled_means(centred), axis=1)  # (m, N_DRAWS)
-    below, ties = (means < -1e-12).mean(axis=1), (np.abs(means) <= 1e-12).mean(axis=1)
-    bias = ndtri(below + ties / 2)
-    acceleration = (centred**3).sum(axis=1) / (6 * (centred**2).sum(axis=1) ** 1.5)  # the jackknife's, for a mean
-    limits = []
-    for share in _bca_shares(bias, acceleration):
-        place = share * (N_DRAWS - 1)
-        left = np.minimum(place.astype(np.intp), N_DRAWS - 2)
-        around = np.take_along_axis(means, np.stack([left, left + 1], axis=1), axis=1)
-        limit = around[:, 0] + (place - left) * (around[:, 1] - around[:, 0])
-        limits.append(np.where(constant, mean, mean + scale * limit))
-    return limits[0], limits[1]
+    left_out = (samples.sum(axis=1, keepdims=True) - samples) / (samples.shape[1] - 1)
+    limits = _bca(resampled_means(samples), samples.mean(axis=1), left_out)
+    return limits[:, 0], limits[:, 1]
 
 
 def bca_of_means(samples: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Estimate:
@@ -88,32 +70,31 @@ def bca_of_means(samples: np.ndarray, statistic: Callable[[np.ndarray], np.ndarr
         samples: (n, ...), finite, n >= 1, an array an image.
         statistic: takes k means, (k, ...), and gives k finite numbers, (k,).
     """
-    from scipy.special import ndtri
-
     n, shape = len(samples), samples.shape[1:]
     rows = finite(samples.reshape(n, -1), 2)
-    value = float(statistic(rows.mean(axis=0).reshape(1, *shape))[0])
+    value = statistic(rows.mean(axis=0).reshape(1, *shape))
     if n == 1:
-        return Estimate(value, None, None, 1)
+        return Estimate(float(value[0]), None, None, 1)
     rows = rows[np.lexsort(rows.T)]
-    draws = np.sort(statistic(resampled_means(rows.T).T.reshape(-1, *shape)))
+    draws = statistic(resampled_means(rows.T).T.reshape(-1, *shape))
     left_out = statistic(((rows.sum(axis=0) - rows) / (n - 1)).reshape(n, *shape))
-    near = 1e-12 * max(abs(value), 1e-300)
-    share = (draws < value - near).mean() + (np.abs(draws - value) <= near).mean() / 2
-    bias = ndtri(np.clip(share, 0.5 / N_DRAWS, 1 - 0.5 / N_DRAWS))
-    away = left_out.mean() - left_out
-    spread = (away**2).sum() ** 1.5
-    acceleration = (away**3).sum() / (6 * spread) if spread > 0 else 0.0
-    low, high = np.quantile(draws, _bca_shares(bias, acceleration))
-    return Estimate(value, float(low), float(high), n)
+    low, high = _bca(draws[None], value, left_out[None])[0]
+    return Estimate(float(value[0]), float(low), float(high), n)
 
 
-def _bca_shares(bias: Any, acceleration: Any) -> tuple[Any, Any]:
-    """The shares of the resamples below the lower and below the upper limit."""
-    from scipy.special import ndtr
+def _bca(draws: np.ndarray, values: np.ndarray, left_out: np.ndarray) -> np.ndarray:
+    """The 95 % BCa limits of ``values``, (m,), from resamples, (m, N_DRAWS), and leave-outs, (m, n): (m, 2)."""
+    from scipy.special import ndtr, ndtri
 
-    low, high = (ndtr(bias + (bias + z) / (1 - acceleration * (bias + z))) for z in (-_Z, _Z))
-    return low, high
+    apart = draws - values[:, None]
+    near = 1e-12 * np.abs(draws).max(axis=1, keepdims=True)  # what is equal but for its rounding
+    below = (apart < -near).mean(axis=1) + (np.abs(apart) <= near).mean(axis=1) / 2
+    bias = ndtri(np.clip(below, 0.5 / N_DRAWS, 1 - 0.5 / N_DRAWS))
+    away = left_out.mean(axis=1, keepdims=True) - left_out
+    spread = 6 * (away**2).sum(axis=1) ** 1.5
+    acceleration = (away**3).sum(axis=1) / np.where(spread > 0, spread, 1)
+    shares = [ndtr(bias + (bias + z) / (1 - acceleration * (bias + z))) for z in (-_Z, _Z)]
+    return np.stack([np.quantile(*row) for row in zip(draws, np.stack(shares, axis=1), strict=True)])
 
 
 def interval_method(values: np.ndarray) -> Literal["t", "BCa"]:
