@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from p2pbench.config.metrics import METRICS, caution_of
-from p2pbench.report.records import CellRecord, StudyRecord
+from p2pbench.report.records import StudyRecord
 
 LAST_PART = 2 / 3
 """Where the last third of a training begins, as a share of its steps."""
@@ -96,13 +96,10 @@ def _without(study: StudyRecord) -> list[str]:
     """That finished trainings have no curve, where any was asked for or others have one."""
     finished = [cell for cell in study.cells if cell.state == "finished"]
     lacking = [cell for cell in finished if cell.curve.empty]
-    if not lacking or not (len(lacking) < len(finished) or any(_asked(cell) for cell in lacking)):
+    asked = any(cell.config.get("scoring", {}).get("every") for cell in lacking)
+    if not lacking or not (len(lacking) < len(finished) or asked):
         return []
     return [
         f"{len(lacking)} of {len(finished)} finished trainings have no scores while training: they were trained before "
         "scoring.every was set, or their data have no validation pairs. A finished run is not trained again for them."
     ]
-
-
-def _asked(cell: CellRecord) -> bool:
-    return bool(cell.config.get("scoring", {}).get("every"))

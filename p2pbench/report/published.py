@@ -57,16 +57,12 @@ def order_sentences(study: StudyRecord) -> list[str]:
         if tau is None:
             continue
         told = "more than chance would" if p < 0.05 else "which chance gives as well"
+        told += f"; of {len(ours)} variants no order can be" * (1 / math.factorial(len(ours)) >= 0.05)
         sentences.append(
             f"{about.label}: the paper's order of {len(ours)} variants and ours agree with Kendall's tau {tau:.2f} "
-            f"(p = {p:.2g}, {told}{_least(len(ours))})."
+            f"(p = {p:.2g}, {told})."
         )
     return sentences
-
-
-def _least(n: int) -> str:
-    """What is said where no agreement could be beyond chance."""
-    return f"; of {n} variants no order can be" if 1 / math.factorial(n) >= 0.05 else ""
 
 
 def kendall(ours: list[float], theirs: list[float]) -> tuple[float | None, float]:

@@ -42,7 +42,8 @@ def wide(study: StudyRecord) -> pd.DataFrame:
                 f"{metric}_n": s.n_images or None,
             }
         row |= full_cost(study, variant)
-        row["state"] = _states(study, variant)
+        others = [cell for cell in study.cells if cell.variant == variant and cell.state != "finished"]
+        row["state"] = "; ".join(f"seed {cell.seed} {cell.state}" for cell in others) or "finished"
         rows.append(row)
     for reference in study.references:
         row = {"variant": f"reference: {reference.name}", "state": "reference"}
@@ -70,12 +71,6 @@ def long(study: StudyRecord) -> pd.DataFrame:
     ]
     columns = ["variant", "seed", "run_id", "metric", "value", "low", "high", "n", "unit", "better", "state", "reason"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def _states(study: StudyRecord, variant: str) -> str:
-    cells = [cell for cell in study.cells if cell.variant == variant]
-    bad = [f"seed {cell.seed} {cell.state}" for cell in cells if cell.state != "finished"]
-    return "; ".join(bad) or "finished"
 
 
 def printed(study: StudyRecord) -> pd.DataFrame:

@@ -77,13 +77,11 @@ def full_cost(study: StudyRecord, variant: str) -> dict[str, Any]:
         "training_images_per_second": [c.images_per_second for c in found],
         "peak_memory_bytes": [c.peak_memory_bytes for c in found],
     }
-    return {name: _one_or_listed(values) for name, values in columns.items()} | {"n_machines": len(found)}
-
-
-def _one_or_listed(values: list[float | None]) -> float | str | None:
-    if len(values) > 1:
-        return "; ".join(map(str, values))
-    return values[0] if values else None
+    listed = {
+        name: "; ".join(map(str, values)) if len(values) > 1 else next(iter(values), None)
+        for name, values in columns.items()
+    }
+    return listed | {"n_machines": len(found)}
 
 
 def named_machines(study: StudyRecord) -> list[str]:

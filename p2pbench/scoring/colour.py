@@ -90,8 +90,7 @@ def lab(pixels: np.ndarray) -> np.ndarray:
 
 
 def _shared(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    overlap: np.ndarray = np.minimum(ours, theirs).sum(axis=-1)
-    return overlap
+    return np.asarray(np.minimum(ours, theirs).sum(axis=-1))
 
 
 def _shares(image: np.ndarray) -> np.ndarray:

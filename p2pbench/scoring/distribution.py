@@ -1,4 +1,4 @@
-"""Scores of a set of images against a set of targets: kernel and Frechet distances, precision and recall, patches."""
+"""Scores of a set of images against a set of targets: kernel and Frechet distances, precision and recall."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from p2pbench.scoring.jackknife import pseudo_values
 from p2pbench.scoring.kernel_distance import paired_kernel_distance
 from p2pbench.scoring.mind import DIRECTIONS, mind
 from p2pbench.scoring.neighbours import Share, density_and_coverage, within_reach
-from p2pbench.scoring.paired import NUMPY, MetricResult, not_measured
+from p2pbench.scoring.paired import MetricResult, not_measured
 from p2pbench.scoring.set_scores import SetResult, of_set
-from p2pbench.scoring.sliced import Sliced
 
 if TYPE_CHECKING:
     from p2pbench.scoring.lpips import Lpips
@@ -75,22 +74,6 @@ class FeatureSets:
         about = {**self._extractor.settings, **common}
         found = of_features(self._metrics, x, y)
         return [of_set(name, n, result, about) for name, result in found.items()]
-
-
-class PatchSets:
-    """The sliced Wasserstein distance, which needs no network."""
-
-    def __init__(self, n: int, height: int, width: int) -> None:
-        self._sliced = Sliced(n, height, width)
-
-    def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
-        self._sliced.add(fakes, targets)
-
-    def results(self, targets: Images, common: dict[str, Any]) -> Iterable[MetricResult]:
-        by_level, left_out = self._sliced.distances()
-        value = float(np.mean(list(by_level.values())))
-        own = {**self._sliced.settings, "levels": by_level, "library": NUMPY}
-        yield of_set("swd", len(targets), SetResult(value, own, pseudo_values(value, left_out)), common)
 
 
 def of_features(metrics: Sequence[str], x: np.ndarray, y: np.ndarray) -> dict[str, SetResult]:

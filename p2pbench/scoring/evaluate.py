@@ -14,11 +14,12 @@ from p2pbench.config.plugins import is_reference
 from p2pbench.errors import NotFinite, WeightsError
 from p2pbench.scoring import segmentation, weights
 from p2pbench.scoring.colour import COLOURS, Overlaps
-from p2pbench.scoring.distribution import LEAST_FOR, LEAST_IMAGES, FeatureSets, PatchSets
+from p2pbench.scoring.distribution import LEAST_FOR, LEAST_IMAGES, FeatureSets
 from p2pbench.scoring.features import Extractor
 from p2pbench.scoring.images import Images, batches
 from p2pbench.scoring.lpips import Lpips
 from p2pbench.scoring.paired import FUNCTIONS, CustomMetrics, Diversity, FunctionMeasure, Measure, not_measured
+from p2pbench.scoring.sliced import Sliced
 from p2pbench.system.progress import Count, no_progress
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class _Builder:
         built: list[Measure] = []
         for net, wanted in by_net.items():
             if net is None:
-                built.append(PatchSets(*self.shape[:3]))
+                built.append(Sliced(*self.shape[:3]))
                 continue
             try:
                 path = weights.obtain(net, self.weights_dir, fetch=self.fetch)

@@ -37,13 +37,10 @@ class Palette:
         nearest = np.stack([_distances(image, self._colours).argmin(axis=-1) for image in images])
         return np.asarray(np.minimum(nearest, k), dtype=np.uint8)
 
-    def share_near(self, images: Sequence[np.ndarray] | np.ndarray) -> float:
-        """The share of the pixels of images, each (H, W, 3), uint8, that are near a colour; high for label maps."""
-        return float(np.mean([(_distances(i, self._colours).min(axis=-1) <= NEAR**2).mean() for i in images]))
-
     def is_of(self, images: Sequence[np.ndarray] | np.ndarray) -> bool:
         """Whether images, each (H, W, 3), uint8, are label maps of this palette."""
-        return self.share_near(images) >= LEAST_NEAR
+        near = [(_distances(image, self._colours).min(axis=-1) <= NEAR**2).mean() for image in images]
+        return bool(np.mean(near) >= LEAST_NEAR)
 
     @property
     def _colours(self) -> np.ndarray:
@@ -53,8 +50,7 @@ class Palette:
 def _distances(image: np.ndarray, colours: np.ndarray) -> np.ndarray:
     """Squared RGB distances of pixels (H, W, 3), uint8, to colours (K, 3): (H, W, K), float32, exact."""
     pixels = image.astype(np.float32)
-    found: np.ndarray = (pixels**2).sum(axis=-1, keepdims=True) - 2 * pixels @ colours.T + (colours**2).sum(axis=1)
-    return found
+    return np.asarray((pixels**2).sum(axis=-1, keepdims=True) - 2 * pixels @ colours.T + (colours**2).sum(axis=1))
 
 
 def _cityscapes() -> Palette:

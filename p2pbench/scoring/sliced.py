@@ -5,13 +5,17 @@ numbers are keyed by the level and the image's content, so neither the order of 
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
-from p2pbench.scoring.jackknife import groups
+from p2pbench.scoring.images import Images
+from p2pbench.scoring.jackknife import groups, pseudo_values
+from p2pbench.scoring.paired import NUMPY, MetricResult
+from p2pbench.scoring.set_scores import SetResult, of_set
 from p2pbench.system.hardware import available_cores, on_all_cores
 
 LEAST_SIDE = 16
@@ -36,7 +40,7 @@ BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
 
 
 class Sliced:
-    """The distance between two sets that come batch by batch."""
+    """The distance between two sets that come batch by batch: a :class:`paired.Measure`."""
 
     def __init__(self, n: int, height: int, width: int) -> None:
         """The distance of sets of ``n`` images each, whose sides have 16 pixels or more."""
@@ -81,6 +85,13 @@ class Sliced:
             found[f"{height}x{width}"] = distance = 1000 * _distance(_normalised(ours), _normalised(theirs), level)
             left_out.append(distance + 1000 * changes)
         return found, np.mean(left_out, axis=0)
+
+    def results(self, _targets: Images, common: dict[str, Any]) -> Iterable[MetricResult]:
+        """The score ``swd``, the mean over levels. It uses up the patches too."""
+        by_level, left_out = self.distances()
+        value = float(np.mean(list(by_level.values())))
+        own = {**self.settings, "levels": by_level, "library": NUMPY}
+        yield of_set("swd", self._filled, SetResult(value, own, pseudo_values(value, left_out)), common)
 
 
 def level_sizes(height: int, width: int) -> list[tuple[int, int]]:

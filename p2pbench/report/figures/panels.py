@@ -62,7 +62,7 @@ def draw_rows(study: StudyRecord, metrics: list[str], draw: Row) -> Figure | Non
         axis.locator_params(axis="x", nbins=4)
     for axis in axes.flat[len(metrics) :]:
         axis.set_visible(False)
-    axes[0, 0].set_yticks(range(len(shown)), [_short(variant) for variant in shown])
+    axes[0, 0].set_yticks(range(len(shown)), [v if len(v) <= 26 else f"{v[:25]}…" for v in shown])
     axes[0, 0].set_ylim(len(shown) - 0.5, -0.5)
     for axis, metric in zip(axes.flat, metrics, strict=False):
         for position, (variant, colour) in enumerate(palette(study).items()):
@@ -87,7 +87,3 @@ def per_image(study: StudyRecord, variant: str, metric: str) -> np.ndarray | Non
     """The score of each test image, the mean over the seeds, (n,); None where there is none."""
     matrix = score_matrices(study, metric, [variant]).get(variant)
     return None if matrix is None else matrix.mean(axis=0).to_numpy()
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 26 else f"{text[:25]}…"
