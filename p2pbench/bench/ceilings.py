@@ -10,7 +10,6 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from p2pbench.bench.clock import Contestant, Step, Timing
-from p2pbench.bench.step import with_training
 from p2pbench.config.schema import RunConfig
 from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.training.step import Networks, Optimisers, train_step
@@ -38,7 +37,7 @@ def work_of(config: RunConfig) -> Work:
 
     In bf16 all bytes but Adam's count half.
     """
-    single = with_training(config, precision="fp32")
+    single = config.changed("training", precision="fp32")
     networks = Networks(build_generator(config), build_discriminator(config)).each(lambda network: network.to("meta"))
     both = list(networks.by_name().values())
     sgd = [torch.optim.SGD(network.parameters(), lr=0.0, foreach=False) for network in both]

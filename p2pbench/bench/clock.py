@@ -57,8 +57,7 @@ class Timing:
 
     def ratios_to(self, other: Timing) -> np.ndarray:
         """How many times faster than ``other``, in each round."""
-        ratios: np.ndarray = self.speeds / other.speeds
-        return ratios
+        return np.asarray(self.speeds / other.speeds)
 
 
 def race(

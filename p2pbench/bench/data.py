@@ -31,10 +31,10 @@ def data_contestants(resolved: Resolved, scratch: Path) -> list[Contestant]:
     """
     config = resolved.config
     source = DEFAULT_SOURCE if resolved.origin["data.source"] == "default" else config.data.source
-    dataset = open_dataset(config.data.model_copy(update={"source": source}))
+    dataset = open_dataset(config.changed("data", source=source).data)
     steps_per_epoch(dataset, config.training.batch_size)  # a batch larger than the set is refused here, in one line
     folder = as_files(dataset, scratch / "files")
-    ours = config.model_copy(update={"data": config.data.model_copy(update={"source": str(folder)})})
+    ours = config.changed("data", source=str(folder))
     row = {
         "name": named(source, config, "data."),
         "size": list(config.data.load_shape if config.data.jitter else config.data.crop_shape),

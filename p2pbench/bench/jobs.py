@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from p2pbench.bench.clock import Contestant, crowd
-from p2pbench.bench.step import build_ours, with_training
+from p2pbench.bench.step import build_ours
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import P2PBenchError
 from p2pbench.system.hardware import available_cores
@@ -48,7 +48,7 @@ def choose_jobs(configs: Sequence[RunConfig], *, seconds: float = SECONDS, say: 
     jobs = 1
     while jobs <= most and most > 1:
         say(f"measuring {jobs} at once")
-        config = with_training(heaviest, threads=heaviest.training.threads or max(1, cores // jobs))
+        config = heaviest.changed("training", threads=heaviest.training.threads or max(1, cores // jobs))
         try:
             speed, each = crowd([Contestant("step", build_ours, (config,)) for _ in range(jobs)], seconds=seconds)
         except P2PBenchError as error:

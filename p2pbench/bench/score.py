@@ -1,6 +1,5 @@
 """``bench score``: scoring, beside the networks' forward passes and scikit-image's SSIM, which it cannot do without."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -46,12 +45,11 @@ def score_contestants(config: RunConfig) -> list[Contestant]:
         "batch_size": len(_pairs(config)[0]),
         "precision": "fp32",
     }
-    ways: dict[str, tuple[Callable[..., tuple[Step, int]], tuple[Any, ...]]] = {
-        "bare": (build_bare, (config, nets, False)),
-        "bare, channels last": (build_bare, (config, nets, True)),
-        "one pass": (build_ours, (config, nets)),
-    }
-    return [Contestant(name, build, arguments, {**row, "engine": name}) for name, (build, arguments) in ways.items()]
+    return [
+        Contestant("bare", build_bare, (config, nets, False), {**row, "engine": "bare"}),
+        Contestant("bare, channels last", build_bare, (config, nets, True), {**row, "engine": "bare, channels last"}),
+        Contestant("one pass", build_ours, (config, nets), {**row, "engine": "one pass"}),
+    ]
 
 
 def build_bare(config: RunConfig, nets: list[str], channels_last: bool) -> tuple[Step, int]:

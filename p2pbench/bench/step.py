@@ -37,10 +37,10 @@ def step_contestants(resolved: Resolved, device: str) -> list[Contestant]:
         precisions = [training.precision]
     if training.engine != "auto":
         engines = [training.engine]
-    plain = with_training(resolved.config, precision="fp32", engine="auto")
+    plain = resolved.config.changed("training", precision="fp32", engine="auto")
     found = [Contestant("plain loop", build_plain, (plain,), {**row_of(plain), "engine": "plain"})]
     for engine, precision in itertools.product(engines, precisions):
-        ours = with_training(resolved.config, precision=precision, engine=engine)
+        ours = resolved.config.changed("training", precision=precision, engine=engine)
         found.append(Contestant(f"{engine}, {precision}", build_ours, (ours,), row_of(ours)))
     return found
 
@@ -57,11 +57,6 @@ def row_of(config: RunConfig) -> dict[str, Any]:
         "precision": config.training.precision,
         "engine": config.training.engine,
     }
-
-
-def with_training(config: RunConfig, **changes: Any) -> RunConfig:
-    """``config`` with other settings of training."""
-    return config.model_copy(update={"training": config.training.model_copy(update=changes)})
 
 
 def build_ours(config: RunConfig) -> tuple[Step, int]:

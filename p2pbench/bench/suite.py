@@ -176,12 +176,12 @@ def _scratch_folder() -> Iterator[Path]:
 def _profiles(variants: Sequence[Variant], progress: Count) -> dict[str, Any]:
     """For each variant and precision, under a name of its own, where the time of our step goes."""
     from p2pbench.bench.rows import groups
-    from p2pbench.bench.step import profile_step, row_of, with_training
+    from p2pbench.bench.step import profile_step, row_of
 
     titles = groups([{"workload": "step", "variant": label, **row_of(one.config)} for label, one in variants])
     steps = list(itertools.product(zip(titles, variants, strict=True), ("fp32", "bf16")))
     found = {}
     for done, ((title, (_, resolved)), precision) in enumerate(steps, 1):
-        found[f"{title}, {precision}"] = profile_step(with_training(resolved.config, precision=precision))
+        found[f"{title}, {precision}"] = profile_step(resolved.config.changed("training", precision=precision))
         progress(done, len(steps))
     return found

@@ -152,16 +152,12 @@ class DataConfig(Section):
         return _shape(self.crop_size)
 
     @model_validator(mode="after")
-    def _lab_has_three(self) -> DataConfig:
+    def _fits_together(self) -> DataConfig:
         if self.colours == "lab" and self.channels != (1, 2):
             raise ValueError(
                 f"data.colours is 'lab' and data.channels {list(self.channels)}: L is one channel, a and b are two; "
                 "use data.channels [1, 2]"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _crop_fits(self) -> DataConfig:
         if self.jitter and any(load < crop for load, crop in zip(self.load_shape, self.crop_shape, strict=True)):
             raise ValueError(
                 f"data.load_size is {size_text(self.load_size)} and data.crop_size {size_text(self.crop_size)}: "

@@ -5,6 +5,8 @@ Made by :func:`p2pbench.config.resolve.resolve`. Imports no torch: ``--help`` an
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import model_validator
 
 from p2pbench.config.data_section import DataConfig, size_text
@@ -71,6 +73,10 @@ class RunConfig(Section):
     objective: ObjectiveConfig = ObjectiveConfig()
     training: TrainingConfig = TrainingConfig()
     scoring: ScoringConfig = ScoringConfig()
+
+    def changed(self, section: str, **settings: Any) -> RunConfig:
+        """The same configuration with other values in one section, which are not checked."""
+        return self.model_copy(update={section: getattr(self, section).model_copy(update=settings)})
 
     @property
     def depth(self) -> int | None:

@@ -4,7 +4,6 @@ import io
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -48,22 +47,6 @@ class _Request(flask.Request):
         return io.BytesIO()
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A model under the name and the label that it has on the page."""
-
-    name: str
-    label: str
-    model: Model
-
-    def to_json(self) -> dict[str, Any]:
-        data = self.model.config.data
-        return {
-            "name": self.name, "label": self.label, "size": list(data.crop_shape), "channels": list(data.stored),
-            "modes": list(self.model.modes), "noise": self.model.has_noise,
-        }  # fmt: skip
-
-
 def create_app(
     models: Sequence[Model], *, hosts: Sequence[str] | None = LOOPBACK, queue: Queue | None = None
 ) -> flask.Flask:
@@ -77,11 +60,11 @@ def create_app(
     app.request_class = _Request
     app.config.update(MAX_CONTENT_LENGTH=MAX_BYTES)
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    shown = {one.name: one for one in name_models(models)}
+    shown = name_models(models)
     examples = find_examples(models)
     line = queue or Queue()
     about = {
-        "models": [one.to_json() for one in shown.values()],
+        "models": [_described(name, *one) for name, one in shown.items()],
         "examples": [{"name": e.name, "size": list(e.condition.shape[:2])} for e in examples],
         "palette": palette_of(examples),
         "limits": {"bytes": MAX_BYTES, "pixels": MAX_PIXELS, "seconds": line.seconds, "queue": QUEUE},
@@ -90,7 +73,7 @@ def create_app(
     @app.get("/")
     def page() -> str:
         return flask.render_template(
-            "index.html", models=list(shown.values()), limits=about["limits"], version=version("p2pbench")
+            "index.html", models=about["models"], limits=about["limits"], version=version("p2pbench")
         )
 
     @app.get("/healthz")
@@ -157,24 +140,33 @@ def create_app(
     return app
 
 
-def name_models(models: Sequence[Model]) -> list[Shown]:
-    """The models by the last part of their names, numbered where these are equal, and labelled by how they differ."""
+def _described(name: str, label: str, model: Model) -> dict[str, Any]:
+    """What the page is told of a model."""
+    data = model.config.data
+    return {
+        "name": name, "label": label, "size": list(data.crop_shape), "channels": list(data.stored),
+        "modes": list(model.modes), "noise": model.has_noise,
+    }  # fmt: skip
+
+
+def name_models(models: Sequence[Model]) -> dict[str, tuple[str, Model]]:
+    """The models by the last part of their names, numbered where these are equal, each with a label of what differs."""
     trees = [model.config.model_dump(mode="json") for model in models]
     keys = ["generator.name", "objective.name", "data.crop_size"]
     for section in ("generator", "discriminator", "objective", "training"):
         for key in trees[0][section]:
             if len({str(tree[section][key]) for tree in trees}) > 1 and key not in ("threads", "device"):
                 keys.append(f"{section}.{key}")
-    found: list[Shown] = []
+    found: dict[str, tuple[str, Model]] = {}
     for model, tree in zip(models, trees, strict=True):
         base = name = Path(model.name).name.removesuffix(".onnx") or "model"
         number = 1
-        while name in {one.name for one in found}:
+        while name in found:
             number += 1
             name = f"{base}-{number}"
         values = dict.fromkeys(_said(key, tree) for key in keys)
         onnx = ["ONNX"] if Path(model.name).suffix == ".onnx" else []
-        found.append(Shown(name, " · ".join([*values, *onnx]), model))
+        found[name] = (" · ".join([*values, *onnx]), model)
     return found
 
 
@@ -187,7 +179,7 @@ def _said(dotted: str, tree: dict[str, Any]) -> str:
     return str(value) if key == "name" else f"{word} {value}"
 
 
-def _job(shown: dict[str, Shown]) -> tuple[Stored, Callable[[Callable[[], None]], np.ndarray], str]:
+def _job(shown: dict[str, tuple[str, Model]]) -> tuple[Stored, Callable[[Callable[[], None]], np.ndarray], str]:
     """The picture that the current request brings, what makes the output of it that it asks for, and a note on it.
 
     Raises:
@@ -202,7 +194,7 @@ def _job(shown: dict[str, Shown]) -> tuple[Stored, Callable[[Callable[[], None]]
     name = request.form.get("model") or next(iter(shown))
     if name not in shown:
         raise Refused(404, unknown("model", name[:80], shown))
-    model = shown[name].model
+    _, model = shown[name]
     mode = request.form.get("mode") or model.config.scoring.inference
     mode = VALUES["scoring.inference"].get(mode, mode)
     if mode not in model.modes:

@@ -32,7 +32,7 @@ class Server:
         listening = _listen(host, port)
         self.loopback = ipaddress.ip_address(listening.getsockname()[0]).is_loopback
         app = create_app(models, hosts=[*LOOPBACK, host] if self.loopback else None)
-        self.names = [one.name for one in name_models(models)]
+        self.names = list(name_models(models))
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a full queue is what 503 is for
         self._server: Any = create_server(
             app, sockets=[listening], threads=THREADS, ident="", max_request_body_size=MOST_READ,

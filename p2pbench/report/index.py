@@ -16,8 +16,6 @@ from p2pbench.report.training_cost import printed_cost
 from p2pbench.report.verdict import answer
 from p2pbench.system.files import write_text
 
-Levels = tuple[tuple[str, str], ...]
-
 
 def write_index(reports: Sequence[Report], unreadable: Sequence[tuple[str, str]], out: Path) -> Path:
     """Write ``out / index.html`` over ``reports``, which lie below it.
@@ -46,7 +44,7 @@ def compare_studies(studies: Sequence[StudyRecord]) -> list[tuple[str, pd.DataFr
 
     Variants are the same where their factors and levels are.
     """
-    found: dict[Levels, list[tuple[StudyRecord, str, str]]] = {}
+    found: dict[tuple[tuple[str, str], ...], list[tuple[StudyRecord, str, str]]] = {}
     for study in studies:
         levels = {c.variant: tuple(sorted(c.levels.items())) for c in study.about.cells}
         for variant in study.variants:

@@ -109,8 +109,7 @@ def run_cell(
         training = _training_with_flops(run, config)
         for one in to_score:
             assert generator is not None
-            scoring = config.scoring.model_copy(update={"inference": one.inference})
-            scored = config.model_copy(update={"scoring": scoring})
+            scored = config.changed("scoring", inference=one.inference)
             score_run(scored, generator, dataset, one, engine, weights_dir, fetch, watcher.progress)
         about: dict[str, Any] = {}
         if to_train and from_scratch and asked is not None:  # in one sitting: start of the process, data, scores

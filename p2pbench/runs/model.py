@@ -40,8 +40,7 @@ def load_model(name: str, runs: Path, layers: Sequence[Layer] = (), *, inference
         return model
     if mode not in model.modes:
         raise ConfigError(f"--inference: {unknown('mode', mode, model.modes)}")
-    scoring = model.config.scoring.model_copy(update={"inference": mode})
-    return replace(model, config=model.config.model_copy(update={"scoring": scoring}))
+    return replace(model, config=model.config.changed("scoring", inference=mode))
 
 
 def _load(name: str, runs: Path, layers: Sequence[Layer]) -> Model:
@@ -87,9 +86,7 @@ def _load_onnx(name: str, path: Path) -> Model:
     generator = OnnxGenerator(path, available_cores())
     config = from_mapping(generator.about["config"], str(path))
     mode = current_value("scoring.inference", generator.about["inference"], str(path))
-    scoring = config.scoring.model_copy(update={"inference": mode})
-    config = config.model_copy(update={"scoring": scoring})
-    return Model(name, config, generator, weights=path, bits=generator.about["bits"])
+    return Model(name, config.changed("scoring", inference=mode), generator, weights=path, bits=generator.about["bits"])
 
 
 def load_generator(run: RunFolder) -> nn.Module:

@@ -203,9 +203,7 @@ def find_reader(
 
     train = decoded(dataset, "train")
     key = f"{dataset.key}:{side}:{plain.resize_filter}:{plain.background}"
-    photographs = segmenter.Photographs(
-        key, palette, (train[..., 3:], train[..., :3]), (targets, conditions)
-    )  # fmt: skip
+    photographs = segmenter.Photographs(key, palette, (train[..., 3:], train[..., :3]), (targets, conditions))
     return ClassReader(palette, segmenter.obtain(photographs, device, progress), conditions)
 
 

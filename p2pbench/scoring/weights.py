@@ -64,8 +64,7 @@ def present(name: str, weights_dir: Path | None = None) -> list[Path]:
 
 def usable(name: str, weights_dir: Path | None = None) -> bool:
     """Whether a verified file of network ``name`` is on this machine."""
-    path = locate(name, weights_dir)
-    return path is not None and is_right(path, name)
+    return any(is_right(path, name) for path in present(name, weights_dir))
 
 
 def is_right(path: Path, name: str) -> bool:

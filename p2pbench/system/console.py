@@ -24,9 +24,6 @@ def by(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
 
 
-FORMAT = "%(asctime)s %(message)s"
-
-
 class _ToConsole(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         err.print(escape(self.format(record)), soft_wrap=True, highlight=False, style="dim")
@@ -47,7 +44,7 @@ class _ToFile(logging.FileHandler):
 def logged_to(target: Path | None) -> Iterator[None]:
     """Write p2pbench's log messages to the end of the file ``target``, or to standard error, while the block runs."""
     handler = _ToConsole() if target is None else _ToFile(target, encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter(FORMAT))
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logger = logging.getLogger("p2pbench")
     before = logger.level
     logger.addHandler(handler)

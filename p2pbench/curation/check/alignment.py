@@ -39,8 +39,7 @@ def edge_map(image: np.ndarray) -> np.ndarray:
     # Cut off, so that a few hard edges do not hide all others.
     strength = np.minimum(strength, 4 * strength.mean())
     relative = strength / max(float(strength.mean()), 1e-6)
-    centred: np.ndarray = relative - relative.mean()
-    return centred
+    return np.asarray(relative - relative.mean())
 
 
 def is_smooth(edges: np.ndarray) -> bool:
