@@ -71,12 +71,13 @@ class _BytesMoved(TorchDispatchMode):
 
 def ceilings(device: str, threads: int, precisions: list[str]) -> list[Contestant]:
     """What is timed to find the machine's ceilings: a square matrix product in each precision, and a copy."""
-    return [Contestant(name, build_ceiling, (device, threads, name, _sizes(device))) for name in (*precisions, COPY)]
+    sizes = SIZES.get(device, SIZES["cpu"])
+    return [Contestant(name, build_ceiling, (device, threads, name, sizes)) for name in (*precisions, COPY)]
 
 
 def limits_of(timings: dict[str, Timing], device: str) -> dict[str, Any]:
     """The ceilings as they stand in the JSON: FLOPs per second of each precision, and bytes per second of the copy."""
-    side, n_copied = _sizes(device)
+    side, n_copied = SIZES.get(device, SIZES["cpu"])
     fastest = {name: min(timing.seconds) for name, timing in timings.items()}
     return {
         "product_flops_per_second": {name: 2 * side**3 / s for name, s in fastest.items() if name != COPY},
@@ -121,7 +122,3 @@ def build_ceiling(device: str, threads: int, name: str, sizes: tuple[int, int]) 
             torch.mm(a, b, out=target)
 
     return step, 1
-
-
-def _sizes(device: str) -> tuple[int, int]:
-    return SIZES["cuda" if device == "cuda" else "cpu"]

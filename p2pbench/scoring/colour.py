@@ -45,7 +45,6 @@ class Overlaps:
         """The histograms of each batch of outputs and of targets, (B, 3, bins), float32: 5 KB an image."""
 
     def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
-        """Take in a batch; both (B, H, W, 3), uint8."""
         ours, theirs = (np.stack(on_all_cores(_shares, images)) for images in (fakes, targets))
         self.per_image.extend(_shared(ours, theirs))
         self._shares.append((ours.astype(np.float32), theirs.astype(np.float32)))

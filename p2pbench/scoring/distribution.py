@@ -36,10 +36,6 @@ DENSITY_NEIGHBOURS = 5
 LEAST_FOR = {"density": 6, "coverage": 6}
 """Those that need more: a fifth neighbour."""
 
-PAIRED_KID = ("kid-paired", "kid-paired-alexnet")
-FRECHET = ("fid", "fd-alexnet")
-MIND = ("mind", "mind-alexnet")
-
 FEW = 3
 """Frechet distances have pseudo-values from so many images a feature on: of fewer, their differences may have the
 opposite sign of those of large sets, because outputs that are close to their own targets share the sample's error."""
@@ -87,12 +83,14 @@ def of_features(metrics: Sequence[str], x: np.ndarray, y: np.ndarray) -> dict[st
     """
     found: dict[str, SetResult] = {}
     for name in metrics:
-        if name in FRECHET:
+        if name in ("fid", "fd-alexnet"):
             found[name] = _frechet(x, y, METRICS[name].label)
-        elif name in (*PAIRED_KID, *MIND):
-            value, left_out = (mind if name in MIND else paired_kernel_distance)(x, y)
-            settings = {"directions": DIRECTIONS} if name in MIND else {}
-            found[name] = SetResult(value, settings, pseudo_values(value, left_out))
+        elif name in ("mind", "mind-alexnet"):
+            value, left_out = mind(x, y)
+            found[name] = SetResult(value, {"directions": DIRECTIONS}, pseudo_values(value, left_out))
+        elif name in ("kid-paired", "kid-paired-alexnet"):
+            value, left_out = paired_kernel_distance(x, y)
+            found[name] = SetResult(value, {}, pseudo_values(value, left_out))
         elif name == "kid":
             found[name] = _kid(x, y)
     if {"precision", "recall"} & set(metrics):

@@ -133,13 +133,11 @@ class Lpips:
         """The means of the last layer over each batch of outputs, (B, C), float32."""
 
     def add(self, fakes: np.ndarray, targets: np.ndarray) -> None:
-        """Take in a batch of outputs and targets, both (B, H, W, 3), uint8."""
         values, means = self.with_means(fakes, targets)
         self._values.append(values)
         self.means.append(means)
 
     def results(self, _targets: Images, common: dict[str, Any]) -> Iterable[MetricResult]:
-        """The score, once every batch is taken in."""
         net = self.settings["net"]
         name = "lpips" if net == "alex" else f"lpips-{net}"
         yield over_images(name, np.concatenate(self._values), {**self.settings, **common})
