@@ -93,6 +93,14 @@ class StudyRecord:
         return list(dict.fromkeys(cell.variant for cell in self.cells))
 
     @cached_property
+    def runs(self) -> dict[str, set[tuple[int, str, str]]]:
+        """The seed, run and inference mode of each variant's cells."""
+        found: dict[str, set[tuple[int, str, str]]] = {variant: set() for variant in self.variants}
+        for cell in self.cells:
+            found[cell.variant].add((cell.seed, cell.run.path.name, cell.run.inference))
+        return found
+
+    @cached_property
     def metrics(self) -> list[str]:
         """The scores that the study asked for and any cell has, measured or not, in the order of ``METRICS``.
 
