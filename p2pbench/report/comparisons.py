@@ -113,12 +113,7 @@ def _best(study: StudyRecord, metric: str) -> str | None:
 
 def one_run(study: StudyRecord, one: str, other: str) -> bool:
     """Whether two variants are the same trainings under two names, as two discriminators are without a GAN term."""
-    return bool(_runs_of(study, one) & _runs_of(study, other))
-
-
-def _runs_of(study: StudyRecord, variant: str) -> frozenset[tuple[int, str, str]]:
-    """The trainings of a variant, as seed, run id and inference mode."""
-    return frozenset((c.seed, c.run.path.name, c.run.inference) for c in study.cells if c.variant == variant)
+    return bool(study.runs[one] & study.runs[other])
 
 
 def paired(study: StudyRecord, metric: str, variants: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -175,7 +170,7 @@ def _judged(study: StudyRecord, metric: str, contrasts: Iterable[tuple[str, str]
     Contrasts of the same trainings, as where two variants are one run, are one test.
     """
     raw = [_compared(study, metric, variant, against) for variant, against in contrasts]
-    trainings = {id(c): (_runs_of(study, c.variant), _runs_of(study, c.against)) for c in raw}
+    trainings = {id(c): (frozenset(study.runs[c.variant]), frozenset(study.runs[c.against])) for c in raw}
     first = {trainings[id(c)]: c for c in reversed(raw)}
     once = [c for c in raw if first[trainings[id(c)]] is c]
     over = [c for c in once if c.p_raw is not None and c.found is not None]
