@@ -103,7 +103,11 @@ def evaluate(
             progress(done, n)
     except NotFinite as error:
         return Scores(n, {name: not_measured(name, n, str(error), common) for name in metrics}, list(names))
-    scores = {name: not_measured(name, n, reason, common) for name, reason in builder.reasons.items()}
+    tried = classes.settings if isinstance(classes, segmentation.NoReader) else {}
+    scores = {
+        name: not_measured(name, n, reason, {**common, **(tried if name in FCN_SCORES else {})})
+        for name, reason in builder.reasons.items()
+    }
     per_image, pseudo_values = {}, {}
     for measure in measures:
         for score, values, pseudo in measure.results(targets, common):

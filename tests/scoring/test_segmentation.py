@@ -283,6 +283,9 @@ def test_data_without_labels_say_why_and_the_way_out(pairs_folder: Path, trainin
     assert isinstance(none, NoReader)
     assert "neither side" in none.reason
     assert trainings == []
+    fakes = np.zeros((2, 16, 16, 3), dtype=np.uint8)
+    found = evaluate(fakes, fakes, ["a", "b"], list(FCN_SCORES), classes=none).scores["fcn-pixel"]
+    assert (found.value, found.settings["palette"]) == (None, none.palette)  # or each ablate would score it again
 
 
 # ---- a study
