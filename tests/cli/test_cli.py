@@ -129,7 +129,8 @@ def test_a_folder_made_elsewhere_is_scored(tmp_path: Path) -> None:
     assert json.loads(Path("scores.json").read_text()) == found
     assert found["n"] == 3
     assert found["scores"]["psnr"]["low"] < found["scores"]["psnr"]["value"] < found["scores"]["psnr"]["high"]
-    text = invoke("score", "--fake", fake, "--target", fake, "--metrics", "l1,psnr").stdout
+    same = write_images(tmp_path / "same", "abc")
+    text = invoke("score", "--fake", fake, "--target", same, "--metrics", "l1,psnr").stdout
     assert "not measured" in text
     assert "identical to their targets" in text
 

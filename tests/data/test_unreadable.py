@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 import sys
 from collections.abc import Callable
@@ -85,8 +86,9 @@ def test_commands_on_pairs_name_the_image_and_end_with_3(command: str, pairs_fol
 def test_commands_on_images_name_the_image_and_end_with_3(command: str, images: Path, tmp_path: Path) -> None:
     arguments: dict[str, list[str | Path]] = {
         "prepare": ["data", "prepare", images, "--out", tmp_path / "pairs", "--split", "0.5,0.25,0.25"],
-        "score": ["score", "--fake", images, "--target", images, "--metrics", "l1"],
+        "score": ["score", "--fake", images, "--target", tmp_path / "targets", "--metrics", "l1"],
     }
+    shutil.copytree(images, tmp_path / "targets", symlinks=True)
     assert "2.png cannot be read" in error_of(*arguments[command], code=3)
 
 

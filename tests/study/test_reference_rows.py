@@ -105,12 +105,12 @@ def test_rows_that_cannot_be_made_say_why_and_the_others_are(place: Path) -> Non
         path.unlink()
     grey = ("--set", "data.channels=[1, 3]")
     assert ablate(*grey)["state"] == "made"
-    found = rows()
+    found = rows("one,channels=1-3")
     assert found["real (split half)"]["reason"] == "at n = 4 it needs 8 training pairs; there are 6"
     assert found["real (training images)"]["scores"]["swd"]["value"] > 0
     assert found["condition"]["scores"]["l1"]["value"] > 0  # grey, shown as a grey picture
     invoke("report")
-    text = Path("reports/one/scores.md").read_text()
+    text = Path("reports/one,channels=1-3/scores.md").read_text()
     assert "real (split half) not measured: at n = 4 it needs 8 training pairs; there are 6." in text
 
 
