@@ -147,13 +147,17 @@ def test_a_store_that_a_node_does_not_see_is_a_mistake_of_the_configuration(
 
 
 @pytest.mark.parametrize(("begun", "told"), [(False, []), (True, ["lost"])])
-def test_a_job_is_lost_only_where_it_had_begun(begun: bool, told: list[str], workplace: Workplace) -> None:
+def test_a_job_is_lost_only_where_it_had_begun(
+    begun: bool, told: list[str], workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ray may hand a job to a node that is dead already: nothing of it was told, so nothing is taken back."""
     pytest.importorskip("ray")
     store = Store(workplace.folder / "runs")
     config = resolve([Layer("test", {})]).config
     job = Job("cell", "0123456789ab", "one seed 0", config, workplace.folder / "log.txt", {})
     executor = RayExecutor(store, Execution("ray"))
+    # There is no actor to end: Ray would start a cluster to look for it.
+    monkeypatch.setattr(RayExecutor, "_close", lambda self, answer: self._running.pop(answer))
     executor._running["answer"] = _Remote(None, job, begun)
     waiting: deque[Job] = deque()
     assert [event.kind for event in executor._lose("answer", "The actor died: its node has died.", waiting)] == told
