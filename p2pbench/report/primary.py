@@ -45,19 +45,24 @@ def saturated_sentences(study: StudyRecord) -> list[str]:
 
 def foil_sentences(study: StudyRecord) -> list[str]:
     """Which outputs that no training made no variant beats, and by the primary score which variants do not."""
-    sentences, unbeaten = [], dict[str, list[str]]()
+    unbeaten: dict[str, list[str]] = {}
+    primary, some = primary_metric(study), dict[tuple[str, ...], list[str]]()
     for metric in study.metrics:
         for name, behind, compared in _behind(study, metric):
             if len(behind) == compared:
-                unbeaten.setdefault(name, []).append(study.metric(metric).label)
-            elif metric == primary_metric(study):
-                verb = "does" if len(behind) == 1 else "do"
-                sentences.append(f"By {study.metric(metric).label}, {listed(behind)} {verb} not beat {_the(name)}.")
-    by_scores: dict[tuple[str, ...], list[str]] = {}
+                unbeaten.setdefault(_the(name), []).append(study.metric(metric).label)
+            elif metric == primary:
+                some.setdefault(tuple(behind), []).append(_the(name))
+    sentences, by_scores = [], dict[tuple[str, ...], list[str]]()
     for name, labels in unbeaten.items():
-        by_scores.setdefault(tuple(labels), []).append(_the(name))
-    ahead = "; ".join(f"{listed(names)} in {listed(list(labels))}" for labels, names in by_scores.items())
-    return [f"No variant beats {ahead}: train longer before comparing by that."] * bool(ahead) + sentences
+        by_scores.setdefault(tuple(labels), []).append(name)
+    if by_scores:
+        ahead = "; ".join(f"{listed(names)} in {listed(list(labels))}" for labels, names in by_scores.items())
+        sentences.append(f"No variant beats {ahead}: train longer before comparing by that.")
+    if some and primary is not None:
+        told = [f"{named(list(b))} {'does' if len(b) == 1 else 'do'} not beat {listed(n)}" for b, n in some.items()]
+        sentences.append(f"By {study.metric(primary).label}, {'; '.join(told)}.")
+    return sentences
 
 
 def _behind(study: StudyRecord, metric: str) -> list[tuple[str, list[str], int]]:

@@ -225,6 +225,8 @@ def test_reference_rows_speak_first() -> None:
     assert answer(study)[0] == "No variant beats the mean image in L1: train longer before comparing by that."
     near = study_of(variants, references={"nearest neighbour": {"lpips": 0.5}})
     assert answer(near)[0] == "By LPIPS (alex), b does not beat the nearest neighbour."
+    both = study_of(variants, references={"untrained": {"lpips": 0.5}, "condition": {"lpips": 0.5}})
+    assert answer(both)[0] == "By LPIPS (alex), b does not beat the untrained generator and the condition."
 
 
 def test_a_saturated_score_is_not_the_primary_one() -> None:
