@@ -78,6 +78,9 @@ def run_cell(
         threads = config.training.threads or run.recorded_threads() or threads
         engine = prepare_engine(config.training, threads)
         _repair(run, config)
+        for left_behind in run.path.rglob(".*.part"):  # by a process that was killed while it wrote
+            if not left_behind.is_dir():
+                left_behind.unlink(missing_ok=True)
         in_modes = [RunFolder(run.path, mode) for mode in modes]
         to_score = [one for one in in_modes if one.missing_scores(config, weights_dir) or not one.profiled()]
         if to_score and run.trained() and not run.generator_is_whole():
