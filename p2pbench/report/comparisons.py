@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import ALPHA, measured, oriented, score_matrices, summarise
+from p2pbench.report.summaries import measured, oriented, score_matrices, summarise
 from p2pbench.runs.records import before_jackknives
-from p2pbench.statistics.comparison import holm, sign_flip_p
+from p2pbench.statistics.comparison import ALPHA, holm, sign_flip_p
 from p2pbench.statistics.trainings import OverTrainings, over_trainings, seeds_needed
 
 Verdict = Literal[

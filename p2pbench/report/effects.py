@@ -9,8 +9,8 @@ import pandas as pd
 from p2pbench.report.comparisons import distances, paired
 from p2pbench.report.markup import markdown_table
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import ALPHA, score_matrices
-from p2pbench.statistics.comparison import holm, sign_flip_p
+from p2pbench.report.summaries import score_matrices
+from p2pbench.statistics.comparison import ALPHA, holm, sign_flip_p
 from p2pbench.statistics.factorial import Contrast, factorial_contrasts
 from p2pbench.statistics.intervals import mean_interval
 from p2pbench.statistics.trainings import over_trainings

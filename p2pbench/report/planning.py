@@ -12,6 +12,7 @@ import numpy as np
 from p2pbench.config.metrics import DEFAULT_PRIMARY, METRICS
 from p2pbench.errors import ConfigError
 from p2pbench.runs.store import Store
+from p2pbench.statistics.comparison import ALPHA
 from p2pbench.statistics.trainings import LEAST_SEEDS, MOST_SEEDS, Spread, seeds_needed, smallest_difference
 
 
@@ -67,7 +68,7 @@ def detectable(
         if found is None:
             continue
         spread, source = found
-        alpha, margin = 0.05 / contrasts, margins.get(score, METRICS[score].margin or 0.0)
+        alpha, margin = ALPHA / contrasts, margins.get(score, METRICS[score].margin or 0.0)
         difference = smallest_difference(spread, seeds, images, alpha) if seeds >= LEAST_SEEDS else None
         needed = seeds_needed(margin, spread, images, alpha)
         return Detectable(score, margin, seeds, images, contrasts, difference, needed, source)

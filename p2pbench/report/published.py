@@ -9,6 +9,7 @@ import pandas as pd
 from p2pbench.config.shipped import PublishedTable, published_name, published_tables
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import oriented, summarise
+from p2pbench.statistics.comparison import ALPHA
 
 MOST_PERMUTED = 8
 """The most variants whose orders are all tried, 40,320 of them; beyond, none is."""
@@ -56,8 +57,8 @@ def order_sentences(study: StudyRecord) -> list[str]:
         tau, p = kendall([oriented(value, about.better) for value in ours.values()], theirs)
         if tau is None:
             continue
-        told = "more than chance would" if p < 0.05 else "which chance gives as well"
-        told += f"; of {len(ours)} variants no order can be" * (1 / math.factorial(len(ours)) >= 0.05)
+        told = "more than chance would" if p < ALPHA else "which chance gives as well"
+        told += f"; of {len(ours)} variants no order can be" * (1 / math.factorial(len(ours)) >= ALPHA)
         sentences.append(
             f"{about.label}: the paper's order of {len(ours)} variants and ours agree with Kendall's tau {tau:.2f} "
             f"(p = {p:.2g}, {told})."

@@ -7,6 +7,8 @@ import numpy as np
 from p2pbench.statistics.draws import N_DRAWS, all_flips, flips
 from p2pbench.statistics.intervals import finite
 
+ALPHA = 0.05
+"""The level of every test."""
 LEAST_IMAGES = 6
 """The fewest images over which sign flips can reach 0.05: of n they reach 2 / 2**n."""
 
