@@ -63,8 +63,8 @@ MOST_ROWS, MOST_SCORES = 8, 3
 def show_answer(study: StudyRecord) -> None:
     """What a study answers, and a small table: the primary score and two more, of the best variants of many."""
     from p2pbench.report.comparisons import with_baseline
-    from p2pbench.report.primary import primary_metric
-    from p2pbench.report.summaries import oriented, summarise, value_text
+    from p2pbench.report.primary import leading, primary_metric
+    from p2pbench.report.summaries import summarise, value_text
     from p2pbench.report.verdict import answer
 
     out.print(escape(" ".join(answer(study))))
@@ -72,12 +72,10 @@ def show_answer(study: StudyRecord) -> None:
     if primary is None:
         return
     having = [m for m in study.metrics if m != primary and any(summarise(study, v, m).value for v in study.variants)]
-    values = {v: value for v in study.variants if (value := summarise(study, v, primary).value) is not None}
-    best = sorted(values, key=lambda v: -oriented(values[v], study.metric(primary).better))
-    shown = {study.baseline, *best[: MOST_ROWS - 1]}
+    shown = leading(study, MOST_ROWS)
     metrics = [primary, *having][:MOST_SCORES]
     table = plain_table("variant", right=[study.metric(m).heading for m in metrics])
-    for variant in (v for v in study.variants if v in shown):
+    for variant in shown:
         marks = {m: compared.mark for m in metrics if (compared := with_baseline(study, variant, m))}
         texts = [f"{value_text(summarise(study, variant, m))}{marks.get(m, '')}" for m in metrics]
         table.add_row(escape(variant), *texts)

@@ -1,5 +1,7 @@
 """Which score answers the question, and what the reference rows say before any variant is compared."""
 
+import math
+
 from p2pbench.config.metrics import DEFAULT_PRIMARY
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import measured, oriented, summarise
@@ -13,6 +15,20 @@ def primary_metric(study: StudyRecord) -> str | None:
     having = [m for m in study.metrics if any(measured(study, v, m) for v in study.variants)]
     wanted = [m for m in (*study.primary, *DEFAULT_PRIMARY) if m in having]
     return next((m for m in [*wanted, *having] if saturated(study, m) is None), having[0] if having else None)
+
+
+def leading(study: StudyRecord, most: int) -> list[str]:
+    """The variants, in the grid's order: all; of more than ``most`` the baseline and the best by the primary score."""
+    if len(study.variants) <= most:
+        return study.variants
+    metric = primary_metric(study)
+
+    def place(variant: str) -> float:
+        value = None if metric is None else summarise(study, variant, metric).value
+        return -math.inf if metric is None or value is None else oriented(value, study.metric(metric).better)
+
+    chosen = {study.baseline, *sorted(study.variants, key=place, reverse=True)[: most - 1]}
+    return [variant for variant in study.variants if variant in chosen]
 
 
 def saturated(study: StudyRecord, metric: str) -> str | None:

@@ -1,6 +1,5 @@
 """What the figures of a report share: which variants they show, in which colours, and their panels and legends."""
 
-import math
 from collections.abc import Callable, Container
 
 import matplotlib.pyplot as plt
@@ -11,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from p2pbench.report.figures.style import COLUMN
-from p2pbench.report.primary import primary_metric
+from p2pbench.report.primary import leading
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import oriented, score_matrices, summarise
+from p2pbench.report.summaries import score_matrices
 
 Colour = tuple[float, float, float]
 Row = Callable[[Axes, str, int, str, Colour], bool]
@@ -24,16 +23,7 @@ MOST_DRAWN = 12
 
 def drawn(study: StudyRecord) -> list[str]:
     """The variants that figures show, in the grid's order: all, or the baseline and those best by the primary score."""
-    if len(study.variants) <= MOST_DRAWN:
-        return study.variants
-    metric = primary_metric(study)
-
-    def place(variant: str) -> float:
-        value = None if metric is None else summarise(study, variant, metric).value
-        return -math.inf if metric is None or value is None else oriented(value, study.metric(metric).better)
-
-    chosen = {study.baseline, *sorted(study.variants, key=place, reverse=True)[: MOST_DRAWN - 1]}
-    return [variant for variant in study.variants if variant in chosen]
+    return leading(study, MOST_DRAWN)
 
 
 def palette(study: StudyRecord) -> dict[str, Colour]:
