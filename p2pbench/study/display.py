@@ -39,9 +39,10 @@ def show(console: Console, n_jobs: int) -> Iterator[Callable[[Event], None]]:
                 if event.kind == "started" and not console.is_terminal:
                     console.print(f"{escape(job.label)}: started", soft_wrap=True)
                 return
-            n_ended += event.kind in ENDS
-            count = f"({n_ended}/{n_jobs}) " if event.kind in ENDS else ""
-            left = "" if console.is_terminal else time_left(n_ended, n_jobs, time.monotonic() - start)
+            whole = event.kind in ENDS and event.kind != "interrupted"  # one that stopped says nothing of the rest
+            n_ended += whole
+            count = f"({n_ended}/{n_jobs}) " if whole else ""
+            left = time_left(n_ended, n_jobs, time.monotonic() - start) if whole and not console.is_terminal else ""
             console.print(f"{count}{summary(event)}{left}", soft_wrap=True)
             all_jobs(n_ended, n_jobs)
 

@@ -29,3 +29,12 @@ def test_a_plain_log_says_how_much_of_the_study_is_left(monkeypatch: pytest.Monk
         "(2/3) done l1 seed 1, about 10.0 min left for the study",
         "(3/3) done l1 seed 2",
     ]
+
+
+def test_a_stopped_job_is_not_counted_and_promises_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2pbench.study.display.time.monotonic", iter([0.0, 240.0, 250.0]).__next__)
+    jobs = [Job("cell", str(k), f"l1 seed {k}", RunConfig(), Path("log"), {}) for k in range(3)]
+    text = io.StringIO()
+    with show(Console(file=text, width=200), len(jobs)) as shown:
+        shown(Event(jobs[0], "interrupted", {"reason": "stopped at step 1523 of 8000"}))
+    assert text.getvalue().split() == ["stopped", "l1", "seed", "0:", "stopped", "at", "step", "1523", "of", "8000"]
