@@ -2,13 +2,19 @@
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Literal
 
 from p2pbench.config.plugins import code_hash, is_reference
-from p2pbench.config.schema import DiscriminatorConfig, GeneratorConfig, RunConfig
+from p2pbench.config.schema import RunConfig
+from p2pbench.config.sections import Section
 
 RECIPE = 1
 """It is counted up when the code changes what a configuration trains to: old runs are not taken for new ones then."""
+
+
+LATER: dict[str, tuple[str, ...]] = {}
+"""Settings that version 0.1 did not have, by section. They are hashed only where they are not at their defaults, with
+which a run is what it was before there were any: old runs stay known."""
 
 
 def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, Any]:
@@ -27,10 +33,11 @@ def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, 
             "epochs", "batch_size", "seed", "learning_rate", "beta1", "beta2", "schedule", "bias_rule", "precision",
         }
     )  # fmt: skip
+    training |= {key: value for key, value in _settings(config, "training").items() if key in LATER.get("training", ())}
     if config.training.select != "last":
         training["select"] = {"l1": "best-on-val"}.get(config.training.select, config.training.select)  # its old name
-    objective = config.objective.model_dump()
-    generator = _component(config.generator) | {"depth": config.depth}
+    objective = _settings(config, "objective")
+    generator = _component(config, "generator") | {"depth": config.depth}
     if config.generator.name in ("resnet6", "resnet9"):  # they have dropout in every block, or nowhere
         generator["dropout"] = config.generator.dropout != "none"
     whole: dict[str, Any] = {
@@ -41,7 +48,7 @@ def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, 
         "objective": objective,
     }
     if config.objective.has_discriminator:
-        whole["discriminator"] = _component(config.discriminator)
+        whole["discriminator"] = _component(config, "discriminator")
     else:
         del objective["discriminator_loss"], objective["generator_gradient"], objective["adversarial"]
     if not config.objective.has_l1:
@@ -58,10 +65,18 @@ def run_id(config: RunConfig, data_key: str, processes: int = 1) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _component(section: GeneratorConfig | DiscriminatorConfig) -> dict[str, Any]:
-    values = section.model_dump()
-    if is_reference(section.name):
-        values["code"] = code_hash(section.name)
+def _settings(config: RunConfig, name: str) -> dict[str, Any]:
+    """The settings of a section, without later ones that are at their defaults."""
+    section: Section = getattr(config, name)
+    fields = type(section).model_fields
+    added = {key for key in LATER.get(name, ()) if getattr(section, key) == fields[key].default}
+    return section.model_dump(exclude=added)
+
+
+def _component(config: RunConfig, name: Literal["generator", "discriminator"]) -> dict[str, Any]:
+    values = _settings(config, name)
+    if is_reference(values["name"]):
+        values["code"] = code_hash(values["name"])
     return values
 
 
@@ -70,9 +85,9 @@ def cost_key(config: RunConfig) -> str:
     training = config.training
     engine = [] if training.engine == "auto" else [training.engine]
     parts: dict[str, Any] = {
-        "generator": config.generator.model_dump(),
-        "discriminator": config.discriminator.model_dump() if config.objective.has_discriminator else None,
-        "objective": config.objective.model_dump(exclude={"lambda_l1"}),
+        "generator": _settings(config, "generator"),
+        "discriminator": _settings(config, "discriminator") if config.objective.has_discriminator else None,
+        "objective": {key: value for key, value in _settings(config, "objective").items() if key != "lambda_l1"},
         "training": [training.batch_size, training.precision, training.bias_rule, training.device, *engine],
         "size": [config.data.crop_size, config.data.channels, config.depth],
     }

@@ -9,6 +9,7 @@ from torch import nn
 from p2pbench.config.plugins import is_reference, running
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig
 from p2pbench.errors import ConfigError
+from p2pbench.models.judgement import Judgement
 from p2pbench.models.layers import apply_spectral_norm, bias_before_norm, initialise
 from p2pbench.models.patchgan import build_patchgan
 from p2pbench.models.resnet import build_resnet
@@ -67,7 +68,7 @@ def build_discriminator(config: RunConfig) -> nn.Module | None:
     """The discriminator of ``config``, freshly initialised from its seed, or None where the objective has none.
 
     Maps condition and image side by side in the channels, (N, C + C', H, W), or the image's channels alone where the
-    objective is unconditional, to a map of logits (N, 1, h, w).
+    objective is unconditional, to a map of logits (N, 1, h, w), or to a :class:`Judgement` of several.
     """
     if not config.objective.has_discriminator:
         return None
@@ -101,9 +102,13 @@ def _custom(reference: str, config: RunConfig, stream: int) -> nn.Module:
             raise ValueError("it has no parameters to train")
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             output = copy.deepcopy(network).eval()(torch.zeros(shape))
-    found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-    if stream == 0 and found != image:
-        raise ConfigError(f"{reference!r} maps {shape} to {found}; a generator's output here is {image}")
-    if stream == 1 and (len(found) != 4 or found[1] != 1):
-        raise ConfigError(f"{reference!r} maps {shape} to {found}; a discriminator's is a map of logits (N, 1, h, w)")
+    maps = output.logits if stream == 1 and isinstance(output, Judgement) else (output,)
+    for one in maps:
+        found = tuple(one.shape) if isinstance(one, torch.Tensor) else type(one).__name__
+        if stream == 0 and found != image:
+            raise ConfigError(f"{reference!r} maps {shape} to {found}; a generator's output here is {image}")
+        if stream == 1 and (len(found) != 4 or found[1] != 1):
+            raise ConfigError(
+                f"{reference!r} maps {shape} to {found}; a discriminator's is a map of logits (N, 1, h, w)"
+            )
     return network

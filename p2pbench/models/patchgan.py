@@ -2,13 +2,27 @@
 
 from itertools import pairwise
 
-from torch import nn
+from torch import Tensor, nn
 
 from p2pbench.models.convolution import Convolution
+from p2pbench.models.judgement import Judgement
 from p2pbench.models.layers import norm_layer
 
 
-def build_patchgan(in_channels: int, *, ndf: int, n_layers: int, norm: str, bias: bool) -> nn.Sequential:
+class PatchGAN(nn.Sequential):
+    """A chain of layers that maps (N, C, H, W) to a map of logits (N, 1, h, w)."""
+
+    def forward(self, images: Tensor, features: bool = False) -> Tensor | Judgement:
+        """The logits; with ``features`` also the map after each activation, which pix2pixHD's loss matches (§3.2)."""
+        maps = []
+        for layer in self:
+            images = layer(images)
+            if features and isinstance(layer, nn.LeakyReLU):
+                maps.append(images)
+        return Judgement((images,), tuple(maps)) if features else images
+
+
+def build_patchgan(in_channels: int, *, ndf: int, n_layers: int, norm: str, bias: bool) -> PatchGAN:
     """A discriminator with ``n_layers`` stride-2 layers: maps (N, C, S, S) to a map of logits (N, 1, h, h).
 
     Each logit classifies a patch of ``receptive_field`` pixels: 16, 34, 70, 142, 286 for 1 to 5 layers. With 0 layers
@@ -26,12 +40,12 @@ def build_patchgan(in_channels: int, *, ndf: int, n_layers: int, norm: str, bias
             layers += norm_layer(norm, width)
         layers.append(nn.LeakyReLU(0.2))
     layers.append(nn.Conv2d(widths[-1], 1, 4, stride=1, padding=1))
-    return nn.Sequential(*layers)
+    return PatchGAN(*layers)
 
 
-def _pixelgan(in_channels: int, *, ndf: int, norm: str, bias: bool) -> nn.Sequential:
+def _pixelgan(in_channels: int, *, ndf: int, norm: str, bias: bool) -> PatchGAN:
     # The port has a bias in the first convolution alone, the last one included.
-    return nn.Sequential(
+    return PatchGAN(
         nn.Conv2d(in_channels, ndf, 1),
         nn.LeakyReLU(0.2),
         nn.Conv2d(ndf, 2 * ndf, 1, bias=bias),

@@ -1,9 +1,8 @@
 """The losses of D and G, as pure functions (pix2pix §3.1).
 
 To add an adversarial loss, write it as a row of ``GAN_LOSSES`` below and add its name to
-``ObjectiveConfig.adversarial`` in ``config/sections.py``; ``--set objective.adversarial=NAME`` then trains with it. To
-add a term to G's objective, add it to :func:`generator_loss` and its weight to ``ObjectiveConfig``. The update that
-uses them is ``training/step.py``.
+``ObjectiveConfig.adversarial`` in ``config/sections.py``; ``--set objective.adversarial=NAME`` then trains with it. The
+objectives that are made of these losses are ``training/objectives``.
 """
 
 from collections.abc import Callable
@@ -11,9 +10,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss, mse_loss, relu
+from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss, relu
 
-from p2pbench.config.schema import ObjectiveConfig
+from p2pbench.models.judgement import Judgement
 
 
 def discriminator_input(condition: Tensor, image: Tensor, *, conditional: bool) -> Tensor:
@@ -79,11 +78,11 @@ PENALTY_WEIGHT = 10.0
 """λ of Gulrajani et al. 2017, Eq. 3, the same in all their experiments."""
 
 
-def gradient_penalty(logits_of: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+def gradient_penalty(judge: Callable[[Tensor], Judgement], real: Tensor, fake: Tensor) -> Tensor:
     """λ (|gradient of D at a point between real and fake| - 1)², averaged over images (Gulrajani et al. 2017, Eq. 3).
 
     Args:
-        logits_of: D as a function of the image, its condition fixed; maps (N, C, H, W) to logits (N, 1, h, w).
+        judge: D as a function of the image, its condition fixed.
         real, fake: images, (N, C, H, W), float in [-1, 1], without gradient. The points are drawn uniformly, one per
             image, from the global random state that dropout draws from.
     Returns:
@@ -91,32 +90,6 @@ def gradient_penalty(logits_of: Callable[[Tensor], Tensor], real: Tensor, fake: 
     """
     position = torch.rand(len(real), 1, 1, 1, dtype=real.dtype, device=real.device)
     between = torch.lerp(fake, real, position).requires_grad_()
-    (gradient,) = torch.autograd.grad(logits_of(between).float().mean(dim=(1, 2, 3)).sum(), between, create_graph=True)
+    (gradient,) = torch.autograd.grad(judge(between).of_images().sum(), between, create_graph=True)
     penalty: Tensor = PENALTY_WEIGHT * ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
     return penalty
-
-
-class GeneratorLoss(NamedTuple):
-    """Scalars. ``adversarial`` and ``l1`` are unweighted, so they compare across λ; 0 where the objective has none."""
-
-    total: Tensor
-    adversarial: Tensor
-    l1: Tensor
-
-
-def generator_loss(
-    logits_fake: Tensor | None, fake: Tensor, target: Tensor, objective: ObjectiveConfig
-) -> GeneratorLoss:
-    """The loss of G in Eq. 4: adversarial plus λ times L1, as far as the objective has them.
-
-    Args:
-        logits_fake: patch logits of D for the fake, (N, 1, h, w), unbounded; None where there is no discriminator.
-        fake, target: images, (N, C, H, W), float in [-1, 1].
-        objective: which terms count, and λ.
-    """
-    zero = fake.new_zeros(())
-    adversarial = zero if logits_fake is None else GAN_LOSSES[objective.adversarial].generator(logits_fake.float())
-    # The L1 distance is always reported; it is part of the objective only where its name says so.
-    l1 = l1_loss(fake.float(), target)
-    total = adversarial + objective.lambda_l1 * l1 if objective.has_l1 else adversarial
-    return GeneratorLoss(total, adversarial, l1)

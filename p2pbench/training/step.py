@@ -14,8 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from p2pbench.config.schema import RunConfig
+from p2pbench.models.judgement import Judgement, judgement
 from p2pbench.models.layers import convolution_biases
-from p2pbench.training.losses import discriminator_input, discriminator_loss, generator_loss, gradient_penalty
+from p2pbench.training.losses import discriminator_input
+from p2pbench.training.objectives import objective_of
+from p2pbench.training.objectives.contract import Judged
 
 LOSS_NAMES = ("d_loss", "g_loss", "g_adversarial", "g_l1")
 
@@ -65,38 +68,39 @@ def train_step(
     Returns:
         The losses before the update, (4,), float32, on the device, in the order of ``LOSS_NAMES``.
     """
-    objective = config.objective
+    objective = objective_of(config)
     generator, discriminator = networks.generator, networks.discriminator
     optimisers.zero_grad()  # first, so that activations take the memory of the last step's gradients
+    question, goal = objective.question(condition, target)
     with _precision(condition, config):
-        fake = generator(condition)
+        answer = generator(*question)
 
-    # The losses get the fake as a leaf, because G's update needs their gradient with respect to the image alone.
-    image = fake.detach().float().requires_grad_()
-    d_loss = image.new_zeros(())
+    # The losses get the answer as a leaf, because G's update needs their gradient with respect to it alone.
+    leaf = answer.detach().float().requires_grad_()
+    d_loss = leaf.new_zeros(())
     if discriminator is None:
-        g_loss = generator_loss(None, image, target, objective)
-        (gradient,) = torch.autograd.grad(g_loss.total, image)
+        g_loss = objective.generator_loss(leaf, goal, None)
+        (gradient,) = torch.autograd.grad(g_loss.total, leaf)
     else:
         assert optimisers.discriminator is not None
         _zero_biases(discriminator, config)
-        logits_of = partial(_logits, discriminator, condition, config=config)
-        logits_real, logits_fake = logits_of(target), logits_of(image)
-        d_loss = discriminator_loss(logits_real, logits_fake, objective.discriminator_loss, objective.adversarial)
-        if objective.adversarial == "wgan-gp":
-            d_loss = d_loss + gradient_penalty(logits_of, target, image.detach())
-        if objective.generator_gradient == "stale":
+        judge = partial(_judge, discriminator, condition, config=config, features=objective.features)
+        judged = Judged(judge, condition, target, leaf, judge(target), judge(leaf))
+        d_loss = objective.discriminator_loss(judged)
+        if config.objective.generator_gradient == "stale":
             # This goes through D as it was before its update, so it must come before the optimiser's step: afterwards
             # autograd would refuse (plain Adam), or silently mix old activations with new weights (fused Adam).
-            g_loss = generator_loss(logits_fake, image, target, objective)
-            (gradient,) = torch.autograd.grad(g_loss.total, image, retain_graph=True)
+            g_loss = objective.generator_loss(leaf, goal, judged)
+            (gradient,) = torch.autograd.grad(g_loss.total, leaf, retain_graph=True)
         torch.autograd.backward(d_loss, inputs=list(discriminator.parameters()))
         optimisers.discriminator.step()
-        if objective.generator_gradient == "fresh":
-            g_loss = generator_loss(logits_of(image), image, target, objective)
-            (gradient,) = torch.autograd.grad(g_loss.total, image)
+        if config.objective.generator_gradient == "fresh":
+            of_target = judge(target) if objective.compares else None
+            judged = Judged(judge, condition, target, leaf, of_target, judge(leaf))
+            g_loss = objective.generator_loss(leaf, goal, judged)
+            (gradient,) = torch.autograd.grad(g_loss.total, leaf)
 
-    fake.backward(gradient.to(fake.dtype))
+    answer.backward(gradient.to(answer.dtype))
     _zero_biases(generator, config)  # in Lua after G's forward pass; here a compiled backward pass may read them too
     optimisers.generator.step()
     return torch.stack([d_loss, *g_loss]).detach()
@@ -107,11 +111,14 @@ def _precision(images: Tensor, config: RunConfig) -> AbstractContextManager[None
     return torch.autocast(images.device.type, torch.bfloat16) if config.training.precision == "bf16" else nullcontext()
 
 
-def _logits(discriminator: nn.Module, condition: Tensor, image: Tensor, config: RunConfig) -> Tensor:
-    """D's logits, (N, 1, h, w), float32: of condition and ``image`` together, or of the image alone (Eq. 1 and 2)."""
+def _judge(
+    discriminator: nn.Module, condition: Tensor, image: Tensor, *, config: RunConfig, features: bool
+) -> Judgement:
+    """What D says, in float32, of condition and ``image`` together, or of the image alone (Eq. 1 and 2)."""
     with _precision(condition, config):
-        logits: Tensor = discriminator(discriminator_input(condition, image, conditional=config.objective.conditional))
-    return logits.float()
+        seen = discriminator_input(condition, image, conditional=config.objective.conditional)
+        said = judgement(discriminator, seen, features=features)
+    return said.in_float32()
 
 
 @torch.no_grad()

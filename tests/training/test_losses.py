@@ -9,13 +9,15 @@ import pytest
 import torch
 
 from p2pbench.config.schema import OBJECTIVE_NAMES, ObjectiveConfig
+from p2pbench.models.judgement import Judgement
 from p2pbench.training.losses import (
     GAN_LOSSES,
     discriminator_input,
     discriminator_loss,
-    generator_loss,
     gradient_penalty,
 )
+from p2pbench.training.objectives.contract import Judged
+from p2pbench.training.objectives.translation import Translation
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -65,7 +67,7 @@ def test_the_gradient_penalty_of_a_linear_discriminator_is_known() -> None:
     """D(x) = <w, x> has gradient w everywhere, so the penalty is 10 (|w| - 1)^2, and its gradient is too."""
     w = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
     real, fake = torch.rand(2, 2, 3, 4, 4, dtype=torch.float64)
-    penalty = gradient_penalty(lambda x: (x * w).sum((1, 2, 3), keepdim=True), real, fake)
+    penalty = gradient_penalty(lambda x: Judgement(((x * w).sum((1, 2, 3), keepdim=True),)), real, fake)
     norm = float(w.detach().norm())
     assert float(penalty.detach()) == pytest.approx(10 * (norm - 1) ** 2, rel=1e-6)
     penalty.backward()
@@ -79,7 +81,9 @@ def test_generator_loss_has_the_terms_its_name_says(name: str) -> None:
     fake, target = (torch.rand(2, 3, 4, 4, generator=random) * 2 - 1 for _ in range(2))
     objective = ObjectiveConfig(name=name, lambda_l1=7.0)
     patches = torch.randn(2, 1, 2, 2, generator=random) if objective.has_discriminator else None
-    loss = generator_loss(patches, fake, target, objective)
+    said = Judgement((patches,)) if patches is not None else None
+    judged = None if said is None else Judged(lambda _: said, fake, target, fake, None, said)
+    loss = Translation(objective).generator_loss(fake, target, judged)
     l1 = np.abs(fake.numpy() - target.numpy()).mean()
     adversarial = -np.log(sigmoid(patches.numpy())).mean() if patches is not None else 0.0
     expected = adversarial + (7.0 * l1 if name.startswith("l1") else 0.0)

@@ -1,0 +1,14 @@
+"""What a training minimises, one family a file; :mod:`contract` says what each of them has.
+
+To add one, write it in a file beside these, add it to :func:`objective_of`, and add its name to ``OBJECTIVE_NAMES`` in
+``config/sections.py``. The update that uses it is ``training/step.py``.
+"""
+
+from p2pbench.config.schema import RunConfig
+from p2pbench.training.objectives.contract import Objective
+from p2pbench.training.objectives.translation import Translation
+
+
+def objective_of(config: RunConfig) -> Objective:
+    """The objective that ``config`` names."""
+    return Translation(config.objective)
