@@ -1,4 +1,4 @@
-"""The commands of ``p2pbench study``: list and show studies, add images to one, and bring versions back."""
+"""The commands of ``p2pbench study``: list and show studies, add images, bring versions back, copy records."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,7 +12,7 @@ from p2pbench.errors import ConfigError, unknown
 from p2pbench.system.console import err, escape, out
 
 study_app = typer.Typer(
-    no_args_is_help=True, help="List and show studies, add images to one, bring earlier versions back."
+    no_args_is_help=True, help="List, show and copy studies, add images to one, bring earlier versions back."
 )
 
 
@@ -133,6 +133,32 @@ def study_versions(
     out.print(table if rows else f"study {escape(name)} has no earlier version")
     if restore is not None:
         out.print(f"version {restore} is back; what it replaced is version {kept}")
+
+
+@study_app.command("export")
+def study_export(
+    name: Annotated[str, parameter("study export", "name")],
+    folder: Annotated[Path | None, parameter("study export", "--to")] = None,
+    runs: Runs = DEFAULT_RUNS,
+    as_json: Json = False,
+) -> None:
+    """Copy a study's records without weights and pictures; a copy that is there grows by the cells that it lacks.
+
+    p2pbench report --runs DIR makes the same tables and figures of them, without sample pictures.
+    """
+    from p2pbench.study.export import export_records
+    from p2pbench.system.console import bytes_text
+
+    to = Path("reports") / name / "records" if folder is None else folder
+    store = _store_with(runs, name)
+    found = export_records(store, name, to)
+    answer(found.to_json(), as_json)
+    for run_id, why in found.left_out.items():
+        err.print(escape(f"left out: run {run_id} {why}"), soft_wrap=True, highlight=False)
+    out.print(
+        escape(f"{name}: the records of {len(found.copied)} runs copied, {len(found.same)} there already; "
+               f"{bytes_text(found.bytes)} in {to}"), soft_wrap=True,
+    )  # fmt: skip
 
 
 def _facts(store: Any, name: str, version: int | None) -> dict[str, Any]:

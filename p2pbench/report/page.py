@@ -110,6 +110,7 @@ def render(
         figures={name: html.data_url(path.with_suffix(".svg")) for name, path in figures.items()},
         redraws=html.data_url(sheets["redraws"]) if "redraws" in sheets else None,
         viewer=viewer(study, choice),
+        without_pictures=choice is None and any(cell.profile.get("kept") for cell in study.cells),
         rule=choice.rule if choice else "",
         unfinished=unfinished[:MOST_LISTED],
         n_unfinished=len(unfinished),

@@ -78,7 +78,7 @@ def choose(study: StudyRecord) -> Choice | None:
 
 
 def _first(cells: list[CellRecord]) -> CellRecord | None:
-    return next((cell for cell in cells if _kept(cell)), None)
+    return next((cell for cell in cells if _kept(cell) and cell.run.test_samples.is_dir()), None)
 
 
 def _kept(cell: CellRecord) -> list[int]:

@@ -4,7 +4,8 @@ The definition is what all cells share, the names of the factors, what each leve
 seeds, scores, primary, margins, contrasts and wording may grow or change.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from p2pbench.config.resolve import from_mapping
@@ -20,16 +21,48 @@ MOST_NAMED = 3
 """The most differences that a message names."""
 
 
-def differences(recorded: StudyFile, study: Study) -> list[str]:
-    """How the definition of ``study`` differs from the recorded one, a phrase each; none where they are the same."""
-    if (factors := list(study.grid.factors)) != list(recorded.factors) and recorded.factors:
-        return [f"its factors are {', '.join(factors)}, were {', '.join(recorded.factors)}"]
-    if study.baseline != recorded.baseline:
-        return [f"its baseline is {study.baseline}, was {recorded.baseline}"]
-    first, before = _first_of_each(study.cells), _first_of_each(recorded.cells)
+@dataclass(frozen=True)
+class Definition:
+    """What a study is now, to be compared with a record of it."""
+
+    factors: list[str]
+    baseline: str
+    cells: list[Cell]
+    """Those that are trained."""
+    varied: Collection[str] = ()
+    """The settings that levels set; of a record it is not known, and the baseline, which both have, tells as much."""
+
+
+def of_study(study: Study) -> Definition:
+    varied = {key for levels in study.grid.factors.values() for level in levels for key in level.settings}
+    return Definition(list(study.grid.factors), study.baseline, study.cells, varied)
+
+
+def of_record(record: StudyFile, data_key: Callable[[str], str | None]) -> Definition:
+    """The definition that ``record`` has.
+
+    Args:
+        data_key: the hash of the data's content by run id, None where no run recorded it.
+    """
+    cells = [
+        Cell(cell.variant, cell.levels, cell.seed, config, {}, cell.run_id, None, None, data_key(cell.run_id))
+        for cell in record.cells
+        if (config := _config_of(cell)) is not None
+    ]
+    cells.sort(key=lambda cell: cell.data_key is None)  # the first of each variant is compared
+    return Definition(list(record.factors), record.baseline, cells)
+
+
+def differences(recorded: StudyFile, now: Definition) -> list[str]:
+    """How the definition ``now`` differs from the recorded one, a phrase each; none where they are the same."""
+    if now.factors != list(recorded.factors) and recorded.factors and now.factors:
+        return [f"its factors are {', '.join(now.factors)}, were {', '.join(recorded.factors)}"]
+    if now.baseline != recorded.baseline:
+        return [f"its baseline is {now.baseline}, was {recorded.baseline}"]
+    first, before = _first_of_each(now.cells), _first_of_each(recorded.cells)
     if taken := [name for name in first if name in before and before[name].made_elsewhere]:
         return [f"{taken[0]} is the label of images that study add brought"]
-    found = _shared(recorded, study)
+    found = _shared(recorded, now)
     for variant, cell in first.items():
         if variant in before and not found:
             found += [f"{variant}: {phrase}" for phrase in _of_variant(before[variant], cell)]
@@ -53,13 +86,13 @@ def _first_of_each(cells: Iterable[C]) -> dict[str, C]:
     return found
 
 
-def _shared(recorded: StudyFile, study: Study) -> list[str]:
+def _shared(recorded: StudyFile, definition: Definition) -> list[str]:
     """The settings that all cells share, before or now, and that have changed."""
-    varied = {key for levels in study.grid.factors.values() for level in levels for key in level.settings}
+    varied = definition.varied
     if any("preset" in key for key in varied):
         return []  # it stands for other settings, which each variant is compared by
     before = _common(filter(None, map(_config_of, _first_of_each(recorded.cells).values())))
-    now = _common(cell.config for cell in _first_of_each(study.cells).values())
+    now = _common(cell.config for cell in _first_of_each(definition.cells).values())
     return _changed(
         {key: value for key, value in before.items() if key in now and key not in varied},
         {key: value for key, value in now.items() if key in before and key not in varied},

@@ -27,6 +27,7 @@ from p2pbench.runs import records
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.records import SCHEMA_VERSION, StudyCell, StudyFile
 from p2pbench.runs.store import Store
+from p2pbench.study.study_file import check_label
 from p2pbench.system.files import locked, sha256_of, write_json
 from p2pbench.system.progress import stages
 
@@ -52,7 +53,7 @@ def add_images(
     files, matched = outputs_for(folder, names)
     hashes = [sha256_of(file) for file in files]
     cell = _cell(config, dataset, label, seed, hashes, record.asked)
-    _check_label(record, cell, name)
+    check_label(record, cell)
 
     from p2pbench.training.engine import prepare_engine
 
@@ -102,22 +103,6 @@ def _cell(
         run_id=hashlib.sha256(text.encode()).hexdigest()[:12], variant=label, seed=seed, made_elsewhere=True,
         config={"data": config.data.model_dump(mode="json"), "scoring": scoring},
     )  # fmt: skip
-
-
-def _check_label(record: StudyFile, cell: StudyCell, name: str) -> None:
-    for other in record.cells:
-        if other.variant == cell.variant and not other.made_elsewhere:
-            raise ConfigError(f"--label {cell.variant!r}: study {name!r} has a variant of that name; choose another")
-        if (other.variant, other.seed) == (cell.variant, cell.seed) and other.run_id != cell.run_id:
-            raise ConfigError(
-                f"study {name!r} has other images of {cell.variant!r}, seed {cell.seed}; give these another --label, "
-                "or another --seed if they are of another training"
-            )
-        if other.run_id == cell.run_id and (other.variant, other.seed) != (cell.variant, cell.seed):
-            raise DataError(
-                f"these images are in study {name!r} already, as {other.variant!r}, seed {other.seed}: the same images "
-                "are no other training and no other method"
-            )
 
 
 def _score(
@@ -192,6 +177,6 @@ def _record(store: Store, name: str, cell: StudyCell) -> None:
     path = store.study_file(name)
     with locked(path.with_name("study.lock")):
         record = store.read_study(name)
-        _check_label(record, cell, name)
+        check_label(record, cell)
         others = [c for c in record.cells if (c.variant, c.seed) != (cell.variant, cell.seed)]
         records.write(path, record.model_copy(update={"cells": [*others, cell]}))

@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from p2pbench.errors import ConfigError
+from p2pbench.errors import ConfigError, DataError
 from p2pbench.runs import records
 from p2pbench.runs.records import SCHEMA_VERSION, Change, StudyCell, StudyFile
 from p2pbench.runs.store import Store
-from p2pbench.study.definition import differences, named
+from p2pbench.study.definition import differences, named, of_study
 from p2pbench.study.plan import Cell, Study
 from p2pbench.system.files import atomic, atomic_folder, locked
 
@@ -40,7 +40,7 @@ def write_study(study: Study, store: Store, *, replace: bool = False) -> None:
                 raise
             keep_version(store, study.name)
             before = None
-        record = _record(study) if before is None else _grown(before, _record(study))
+        record = _record(study) if before is None else grown(before, _record(study))
         if record != before:
             # JSON is YAML 1.2, and a thousand cells are read in milliseconds instead of half a minute.
             records.write(path, record)
@@ -58,7 +58,7 @@ def recorded_alike(study: Study, store: Store) -> StudyFile | None:
         recorded = store.read_study(study.name)
     except ConfigError as error:
         raise ConfigError(f"{error}; ablate --replace keeps it as a version and begins the study anew") from None
-    if found := differences(recorded, study):
+    if found := differences(recorded, of_study(study)):
         raise ConfigError(
             f"study {study.name!r} is another one in {store.root}: {named(found)}; give this one a name of its own "
             "with --name, or let it take the place with --replace, which keeps the other as a version of it"
@@ -102,6 +102,30 @@ def restore_version(store: Store, name: str, number: int) -> int:
         return kept
 
 
+def check_label(record: StudyFile, cell: StudyCell) -> None:
+    """Whether images that another program made may be the cell ``cell`` of the study ``record``.
+
+    Raises:
+        ConfigError: the label is that of another variant, or of other images.
+        DataError: the images are in the study under another label or seed.
+    """
+    for other in record.cells:
+        if other.variant == cell.variant and not other.made_elsewhere:
+            raise ConfigError(
+                f"--label {cell.variant!r}: study {record.name!r} has a variant of that name; choose another"
+            )
+        if (other.variant, other.seed) == (cell.variant, cell.seed) and other.run_id != cell.run_id:
+            raise ConfigError(
+                f"study {record.name!r} has other images of {cell.variant!r}, seed {cell.seed}; give these another "
+                "--label, or another --seed if they are of another training"
+            )
+        if other.run_id == cell.run_id and (other.variant, other.seed) != (cell.variant, cell.seed):
+            raise DataError(
+                f"these images are in study {record.name!r} already, as {other.variant!r}, seed {other.seed}: the same "
+                "images are no other training and no other method"
+            )
+
+
 def _record(study: Study) -> StudyFile:
     return StudyFile(
         schema_version=SCHEMA_VERSION, name=study.name, question=study.grid.question,
@@ -120,10 +144,9 @@ def _recorded_cell(cell: Cell) -> StudyCell:
     )  # fmt: skip
 
 
-def _grown(before: StudyFile, now: StudyFile) -> StudyFile:
+def grown(before: StudyFile, now: StudyFile) -> StudyFile:
     """The record ``now`` with the cells, levels and scores that only ``before`` has; both have one definition."""
-    trained = [cell for cell in before.cells if not cell.made_elsewhere]
-    variants = _together((c.variant for c in trained), (c.variant for c in now.cells))
+    variants = _together(*((c.variant for c in record.cells if not c.made_elsewhere) for record in (before, now)))
     cells = {(cell.variant, cell.seed): cell for cell in before.cells}
     for cell in now.cells:
         earlier = cells.get((cell.variant, cell.seed))
@@ -136,7 +159,8 @@ def _grown(before: StudyFile, now: StudyFile) -> StudyFile:
         "reads": list(dict.fromkeys((*before.reads, *now.reads))),
         "command": _command(before, now, {cell.seed for cell in ordered if not cell.made_elsewhere}),
     }
-    if changes := [*before.changes, *_changes(before, now)]:
+    changes = [*before.changes, *(change for change in now.changes if change not in before.changes)]
+    if changes := [*changes, *_changes(before, now)]:
         update["changes"] = changes
     return StudyFile.model_validate({**(before.model_extra or {}), **now.model_copy(update=update).to_json()})
 
