@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from p2pbench.config.metrics import checked_metrics
 from p2pbench.config.renamed import current_value
 from p2pbench.config.resolve import Layer
 from p2pbench.data.image_files import read
@@ -18,6 +19,7 @@ from p2pbench.report.records import StudyRecord, read_study
 from p2pbench.runs.model import load_model
 from p2pbench.runs.store import Store
 from p2pbench.scoring.evaluate import Scores, evaluate
+from p2pbench.scoring.images import of_caller
 from p2pbench.study.execution import Execution
 from p2pbench.study.plan import build_study
 from p2pbench.study.runner import carry_out
@@ -69,18 +71,22 @@ def score(
     """Score images against their targets, in the same order.
 
     Args:
-        outputs, targets: (N, H, W, C), uint8.
+        outputs, targets: (N, H, W, 3), or (N, H, W, 1) for grey, uint8.
         metrics: names as ``p2pbench score --metrics`` takes them, or ``module:function``.
         weights_dir: where pretrained networks are looked for first; they are never fetched.
     Returns:
         ``.scores[name]`` has ``value``, ``low`` and ``high`` (the 95 % interval over images) and ``n``;
         ``.to_frame()`` the values of each image.
     Raises:
-        ValueError: shapes or types that differ.
+        ValueError: an array is of another kind, or the two differ in shape; says how it becomes what is taken.
+        ConfigError: a metric that there is not.
     """
-    names = [str(number) for number in range(len(outputs))]
+    ours, theirs = of_caller(outputs, "outputs"), of_caller(targets, "targets")
+    if ours.shape != theirs.shape:
+        raise ValueError(f"outputs and targets have one shape; they have {outputs.shape} and {targets.shape}")
+    names = [str(number) for number in range(len(ours))]
     folder = None if weights_dir is None else Path(weights_dir)
-    return evaluate(outputs, targets, names, metrics, weights_dir=folder, fetch=False)
+    return evaluate(ours, theirs, names, checked_metrics(metrics, "metrics"), weights_dir=folder, fetch=False)
 
 
 def run_study(

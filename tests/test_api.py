@@ -88,3 +88,41 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         p2pbench.translate(model, np.zeros((16, 16, 5), np.uint8))
     with pytest.raises(ValueError, match="one shape"):
         p2pbench.score(np.zeros((1, 16, 16, 3), np.uint8), np.zeros((2, 16, 16, 3), np.uint8))
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (2, 16, 12, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (list(IMAGES), r"outputs is a list: .*numpy\.stack"),
+        (IMAGES.tobytes(), "outputs is a bytes"),
+        (IMAGES[0], r"shape \(16, 12, 3\).*image\[None\]"),
+        (IMAGES[..., 0], r"shape \(2, 16, 12\).*images\[\.\.\., None\]"),
+        (IMAGES[:0], r"shape \(0, 16, 12, 3\)"),
+        (np.moveaxis(IMAGES, -1, 1), r"shape \(2, 3, 16, 12\).*numpy\.moveaxis\(images, 1, -1\)"),
+        (np.concatenate([IMAGES, IMAGES[..., :1]], axis=3), "RGBA is composited"),
+        (np.concatenate([IMAGES, IMAGES], axis=3), "6 channels"),
+        (IMAGES / 255, r"float64.*\(images \* 255\)\.round\(\)"),
+        (IMAGES.astype(np.uint16) * 257, r"uint16.*// 257"),
+        (IMAGES.astype(np.int64), r"int64.*images\.clip\(0, 255\)\.astype"),
+        (IMAGES > 127, r"is bool.*numpy\.uint8\(255\)"),
+    ],
+)
+def test_arrays_of_another_kind_are_refused_with_the_way_out(given: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        p2pbench.score(given, IMAGES, ["l1"])
+    with pytest.raises(ValueError, match=said.replace("outputs", "targets")):
+        p2pbench.score(IMAGES, given, ["l1"])
+
+
+def test_the_ways_out_are_taken_and_grey_is_rgb_of_equal_channels() -> None:
+    grey = IMAGES[..., :1]
+    found = p2pbench.score(grey, 255 - grey, "ssim").scores["ssim"]
+    rgb = p2pbench.score(np.repeat(grey, 3, axis=3), np.repeat(255 - grey, 3, axis=3), ["ssim"]).scores["ssim"]
+    assert found == rgb
+    restored = (IMAGES / 255 * 255).round().clip(0, 255).astype(np.uint8)
+    assert p2pbench.score(restored, IMAGES, ["l1"]).scores["l1"].value == 0
+    with pytest.raises(ConfigError, match="did you mean 'ssim'"):
+        p2pbench.score(IMAGES, IMAGES, ["sim"])

@@ -1,8 +1,11 @@
 """The scores: their names, units, directions and needs, and the form of one that was measured. Imports no torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+from p2pbench.config.plugins import is_reference
+from p2pbench.errors import ConfigError, unknown
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,19 @@ def asked_metrics(scoring: Mapping[str, Any] | None) -> list[str]:
     """The metrics that a recorded section ``scoring`` asks for; version 0.1 called the second list ``also``."""
     keys = ("metrics", "extra_metrics", "also")
     return list(dict.fromkeys(name for key in keys for name in (scoring or {}).get(key) or ()))
+
+
+def checked_metrics(names: Sequence[str], what: str) -> list[str]:
+    """``names``, or a single one, each once.
+
+    Raises:
+        ConfigError: one is not known; the message begins with ``what``.
+    """
+    names = [names] if isinstance(names, str) else names
+    for name in names:
+        if name not in METRICS and not is_reference(name):
+            raise ConfigError(f"{what}: {unknown('metric', name, METRICS)}")
+    return list(dict.fromkeys(names))
 
 
 def caution_of(selection: str) -> str | None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+
+from p2pbench.data.images import as_scored
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """Rec. 601's weights of red, green and blue."""
@@ -54,3 +56,43 @@ def batches(*sets: Images) -> Iterator[tuple[np.ndarray, ...]]:
     size = max(1, min(32, BATCH_PIXELS // (height * width)))
     for start in range(0, n, size):
         yield tuple(images[start : start + size] for images in sets)
+
+
+TO_UINT8 = {
+    "f": "of values in [0, 1] that is (images * 255).round().clip(0, 255).astype(numpy.uint8)",
+    "b": "of true and false that is images * numpy.uint8(255)",
+    "i": "of values from 0 to 255 that is images.clip(0, 255).astype(numpy.uint8)",
+}
+"""By the kind of a dtype, how an array becomes one that is scored."""
+FROM_16 = "of 16 bits that is ((images.astype(numpy.uint32) + 128) // 257).astype(numpy.uint8)"
+
+
+def of_caller(images: Any, what: str) -> np.ndarray:
+    """A caller's ``images`` as scores take them, (N, H, W, 3), uint8: grey, (N, H, W, 1), is repeated to RGB.
+
+    Args:
+        what: what the caller calls them, for messages.
+    Raises:
+        ValueError: they are something else; says what, and how they become what is taken.
+    """
+    rule = "scores take (N, H, W, 3), or (N, H, W, 1) for grey, uint8"
+    if not isinstance(images, np.ndarray):
+        way = "numpy.stack(images) of images of one size" if isinstance(images, list | tuple) else "numpy.asarray(...)"
+        raise ValueError(f"{what} is a {type(images).__name__}: {rule}, one array, as {way} gives")
+    shape = images.shape
+    if images.ndim != 4 or 0 in shape:
+        hint = ""
+        if images.ndim == 3:
+            hint = "; one image is image[None]" if shape[2] in (1, 3) else "; of grey images give images[..., None]"
+        raise ValueError(f"{what} has the shape {shape}: {rule}{hint}")
+    if shape[3] not in (1, 3):
+        hint = f"; {shape[3]} channels are another kind of image"
+        if shape[1] in (1, 3):
+            hint = "; where the channels come first, give numpy.moveaxis(images, 1, -1)"
+        elif shape[3] == 4:
+            hint = "; RGBA is composited on a background first, or images[..., :3] taken where it is opaque"
+        raise ValueError(f"{what} has the shape {shape}: {rule}{hint}")
+    if images.dtype != np.uint8:
+        hint = TO_UINT8.get(images.dtype.kind, TO_UINT8["i"])
+        raise ValueError(f"{what} is {images.dtype}: {rule}; {hint if images.dtype != np.uint16 else FROM_16}")
+    return as_scored(images)

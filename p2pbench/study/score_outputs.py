@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.console import Console
 
-from p2pbench.config.metrics import FCN_SCORES, METRICS
-from p2pbench.config.plugins import is_reference
+from p2pbench.config.metrics import FCN_SCORES, METRICS, checked_metrics
 from p2pbench.config.resolve import Layer, resolve
 from p2pbench.config.run_id import run_id
 from p2pbench.data.dataset import open_dataset
 from p2pbench.data.image_files import read_image
 from p2pbench.data.outputs import is_of_port, outputs_in, targets_in
-from p2pbench.errors import ConfigError, DataError, unknown
+from p2pbench.errors import ConfigError, DataError
 from p2pbench.runs.folder import RunFolder
 from p2pbench.scoring.images import LazyImages
 from p2pbench.system.hardware import available_cores
@@ -47,7 +46,7 @@ def score_model(
 
     loaded = load_model(model, runs, layers, inference=inference)
     config, run = loaded.config, RunFolder(loaded.folder) if loaded.folder else None
-    names = _checked(metrics) if metrics else list(config.scoring.wanted)
+    names = checked_metrics(metrics, "--metrics") if metrics else list(config.scoring.wanted)
     recorded = run.recorded_threads() if run else 0
     engine = prepare_engine(config.training, config.training.threads or recorded)
     generator = loaded.generator.to(engine.device)
@@ -89,7 +88,9 @@ def score_folders(
             f"--set {key}: images in folders have no settings but data.source, the data set that they are of, and "
             "scoring.palette, the colours of its label maps"
         )
-    wanted = _checked(metrics) if metrics else _default_metrics(weights_dir, with_classes=bool(settings))
+    wanted = (
+        checked_metrics(metrics, "--metrics") if metrics else _default_metrics(weights_dir, with_classes=bool(settings))
+    )
     names, fakes, targets = _matched(fake, target)
     shape = _one_shape([*fakes, *targets])
     target_images = _read(targets, shape)
@@ -182,11 +183,3 @@ def _default_metrics(weights_dir: Path | None, *, with_classes: bool) -> list[st
         name for name, metric in METRICS.items()
         if name not in left_out and (metric.net in (None, "alex", "inception") or usable(metric.net, weights_dir))
     ]  # fmt: skip
-
-
-def _checked(metrics: Sequence[str]) -> list[str]:
-    """``metrics``, each once. Raises :class:`ConfigError` where one is not known."""
-    for name in metrics:
-        if name not in METRICS and not is_reference(name):
-            raise ConfigError(f"--metrics: {unknown('metric', name, METRICS)}")
-    return list(dict.fromkeys(metrics))
