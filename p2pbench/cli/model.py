@@ -55,39 +55,54 @@ def score(
     fake: Annotated[Path | None, parameter("score", "--fake")] = None,
     target: Annotated[Path | None, parameter("score", "--target")] = None,
     metrics: Annotated[str | None, parameter("score", "--metrics")] = None,
+    unpaired: Annotated[bool, parameter("score", "--unpaired")] = False,
     split: Annotated[str | None, parameter("score", "--split")] = None,
     inference: Inference = None,
     protocol: ProtocolOrNone = None,
     sets: Sets = None,
     file: Annotated[Path | None, parameter("score", "--out")] = None,
+    per_image: Annotated[Path | None, parameter("score", "--per-image")] = None,
     runs: Runs = DEFAULT_RUNS,
     weights_dir: WeightsDir = None,
     as_json: Json = False,
 ) -> None:
     """Score a model on its test split, or any folder of images against their targets.
 
-    The port's weights do not say what data they are for: --protocol and --set do. For the FCN-scores of images in
-    folders, --set data.source names their data set, and --set scoring.palette the colours of its label maps.
+    A run is scored on its own data, or on those that --set data.source names. The port's weights do not say what data
+    they are for: --protocol and --set do. Images in folders are read as training reads them (--set data.range,
+    data.background, data.channels), each pair at its own size. For their FCN-scores, --set data.source names their data
+    set, and --set scoring.palette the colours of its label maps.
     """
     from p2pbench.config.resolve import parse_set
-    from p2pbench.study.score_outputs import score_folders, score_model
 
     if (model is None) == (fake is None) or (fake is None) != (target is None):
         raise ConfigError("give either --model RUN, or both --fake DIR and --target DIR")
+    if unpaired and (model is not None or per_image is not None):
+        raise ConfigError("--unpaired is for images in folders, and single images have no values then")
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     if model is not None:
-        document = score_model(
+        from p2pbench.study.score_model import score_model
+
+        scores = score_model(
             model, runs, layers_of(protocol, sets), names, weights_dir, err, split or "test", inference
         )
     else:
+        from p2pbench.study.score_folders import score_folders, score_unpaired
+
         assert fake is not None and target is not None
         if protocol or split or inference:
             raise ConfigError("--protocol, --split and --inference are for a model; images in folders need none")
-        document = score_folders(fake, target, names, weights_dir, parse_set(sets or []), err)
+        score_them = score_unpaired if unpaired else score_folders
+        scores = score_them(fake, target, names, weights_dir, parse_set(sets or []), err)
+    document = scores.to_json()
     if file is not None:
         from p2pbench.system.files import write_json
 
         write_json(file, document)
+    if per_image is not None:
+        from p2pbench.system.files import write_text
+
+        write_text(per_image, scores.to_frame().to_csv(index=False))
     answer(document, as_json)
     show_scores(document["scores"])
 

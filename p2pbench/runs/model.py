@@ -1,8 +1,9 @@
 """A trained model by its name: a run's folder, a run's id, weights of the PyTorch port, or an exported ONNX file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from torch import nn
@@ -52,10 +53,13 @@ def _load(name: str, runs: Path, layers: Sequence[Layer]) -> Model:
     if path.suffix in (".pth", ".pt"):
         return _load_port(path, layers)
     settings = {key: value for layer in layers for key, value in layer.settings.items()}
-    if settings.keys() - {"scoring.palette"}:
-        raise ConfigError(f"{name!r} has settings of its own; leave --protocol and --set out (but for scoring.palette)")
+    if settings.keys() - {"scoring.palette", "data.source"}:
+        raise ConfigError(
+            f"{name!r} has settings of its own; leave --protocol and --set out (but for data.source, where its data "
+            "lie elsewhere, and scoring.palette)"
+        )
     if path.suffix == ".onnx":
-        return _load_onnx(name, path)
+        return _load_onnx(name, path, settings)
     run = Store(runs).find_run(name)
     config = from_mapping({**flatten(run.config().model_dump(mode="json"), name), **settings}, f"run {name}")
     if run.trained() and not run.generator_is_whole():
@@ -82,9 +86,9 @@ def _load_port(path: Path, layers: Sequence[Layer]) -> Model:
     return Model(str(path), config, load_port(config, tensors, path), weights=path)
 
 
-def _load_onnx(name: str, path: Path) -> Model:
+def _load_onnx(name: str, path: Path, settings: Mapping[str, Any]) -> Model:
     generator = OnnxGenerator(path, available_cores())
-    config = from_mapping(generator.about["config"], str(path))
+    config = from_mapping({**flatten(generator.about["config"], str(path)), **settings}, str(path))
     mode = current_value("scoring.inference", generator.about["inference"], str(path))
     return Model(name, config.changed("scoring", inference=mode), generator, weights=path, bits=generator.about["bits"])
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from p2pbench.scoring.images import Images
+from p2pbench.scoring.images import Images, batches
 from p2pbench.scoring.jackknife import pseudo_values
 from p2pbench.scoring.paired import NUMPY, MetricResult, over_images
 from p2pbench.scoring.set_scores import SetResult, of_set
@@ -17,6 +17,9 @@ of a grey fall into one bin despite rounding. The paper does not say which bins 
 
 COLOURS = tuple(f"hist-{channel}{of}" for of in ("", "-set") for channel in "lab")
 """The scores that :class:`Overlaps` are."""
+
+SETTINGS: dict[str, Any] = {"space": "CIE L*a*b*, D65", "bin": 1, "library": NUMPY}
+"""What is recorded with every score of colours."""
 
 STRIP = 2**14
 """Pixels that are converted at once: few enough to stay in a core's cache."""
@@ -66,7 +69,7 @@ class Overlaps:
     def results(self, _targets: Images, common: dict[str, Any]) -> Iterable[MetricResult]:
         """The six scores, once every batch is taken in."""
         each, n = np.stack(self.per_image), len(self.per_image)
-        settings = {"space": "CIE L*a*b*, D65", "bin": 1, "library": NUMPY, **common}
+        settings = {**SETTINGS, **common}
         left_out = self.left_out().T if n > 1 else [None] * 3
         for name, values, over_set, without in zip("lab", each.T, self.over_set(), left_out, strict=True):
             yield over_images(f"hist-{name}", values, {**settings, "over_set": float(over_set)})
@@ -76,6 +79,19 @@ class Overlaps:
     def shares(self) -> tuple[np.ndarray, np.ndarray]:
         """The histograms of all outputs together and of all targets: the share of the pixels in each bin, (3, bins)."""
         return self._ours / len(self.per_image), self._theirs / len(self.per_image)
+
+
+def overlap_of_sets(fakes: Images, targets: Images) -> np.ndarray:
+    """The intersections of all images together with all targets, (3,), in [0, 1]: sets of any two numbers of images.
+
+    Args:
+        fakes, targets: (N, H, W, 3) and (M, H, W, 3), uint8; each image counts as much as the others of its set.
+    """
+    ours, theirs = (
+        np.sum([share for (batch,) in batches(images) for share in on_all_cores(_shares, batch)], axis=0) / len(images)
+        for images in (fakes, targets)
+    )
+    return _shared(ours, theirs)
 
 
 def lab(pixels: np.ndarray) -> np.ndarray:

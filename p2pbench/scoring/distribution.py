@@ -79,7 +79,8 @@ def of_features(metrics: Sequence[str], x: np.ndarray, y: np.ndarray) -> dict[st
     recall (Kynkäänniemi et al. 2019) are torch-fidelity's; the paired KID, MIND, density and coverage are our own.
 
     Args:
-        x, y: (N, d), float32, N >= 4, row i of ``x`` belonging to row i of ``y``; for density and coverage N >= 6.
+        x, y: (N, d), float32, N >= 4, row i of ``x`` belonging to row i of ``y``; for density and coverage N >= 6. For
+            all but the paired KID and MIND ``y`` may be (M, d), of other images.
     """
     found: dict[str, SetResult] = {}
     for name in metrics:
@@ -106,12 +107,14 @@ def of_features(metrics: Sequence[str], x: np.ndarray, y: np.ndarray) -> dict[st
 
 
 def _frechet(x: np.ndarray, y: np.ndarray, label: str) -> SetResult:
-    value, (n, d) = frechet_distance(x, y), x.shape
+    value, n, d = frechet_distance(x, y), min(len(x), len(y)), x.shape[1]
     notes: tuple[str, ...] = ()
     if n < d:
         notes = (f"n = {n} is below {d}: {label} is biased upward; compare at equal n only",)
     if n < FEW * d:
         return SetResult(value, {}, f"n = {n} is below {FEW} times its {d} features", notes)
+    if len(x) != len(y):
+        return SetResult(value, {}, "there are not as many outputs as targets", notes)
     return SetResult(value, {}, pseudo_values(value, without_each_pair(x, y)), notes)
 
 
@@ -132,7 +135,7 @@ def _kid(x: np.ndarray, y: np.ndarray) -> SetResult:
         warnings.simplefilter("ignore")  # torch-fidelity's own use of deprecated calls
         from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 
-    size = kid_subset_size(len(x))
+    size = kid_subset_size(min(len(x), len(y)))
     found = kid_features_to_metric(
         torch.from_numpy(x), torch.from_numpy(y), kid_subsets=KID_SUBSETS, kid_subset_size=size, verbose=False
     )

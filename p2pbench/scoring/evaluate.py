@@ -199,9 +199,16 @@ class _Builder:
 
     def _fits(self, name: str) -> bool:
         """Whether the images have the size and the channels that the score ``name`` needs; notes the reason if not."""
-        metric, channels = METRICS[name], self.shape[3]
-        if (side := min(self.shape[1:3])) < metric.least_side:
-            self.reasons[name] = f"needs images of {metric.least_side} pixels a side or more; these have {side}"
-        elif channels != 3 and not metric.any_channels:
-            self.reasons[name] = f"is a score of RGB images; these have {channels} channels"
+        if reason := why_unfit(name, self.shape):
+            self.reasons[name] = reason
         return name not in self.reasons
+
+
+def why_unfit(name: str, shape: tuple[int, ...]) -> str | None:
+    """Why images of this ``shape``, (N, H, W, C), are too small for the score ``name``, or have other channels."""
+    metric, channels = METRICS[name], shape[3]
+    if (side := min(shape[1:3])) < metric.least_side:
+        return f"needs images of {metric.least_side} pixels a side or more; these have {side}"
+    if channels != 3 and not metric.any_channels:
+        return f"is a score of RGB images; these have {channels} channels"
+    return None

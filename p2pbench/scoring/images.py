@@ -1,12 +1,16 @@
 """Sets of images that need not be in memory: read, translated or mapped batch by batch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from p2pbench.data.images import as_scored
+from p2pbench.data.image_files import read
+from p2pbench.data.images import Wanted, as_scored, as_wanted
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """Rec. 601's weights of red, green and blue."""
@@ -56,6 +60,25 @@ def batches(*sets: Images) -> Iterator[tuple[np.ndarray, ...]]:
     size = max(1, min(32, BATCH_PIXELS // (height * width)))
     for start in range(0, n, size):
         yield tuple(images[start : start + size] for images in sets)
+
+
+def scored(path: Path, wanted: Wanted) -> np.ndarray:
+    """An image file as it is scored, (H, W, C), uint8: what training would make of it, in 8 bits, grey as RGB.
+
+    Raises:
+        UnsupportedImage: it needs another setting, which is named. DataError: it cannot be read.
+    """
+    return as_scored(as_wanted(read(path), wanted))
+
+
+def of_files(files: Sequence[Path], shape: tuple[int, ...], wanted: Wanted) -> LazyImages:
+    """The images in ``files``, all (H, W, C), a ``shape``, as :func:`scored` reads them when they are asked for."""
+
+    def rows(start: int, stop: int) -> np.ndarray:
+        with ThreadPoolExecutor() as pool:
+            return np.stack(list(pool.map(partial(scored, wanted=wanted), files[start:stop])))
+
+    return LazyImages((len(files), *shape), rows)
 
 
 TO_UINT8 = {

@@ -21,7 +21,7 @@ class Share(NamedTuple):
 
     value: float
     left_out: np.ndarray | None
-    """(n,), float64: without output i and target i. None where there are fewer than k + 2 images, or over 2,000."""
+    """(n,), float64: without output i and target i. None of fewer than k + 2 images, of over 2,000, or of no pairs."""
 
 
 class _Reach(NamedTuple):
@@ -41,12 +41,12 @@ def within_reach(centres: np.ndarray, points: np.ndarray, k: int) -> Share:
     Precision where targets are the centres and outputs the points; recall where they are the other way round.
 
     Args:
-        centres, points: (n, d), n > k; row i of both leaves together.
+        centres, points: (n, d) and (m, d), n > k; where there are as many, row i of both leaves together.
     """
     blocks = list(_reaches(centres, points, k, included=True))
     reached = np.sum([block.inside.sum(axis=0) for block in blocks], axis=0)  # by how many centres
     value = float((reached > 0).mean())
-    if not _may_leave_out(len(points), k):
+    if not _may_leave_out(centres, points, k):
         return Share(value, None)
     near, inside, wider = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     gained = near.T.astype(np.float32) @ (wider & ~inside).astype(np.float32)  # exact: counts of at most 2,000
@@ -61,13 +61,13 @@ def density_and_coverage(fakes: np.ndarray, targets: np.ndarray, k: int) -> tupl
     reach any output. For two samples of one law the expectations are 1, and 1 - Π (n - i) / (2n - i) over i = 1..k.
 
     Args:
-        fakes, targets: (n, d), n > k; row i of both leaves together.
+        fakes, targets: (n, d) and (m, d), m > k; where there are as many, row i of both leaves together.
     """
-    n = len(fakes)
     blocks = list(_reaches(targets, fakes, k, included=False))
     counts = np.concatenate([block.inside.sum(axis=1) for block in blocks])  # outputs within each target's reach
-    density, coverage = float(counts.sum() / (k * n)), float((counts > 0).mean())
-    if not _may_leave_out(n, k):
+    density, coverage = float(counts.sum() / (k * len(fakes))), float((counts > 0).mean())
+    n = len(fakes)
+    if not _may_leave_out(targets, fakes, k):
         return Share(density, None), Share(coverage, None)
     near, inside, wider = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     # Column i: the outputs within each target's reach without pair i.
@@ -79,8 +79,8 @@ def density_and_coverage(fakes: np.ndarray, targets: np.ndarray, k: int) -> tupl
     )
 
 
-def _may_leave_out(n: int, k: int) -> bool:
-    return k + 2 <= n <= MOST_LEFT_OUT
+def _may_leave_out(centres: np.ndarray, points: np.ndarray, k: int) -> bool:
+    return len(centres) == len(points) and k + 2 <= len(points) <= MOST_LEFT_OUT
 
 
 def _reaches(centres: np.ndarray, points: np.ndarray, k: int, *, included: bool) -> Iterator[_Reach]:

@@ -86,12 +86,15 @@ class Sliced:
             left_out.append(distance + 1000 * changes)
         return found, np.mean(left_out, axis=0)
 
-    def results(self, _targets: Images, common: dict[str, Any]) -> Iterable[MetricResult]:
+    def result(self) -> SetResult:
         """The score ``swd``, the mean over levels. It uses up the patches too."""
         by_level, left_out = self.distances()
         value = float(np.mean(list(by_level.values())))
         own = {**self.settings, "levels": by_level, "library": NUMPY}
-        yield of_set("swd", self._filled, SetResult(value, own, pseudo_values(value, left_out)), common)
+        return SetResult(value, own, pseudo_values(value, left_out))
+
+    def results(self, _targets: Images, common: dict[str, Any]) -> Iterable[MetricResult]:
+        yield of_set("swd", self._filled, self.result(), common)
 
 
 def level_sizes(height: int, width: int) -> list[tuple[int, int]]:

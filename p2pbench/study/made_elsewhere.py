@@ -20,7 +20,8 @@ from rich.console import Console
 from p2pbench.config.resolve import from_mapping
 from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import RunConfig
-from p2pbench.data.dataset import DataSet, open_dataset
+from p2pbench.data.dataset import DataSet, open_dataset, wanted_by_role
+from p2pbench.data.images import Wanted
 from p2pbench.data.outputs import outputs_for
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.runs import records
@@ -123,7 +124,7 @@ def _score(
     pairs = decoded(dataset, "test")
     shape = (len(names), *as_scored(targets_of(pairs[:1], config.data)).shape[1:])
     targets = LazyImages(shape, lambda start, stop: as_scored(targets_of(np.array(pairs[start:stop]), config.data)))
-    fakes = _images(files, targets)
+    fakes = _images(files, targets, wanted_by_role(config.data)[1])
     wanted = run.missing_scores(config, weights_dir)
     profile = Profile(run, len(names)) if not run.profile() else None
     if not wanted and profile is None:
@@ -145,18 +146,17 @@ def _score(
     record_scores(run, scores)
 
 
-def _images(files: Sequence[Path], targets: LazyImages) -> LazyImages:
-    """The images in ``files``, each of which is looked at before anything is scored.
+def _images(files: Sequence[Path], targets: LazyImages, wanted: Wanted) -> LazyImages:
+    """The images in ``files``, of the kind that the study's targets are: each is looked at before any is scored.
 
     Raises:
         DataError: one cannot be read or has another size than its target, or all are the targets themselves.
     """
-    from p2pbench.data.image_files import read_image
-    from p2pbench.scoring.images import LazyImages
+    from p2pbench.scoring.images import of_files, scored
 
     differ = False
     for position, file in enumerate(files):
-        image, target = read_image(file), targets[position : position + 1][0]
+        image, target = scored(file, wanted), targets[position : position + 1][0]
         if image.shape != target.shape:
             raise DataError(
                 f"{file} is {image.shape[1]}x{image.shape[0]} with {image.shape[2]} channels, and the study scores "
@@ -165,11 +165,7 @@ def _images(files: Sequence[Path], targets: LazyImages) -> LazyImages:
         differ = differ or not np.array_equal(image, target)
     if not differ:
         raise DataError(f"the images in {files[0].parent} are the targets themselves: there is nothing to compare")
-
-    def read(start: int, stop: int) -> np.ndarray:
-        return np.stack([read_image(file) for file in files[start:stop]])
-
-    return LazyImages(targets.shape, read)
+    return of_files(files, targets.shape[1:], wanted)
 
 
 def _record(store: Store, name: str, cell: StudyCell) -> None:

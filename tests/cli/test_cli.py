@@ -84,6 +84,23 @@ def test_train_then_score_then_train_again(pairs_folder: Path) -> None:
     assert "have changed since" in error_of("score", "--model", "run", code=3)
 
 
+def test_a_run_is_scored_where_its_data_moved_to_and_other_data_are_noted(pairs_folder: Path) -> None:
+    found = document("train", *TINY, "--set", f"data.source={pairs_folder}", "--out", "run")["scores"]["l1"]
+    moved = pairs_folder.rename(pairs_folder.with_name("moved"))
+    assert "neither a built-in" in error_of("score", "--model", "run", code=3)
+    ask = ("score", "--model", "run", "--metrics", "l1", "--set", f"data.source={moved}")
+    scored = document(*ask, "--per-image", "each.csv")["scores"]["l1"]
+    assert (scored["value"], scored["notes"]) == (found["value"], [])
+    rows = [line.split(",") for line in Path("each.csv").read_text().splitlines()]
+    assert [row[0] for row in rows] == ["image", "000", "001", "002"]
+    assert np.mean([float(row[1]) for row in rows[1:]]) == pytest.approx(scored["value"])
+    Image.new("RGB", (40, 20)).save(moved / "test" / "000.png")
+    other = document(*ask)["scores"]["l1"]
+    assert other["value"] != found["value"]
+    assert other["notes"] == [f"the content of {moved} is not what run was trained on"]
+    assert "of its own" in error_of("score", "--model", "run", "--set", "data.mirror=true", code=2)
+
+
 def test_an_unfinished_run_is_gone_on_with_only_when_asked(pairs_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from p2pbench.training import engine
 
