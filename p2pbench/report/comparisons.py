@@ -128,10 +128,11 @@ def paired(study: StudyRecord, metric: str, variants: Sequence[str]) -> dict[str
     seeds = [seed for seed in found[variants[0]].index if all(seed in matrix.index for matrix in found.values())]
     if not seeds:
         return {}
-    common = {variant: matrix.reindex(index=seeds) for variant, matrix in found.items()}
+    common = {v: m if list(m.index) == seeds else m.loc[seeds] for v, m in found.items()}
     finite = np.all([np.isfinite(matrix.to_numpy()).all(axis=0) for matrix in common.values()], axis=0)
-    images = found[variants[0]].columns[finite]
-    return {variant: matrix[images] for variant, matrix in common.items()} if len(images) else {}
+    if not finite.any():
+        return {}
+    return common if finite.all() else {variant: matrix.loc[:, finite] for variant, matrix in common.items()}
 
 
 def _compared(study: StudyRecord, metric: str, variant: str, against: str) -> Comparison:

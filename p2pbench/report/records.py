@@ -63,6 +63,8 @@ class StudyRecord:
     about: StudyFile
     cells: list[CellRecord]
     references: list[ReferenceRow] = field(default_factory=list)
+    matrices: dict[tuple[str, str], Any] = field(default_factory=dict, compare=False, repr=False)
+    """Values by score and variant, which all that follows is made of: they are stacked once."""
     summaries: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """Summaries by score and variant, which every table and figure asks for: they are made once."""
     comparisons: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)

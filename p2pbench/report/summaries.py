@@ -1,9 +1,9 @@
 """What the records say of a score: its matrix of trainings and images, and each variant's mean with its interval."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -52,7 +52,10 @@ def measured(study: StudyRecord, variant: str, metric: str) -> list[CellRecord]:
 
 def made_alike(cells: Iterable[CellRecord], metric: str) -> bool:
     """Whether the score was made in the same way, of images of the same size, in all ``cells``."""
-    settings = [cell.scores[metric].settings for cell in cells]
+    return _alike([cell.scores[metric].settings for cell in cells])
+
+
+def _alike(settings: Sequence[dict[str, Any]]) -> bool:
     ignored = MAY_DIFFER | {key for key in RECORDED_LATER if any(key not in own for own in settings)}
     made = [{key: value for key, value in own.items() if key not in ignored} for own in settings]
     return all(own == made[0] for own in made)
@@ -68,22 +71,39 @@ def score_matrices(study: StudyRecord, metric: str, variants: Iterable[str]) -> 
         By variant a row a seed and a column an image; NaN where an image has no value. Empty where these variants
         cannot be compared: the images differ, the score was made in different ways, or it has no values a image.
     """
-    cells = {variant: found for variant in variants if (found := measured(study, variant, metric))}
-    together = [cell for found in cells.values() for cell in found]
-    columns = [column for cell in together if (column := _values(cell, metric)) is not None]
-    if not columns or len(columns) < len(together) or not made_alike(together, metric):
+    own = {variant: made for variant in variants if (made := _matrix(study, metric, variant)).settings}
+    matrices = {variant: made.matrix for variant, made in own.items() if made.matrix is not None}
+    if not own or len(matrices) < len(own) or not _alike([one for made in own.values() for one in made.settings]):
         return {}
-    units = columns[0].index
-    if not all(column.index.equals(units) for column in columns):
-        return {}
-    values = np.stack([column.to_numpy(dtype=float) for column in columns])  # (seeds of all variants, images)
-    values[~np.isfinite(values)] = np.nan
-    matrices, first = {}, 0
-    for variant, found in cells.items():
-        rows = values[first : first + len(found)]
-        matrices[variant] = pd.DataFrame(rows, index=[cell.seed for cell in found], columns=units)
-        first += len(found)
-    return matrices
+    images = next(iter(matrices.values())).columns
+    return matrices if all(matrix.columns.equals(images) for matrix in matrices.values()) else {}
+
+
+class Made(NamedTuple):
+    """The score of one variant's trainings: values, None where they have none a image, and how it was made."""
+
+    matrix: pd.DataFrame | None
+    settings: list[dict[str, Any]]
+    """Each once; empty where no training has the score."""
+
+
+def _matrix(study: StudyRecord, metric: str, variant: str) -> Made:
+    """One variant's matrix of a score, made once: every table, figure and comparison stands on it."""
+    if (metric, variant) not in study.matrices:
+        cells = measured(study, variant, metric)
+        columns = [_values(cell, metric) for cell in cells]
+        settings: list[dict[str, Any]] = []
+        for cell in cells:
+            if cell.scores[metric].settings not in settings:
+                settings.append(cell.scores[metric].settings)
+        matrix = None
+        found = [column for column in columns if column is not None]
+        if found and len(found) == len(cells) and all(column.index.equals(found[0].index) for column in found):
+            values = np.stack([column.to_numpy(dtype=float) for column in found])
+            values[~np.isfinite(values)] = np.nan
+            matrix = pd.DataFrame(values, index=[cell.seed for cell in cells], columns=found[0].index)
+        study.matrices[metric, variant] = Made(matrix, settings)
+    return study.matrices[metric, variant]
 
 
 def _values(cell: CellRecord, metric: str) -> pd.Series | None:

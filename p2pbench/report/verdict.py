@@ -51,7 +51,7 @@ def clauses(judged: Iterable[Comparison]) -> list[str]:
     """A clause for each verdict and what it is against, those with something to say first."""
     groups: dict[tuple[Any, ...], list[Comparison]] = {}
     for c in judged:
-        key = (c.verdict, c.against, c.better if c.mark else None, c.mark, c.needed, c.reason if not c.found else None)
+        key = (c.verdict, c.against, c.better if c.mark else None, c.mark, c.reason if not c.found else None)
         groups.setdefault(key, []).append(c)
     order = sorted(groups.values(), key=lambda group: (group[0].mark == "", group[0].verdict == "cannot tell"))
     return [_clause(group) for group in order]
@@ -66,7 +66,7 @@ def _clause(group: Sequence[Comparison]) -> str:
         case "equal within the margin":
             return f"{names} {'equal' if many else 'equals'} {against} within {margin}"
         case "cannot tell":
-            return f"{names} cannot be told from {against}{_needed(c)}"
+            return f"{names} cannot be told from {against}{_needed(group)}"
         case "too few trainings" if c.mark:
             return f"these trainings of {names} are {'better' if c.better else 'worse'} than those of {against}"
         case "too few trainings":
@@ -83,13 +83,17 @@ def _clause(group: Sequence[Comparison]) -> str:
             )
 
 
-def _needed(c: Comparison) -> str:
+def _needed(group: Sequence[Comparison]) -> str:
     """How many seeds would show a difference of the margin, where there is one."""
-    if not c.margin:
+    margin, numbers = group[0].margin, [c.needed for c in group]
+    if not margin:
         return ""
-    if c.needed is None:
-        return f" (to show a difference of {c.margin:g} it would take more than {MOST_SEEDS} seeds)"
-    return f" (about {c.needed} seeds would show a difference of {c.margin:g})"
+    known = sorted({n for n in numbers if n is not None})
+    if not known:
+        return f" (to show a difference of {margin:g} it would take more than {MOST_SEEDS} seeds)"
+    most = f"more than {MOST_SEEDS}" if None in numbers else str(known[-1])
+    seeds = most if most == str(known[0]) else f"{known[0]} to {most}"
+    return f" (about {seeds} seeds would show a difference of {margin:g})"
 
 
 def _secondary(study: StudyRecord, metric: str) -> str:

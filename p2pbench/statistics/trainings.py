@@ -6,6 +6,7 @@ trainings of these recipes on other images of this kind. How often the intervals
 comes true, is simulated in tests/calibration.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -175,11 +176,16 @@ def power(
 
 def _drawn(spread: Spread, seeds: int, images: int, alpha: float, draws: int = _DRAWS) -> tuple[np.ndarray, float]:
     """Half widths of the intervals of so many studies, (draws,), and the true standard error of their means."""
-    dof = _dof(seeds, images)
     expected = spread.rest + np.array([images * spread.seeds, seeds * spread.images, 0])
-    squares = expected * np.random.default_rng(0).chisquare(dof, (draws, 3)) / dof
+    squares = expected * _chi_squares(seeds, images, draws) / _dof(seeds, images)
     error = float(np.sqrt((expected[0] + expected[1] - expected[2]) / (seeds * images)))
     return _half_widths(squares, seeds, images, 1 - alpha), error
+
+
+@lru_cache(maxsize=MOST_SEEDS)
+def _chi_squares(seeds: int, images: int, draws: int) -> np.ndarray:
+    """Chi-squared draws for the three mean squares, (draws, 3); the same ones for every study of this size."""
+    return np.random.default_rng(0).chisquare(_dof(seeds, images), (draws, 3))
 
 
 def _shown(difference: np.ndarray, half: np.ndarray, error: float) -> np.ndarray:
@@ -204,9 +210,20 @@ def smallest_difference(spread: Spread, seeds: int, images: int, alpha: float = 
 
 def seeds_needed(difference: float, spread: Spread, images: int, alpha: float = 0.05) -> int | None:
     """The fewest seeds with which a true difference is shown with a chance of 80 %; None beyond 100, or if it is 0."""
-    low, high = LEAST_SEEDS, MOST_SEEDS + 1
+    low, high, step = LEAST_SEEDS, MOST_SEEDS + 1, 1
+    middle = _seeds_of_a_normal_law(difference, spread, images, alpha)
     while low < high:
-        middle = (low + high) // 2
         shown = power(difference, spread, middle, images, alpha, _FEW_DRAWS) >= POWER
         low, high = (low, middle) if shown else (middle + 1, high)
+        middle, step = min(low + step, (low + high) // 2), 2 * step
     return low if low <= MOST_SEEDS else None
+
+
+def _seeds_of_a_normal_law(difference: float, spread: Spread, images: int, alpha: float) -> int:
+    """So many seeds it would take if the spread were known: a little below the answer, where the search begins."""
+    from scipy.special import ndtri
+
+    allowed = (difference / (ndtri(1 - alpha / 2) + ndtri(POWER))) ** 2 - spread.images / images
+    most = allowed * MOST_SEEDS
+    one = spread.seeds + spread.rest / images
+    return MOST_SEEDS if one >= most else max(LEAST_SEEDS, int(one / allowed))

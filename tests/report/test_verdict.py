@@ -46,6 +46,14 @@ def test_five_trainings_of_one_recipe_are_not_told_apart() -> None:
     assert "cannot be told from a (about" in " ".join(answer(study))
 
 
+def test_variants_that_cannot_be_told_share_a_clause_with_the_range_of_seeds_that_it_takes() -> None:
+    study = study_of(lpips(a=scores(0, 5, 1), b=scores(0, 5, 2), c=scores(0, 5, 3), d=scores(0, 5, 4, spread=0.03)))
+    b, c, d = (judged(study, variant).needed for variant in "bcd")
+    assert b is not None and c is not None and d is None
+    wanted = f"b, c and d cannot be told from a (about {min(b, c)} to more than 100 seeds would show a difference of 0.01)"
+    assert wanted in answer(study)[0]
+
+
 def test_a_difference_of_recipes_is_marked_with_the_interval_that_it_stands_on() -> None:
     a, b = scores(0, 5, 1), scores(0.1, 5, 2)
     study = study_of(lpips(a=a, b=b))

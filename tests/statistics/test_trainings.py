@@ -140,3 +140,10 @@ def test_more_seeds_show_more_and_the_fewest_that_do_are_found() -> None:
     assert seeds_needed(1e-3, spread, 100) is None
     assert seeds_needed(0, spread, 100) is None
     assert seeds_needed(5.0, spread, 100) == 3
+
+
+@pytest.mark.parametrize("difference", [0.15, 0.3, 0.6])
+@pytest.mark.parametrize("spread", [Spread(0.0, 0.1, 1.0), Spread(0.05, 0.05, 0.1), Spread(0.5, 0.0, 0.0)])
+def test_the_fewest_seeds_are_those_that_a_search_from_below_finds(difference: float, spread: Spread) -> None:
+    enough = (n for n in range(3, 101) if power(difference, spread, n, 30, 0.0125, draws=1000) >= 0.8)
+    assert seeds_needed(difference, spread, 30, 0.0125) == next(enough, None)
