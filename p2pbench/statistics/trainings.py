@@ -211,7 +211,7 @@ def smallest_difference(spread: Spread, seeds: int, images: int, alpha: float = 
 def seeds_needed(difference: float, spread: Spread, images: int, alpha: float = 0.05) -> int | None:
     """The fewest seeds with which a true difference is shown with a chance of 80 %; None beyond 100, or if it is 0."""
     low, high, step = LEAST_SEEDS, MOST_SEEDS + 1, 1
-    middle = _seeds_of_a_normal_law(difference, spread, images, alpha)
+    middle = _seeds_by_one_t(difference, spread, images, alpha)
     while low < high:
         shown = power(difference, spread, middle, images, alpha, _FEW_DRAWS) >= POWER
         low, high = (low, middle) if shown else (middle + 1, high)
@@ -219,11 +219,14 @@ def seeds_needed(difference: float, spread: Spread, images: int, alpha: float = 
     return low if low <= MOST_SEEDS else None
 
 
-def _seeds_of_a_normal_law(difference: float, spread: Spread, images: int, alpha: float) -> int:
-    """So many seeds it would take if the spread were known: a little below the answer, where the search begins."""
-    from scipy.special import ndtri
+def _seeds_by_one_t(difference: float, spread: Spread, images: int, alpha: float) -> int:
+    """Seeds by a t test of the seeds' means whose spread is known: near the answer, where the search begins."""
+    from scipy.special import ndtri, stdtrit
 
-    allowed = (difference / (ndtri(1 - alpha / 2) + ndtri(POWER))) ** 2 - spread.images / images
-    most = allowed * MOST_SEEDS
-    one = spread.seeds + spread.rest / images
-    return MOST_SEEDS if one >= most else max(LEAST_SEEDS, int(one / allowed))
+    seeds, of_one = MOST_SEEDS, spread.seeds + spread.rest / images
+    for _ in range(5):
+        allowed = (difference / (stdtrit(seeds - 1, 1 - alpha / 2) + ndtri(POWER))) ** 2 - spread.images / images
+        if of_one >= allowed * MOST_SEEDS:
+            return MOST_SEEDS
+        seeds = max(LEAST_SEEDS, round(of_one / allowed))
+    return seeds
