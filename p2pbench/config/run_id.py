@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 from p2pbench.config.plugins import code_hash, is_reference
 from p2pbench.config.schema import RunConfig
-from p2pbench.config.sections import Section
+from p2pbench.config.sections import LAYER_NORMED, Section
 
 RECIPE = 1
 """It is counted up when the code changes what a configuration trains to: old runs are not taken for new ones then."""
 
 
-LATER: dict[str, tuple[str, ...]] = {}
+LATER: dict[str, tuple[str, ...]] = {"generator": ("downsampling", "attention", "spade")}
 """Settings that version 0.1 did not have, by section. They are hashed only where they are not at their defaults, with
 which a run is what it was before there were any: old runs stay known."""
 
@@ -40,6 +40,8 @@ def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, 
     generator = _component(config, "generator") | {"depth": config.depth}
     if config.generator.name in ("resnet6", "resnet9"):  # they have dropout in every block, or nowhere
         generator["dropout"] = config.generator.dropout != "none"
+    if config.generator.name in LAYER_NORMED:  # they have none
+        del generator["dropout"], generator["norm"], generator["upsampling"]
     whole: dict[str, Any] = {
         "recipe": RECIPE,
         "data": {**data, "content": data_key},
@@ -53,7 +55,7 @@ def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, 
         del objective["discriminator_loss"], objective["generator_gradient"], objective["adversarial"]
     if not config.objective.has_l1:
         del objective["lambda_l1"]
-    norms = {config.generator.norm} | ({config.discriminator.norm} if config.objective.has_discriminator else set())
+    norms = {generator.get("norm")} | ({config.discriminator.norm} if config.objective.has_discriminator else set())
     if processes > 1 and "batch" in norms and config.training.batch_norm == "local":
         whole["processes"] = processes
     return whole

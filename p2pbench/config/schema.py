@@ -9,10 +9,12 @@ from typing import Any
 
 from pydantic import model_validator
 
+from p2pbench.config.combinations import ATTENTION_SIDE, check_generator
 from p2pbench.config.data_section import DataConfig, size_text
 from p2pbench.config.sections import (
     DISCRIMINATOR_STRIDES,
     GENERATOR_NAMES,
+    HALVINGS,
     MOST_THREADS,
     OBJECTIVE_NAMES,
     DiscriminatorConfig,
@@ -81,10 +83,8 @@ class RunConfig(Section):
     @property
     def depth(self) -> int | None:
         """How many times the generator halves its input; None for a generator of the user's own."""
-        if self.generator.name in ("resnet6", "resnet9"):
-            return 2
         if self.generator.name not in ("unet", "encoder_decoder"):
-            return None
+            return HALVINGS.get(self.generator.name)
         return self.generator.depth or min(10, min(self.data.crop_shape).bit_length() - 1)
 
     @property
@@ -94,6 +94,14 @@ class RunConfig(Section):
         multiple = 2 ** (self.depth or 0)
         return height + -height % multiple, width + -width % multiple
 
+    @property
+    def attention_level(self) -> int | None:
+        """The encoder's level, counted from 0, after which the U-Net has attention; None without."""
+        if not self.generator.attention:
+            return None
+        side = min(self.padded_shape)
+        return next(level for level in range(self.depth or 0) if side >> (level + 1) <= ATTENTION_SIDE)
+
     @model_validator(mode="after")
     def _sizes_fit(self) -> RunConfig:
         size = min(self.data.crop_shape)
@@ -101,11 +109,7 @@ class RunConfig(Section):
             raise ValueError(f"data.crop_size is {size_text(self.data.crop_size)}: networks need a side of 16 or more")
         if self.generator.depth is not None:
             self._depth_fits(self.generator.depth)
-        if self.generator.name in ("resnet6", "resnet9") and self.generator.upsampling != "transposed":
-            raise ValueError(
-                f"generator.upsampling is {self.generator.upsampling!r}: generator {self.generator.name!r} has "
-                "transposed convolutions of its own; leave it out, or use unet or encoder_decoder"
-            )
+        check_generator(self.generator, self.data, self.depth, self.padded_shape)
         if self.objective.has_discriminator and self.objective.adversarial == "wgan-gp":
             self._wgan_gp_makes_sense()
         strides = DISCRIMINATOR_STRIDES.get(self.discriminator.name)

@@ -12,7 +12,11 @@ from p2pbench.errors import unknown
 MOST_THREADS = 1024
 """Maximum CPU threads per cell."""
 
-GENERATOR_NAMES = ("unet", "encoder_decoder", "resnet6", "resnet9")
+GENERATOR_NAMES = ("unet", "encoder_decoder", "resnet6", "resnet9", "nafnet", "convnext_unet")
+HALVINGS = {"resnet6": 2, "resnet9": 2, "nafnet": 4, "convnext_unet": 4}
+"""How many times a generator halves its input, where ``generator.depth`` does not say it."""
+LAYER_NORMED = ("nafnet", "convnext_unet")
+"""Generators with a layer norm of their own."""
 DISCRIMINATOR_STRIDES = {"pixel": 0, "patch16": 1, "patch34": 2, "patch70": 3, "image286": 5}
 """Named discriminators and the number of their stride-2 layers (pix2pix §6.1.2)."""
 OBJECTIVE_NAMES = ("l1", "gan", "cgan", "l1+gan", "l1+cgan")
@@ -46,7 +50,9 @@ def _one_of(kind: str, names: Iterable[str], *, own: bool = False) -> AfterValid
 
 class GeneratorConfig(Section):
     name: Annotated[str, _one_of("generator.name", GENERATOR_NAMES, own=True)] = "unet"
-    """The generator's architecture; ``module:function`` builds one of your own."""
+    """The generator's architecture; ``module:function`` builds one of your own. Experimental: ``nafnet`` (Chen et al.
+    2022, §3) and ``convnext_unet`` (blocks of Liu et al. 2022, §2.6), as wide as it takes to have the parameters of the
+    U-Net of the same ``ngf`` and size."""
     ngf: PositiveInt = 64
     """Channels after the generator's first convolution."""
     depth: Annotated[int, Field(ge=2, le=10)] | None = None
@@ -61,6 +67,17 @@ class GeneratorConfig(Section):
     upsampling: Literal["transposed", "nearest", "bilinear", "pixel-shuffle"] = "transposed"
     """How the decoder doubles its map: the paper's transposed convolution, a resize before a 3x3 convolution (Odena
     et al. 2016), or a 3x3 convolution to four times the channels, shuffled into pixels (Shi et al. 2016)."""
+    downsampling: Literal["strided", "blur"] = "strided"
+    """How the U-Net's encoder halves its map: the paper's convolutions of stride 2; or, experimental, convolutions of
+    stride 1, whose activations a binomial filter thins, so that less aliases (Zhang 2019, §3.2). Such a filter on the
+    way up is ``generator.upsampling: bilinear``."""
+    attention: bool = False
+    """Experimental: whether the U-Net has self-attention where its map is 16x16, on the way down and up (SAGAN: Zhang
+    et al. 2019, §3); of other sizes, at the first map whose shorter side is at most 16."""
+    spade: Literal["none", "labels", "continuous"] = "none"
+    """Experimental: whether scale and shift of the decoder's norms are read from the condition at each pixel (SPADE:
+    Park et al. 2019, §3.1). It is shrunk to each map: ``labels`` takes single pixels of a label map in colours or grey,
+    ``continuous`` means over squares, for photographs and arrays."""
 
 
 class DiscriminatorConfig(Section):

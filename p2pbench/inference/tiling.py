@@ -19,6 +19,8 @@ from torch import nn
 
 from p2pbench.data.images import Stored
 from p2pbench.inference.generator import Model, translate
+from p2pbench.models.attention import SelfAttention
+from p2pbench.models.residual_unet import ChannelAttention
 
 TILE = 1024
 """Height and width of a tile, in pixels. A picture of no more than ``TILE**2`` pixels is translated whole."""
@@ -86,7 +88,10 @@ def seams(model: Model) -> str:
     """What to say of pictures that go in tiles: how these are joined, and in which mode seams are fainter."""
     mode = model.config.scoring.inference
     said = f"tiles of {TILE}x{TILE} pixels, which overlap by {OVERLAP} and fade into each other"
-    has_statistics = any(isinstance(module, nn.BatchNorm2d) for module in model.generator.modules())
+    modules = list(model.generator.modules())
+    if any(isinstance(module, SelfAttention | ChannelAttention) for module in modules):
+        return f"{said}; the network looks at all of a tile at once, so that they differ in every mode"
+    has_statistics = any(isinstance(module, nn.BatchNorm2d) for module in modules)
     if mode == "eval" or not has_statistics:
         return said
     return f"{said}; in the mode {mode} each is normalised by itself and they differ, less so with --inference eval"

@@ -9,24 +9,36 @@ from torch import nn
 from p2pbench.config.plugins import is_reference, running
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig
 from p2pbench.errors import ConfigError
+from p2pbench.models.attention import SelfAttention
 from p2pbench.models.judgement import Judgement
 from p2pbench.models.layers import apply_spectral_norm, bias_before_norm, initialise
 from p2pbench.models.patchgan import build_patchgan
+from p2pbench.models.residual_unet import ResidualUNet, build_residual_unet
 from p2pbench.models.resnet import build_resnet
 from p2pbench.models.unet import UNet
 
 
 def _unet(config: RunConfig, *, skips: bool) -> nn.Module:
     assert config.depth is not None
-    given = config.generator.model_dump(include={"ngf", "dropout", "norm", "upsampling"})
+    given = config.generator.model_dump(include={"ngf", "dropout", "norm", "upsampling", "downsampling", "spade"})
     bias = bias_before_norm(config.training.bias_rule, config.generator.norm)
-    return UNet(*config.data.channels, depth=config.depth, skips=skips, bias=bias, **given)
+    level = config.attention_level
+    return UNet(*config.data.channels, depth=config.depth, skips=skips, bias=bias, attention_level=level, **given)
 
 
 def _resnet(config: RunConfig, *, n_blocks: int) -> nn.Module:
     given = config.generator.model_dump(include={"ngf", "norm"}) | {"dropout": config.generator.dropout != "none"}
     bias = bias_before_norm(config.training.bias_rule, config.generator.norm)
     return build_resnet(*config.data.channels, n_blocks=n_blocks, bias=bias, **given)
+
+
+def _like_the_unet(config: RunConfig) -> nn.Module:
+    """A residual U-Net with the parameters of pix2pix's U-Net of the same ``ngf`` and size."""
+    name = config.generator.name
+    with torch.device("meta"):
+        unet = _unet(config.changed("generator", name="unet"), skips=True)
+    parameters = sum(parameter.numel() for parameter in unet.parameters())
+    return build_residual_unet(name, *config.data.channels, parameters=parameters)
 
 
 def discriminator_in_channels(config: RunConfig) -> int:
@@ -48,6 +60,8 @@ GENERATORS: dict[str, Builder] = {
     "encoder_decoder": lambda config: _unet(config, skips=False),
     "resnet6": lambda config: _resnet(config, n_blocks=6),
     "resnet9": lambda config: _resnet(config, n_blocks=9),
+    "nafnet": _like_the_unet,
+    "convnext_unet": _like_the_unet,
 }
 DISCRIMINATORS: dict[str, Builder] = {
     name: lambda config, n_layers=n_layers: _patchgan(config, n_layers=n_layers)  # type: ignore[misc]
@@ -81,7 +95,14 @@ def build_discriminator(config: RunConfig) -> nn.Module | None:
 def _build(name: str, builders: dict[str, Builder], config: RunConfig, *, stream: int) -> nn.Module:
     network = _custom(name, config, stream) if is_reference(name) else builders[name](config)
     # Each network has its own random stream, so that G starts alike under every objective of a study.
-    initialise(network, torch.Generator().manual_seed(2 * config.training.seed + stream))
+    generator = torch.Generator().manual_seed(2 * config.training.seed + stream)
+    if isinstance(network, ResidualUNet):
+        network.initialise(generator)
+    else:
+        initialise(network, generator)
+    for module in list(network.modules()):
+        if isinstance(module, SelfAttention):
+            apply_spectral_norm(module, config.training.seed)
     return network
 
 

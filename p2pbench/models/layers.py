@@ -4,19 +4,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import is_parametrized
 
+from p2pbench.models.attention import SelfAttention
 from p2pbench.models.convolution import Convolution, TransposedConvolution
 
 
-def norm_layer(kind: str, channels: int) -> list[nn.Module]:
+def norm_layer(kind: str, channels: int, *, affine: bool = True) -> list[nn.Module]:
     """Normalisation of a map with ``channels`` channels, as a list of one layer or none.
 
-    Both ``batch`` and ``instance`` have scale and shift, so that they differ only in whose statistics they use.
+    Both ``batch`` and ``instance`` have scale and shift (unless ``affine`` is false), so that they differ only in whose
+    statistics they use.
     """
     if kind == "none":
         return []
-    layer = nn.BatchNorm2d(channels) if kind == "batch" else nn.InstanceNorm2d(channels, affine=True)
-    return [layer]
+    return [(nn.BatchNorm2d if kind == "batch" else nn.InstanceNorm2d)(channels, affine=affine)]
 
 
 def bias_before_norm(bias_rule: str, norm: str) -> bool:
@@ -59,9 +61,11 @@ def pad_to_multiple(images: Tensor, multiple: int) -> tuple[Tensor, tuple[slice,
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Draw every weight, in place: N(0, 0.02); the scale of a norm N(1, 0.02); every bias and shift is 0 (§6.2).
 
-    The draws come from ``generator`` alone, so that two networks of one shape and one seed start alike.
+    The draws come from ``generator`` alone, so that two networks of one shape and one seed start alike. Attention,
+    which starts as the identity, is drawn last: the rest of its network starts as it does without.
     """
-    for module in network.modules():
+    attention = {part for m in network.modules() if isinstance(m, SelfAttention) for part in m.modules()}
+    for module in sorted(network.modules(), key=attention.__contains__):
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(module.weight, 0.0, 0.02, generator=generator)
         elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d) and module.affine:
@@ -80,11 +84,14 @@ def apply_spectral_norm(network: nn.Module, seed: int) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for module in network.modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d) and not is_parametrized(module):
                 spectral_norm(module)
 
 
 def convolution_biases(network: nn.Module) -> list[nn.Parameter]:
-    """The biases of all convolutions, which Lua's release sets to zero before each update."""
-    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
+    """The biases of convolutions, which Lua's release sets to zero before each update; not those that later ideas add,
+    whose blocks say ``keeps_biases``."""
+    kept = {part for m in network.modules() if getattr(m, "keeps_biases", False) for part in m.modules()}
+    found = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
+    convolutions = [module for module in found if module not in kept]
     return [module.bias for module in convolutions if isinstance(module.bias, nn.Parameter)]

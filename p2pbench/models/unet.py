@@ -3,8 +3,11 @@
 import torch
 from torch import Tensor, nn
 
+from p2pbench.models.attention import SelfAttention
+from p2pbench.models.blur import Blur, convolution_at_stride_1
 from p2pbench.models.convolution import Convolution
 from p2pbench.models.layers import norm_layer, pad_to_multiple, upsample
+from p2pbench.models.spade import Spade
 
 
 def dropout_levels(rule: str, depth: int) -> range:
@@ -22,6 +25,10 @@ class UNet(nn.Module):
     At H = W = ``2**depth`` the bottleneck is 1x1, as in the paper. Sides that are not a multiple of ``2**depth`` are
     padded and cropped back. Unless ``skips`` is false, decoder level i also gets the output of encoder level
     ``depth - i``.
+
+    Later ideas: ``downsampling`` is ``strided`` or ``blur``; ``attention_level`` is the encoder's level, from 0, after
+    which there is attention, as there is after the decoder's level whose map is as large; ``spade`` is ``none``, or how
+    the condition is shrunk that modulates the decoder's norms.
     """
 
     def __init__(
@@ -36,6 +43,9 @@ class UNet(nn.Module):
         norm: str,
         upsampling: str,
         bias: bool,
+        downsampling: str = "strided",
+        attention_level: int | None = None,
+        spade: str = "none",
     ) -> None:
         super().__init__()
         self.skips = skips
@@ -47,10 +57,15 @@ class UNet(nn.Module):
         self.encoder = nn.ModuleList()
         for level, width in enumerate(widths):
             before = in_channels if level == 0 else widths[level - 1]
-            layers: list[nn.Module] = [] if level == 0 else [nn.LeakyReLU(0.2)]
-            layers.append(Convolution(before, width, 4, stride=2, padding=1, bias=bias))
-            if 0 < level < depth - 1:
-                layers += norm_layer(norm, width)
+            norms = norm_layer(norm, width) if 0 < level < depth - 1 else []
+            layers: list[nn.Module]
+            if downsampling == "blur":  # the activation comes before the filter, because it makes what would alias
+                layers = [*convolution_at_stride_1(before, width, bias=bias), *norms, nn.LeakyReLU(0.2), Blur()]
+            else:
+                layers = [] if level == 0 else [nn.LeakyReLU(0.2)]
+                layers += [Convolution(before, width, 4, stride=2, padding=1, bias=bias), *norms]
+            if level == attention_level:
+                layers.append(SelfAttention(width))
             self.encoder.append(nn.Sequential(*layers))
 
         self.decoder = nn.ModuleList()
@@ -61,13 +76,20 @@ class UNet(nn.Module):
                 layers += [*upsample(upsampling, before, out_channels, bias=True), nn.Tanh()]
             else:
                 width = widths[depth - 1 - level]
-                layers += [*upsample(upsampling, before, width, bias=bias), *norm_layer(norm, width)]
+                norms = norm_layer(norm, width, affine=spade == "none")
+                if spade != "none":
+                    how = {"shrink": 2 ** (depth - level), "hidden": 2 * ngf}
+                    norms = [Spade(norms[0], in_channels, width, kind=spade, **how)]
+                layers += [*upsample(upsampling, before, width, bias=bias), *norms]
                 if level in with_dropout:
                     layers.append(nn.Dropout(0.5))  # the only noise z (§3.2)
+                if attention_level is not None and level == depth - 1 - attention_level:
+                    layers.append(SelfAttention(width))
             self.decoder.append(nn.Sequential(*layers))
 
     def forward(self, condition: Tensor) -> Tensor:
-        h, (rows, columns) = pad_to_multiple(condition, 2 ** len(self.encoder))
+        condition, (rows, columns) = pad_to_multiple(condition, 2 ** len(self.encoder))
+        h = condition
         skips: list[Tensor] = []
         for down in self.encoder:
             h = down(h)  # level k: (N, widths[k], H / 2**(k + 1), W / 2**(k + 1))
@@ -76,5 +98,6 @@ class UNet(nn.Module):
         for level, up in enumerate(self.decoder):
             if self.skips and level > 0:
                 h = torch.cat([skips.pop(), h], dim=1)
-            h = up(h)
+            for layer in up:  # type: ignore[attr-defined]
+                h = layer(h, condition) if isinstance(layer, Spade) else layer(h)
         return h[..., rows, columns]

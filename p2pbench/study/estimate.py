@@ -141,6 +141,13 @@ def generator_parameters(config: RunConfig) -> int | None:
         last = level == depth - 1
         inputs = 2 * before if generator.name == "unet" and level else before
         total += spread * after * (kernel * inputs + (biased or last)) + (0 if last else normed * after)
+    if generator.spade != "none":  # in place of each norm's scale and shift three 3x3 convolutions
+        hidden = 2 * generator.ngf
+        for width in outputs[:-1]:
+            total += hidden * (9 * condition + 1) + 2 * width * (9 * hidden + 1) - 2 * width
+    if (attended := config.attention_level) is not None:
+        width, places = widths[attended], 2 if attended < depth - 1 else 1
+        total += places * (2 * width * (max(1, width // 8) + max(1, width // 2)) + 1)
     return total
 
 

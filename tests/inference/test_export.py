@@ -49,6 +49,26 @@ def test_it_is_checked_at_two_shapes_and_says_what_it_is(exported: tuple[Path, d
     assert str(folder) not in card
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"generator__attention": True, "generator__downsampling": "blur", "generator__upsampling": "bilinear"},
+        {"generator__spade": "labels"},
+        {"generator__spade": "continuous", "generator__norm": "instance"},
+        {"generator__name": "convnext_unet"},
+    ],
+)
+def test_networks_of_later_papers_are_exported_as_they_are_scored(settings: dict[str, Any], tmp_path: Path) -> None:
+    """``export`` compares the file with torch on test images, at two shapes."""
+    more: dict[str, Any] = {} if "generator__name" in settings else {"generator__depth": 3}
+    run = train_run(tmp_path, discriminator__name="pixel", **settings, **more)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("P2PBENCH_HOME", str(tmp_path / "home"))
+        said = document("export", "--model", run, "--out", tmp_path / "model.onnx", "--inference", "eval")
+        assert len(said["sizes"]) == 2
+        assert said["max_difference"] < 1e-4
+
+
 def test_it_translates_as_the_run_does_at_any_size(exported: tuple[Path, dict[str, object]]) -> None:
     folder, _ = exported
     models = [load(folder / "first"), load(folder / "model.onnx")]

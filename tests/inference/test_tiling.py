@@ -98,3 +98,10 @@ def test_the_mode_that_avoids_seams_is_offered_where_it_does(mode: str, norm: st
     said = tiling.seams(Model("untrained", config, build_generator(config)))
     assert "tiles of 1024x1024 pixels, which overlap by 128" in said
     assert ("--inference eval" in said) == offered
+
+
+def test_a_network_that_looks_at_all_of_a_tile_offers_no_mode() -> None:
+    for settings in ({"generator.attention": True}, {"generator.name": "nafnet"}):
+        layer = {"data.crop_size": 16, "data.load_size": 16, "generator.ngf": 4, "objective.name": "l1"}
+        config = resolve([Layer("test", {**layer, **settings})]).config
+        assert "so that they differ in every mode" in tiling.seams(Model("untrained", config, build_generator(config)))

@@ -37,7 +37,7 @@ def test_there_are_grids_and_protocols_to_ship() -> None:
     assert set(SHIPPED_GRIDS) == {
         "loss", "generator", "receptive_field", "colour", "photo_to_labels", "colorization", "lambda", "adversarial",
         "normalization", "inference", "upsampling", "generator_family", "batch_size", "augmentation", "noise",
-        "spectral_norm", "preset", "train_size", "maps",
+        "spectral_norm", "preset", "train_size", "maps", "spade", "anti_aliasing", "attention", "backbone",
     }  # fmt: skip
     assert set(SHIPPED_PROTOCOLS) == {
         "quick", "quick-labels", "facades-64", "facades-128", "paper-facades", "paper-maps", "paper-cityscapes",
