@@ -132,7 +132,7 @@ def paired(study: StudyRecord, metric: str, variants: Sequence[str]) -> dict[str
     finite = np.all([np.isfinite(matrix.to_numpy()).all(axis=0) for matrix in common.values()], axis=0)
     if not finite.any():
         return {}
-    return common if finite.all() else {variant: matrix.loc[:, finite] for variant, matrix in common.items()}
+    return common if finite.all() else {variant: matrix[matrix.columns[finite]] for variant, matrix in common.items()}
 
 
 def _compared(study: StudyRecord, metric: str, variant: str, against: str) -> Comparison:

@@ -103,7 +103,8 @@ def _matrix(study: StudyRecord, metric: str, variant: str) -> Made:
             values[~np.isfinite(values)] = np.nan
             matrix = pd.DataFrame(values, index=[cell.seed for cell in cells], columns=found[0].index)
         study.matrices[metric, variant] = Made(matrix, settings)
-    return study.matrices[metric, variant]
+    made: Made = study.matrices[metric, variant]
+    return made
 
 
 def _values(cell: CellRecord, metric: str) -> pd.Series | None:
