@@ -7,6 +7,7 @@
     ├── WeightsError       3  a pretrained network or a run's weights cannot be used
     │   └── NotFinite          a generator whose outputs are not finite
     ├── TrainingError      4  training cannot go on (a loss that is not finite)
+    │   └── CaptureFailed      a CUDA graph, in a process that can use the GPU no more
     ├── StorageError       3  a file cannot be written: a full disk, a read-only folder
     │   └── RunBusy        3  another process has the run
     └── Interrupted      130  the user stopped it; the run can be resumed
@@ -56,6 +57,10 @@ class RunBusy(StorageError):
 
 class TrainingError(P2PBenchError):
     exit_code = 4
+
+
+class CaptureFailed(TrainingError):
+    """A step that no CUDA graph can hold; another process may train it eagerly."""
 
 
 class Interrupted(P2PBenchError):

@@ -8,9 +8,12 @@ import torch
 from p2pbench.bench.clock import Contestant, crowd
 from p2pbench.bench.step import build_ours
 from p2pbench.config.schema import RunConfig
+from p2pbench.data.batches import MOST_OF_FREE
+from p2pbench.data.cache import decoded
+from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import P2PBenchError
 from p2pbench.system.hardware import available_cores
-from p2pbench.training.engine import available_device
+from p2pbench.training.device import available_device, visible_gpus
 from p2pbench.training.memory import memory_bytes
 
 MIN_GAIN = 1.1
@@ -34,21 +37,24 @@ def choose_jobs(configs: Sequence[RunConfig], *, seconds: float = SECONDS, say: 
     """Try 1, 2, 4, ... training processes at once until the steps per second of all stop growing, or memory ends.
 
     Args:
-        configs: the configurations of the cells to train. The heaviest is measured. On a CPU the processes share the
-            cores, on a GPU the device.
+        configs: the configurations of the cells to train; their data are decoded. The heaviest is measured. On a CPU
+            the processes share the cores, on a GPU the device: the first is measured, and each gets as many.
         say: called with a line as each measurement starts.
     """
     heaviest = max(configs, key=_weight)
     device = torch.device(available_device(heaviest.training.device))
     cores = available_cores()
-    most = min(len(configs), MAX_ON_A_GPU if device.type == "cuda" else cores)
+    gpus = max(1, len(visible_gpus())) if device.type == "cuda" else 1
+    cells = -(-len(configs) // gpus)
+    most = min(cells, MAX_ON_A_GPU if device.type == "cuda" else cores)
     memory = MEMORY_SHARE * memory_bytes(device)
+    n_bytes = decoded(open_dataset(heaviest.data), "train").nbytes if device.type == "cuda" else 0
     measured: dict[int, float] = {}
-    best, why = 1, "there is one cell" if len(configs) == 1 else "there is one core"
+    best, why = 1, "there is one core" if cells > 1 else "there is one cell" if gpus == 1 else "there is a GPU for each"
     jobs = 1
     while jobs <= most and most > 1:
         say(f"measuring {jobs} at once")
-        config = heaviest.changed("training", threads=heaviest.training.threads or max(1, cores // jobs))
+        config = heaviest.changed("training", threads=heaviest.training.threads or max(1, cores // (jobs * gpus)))
         try:
             speed, each = crowd([Contestant("step", build_ours, (config,)) for _ in range(jobs)], seconds=seconds)
         except P2PBenchError as error:
@@ -60,14 +66,16 @@ def choose_jobs(configs: Sequence[RunConfig], *, seconds: float = SECONDS, say: 
         if jobs > 1 and speed < MIN_GAIN * measured[best]:
             why = "more at once gain nothing"
             break
-        best, why = jobs, "there are no more cells" if most == len(configs) else "one for each core"
-        each += CONTEXT_BYTES if device.type == "cuda" else 0
+        best, why = jobs, "there are no more cells" if most == cells else "one for each core"
+        if device.type == "cuda":
+            each += CONTEXT_BYTES + (n_bytes if n_bytes <= MOST_OF_FREE * memory_bytes(device) / (2 * jobs) else 0)
         if 2 * jobs * each > memory:
             why = f"more would not fit into {MEMORY_SHARE:.0%} of the memory"
             break
         jobs = most if jobs < most < 2 * jobs else 2 * jobs
     speeds = ", ".join(f"{n}: {speed:.3g} steps/s" for n, speed in measured.items())
-    return Choice(best, why + (f" ({speeds})" if speeds else ""))
+    why += f" ({speeds})" if speeds else ""
+    return Choice(best, why) if gpus == 1 else Choice(min(best * gpus, len(configs)), f"{best} on each GPU: {why}")
 
 
 def _weight(config: RunConfig) -> tuple[int, bool, int]:

@@ -13,7 +13,7 @@ from p2pbench.config.resolve import Resolved
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.batches import Batches
 from p2pbench.models.build import build_discriminator, build_generator
-from p2pbench.training.engine import available_engine, build_optimisers, place_networks, prepare_engine, runner
+from p2pbench.training.engine import available_engine, build_optimisers, engine_for, place_networks, runner
 from p2pbench.training.memory import out_of_memory_explained
 from p2pbench.training.step import Networks
 
@@ -61,7 +61,7 @@ def row_of(config: RunConfig) -> dict[str, Any]:
 
 def build_ours(config: RunConfig) -> tuple[Step, int]:
     """Our training step as ``train`` runs it: it waits for the device only to read the losses every ``log_every``."""
-    engine = prepare_engine(config.training)
+    engine = engine_for(config)
     with out_of_memory_explained(config, engine.device):
         networks = place_networks(Networks(build_generator(config), build_discriminator(config)), engine)
         optimisers = build_optimisers(networks, config, capturable=engine.kind == "graph")

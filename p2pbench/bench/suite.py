@@ -154,7 +154,7 @@ def _machine(workloads: Sequence[str], config: RunConfig) -> dict[str, Any]:
     import torch
 
     from p2pbench.system.hardware import available_cores, describe_machine, versions
-    from p2pbench.training.engine import available_device
+    from p2pbench.training.device import available_device
 
     machine = describe_machine(torch.device(available_device(config.training.device)))
     threads = config.training.threads if {"step", "translate"} & set(workloads) else 0

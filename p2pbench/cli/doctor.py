@@ -17,22 +17,25 @@ def examine(weights_dir: Path | None) -> dict[str, dict[str, Any]]:
     """Sections of facts: machine, versions, training, weights, storage, untested."""
     import torch
 
-    from p2pbench.training.engine import available_device
+    from p2pbench.training.device import available_device, has_tensor_cores, unusable_gpu
 
-    device = torch.device(available_device("auto"))
-    untested = {}
+    untested, why = {}, unusable_gpu()
+    device = torch.device("cpu" if why else available_device("auto"))
     if platform.system() != "Linux":
         untested[platform.system()] = "p2pbench is tested on Linux alone; reports of what fails are welcome"
     if device.type == "mps":
         untested["mps"] = "eager, fp32; not tested"
-    bf16 = device.type == "cuda" or (device.type == "cpu" and fast_bf16())
+    if device.type == "cuda":
+        fast, no_bf16 = has_tensor_cores(device), "this GPU has no units for it (Ampere was the first)"
+    else:
+        fast, no_bf16 = device.type == "cpu" and fast_bf16(), "this processor has neither avx512_bf16 nor amx"
     return {
         "machine": describe_machine(device),
         "versions": versions(),
         "training": {
-            "device": device.type,
-            "bf16": "fast" if bf16 else "slow: this processor has neither avx512_bf16 nor amx; fp32 is faster",
-            "tf32": "available" if device.type == "cuda" else "needs CUDA",
+            "device": f"none for auto: the NVIDIA GPU cannot be used, {why}" if why else device.type,
+            "bf16": "fast" if fast else f"slow: {no_bf16}; fp32 is faster",
+            "tf32": "needs CUDA" if device.type != "cuda" else "available" if fast else "no units: Turing or older",
             "tensorboard log": "on" if importlib.util.find_spec("tensorboard") else "off (extra: tensorboard)",
         },
         "weights": {name: _weights(name, weights_dir) for name in weights.NETS},

@@ -51,6 +51,8 @@ def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, 
     }
     if config.objective.has_discriminator:
         whole["discriminator"] = _component(config, "discriminator")
+        if config.discriminator.spectral_norm and config.training.precision == "bf16":
+            whole["discriminator"]["power_iteration"] = "fp32"  # it was bf16 in 0.1
     else:
         del objective["discriminator_loss"], objective["generator_gradient"], objective["adversarial"]
     if not config.objective.has_l1:
@@ -85,7 +87,8 @@ def _component(config: RunConfig, name: Literal["generator", "discriminator"]) -
 def cost_key(config: RunConfig) -> str:
     """A hash of what decides the time of a step; runs record it, so that plans can look for runs like theirs."""
     training = config.training
-    engine = [] if training.engine == "auto" else [training.engine]
+    engine: list[str] = [] if training.engine == "auto" else [training.engine]
+    engine += ["deterministic"] if training.deterministic else []
     parts: dict[str, Any] = {
         "generator": _settings(config, "generator"),
         "discriminator": _settings(config, "discriminator") if config.objective.has_discriminator else None,

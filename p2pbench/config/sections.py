@@ -155,6 +155,9 @@ class TrainingConfig(Section):
     """How a step is run: ``eager``; ``compile``, by torch.compile (CPU or CUDA, needs a C++ compiler); ``graph``, the
     whole step as one CUDA graph; ``auto``, graph on CUDA and eager elsewhere. Their losses agree to rounding. Recorded.
     """
+    deterministic: bool = False
+    """On CUDA, whether only algorithms are used that give the same bits each time; else a resumed or repeated training
+    is the same to rounding. It is slower. A CPU gives the same bits in any case."""
     batch_norm: Literal["local", "synchronised"] = "local"
     """Where several processes share each batch (torchrun): statistics of each one's share, or of the batch (CUDA)."""
     threads: Annotated[int, Field(ge=0, le=MOST_THREADS)] = 0

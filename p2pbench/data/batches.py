@@ -76,7 +76,8 @@ class Batches:
         epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             plan = np.stack(plan_of(self.config, len(self.images), self.margin, epoch))
-            self._epoch, self._plan = epoch, torch.from_numpy(plan).to(self.images.device, non_blocking=True)
+            device = self.images.device  # only CUDA has read an unpinned array when the call returns
+            self._epoch, self._plan = epoch, torch.from_numpy(plan).to(device, non_blocking=device.type == "cuda")
         size = self.config.training.batch_size
         return self._plan[:, position * size : (position + 1) * size][:, self.share]
 
@@ -113,7 +114,10 @@ def crop(
     """
     rows = top[:, None] + rows  # (B, H)
     columns = left[:, None] + torch.where(mirror[:, None] == 1, columns.flip(0), columns)  # (B, W)
-    return images[index[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    # CUDA indexes no uint16 (IndexKernel.cu), but these bits by any name of their size.
+    bits = images.view(torch.int16) if images.dtype == torch.uint16 else images
+    cut = bits[index[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    return cut.view(images.dtype)
 
 
 # ---- sets that are larger than the device's memory
@@ -134,17 +138,22 @@ def open_batches(
     device: torch.device,
     *,
     share: slice = slice(None),
+    sharers: int = 1,
     stream: bool | None = None,
 ) -> Batches | StreamedBatches:
     """The batches of ``images``, (N, H, W, C + C'), uint8 or uint16: the same bits on the device or streamed to it.
 
     Args:
         share: the positions of every batch that are wanted, where several processes divide it.
+        sharers: the processes that train on the device; none may count on more than its part of the memory.
         stream: whether to leave them in their file; by default only where the device has too little memory for them.
     """
     if stream is None:
-        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
-        stream = images.nbytes > (MOST_OF_FREE * free if device.type == "cuda" else MOST_MAPPED)
+        room: float = MOST_MAPPED
+        if device.type == "cuda":
+            free, total = torch.cuda.mem_get_info(device)  # those that start at once see all of it free
+            room = MOST_OF_FREE * min(free, total / sharers)
+        stream = images.nbytes > room
     return StreamedBatches(images, config, device, share) if stream else Batches(images, config, device, share)
 
 
@@ -178,7 +187,8 @@ class StreamedBatches:
                 future.result()
             self._coming = {ahead: self._thread.submit(self._fill, ahead) for ahead in (step, step + 1)}
         self._coming.pop(step).result()
-        pairs = self._buffers[step % 2].to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        # Elsewhere the buffer is not pinned, and no event says when it may be filled anew.
+        pairs = self._buffers[step % 2].to(self.device, non_blocking=self.device.type == "cuda").permute(0, 3, 1, 2)
         if self._copied:
             self._copied[step % 2].record()
         batch = batch_of(pairs, self.config.data)

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
-from torch.nn.utils.parametrizations import spectral_norm
-from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
 from p2pbench.models.attention import SelfAttention
 from p2pbench.models.convolution import Convolution, TransposedConvolution
@@ -76,6 +76,16 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
             nn.init.zeros_(module.bias)
 
 
+class SpectralNorm(_SpectralNorm):
+    """PyTorch's parametrisation, in float32 also where the network runs in bf16: autocast would round its vectors."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        if weight.is_meta or not torch.is_autocast_enabled(weight.device.type):
+            return super().forward(weight)
+        with torch.autocast(weight.device.type, enabled=False):
+            return super().forward(weight)
+
+
 def apply_spectral_norm(network: nn.Module, seed: int) -> None:
     """Divide every convolution's weight by its largest singular value, in place (Miyato et al. 2018).
 
@@ -85,7 +95,7 @@ def apply_spectral_norm(network: nn.Module, seed: int) -> None:
         torch.manual_seed(seed)
         for module in network.modules():
             if isinstance(module, nn.Conv2d) and not is_parametrized(module):
-                spectral_norm(module)
+                register_parametrization(module, "weight", SpectralNorm(module.weight))
 
 
 def convolution_biases(network: nn.Module) -> list[nn.Parameter]:

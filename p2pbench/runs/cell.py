@@ -24,7 +24,7 @@ from p2pbench.runs.train_run import reporter_of, train_run
 from p2pbench.system.hardware import describe_machine, versions
 from p2pbench.system.progress import Count, no_progress
 from p2pbench.training.distributed import ALONE, Group
-from p2pbench.training.engine import prepare_engine
+from p2pbench.training.engine import engine_for
 from p2pbench.training.loop import Reporter, train
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ def run_cell(
     weights_dir: Path | None,
     fetch: bool,
     asked: float | None = None,
+    sharers: int = 1,
     group: Group = ALONE,
 ) -> None:
     """Train, score and record the run of ``config`` in the folder ``run``.
@@ -65,6 +66,7 @@ def run_cell(
         wait: wait for another process that holds the run, instead of raising :class:`RunBusy`.
         threads: CPU threads, unless the configuration or an earlier sitting of this run says otherwise.
         fetch: whether pretrained networks that are not on this machine may be fetched.
+        sharers: the cells that train on the same device at once.
         asked: when the cell was asked for, by ``time.time``; the seconds besides training are recorded from then on.
         group: the processes that share the training; this is the first of them, and the others :func:`take_part`.
     """
@@ -76,7 +78,7 @@ def run_cell(
         _check_links(run)
         # The same threads give the same bits: a run goes on with as many as it began with.
         threads = config.training.threads or run.recorded_threads() or threads
-        engine = prepare_engine(config.training, threads)
+        engine = engine_for(config, threads, sharers=sharers)
         _repair(run, config)
         for left_behind in run.path.rglob(".*.part"):  # by a process that was killed while it wrote
             if not left_behind.is_dir():
@@ -135,7 +137,7 @@ def take_part(config: RunConfig, group: Group, stop: Callable[[], bool]) -> None
     identity, threads = told
     if run_id(config, dataset.key, group.size) != identity:
         raise DataError(f"process {group.rank} of the training has other data, or another p2pbench, than the first")
-    engine = prepare_engine(config.training, threads)
+    engine = engine_for(config, threads)
     images = training_pairs(dataset)
     reporter = Reporter(no_progress, lambda _epochs, _generator: None, stop)
     with TemporaryDirectory() as folder:

@@ -21,6 +21,9 @@ from p2pbench.config.schema import RunConfig
 ENDS = ("finished", "failed", "interrupted")
 """The kinds of a job's last event."""
 
+AGAIN = "again"
+"""The last event of a process that cannot go on with its job, where another one can, without CUDA graphs."""
+
 STOP = "stop"
 
 
@@ -47,12 +50,15 @@ class Event:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def start_worker(kind: str, order: dict[str, Any], folder: Path | None = None) -> subprocess.Popen[str]:
+def start_worker(
+    kind: str, order: dict[str, Any], folder: Path | None = None, gpu: str | None = None
+) -> subprocess.Popen[str]:
     """The process that carries out ``order``. It ends when this process does, and Ctrl-C does not reach it.
 
     Args:
         order: plain values, with ``threads`` among them.
         folder: where the process works and looks for modules first, instead of the current folder.
+        gpu: the only one that it sees, as ``CUDA_VISIBLE_DEVICES`` names it, instead of all that this process sees.
     """
     # A grid's module:function is found by the workers too.
     python_path = filter(None, [str(folder or Path.cwd()), os.environ.get("PYTHONPATH")])
@@ -60,7 +66,10 @@ def start_worker(kind: str, order: dict[str, Any], folder: Path | None = None) -
         [sys.executable, "-m", "p2pbench.study.worker", kind],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
         start_new_session=True, cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": str(order["threads"]), "PYTHONPATH": os.pathsep.join(python_path)},
+        env={
+            **os.environ, "OMP_NUM_THREADS": str(order["threads"]), "PYTHONPATH": os.pathsep.join(python_path),
+            **({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}),
+        },
     )  # fmt: skip
     assert worker.stdin is not None
     with suppress(BrokenPipeError):  # it has died already, and its missing last event will say so
@@ -86,7 +95,7 @@ def kill(worker: subprocess.Popen[str]) -> None:
 
 
 def events_of(worker: subprocess.Popen[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The kind of each event of ``worker`` and what it says; the last is always one of ``ENDS``.
+    """The kind of each event of ``worker`` and what it says; the last is always one of ``ENDS``, or ``AGAIN``.
 
     Where the worker died before it sent its last event, that is ``failed``, with ``died`` set.
     """
@@ -99,7 +108,7 @@ def events_of(worker: subprocess.Popen[str]) -> Iterator[tuple[str, dict[str, An
             except ValueError:
                 continue  # cut off in the middle by the end of the process
             kind = about.pop("event")
-            ended = kind in ENDS
+            ended = kind in (*ENDS, AGAIN)
             yield kind, about
         if not ended:
             yield "failed", {"reason": exit_reason(worker.wait()), "died": True}

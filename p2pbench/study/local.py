@@ -4,19 +4,21 @@ import queue
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from p2pbench.runs.store import Store
-from p2pbench.study.job import ENDS, Event, Job, ask_to_stop, events_of, kill, start_worker
+from p2pbench.study.job import AGAIN, ENDS, Event, Job, ask_to_stop, events_of, kill, start_worker
 from p2pbench.system.console import duration
 from p2pbench.system.hardware import available_cores
 
 
 @dataclass(eq=False)
 class LocalExecutor:
-    """Runs up to ``jobs`` jobs at a time, each in a process of its own with its share of the cores."""
+    """Runs up to ``jobs`` jobs at a time, each in a process of its own with its share of the cores and one GPU."""
 
     store: Store
     _: KW_ONLY
@@ -30,6 +32,8 @@ class LocalExecutor:
     """Where workers work and look for the user's modules, instead of the current folder."""
     fetch: bool = False
     """Whether workers may fetch pretrained networks that are not here."""
+    sharers: int | None = None
+    """Trainings on one GPU at once, instead of an equal part of ``jobs``."""
 
     def __post_init__(self) -> None:
         self.stopping = False
@@ -37,6 +41,7 @@ class LocalExecutor:
         self._heard_at: dict[Job, float] = {}
         """When a job's worker last sent an event, on ``time.monotonic``'s clock."""
         self._events: queue.Queue[Event] = queue.Queue()
+        self._gpu_of: dict[Job, str] = {}
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Carry out ``jobs`` and yield what happens, in the order of happening. Ends when all have ended."""
@@ -48,9 +53,14 @@ class LocalExecutor:
                     self._start(job)
                     yield Event(job, "started")
                 event = self._next_event()
-                if event.kind in ENDS:
+                if event.kind in (*ENDS, AGAIN):
                     self._running.pop(event.job).wait()
-                yield event
+                if event.kind != AGAIN:
+                    yield event
+                elif self.stopping:
+                    yield Event(event.job, "interrupted", {"reason": "stopped"})
+                else:
+                    self._start(event.job, engine="eager")
         finally:
             self.kill()
 
@@ -68,12 +78,29 @@ class LocalExecutor:
         """Whether ``job`` may begin now. Reference rows take all cores, so they wait until no cell runs."""
         return not self._running if job.kind == "reference_rows" else len(self._running) < self.jobs
 
-    def _start(self, job: Job) -> None:
+    @cached_property
+    def _gpus(self) -> list[str]:
+        """The GPUs that jobs are spread over; none where jobs run one after another, or on one GPU."""
+        if self.jobs == 1:
+            return []
+        from p2pbench.training.device import visible_gpus
+
+        gpus = visible_gpus()
+        return gpus if len(gpus) > 1 else []
+
+    def _start(self, job: Job, engine: str | None = None) -> None:
+        """Start the process of ``job``, on the GPU that has the fewest of them."""
         at_once = 1 if job.kind == "reference_rows" else self.jobs
+        config = job.config if engine is None else job.config.changed("training", engine=engine)
+        gpu = None
+        if job.config.training.device in ("auto", "cuda") and self._gpus:
+            taken = Counter(self._gpu_of[other] for other in self._running if other in self._gpu_of)
+            gpu = self._gpu_of[job] = min(self._gpus, key=taken.__getitem__)
         order = {
             **job.order,
             "key": job.key,
-            "config": job.config.model_dump(mode="json"),
+            "config": config.model_dump(mode="json"),
+            "sharers": self.sharers or -(-at_once // max(1, len(self._gpus))),
             "log": str(job.log),
             "runs": str(self.store.root),
             "threads": self.threads or max(1, available_cores() // at_once),
@@ -81,7 +108,7 @@ class LocalExecutor:
             "fetch": self.fetch,
             "asked": time.time(),
         }
-        worker = start_worker(job.kind, order, self.folder)
+        worker = start_worker(job.kind, order, self.folder, gpu)
         self._running[job], self._heard_at[job] = worker, time.monotonic()
         if self.stopping:  # a signal came while the process was being started
             ask_to_stop(worker)

@@ -52,8 +52,8 @@ def train_one(
     check_selection(dataset, settings.training.select)
 
     from p2pbench.study.prepare import say_left_out
+    from p2pbench.training.device import available_device
     from p2pbench.training.distributed import process_group
-    from p2pbench.training.engine import available_device
 
     say_left_out(dataset, console)
 

@@ -18,7 +18,7 @@ from typing import Any
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError, type_and_line
 from p2pbench.runs.store import Store
-from p2pbench.study.execution import Execution
+from p2pbench.study.execution import Execution, cells_on_gpus
 from p2pbench.study.job import ENDS, Event, Job
 from p2pbench.study.local import LocalExecutor
 from p2pbench.study.ray_cluster import check_room, share_of, threads_per_cell
@@ -37,9 +37,10 @@ class RemoteJob:
     """The actor that carries out one job on a node, by the executor that carries jobs out on one machine."""
 
     def __init__(self, runs: Path, threads: int, folder: Path, how: Execution) -> None:
+        share = how.gpus_per_cell or 1.0
         self._executor = LocalExecutor(
             Store(runs), jobs=1, weights_dir=how.weights_dir, silence_seconds=how.silence_seconds, threads=threads,
-            folder=folder if folder.is_dir() else None, fetch=True,
+            folder=folder if folder.is_dir() else None, fetch=True, sharers=cells_on_gpus(1, min(share, 1.0)),
         )  # fmt: skip
 
     def begin(self, job: Job, probe: Path, wanted: dict[str, str]) -> str | None:

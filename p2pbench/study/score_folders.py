@@ -175,7 +175,7 @@ def _find_reader(
         return NO_LABELS
     import torch
 
-    from p2pbench.training.engine import available_device
+    from p2pbench.training.device import available_device
 
     source = config.data.source if "data.source" in settings else None
     if source is not None and len(targets) > 1:

@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from p2pbench.errors import DataError, Interrupted, P2PBenchError, type_and_line
+from p2pbench.errors import CaptureFailed, DataError, Interrupted, P2PBenchError, type_and_line
 from p2pbench.runs.store import Store
-from p2pbench.study.job import STOP
+from p2pbench.study.job import AGAIN, STOP
 from p2pbench.system.progress import Count
 
 IMPATIENCE_SECONDS = 2.0
@@ -93,7 +93,8 @@ def main() -> int:
         except (Interrupted, KeyboardInterrupt) as error:
             end, reason, code = "interrupted", str(error), Interrupted.exit_code
         except Exception as error:  # the other jobs go on
-            end, reason, code = "failed", reason_of(error, log), 1
+            again = isinstance(error, CaptureFailed) and order["config"]["training"]["engine"] == "auto"
+            end, reason, code = AGAIN if again else "failed", reason_of(error, log), 1
         else:
             send(event="finished")
             return 0
@@ -102,7 +103,7 @@ def main() -> int:
 
 
 def carry_out(kind: str, order: dict[str, Any], stop: Stop, send: Send) -> None:
-    """Do what ``order`` says: make a study's reference rows, or train and score a cell."""
+    """Do what ``order`` says: train a segmentation network, make a study's reference rows, or a cell."""
     from p2pbench.config.resolve import from_mapping
     from p2pbench.config.run_id import run_id
     from p2pbench.data.dataset import open_dataset
@@ -111,6 +112,12 @@ def carry_out(kind: str, order: dict[str, Any], stop: Stop, send: Send) -> None:
     store = Store(Path(order["runs"]))
     weights_dir = Path(order["weights_dir"]) if order["weights_dir"] else None
     progress = _paced(send)
+    if kind == "segmentation":
+        from p2pbench.scoring.segmentation import find_reader
+        from p2pbench.training.engine import prepare_engine
+
+        find_reader(open_dataset(config.data), config.scoring.palette, prepare_engine(config.training).device, progress)
+        return
     if kind == "reference_rows":
         from p2pbench.study.reference_rows import make_rows
 
@@ -129,7 +136,7 @@ def carry_out(kind: str, order: dict[str, Any], stop: Stop, send: Send) -> None:
     run_cell(
         config, store.run(order["key"]), Watcher(stage, progress, stop),
         modes=order["modes"], wait=True, threads=order["threads"], weights_dir=weights_dir, fetch=order["fetch"],
-        asked=order["asked"],
+        asked=order["asked"], sharers=order["sharers"],
     )  # fmt: skip
 
 

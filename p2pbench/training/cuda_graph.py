@@ -11,7 +11,9 @@ from torch import Tensor
 
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.batches import Batches, StreamedBatches
-from p2pbench.errors import first_line
+from p2pbench.errors import CaptureFailed, first_line
+from p2pbench.training.arithmetic import of_steps
+from p2pbench.training.memory import is_out_of_memory
 from p2pbench.training.step import Networks, Optimisers, train_step
 
 WARM_UP = 3
@@ -29,31 +31,52 @@ class Captured:
 
     Args:
         optimisers: built as ``capturable``.
+        search: as of :func:`p2pbench.training.arithmetic.of_steps`.
     Raises:
-        NotCapturable: the step waits for the device or allocates on the host, as a user's own network may.
+        NotCapturable: the step waits for the device, as a user's own network may; nothing has been captured then.
+        CaptureFailed: it does something else that cannot be captured. A failed capture may leave its stream the
+            current one and the random generator in the middle of the capture (torch 2.11: ``graph.__exit__`` in
+            torch/cuda/graphs.py, ``capture_end`` in CUDAGraph.cpp), so that this process is of no more use.
     """
 
     kind = "graph"
 
     def __init__(
-        self, networks: Networks, optimisers: Optimisers, batches: Batches | StreamedBatches, config: RunConfig
+        self,
+        networks: Networks,
+        optimisers: Optimisers,
+        batches: Batches | StreamedBatches,
+        config: RunConfig,
+        *,
+        search: bool = False,
     ) -> None:
         self.networks, self.optimisers, self.batches, self.config = networks, optimisers, batches, config
         device = next(networks.generator.parameters()).device
         self._inputs = tuple(tensor.clone(memory_format=torch.preserve_format) for tensor in self._inputs_of(0))
         before = State(networks, optimisers)
+        with of_steps(config.training, search=search):
+            try:
+                self._warm_up(device)
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise
+                raise NotCapturable(f"this step cannot be captured in a CUDA graph ({first_line(error)})") from error
+            finally:
+                before.restore()
+            self._capture()
+        before.restore()
+
+    def _capture(self) -> None:
+        self._graph = torch.cuda.CUDAGraph()
         try:
-            self._warm_up(device)
-            before.restore()
-            self._graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):  # a thread may read batches
                 self._losses = self._step()
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
-            raise NotCapturable(f"this step cannot be captured in a CUDA graph ({first_line(error)})") from error
-        finally:
-            before.restore()
+            if is_out_of_memory(error):
+                raise
+            raise CaptureFailed(
+                f"this step cannot be captured in a CUDA graph ({first_line(error)}); use training.engine eager"
+            ) from error
 
     def feed(self, step: int) -> None:
         for static, fresh in zip(self._inputs, self._inputs_of(step), strict=True):
@@ -64,15 +87,21 @@ class Captured:
         return self._losses
 
     def _warm_up(self, device: torch.device) -> None:
-        """Run a few steps on a separate stream, as a capture requires."""
+        """Run a few steps on a separate stream, as a capture requires. Raises RuntimeError where one waits."""
         stream = torch.cuda.Stream(device)
         stream.wait_stream(torch.cuda.current_stream(device))
         for optimiser in self.optimisers.by_name().values():  # not captured yet, on purpose
             optimiser._warned_capturable_if_run_uncaptured = True
-        with torch.cuda.stream(stream):
-            for _ in range(WARM_UP):
-                self._step()
-        torch.cuda.current_stream(device).wait_stream(stream)
+        try:
+            with torch.cuda.stream(stream):
+                self._step()  # loads libraries and compiles, which may wait
+                # What would end a capture is refused while it still does no harm.
+                torch.cuda.set_sync_debug_mode("error")
+                for _ in range(WARM_UP - 1):
+                    self._step()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+            torch.cuda.current_stream(device).wait_stream(stream)
 
     def _step(self) -> Tensor:
         condition, target = self.batches.cut(*self._inputs) if isinstance(self.batches, Batches) else self._inputs

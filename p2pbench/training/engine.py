@@ -6,17 +6,21 @@ import resource
 import shutil
 import sys
 import warnings
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 
 import torch
 import torch._functorch.config as functorch
 from torch import Tensor, nn
 
+from p2pbench.config.plugins import is_reference
 from p2pbench.config.schema import RunConfig, TrainingConfig
 from p2pbench.data.batches import Batch, Batches, StreamedBatches
 from p2pbench.errors import ConfigError
 from p2pbench.system.hardware import available_cores, keep_freed_memory
 from p2pbench.training import cuda_graph
+from p2pbench.training.arithmetic import of_steps
+from p2pbench.training.device import available_device, has_tensor_cores
 from p2pbench.training.step import Networks, Optimisers, train_step
 
 log = logging.getLogger(__name__)
@@ -31,10 +35,14 @@ class Engine:
     threads: int
     kind: str = "eager"
     """``eager``, ``compile`` or ``graph``."""
+    search: bool = False
+    """Whether cuDNN times its algorithms (``cudnn.benchmark``)."""
+    sharers: int = 1
+    """The processes that train on the device at once."""
 
 
 def prepare_engine(training: TrainingConfig, threads: int | None = None) -> Engine:
-    """Set this process up for training: threads, float32 arithmetic, the allocator.
+    """Set this process up to run networks: threads, float32 arithmetic, the allocator.
 
     Args:
         threads: CPU threads; unless given, ``training.threads``, or all cores where that is 0.
@@ -45,13 +53,17 @@ def prepare_engine(training: TrainingConfig, threads: int | None = None) -> Engi
     kind = available_engine(training.engine, device)
     if training.precision == "tf32" and device.type != "cuda":
         raise ConfigError(f"training.precision is tf32, which needs CUDA; on {device.type} use fp32 or bf16")
+    if training.precision == "tf32" and not has_tensor_cores(device):
+        raise ConfigError("training.precision is tf32, for which this GPU has no units: Ampere was the first; use fp32")
     if training.precision == "bf16" and device.type == "mps":
         raise ConfigError("training.precision is bf16, which is not supported on mps; use fp32")
     threads = threads or training.threads or available_cores()
     torch.set_num_threads(threads)
-    # PyTorch lets cuDNN use TF32 unless told otherwise; fp32 means fp32 here.
-    torch.backends.cudnn.allow_tf32 = training.precision == "tf32"
-    torch.backends.cuda.matmul.allow_tf32 = training.precision == "tf32"
+    # PyTorch lets cuDNN use TF32 unless told otherwise; fp32 means fp32 here, and tf32 is for steps alone.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    if device.type == "cuda" and training.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a means to find errors, in every new tensor
     if device.type == "cpu":
         keep_freed_memory()
     # Measured at 256x256: channels-last helps cuDNN; on CPUs it makes Adam and the casts to bf16 copy every
@@ -60,18 +72,36 @@ def prepare_engine(training: TrainingConfig, threads: int | None = None) -> Engi
     return Engine(device, layout, threads, kind)
 
 
-def available_device(device: str) -> str:
-    """``device``, or for ``auto`` the fastest one of this machine.
+def engine_for(config: RunConfig, threads: int | None = None, *, sharers: int = 1) -> Engine:
+    """:func:`prepare_engine` for the training of ``config``: ``auto`` takes what its networks allow.
 
+    Args:
+        sharers: the processes that train on the device at once.
     Raises:
-        ConfigError: this machine does not have the device.
+        ConfigError: as there, or the networks have no deterministic gradient on CUDA.
     """
-    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    if device == "auto":
-        return "cuda" if cuda else "mps" if mps else "cpu"
-    if (device == "cuda" and not cuda) or (device == "mps" and not mps):
-        raise ConfigError(f"training.device is {device}, which this machine does not have; use auto or cpu")
-    return device
+    engine = replace(prepare_engine(config.training, threads), sharers=sharers)
+    if engine.device.type != "cuda":
+        return engine
+    if config.training.deterministic and config.generator.name.startswith("resnet"):
+        raise ConfigError(
+            f"training.deterministic is true, and generator.name {config.generator.name}: the gradient of its "
+            "reflected borders has no deterministic form on CUDA; use another generator, or false"
+        )
+    if config.training.engine == "auto" and own_code(config):
+        return replace(engine, kind="eager")  # a graph would replay one draw of Python's for ever
+    return engine
+
+
+def own_code(config: RunConfig) -> bool:
+    """Whether a network or loss of ``config`` is the user's own ``module:function``."""
+    sections = [
+        config.generator,
+        config.objective,
+        *([config.discriminator] if config.objective.has_discriminator else []),
+    ]
+    values = (value for section in sections for value in section.model_dump().values())
+    return any(isinstance(value, str) and is_reference(value) for value in values)
 
 
 def available_engine(engine: str, device: torch.device) -> str:
@@ -126,9 +156,13 @@ def build_optimisers(networks: Networks, config: RunConfig, *, capturable: bool 
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The largest amount of memory this process has held: on the device for CUDA, resident elsewhere."""
+    """The largest amount of memory this process has held: on the device for CUDA, resident elsewhere.
+
+    On CUDA it is what PyTorch's allocator took from the device, which no other process could use meanwhile; the
+    context, some hundred MiB, is not part of it.
+    """
     if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
+        return int(torch.cuda.max_memory_reserved(device))
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -143,8 +177,10 @@ class Eager:
         batches: Batches | StreamedBatches,
         config: RunConfig,
         kind: str = "eager",
+        *,
+        search: bool = False,
     ) -> None:
-        self.kind = kind
+        self.kind, self.search = kind, search
         self.networks, self.optimisers, self.batches, self.config = networks, optimisers, batches, config
         self._batch: Batch | None = None
 
@@ -155,7 +191,9 @@ class Eager:
     def run(self) -> Tensor:
         """Enqueue the update on that batch; returns its losses, (4,), float32, on the device, until the next step."""
         assert self._batch is not None
-        return train_step(self.networks, self.optimisers, *self._batch, self.config)
+        on_cuda = self._batch.target.device.type == "cuda"
+        with of_steps(self.config.training, search=self.search) if on_cuda else nullcontext():
+            return train_step(self.networks, self.optimisers, *self._batch, self.config)
 
 
 def runner(
@@ -167,18 +205,20 @@ def runner(
 
     Raises:
         ConfigError: the configured engine cannot run this step.
+        CaptureFailed: it was found out too late; only another process can train it eagerly.
     """
-    if engine.kind == "graph":
+    kind = engine.kind
+    if kind == "graph":
         try:
-            return cuda_graph.Captured(networks, optimisers, batches, config)
+            return cuda_graph.Captured(networks, optimisers, batches, config, search=engine.search)
         except cuda_graph.NotCapturable as error:
             if config.training.engine == "graph":
                 raise ConfigError(f"training.engine is graph: {error}; use training.engine eager") from error
             log.warning("%s: using the eager engine", error)
-    if engine.kind == "compile":
+            kind = "eager"
+    if kind == "compile":
         compile_networks(networks, config)
-        return Eager(networks, optimisers, batches, config, "compile")
-    return Eager(networks, optimisers, batches, config)
+    return Eager(networks, optimisers, batches, config, kind, search=engine.search)
 
 
 def compile_networks(networks: Networks, config: RunConfig) -> None:

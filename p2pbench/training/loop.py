@@ -75,7 +75,8 @@ def train(
     """Train the networks of ``config`` on ``images``, resuming from the checkpoint in ``folder`` if there is one.
 
     Writes ``losses.csv`` and ``checkpoint/`` into ``folder``. An interrupted and resumed training gives the same bits
-    as one that ran through, on one machine with one thread setting.
+    as one that ran through, on one machine with one thread setting; on CUDA under ``training.deterministic``, else the
+    same to rounding.
 
     Args:
         images: training pairs, (N, H, W, C + C'), uint8 or uint16.
@@ -98,7 +99,8 @@ def _train(
     networks = group.synchronise_norms(networks, config)
     optimisers = build_optimisers(networks, config, capturable=engine.kind == "graph")
     group.attach(optimisers)
-    batches = open_batches(images, config, engine.device, share=group.share_of(training.batch_size))
+    share = group.share_of(training.batch_size)
+    batches = open_batches(images, config, engine.device, share=share, sharers=engine.sharers)
     steps = training.epochs * batches.steps_per_epoch
     torch.manual_seed(training.seed)  # dropout draws from the global random state
 

@@ -28,9 +28,18 @@ def out_of_memory_explained(config: RunConfig, device: torch.device) -> Iterator
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+        if not is_out_of_memory(error):
             raise
         raise TrainingError(shortage(config, device)) from error
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether memory ran out: in PyTorch's allocators, or in CUDA's runtime, cuBLAS, cuDNN or Metal, which use words.
+
+    ``CUDA error: out of memory`` is an ``AcceleratorError`` (c10/cuda/CUDAException.cpp), as all errors of CUDA's are.
+    """
+    words = ("out of memory", "DefaultCPUAllocator", "STATUS_ALLOC_FAILED", "ALLOCATION_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
 def shortage(config: RunConfig, device: torch.device) -> str:
@@ -89,6 +98,6 @@ def sizes(config: RunConfig) -> tuple[int, int]:
 
 def memory_bytes(device: torch.device) -> int:
     """All the memory of a CUDA device; for other devices what this process may use of the machine's."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[1])
+    if device.type == "cuda":  # mem_get_info would create a context, some hundred MiB, in a process that has none
+        return int(torch.cuda.get_device_properties(device).total_memory)
     return hardware.memory_bytes() or sys.maxsize

@@ -124,6 +124,6 @@ def _judge(
 @torch.no_grad()
 def _zero_biases(network: nn.Module, config: RunConfig) -> None:
     """Set the biases of all convolutions to zero where ``training.bias_rule`` says so, as Lua's release does."""
-    if config.training.bias_rule == "zeroed":
-        for bias in convolution_biases(network):
-            bias.zero_()
+    biases: list[Tensor] = [*convolution_biases(network)] if config.training.bias_rule == "zeroed" else []
+    if biases:
+        torch._foreach_zero_(biases)  # few kernels on CUDA, instead of one for each

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -60,6 +61,27 @@ def test_it_stops_where_more_does_not_pay_or_fit(
     assert (choice.jobs, why in choice.why) == (expected, True), choice
     assert threads == [8 // jobs for jobs in (1, 2, 3 if n_cells == 3 else 4, 8)][: len(threads)]
     assert said[0] == "measuring 1 at once"
+
+
+def test_on_several_gpus_the_first_is_measured_with_contexts_and_pairs(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mib = 2**20
+    config = tiny(training__threads=0)
+    monkeypatch.setattr(jobs, "available_device", lambda _: "cuda")
+    monkeypatch.setattr(jobs, "visible_gpus", lambda: ["0", "1"])
+    monkeypatch.setattr(jobs, "open_dataset", lambda _: None)
+    monkeypatch.setattr(jobs, "decoded", lambda *_: SimpleNamespace(nbytes=100 * mib))
+    for total, best, why in ((16_000, 8, "no more cells"), (4025, 8, "fit"), (3975, 4, "fit")):
+        threads = measured(monkeypatch, {1: 1.0, 2: 2.0, 4: 4.0}, each=100 * mib, cores=16)
+        monkeypatch.setattr(jobs, "memory_bytes", lambda _, total=total: total * mib)
+        choice = choose_jobs([config] * 8, say=lambda _: None)
+        # Four take 3200 MiB: each 600 of context, 100 of pairs, and the 100 measured.
+        assert choice.jobs == best, choice
+        assert choice.why.startswith(f"{best // 2} on each GPU: ")
+        assert why in choice.why
+        assert threads == [8, 4, 2][: len(threads)]
+    assert choose_jobs([config] * 2, say=print).jobs == 2  # a GPU for each: nothing is measured
 
 
 def test_one_cell_is_not_measured(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:

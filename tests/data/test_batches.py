@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from p2pbench.config.resolve import Layer, resolve
 from p2pbench.config.schema import DataConfig, RunConfig
@@ -80,11 +82,70 @@ def test_what_is_too_large_is_streamed(tiny: Tiny, monkeypatch: pytest.MonkeyPat
         assert type(open_batches(images, tiny(), CPU)) is kind
 
 
+class IndexesNoUint16(TorchDispatchMode):
+    """As CUDA does: ``index_kernel`` of IndexKernel.cu has no case for unsigned types of more than 8 bits."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.index.Tensor and args[0].dtype == torch.uint16:
+            raise NotImplementedError("\"index_cuda\" not implemented for 'UInt16'")
+        return func(*args, **(kwargs or {}))
+
+
+def test_16_bits_are_cut_where_uint16_has_no_index(tiny: Tiny) -> None:
+    images = np.random.default_rng(0).integers(0, 2**16, (6, 18, 18, 6), dtype=np.uint16)
+    config = tiny(training__batch_size=2)
+    with IndexesNoUint16():
+        cut = [open_batches(images, config, CPU, stream=False)[step] for step in range(6)]
+    streamed = open_batches(images, config, CPU, stream=True)
+    assert all(same(batch, streamed[step]) for step, batch in enumerate(cut))
+
+
+def test_processes_that_start_at_once_share_a_gpus_free_memory(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda, asked = torch.device("cuda"), []
+    images = pairs(6, 18, 18)
+    monkeypatch.setattr(batches, "Batches", lambda *_: asked.append("resident"))
+    monkeypatch.setattr(batches, "StreamedBatches", lambda *_: asked.append("streamed"))
+    total = 10 * images.nbytes
+    for free, sharers in ((total, 1), (total, 6), (total, 7), (images.nbytes, 1)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, total))
+        open_batches(images, tiny(), cuda, sharers=sharers)
+    assert asked == ["resident", "resident", "streamed", "streamed"]
+
+
+@pytest.mark.parametrize("device", ["mps", "cuda"])
+def test_copies_from_unpinned_memory_are_waited_for_but_on_cuda(
+    device: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Metal reads the host's memory after the call has returned, CUDA before (Copy.mm; cudaMemcpyAsync)."""
+    asked: list[bool] = []
+    to = torch.Tensor.to
+
+    def note(tensor: torch.Tensor, where: torch.device, non_blocking: bool = False) -> torch.Tensor:
+        asked.append(non_blocking)
+        return to(tensor, "meta")
+
+    config = tiny()
+    resident = Batches(pairs(6, 18, 18), config, CPU)
+    streamed = StreamedBatches(pairs(6, 18, 18), config, CPU)
+    resident.images = torch.empty(resident.images.shape, dtype=torch.uint8, device="meta")
+    streamed.device = torch.device(device)
+    monkeypatch.setattr(torch.Tensor, "to", note)
+    streamed[0]
+    assert asked[0] is (device == "cuda")
+    asked.clear()
+    resident.crops(0)
+    assert asked == [False]  # of another device than CUDA
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_on_cuda_streamed_batches_are_the_resident_ones(tiny: Tiny) -> None:
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_on_cuda_streamed_batches_are_the_resident_ones(dtype: type, tiny: Tiny) -> None:
     cuda, config = torch.device("cuda"), tiny(data__load_size=286, data__crop_size=256, training__batch_size=4)
-    images = pairs(40, 286, 286)
+    images = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (40, 286, 286, 6), dtype, endpoint=True)
     resident, streamed = (open_batches(images, config, cuda, stream=stream) for stream in (False, True))
     held = [(resident[step], streamed[step]) for step in range(60)]  # enqueued, not waited for
     assert all(same(a, b) for a, b in held)

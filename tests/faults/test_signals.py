@@ -79,7 +79,7 @@ def test_a_second_signal_at_once_is_the_first_again_also_while_the_end_is_record
         set_status(run, state, *about, **more)
 
     monkeypatch.setattr(RunFolder, "set_status", told_again)
-    monkeypatch.setattr("p2pbench.runs.cell.prepare_engine", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr("p2pbench.runs.cell.engine_for", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
     result = invoke("train", "--protocol", tmp_path / "tiny.yaml", "--out", tmp_path / "run", code=130)
     assert "stopped; nothing was trained" in result.stderr
     assert json.loads((tmp_path / "run/status.json").read_text())["state"] == "interrupted"

@@ -17,12 +17,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.distributed import DistBackendError
 from training.two_processes import both, images, train_in
 
 from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.batches import open_batches
-from p2pbench.errors import ConfigError
+from p2pbench.errors import ConfigError, TrainingError
 from p2pbench.runs.folder import RunFolder
 from p2pbench.training.distributed import ALONE, Group, process_group
 
@@ -125,6 +126,27 @@ def test_two_processes_train_as_one_does(
     assert status is not None
     assert status.processes == 2
     assert run.scores().keys() == {"l1", "psnr", "ssim"}
+
+
+def test_an_error_of_ones_own_is_not_anothers_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails_with(error: RuntimeError, *, capturing: bool) -> None:
+        def fail(*_: object) -> None:
+            raise error
+
+        monkeypatch.setattr(torch.cuda, "is_initialized", lambda: capturing)
+        monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: capturing)
+        monkeypatch.setattr("torch.distributed.all_reduce", fail)
+        Group(0, 2).average([torch.ones(2)])
+
+    with pytest.raises(TrainingError, match=r"another process of this training has ended \(Connection closed"):
+        fails_with(RuntimeError("Connection closed by peer"), capturing=False)
+    with pytest.raises(TrainingError, match="another process"):
+        fails_with(DistBackendError("NCCL error: remote process exited"), capturing=False)
+    with pytest.raises(RuntimeError, match="not permitted when stream is capturing"):
+        fails_with(RuntimeError("operation not permitted when stream is capturing"), capturing=True)
+    for own in (torch.AcceleratorError("CUDA error: an illegal memory access"), torch.OutOfMemoryError("CUDA")):
+        with pytest.raises(type(own)):
+            fails_with(own, capturing=False)
 
 
 def test_what_cannot_be_shared_is_refused(tiny: Tiny) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,16 +15,18 @@ from torch import Tensor
 
 from p2pbench.config.schema import RunConfig
 from p2pbench.data import batches
-from p2pbench.data.batches import Batches
+from p2pbench.data.batches import Batch, Batches
 from p2pbench.errors import ConfigError, Interrupted, TrainingError
 from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.training import cuda_graph, memory
 from p2pbench.training.cuda_graph import State
 from p2pbench.training.engine import (
+    Eager,
     Engine,
     available_engine,
     build_optimisers,
     compile_networks,
+    engine_for,
     place_networks,
     prepare_engine,
     runner,
@@ -119,7 +122,7 @@ def test_warming_up_leaves_no_trace(kind: str, tiny: Tiny) -> None:
 def test_a_step_that_cannot_be_captured(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise cuda_graph.NotCapturable("this step cannot be captured in a CUDA graph (it waits)")
 
     monkeypatch.setattr(cuda_graph, "Captured", refuse)
@@ -134,6 +137,65 @@ def test_a_step_that_cannot_be_captured(
         else:
             assert runner(*arguments).kind == "eager"
             assert "using the eager engine" in caplog.text
+
+
+def test_a_network_of_ones_own_is_run_as_it_is_written(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph would replay what Python drew while it was captured."""
+    monkeypatch.setattr("p2pbench.training.engine.available_device", lambda _: "cuda")
+
+    def kind(**changes: str) -> str:
+        return engine_for(tiny(training__device="cuda", **changes)).kind
+
+    own = {"generator__name": "mine:build"}
+    assert kind() == "graph"
+    assert kind(**own) == kind(discriminator__name="mine:build") == "eager"
+    assert kind(discriminator__name="mine:build", objective__name="l1") == "graph"  # it has none
+    assert kind(training__engine="graph", **own) == "graph"  # as it was asked for
+
+
+def test_resnets_have_no_deterministic_gradient_on_cuda(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny(training__deterministic=True, generator__name="resnet6", training__device="auto")
+    monkeypatch.setattr("p2pbench.training.engine.available_device", lambda _: "cpu")
+    assert engine_for(config, 1).kind == "eager"
+    monkeypatch.setattr("p2pbench.training.engine.available_device", lambda _: "cuda")
+    monkeypatch.setitem(os.environ, "CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    with pytest.raises(ConfigError, match=r"deterministic is true, and generator\.name resnet6"):
+        engine_for(config, 1)
+
+
+def flags() -> tuple[bool, ...]:
+    cudnn = torch.backends.cudnn
+    return (
+        cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32, cudnn.benchmark, cudnn.deterministic,
+        torch.are_deterministic_algorithms_enabled(),
+    )  # fmt: skip
+
+
+def test_scores_are_made_without_what_the_steps_are_run_with(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that says that it is on CUDA, and a step that looks at the flags."""
+    config = tiny(training__precision="tf32", training__deterministic=True)
+    seen = []
+    monkeypatch.setattr("p2pbench.training.engine.train_step", lambda *_: seen.append(flags()))
+    prepare_engine(tiny(training__device="cpu").training, threads=1)
+    steps = Eager(*(None,) * 3, config, search=True)  # type: ignore[arg-type]
+    steps._batch = Batch(torch.empty(0), type("OnCuda", (), {"device": torch.device("cuda")}))  # type: ignore[arg-type]
+    assert not any(flags())
+    steps.run()
+    assert seen == [(True,) * 5]
+    assert not any(flags())
+
+
+def test_spectral_norm_is_float32_in_bf16_too(tiny: Tiny) -> None:
+    config = tiny(discriminator__spectral_norm=True)
+    networks = [build_discriminator(config) for _ in range(2)]
+    for network, enabled in zip(networks, (False, True), strict=True):
+        assert network is not None
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            network(torch.ones(1, 6, 16, 16))
+    single, half = (network.state_dict() for network in networks if network is not None)
+    vectors = [name for name in single if name.endswith(("_u", "_v"))]
+    assert vectors
+    assert all(torch.equal(single[name], half[name]) for name in vectors)
 
 
 @needs_compiler
@@ -191,7 +253,14 @@ def test_out_of_memory_names_what_would_fit(tiny: Tiny, monkeypatch: pytest.Monk
         (99.5, "alone, about batch_size 99 would fit"),
     ):
         available["bytes"] = int(memory.STATE_BYTES * n_parameters + images_fit * memory.TRANSIENT * each)
-        for error in (torch.OutOfMemoryError("CUDA"), RuntimeError("[enforce fail] DefaultCPUAllocator: no memory")):
+        for error in (
+            torch.OutOfMemoryError("CUDA"),
+            torch.AcceleratorError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA"),
+            RuntimeError("[enforce fail] DefaultCPUAllocator: no memory"),
+            RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+            RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+            RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"),
+        ):
             with (
                 pytest.raises(
                     TrainingError, match=r"batch_size is 64, training.precision fp32, data.crop_size 16"
@@ -200,8 +269,16 @@ def test_out_of_memory_names_what_would_fit(tiny: Tiny, monkeypatch: pytest.Monk
             ):
                 raise error
             assert words in str(e.value)
-    with pytest.raises(RuntimeError, match="something else"), memory.out_of_memory_explained(config, CPU):
-        raise RuntimeError("something else")
+    for other in (RuntimeError("something else"), torch.AcceleratorError("CUDA error: an illegal memory access")):
+        with pytest.raises(type(other), match=str(other)), memory.out_of_memory_explained(config, CPU):
+            raise other
+
+
+def test_the_memory_of_a_gpu_is_known_without_a_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """cudaMemGetInfo creates one, cudaGetDeviceProperties does not."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: pytest.fail("a context"))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=2**36))
+    assert memory.memory_bytes(torch.device("cuda")) == 2**36
 
 
 CASES = [
@@ -241,8 +318,8 @@ class TestOnCuda:
     ) -> None:
         if streamed:
             monkeypatch.setattr(batches, "MOST_OF_FREE", 0.0)
-        monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
-        config = tiny(training__engine="graph", training__precision=precision, training__device="cuda", **case)
+        changes = {"training__engine": "graph", "training__precision": precision, "training__deterministic": True}
+        config = tiny(training__device="cuda", **changes, **case)
         whole = training(config, tmp_path / "whole")
         assert whole.engine == "graph"
         with pytest.raises(Interrupted):

@@ -1,0 +1,134 @@
+"""Jobs on several GPUs, and a job that another process has to go on with; by workers that answer at once."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from study_workplace import PROTOCOL
+
+from p2pbench.runs.store import Store
+from p2pbench.study import prepare
+from p2pbench.study.execution import Execution
+from p2pbench.study.job import ENDS, Event, Job
+from p2pbench.study.local import LocalExecutor
+from p2pbench.study.plan import build_study
+from p2pbench.study.runner import carry_out
+from p2pbench.training import device
+
+WORKER = """#!{python}
+import json, os, sys, time
+order = json.loads(sys.stdin.readline())
+print(json.dumps({{"event": "stage", "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"), "sharers": order["sharers"]}}))
+sys.stdout.flush()
+time.sleep(order["seconds"])
+print(json.dumps({{"event": "finished"}}))
+"""
+
+
+@pytest.fixture
+def quick_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = tmp_path / "worker"
+    worker.write_text(WORKER.format(python=sys.executable))
+    worker.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(worker))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def jobs_of(tmp_path: Path, seconds: list[float], where: str = "auto") -> list[Job]:
+    from p2pbench.config.resolve import Layer, resolve
+
+    config = resolve([Layer("test", {"training.device": where})]).config
+    return [Job("cell", str(n), str(n), config, tmp_path / "log", {"seconds": s}) for n, s in enumerate(seconds)]
+
+
+@pytest.mark.usefixtures("quick_workers")
+def test_jobs_are_spread_over_the_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "visible_gpus", lambda: ["GPU-a", "GPU-b"])
+    executor = LocalExecutor(Store(tmp_path / "runs"), jobs=4, weights_dir=None)
+    # The third's place is taken by the fifth, on the GPU that is then the freest.
+    said = [e.about for e in executor.run(jobs_of(tmp_path, [2, 2, 0, 2, 0])) if e.kind == "stage"]
+    assert Counter(about["gpu"] for about in said[:4]) == {"GPU-a": 2, "GPU-b": 2}
+    assert said[4]["gpu"] == "GPU-a"
+    assert {about["sharers"] for about in said} == {2}
+
+
+@pytest.mark.usefixtures("quick_workers")
+@pytest.mark.parametrize(
+    ("gpus", "jobs", "where"), [(["0", "1"], 1, "auto"), (["0"], 2, "auto"), (["0", "1"], 2, "cpu")]
+)
+def test_a_worker_sees_what_its_parent_sees_where_there_is_nothing_to_spread(
+    gpus: list[str], jobs: int, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "visible_gpus", lambda: gpus)
+    executor = LocalExecutor(Store(tmp_path / "runs"), jobs=jobs, weights_dir=None)
+    said = [event.about for event in executor.run(jobs_of(tmp_path, [0, 0], where)) if event.kind == "stage"]
+    assert [about["gpu"] for about in said] == [None, None]
+
+
+FAILS_TO_CAPTURE = """
+from p2pbench.errors import CaptureFailed
+from p2pbench.training import loop
+from torch import nn
+
+real = loop.runner
+
+
+def runner(engine, networks, optimisers, batches, config):
+    if config.training.engine == "auto":
+        raise CaptureFailed("this step cannot be captured in a CUDA graph (as told)")
+    return real(engine, networks, optimisers, batches, config)
+
+
+loop.runner = runner
+
+
+def build(config):
+    return nn.Sequential(nn.Conv2d(3, 3, 1), nn.Tanh())
+"""
+
+
+def test_a_cell_whose_capture_failed_is_trained_eagerly_by_another_process(
+    tmp_path: Path, pairs_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(PROTOCOL.format(source=pairs_folder))
+    Path("mine_capture.py").write_text(FAILS_TO_CAPTURE)
+    Path("one.yaml").write_text("protocol: tiny.yaml\nfactors: {objective: [l1], generator: ['mine_capture:build']}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    study, store, events = build_study("one.yaml", None, {}, [0]), Store(tmp_path / "runs"), list[Event]()
+    result = carry_out(study, store, Execution(), console=Console(quiet=True), watch=events.append)
+    assert [outcome.state for outcome in result.outcomes] == ["trained"], result.outcomes
+    of_cells = [event.kind for event in events if event.job.kind == "cell"]
+    assert of_cells.count("started") == 1
+    assert sum(kind in ENDS for kind in of_cells) == 1
+    log = store.run(str(study.cells[0].run_id)).log_file.read_text()
+    assert "as told" in log
+    assert "engine eager," in log
+
+
+def test_the_parent_of_trainings_on_a_gpu_has_the_segmentation_network_trained_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CUDA context would stay in this process. The worker trains on the CPU, as the parent would have."""
+    from p2pbench.config.resolve import Layer, resolve
+    from p2pbench.scoring import segmenter
+
+    settings = {
+        "data.source": "drawn:4", "data.direction": "BtoA", "data.load_size": 18, "data.crop_size": 16,
+        "discriminator.name": "patch16", "training.device": "cpu", "scoring.metrics": ["fcn-iou"],
+    }  # fmt: skip
+    config = resolve([Layer("test", settings)]).config
+    prepare.decode_data([config], Console(quiet=True))
+    monkeypatch.setattr(device, "available_device", lambda _: "cuda")
+    monkeypatch.setattr(segmenter, "train", lambda *_: pytest.fail("trained here"))
+    monkeypatch.setattr(segmenter, "STEPS", 8)
+    (tmp_path / "sitecustomize.py").write_text("from p2pbench.scoring import segmenter\n\nsegmenter.STEPS = 8\n")
+    monkeypatch.chdir(tmp_path)
+    console = Console(record=True, width=200, file=io.StringIO())
+    prepare.train_segmentation([config], console)
+    assert "the real photos, by the segmentation network" in console.export_text()
