@@ -9,11 +9,14 @@ from urllib.parse import quote
 import pandas as pd
 
 from p2pbench.report import html
+from p2pbench.report.comparisons import with_baseline
+from p2pbench.report.forest import difference_text
 from p2pbench.report.page import Report
+from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import cell_text, summarise
+from p2pbench.report.summaries import cell_text, oriented, summarise
 from p2pbench.report.training_cost import printed_cost
-from p2pbench.report.verdict import answer
+from p2pbench.report.verdict import headline
 from p2pbench.system.files import write_text
 
 
@@ -29,7 +32,7 @@ def write_index(reports: Sequence[Report], unreadable: Sequence[tuple[str, str]]
             "name": report.study,
             "link": quote(Path(os.path.relpath(report.folder, out)).as_posix()) + "/index.html",
             "about": report.record.about,
-            "sentences": answer(report.record),
+            "headline": headline(report.record),
             "finished": f"{report.n_finished} of {report.n_cells}",
         }
         for report in reports
@@ -42,7 +45,8 @@ def write_index(reports: Sequence[Report], unreadable: Sequence[tuple[str, str]]
 def compare_studies(studies: Sequence[StudyRecord]) -> list[tuple[str, pd.DataFrame]]:
     """A table for each variant that was trained in several studies or on several machines, a row for each of them.
 
-    Variants are the same where their factors and levels are.
+    Variants are the same where their factors and levels are. Scores of other data do not compare; the variant's place
+    among those of its study does, and so does its difference from the baseline.
     """
     found: dict[tuple[tuple[str, str], ...], list[tuple[StudyRecord, str, str]]] = {}
     for study in studies:
@@ -61,11 +65,35 @@ def _row(whole: StudyRecord, variant: str, machine: str) -> dict[str, str]:
     study = replace(
         whole, cells=[c for c in whole.of(variant) if c.machine == machine], summaries={}, comparisons={}, best={}
     )
+    primary = primary_metric(whole)
+    metrics = sorted(study.metrics, key=lambda metric: metric != primary)
     return {
         "study": study.about.name,
         "protocol": str(study.about.protocol.get("name", "")),
         "machine": machine or "not recorded",
-        "seeds": str(len(study.cells)),
-        **{study.metric(m).heading: cell_text(summarise(study, variant, m)) for m in study.metrics},
+        "trainings": str(len(study.cells)),
+        "place": _place(whole, variant, primary),
+        f"from {whole.baseline}": _difference(whole, variant, primary),
+        **{study.metric(m).heading: cell_text(summarise(study, variant, m)) for m in metrics},
         **printed_cost(study, variant),
     }
+
+
+def _place(study: StudyRecord, variant: str, metric: str | None) -> str:
+    """The variant's place among those of its study by the primary score: ``2 of 5 by LPIPS``."""
+    values = {v: value for v in study.variants if metric and (value := summarise(study, v, metric).value) is not None}
+    if metric is None or variant not in values:
+        return ""
+    gains = {v: oriented(value, study.metric(metric).better) for v, value in values.items()}
+    place = 1 + sum(gain > gains[variant] for gain in gains.values())
+    return f"{place} of {len(gains)} by {study.metric(metric).label}"
+
+
+def _difference(study: StudyRecord, variant: str, metric: str | None) -> str:
+    """The difference from the baseline by the primary score, with its interval and the mark of its verdict."""
+    if variant == study.baseline:
+        return "the baseline"
+    compared = with_baseline(study, variant, metric) if metric else None
+    if compared is None or compared.found is None or compared.against != study.baseline:
+        return ""
+    return difference_text(compared.found.value, compared.found.low, compared.found.high) + compared.mark

@@ -10,13 +10,19 @@ import pandas as pd
 
 from p2pbench.errors import ConfigError
 from p2pbench.report import effects, html, published, tables
+from p2pbench.report.agreement import agreement
 from p2pbench.report.curves import curve_sentences
 from p2pbench.report.figures.all import write_figures
+from p2pbench.report.figures.panels import drawn
 from p2pbench.report.figures.sheets import write_sheets
+from p2pbench.report.forest import forest
 from p2pbench.report.notes import notes
+from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord, read_study
-from p2pbench.report.samples import Choice, choose, viewer
-from p2pbench.report.verdict import answer, by_score
+from p2pbench.report.samples import Choice, choose, pairs_on_page
+from p2pbench.report.score_table import missing_scores, score_table
+from p2pbench.report.training_cost import cost_table
+from p2pbench.report.verdict import answer, by_score, counted, headline
 from p2pbench.runs.store import Store
 from p2pbench.system.files import write_text
 
@@ -91,13 +97,27 @@ def render(
 ) -> str:
     """The page as one HTML text that needs nothing beside it."""
     paper = published.published_table(study)
+    primary = primary_metric(study)
     unfinished = [cell for cell in study.cells if cell.state != "finished"]
     return html.render(
         html.TEMPLATES / "study.html",
         about=study.about,
+        facts=_facts(study),
+        headline=headline(study),
         sentences=answer(study),
-        table=tables.printed(study),
-        references=tables.printed_references(study),
+        unfinished=unfinished[:MOST_LISTED],
+        n_unfinished=len(unfinished),
+        pairs=pairs_on_page(study, choice),
+        without_pictures=choice is None and any(cell.profile.get("kept") for cell in study.cells),
+        rule=choice.rule if choice else "",
+        n_variants=len(study.variants),
+        n_drawn=len(drawn(study)),
+        primary=study.metric(primary) if primary else None,
+        forest=forest(study, primary) if primary else None,
+        scores=score_table(study),
+        missing=missing_scores(study),
+        agreement=agreement(study),
+        costs=cost_table(study),
         notes=notes(study),
         by_score=by_score(study),
         effects=effects.printed_effects(study, shown_effects),
@@ -109,32 +129,21 @@ def render(
         while_training=curve_sentences(study),
         figures={name: html.data_url(path.with_suffix(".svg")) for name, path in figures.items()},
         redraws=html.data_url(sheets["redraws"]) if "redraws" in sheets else None,
-        viewer=viewer(study, choice),
-        without_pictures=choice is None and any(cell.profile.get("kept") for cell in study.cells),
-        rule=choice.rule if choice else "",
-        unfinished=unfinished[:MOST_LISTED],
-        n_unfinished=len(unfinished),
-        missing=missing_scores(study),
         machines=_machines(study),
         command=f"{study.about.command}\np2pbench report --study {shlex.quote(study.about.name)}",
         settings=_settings(study),
     )
 
 
-def missing_scores(study: StudyRecord) -> list[tuple[str, str, str]]:
-    """The scores of finished cells that were not measured: variants, score and reason, a line for each reason."""
-    found: dict[tuple[str, str], dict[str, None]] = {}
-    for cell in study.cells:
-        for metric in study.metrics if cell.state == "finished" else ():
-            score = cell.scores.get(metric)
-            if score is None or score.value is None:
-                again = "study add" if cell.run.images_file.exists() else "ablate"
-                reason = str(score.reason) if score else f"the run was not asked for it; run {again} again"
-                found.setdefault((study.metric(metric).label, reason), {})[cell.variant] = None
-    every = len(study.variants)
+def _facts(study: StudyRecord) -> list[str]:
+    """What a reader has to know of the study before its answer, a few words each."""
+    finished = [cell for cell in study.cells if cell.state == "finished"]
+    trainings = sorted({len(study.of(variant)) for variant in study.variants})
+    images = sorted({score.n for cell in finished for score in cell.scores.values() if score.value is not None})
     return [
-        ("every variant" if len(variants) == every else ", ".join(variants), label, reason)
-        for (label, reason), variants in found.items()
+        counted([len(study.variants)], "variant"),
+        f"{counted(trainings, 'training')} of each",
+        *([counted(images, "test image")] if images else []),
     ]
 
 

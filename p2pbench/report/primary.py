@@ -81,6 +81,11 @@ def foil_sentences(study: StudyRecord) -> list[str]:
     return sentences
 
 
+def unbeaten_foils(study: StudyRecord, metric: str) -> list[str]:
+    """The outputs that no training made and that no variant beats by ``metric``."""
+    return [_the(name) for name, behind, compared in _behind(study, metric) if len(behind) == compared]
+
+
 def _behind(study: StudyRecord, metric: str) -> list[tuple[str, list[str], int]]:
     """For each foil the variants that are not ahead of it, if there are any, and how many were compared."""
     better, found = study.metric(metric).better, []

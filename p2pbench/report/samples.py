@@ -2,11 +2,11 @@
 
 import io
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from p2pbench.config.metrics import DEFAULT_PRIMARY
 from p2pbench.report import html
 from p2pbench.report.figures.panels import drawn
 from p2pbench.report.primary import primary_metric
@@ -44,7 +44,9 @@ class Choice:
 
 
 def choose(study: StudyRecord) -> Choice | None:
-    """Choose the best, median and worst by the baseline's primary score, then pairs at evenly spread positions.
+    """Choose the best, median and worst by a score of the baseline's images, then pairs at evenly spread positions.
+
+    The score is the primary one; where that is of whole sets, the next that would be.
 
     Returns None where no run left pictures.
     """
@@ -53,8 +55,8 @@ def choose(study: StudyRecord) -> Choice | None:
         return None
     base = next((cell for cell in shown if cell.variant == study.baseline), shown[0])
     kept = _kept(base)
-    metric = primary_metric(study)
-    values = base.per_image.get(metric) if metric else None
+    metric = _metric_of_images(study, base)
+    values = base.per_image[metric] if metric else None
     ranked: list[int] = []
     rule = ""
     if values is not None and metric is not None and max(kept) < len(values):
@@ -103,35 +105,68 @@ def picture(cell: CellRecord, name: str, position: int) -> np.ndarray | None:
         return None
 
 
-def viewer(study: StudyRecord, choice: Choice | None) -> dict[str, Any] | None:
-    """The pictures that the page's viewer shows, as many pairs as there is room for; None where there are none."""
+@dataclass(frozen=True)
+class Shown:
+    """A picture on the page."""
+
+    title: str
+    """``condition``, ``target``, or the variant whose output it is."""
+    address: str | None
+    """Its data; None where it is missing."""
+    score: str
+    """Its score, with the score's name; empty where it has none."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A test pair on the page: its condition, its outputs and its target."""
+
+    name: str
+    why: str
+    pictures: list[Shown]
+
+
+def pairs_on_page(study: StudyRecord, choice: Choice | None) -> list[Pair]:
+    """The test pairs that the page shows, as many as there is room for; none where no run left pictures.
+
+    A variant that left no picture, as one whose trainings failed, has its place all the same.
+    """
     if choice is None:
-        return None
-    samples: list[dict[str, Any]] = []
+        return []
+    first = choice.shown[0]
+    metric = _metric_of_images(study, first)
+    cells = {cell.variant: cell for cell in choice.shown}
+    pairs: list[Pair] = []
     total = 0
-    metric = primary_metric(study)
     for sample in choice.samples:
-        first = choice.shown[0]
-        named = [("condition", first, "condition"), *((c.variant, c, "output") for c in choice.shown)]
-        named.append(("target", first, "target"))
-        pictures = {
-            title: _data_url(image)
-            for title, cell, name in named
-            if (image := picture(cell, name, sample.position)) is not None
-        }
-        total += sum(map(len, pictures.values()))
-        if not pictures or (samples and total > PAGE_BYTES):
+        row = [("condition", first, "condition"), *((v, cells.get(v), "output") for v in drawn(study))]
+        row.append(("target", first, "target"))
+        shown = []
+        for title, cell, name in row:
+            image = None if cell is None else picture(cell, name, sample.position)
+            score = "" if cell is None or name != "output" else _score(study, cell, metric, sample.position)
+            shown.append(Shown(title, None if image is None else _data_url(image), score))
+        size = sum(len(one.address or "") for one in shown)
+        total += size
+        if not size or (pairs and total > PAGE_BYTES):
             break
-        scores = {
-            c.variant: f"{study.metric(metric).label} {float(c.per_image[metric].iloc[sample.position]):.3f}"
-            for c in choice.shown
-            if metric in c.per_image and sample.position < len(c.per_image)
-        } if metric else {}  # fmt: skip
-        samples.append({"name": sample.name, "why": sample.why, "pictures": pictures, "scores": scores})
-    if not samples:
-        return None
-    columns = ["condition", *(cell.variant for cell in choice.shown), "target"]
-    return {"columns": columns, "samples": samples}
+        pairs.append(Pair(sample.name, sample.why, shown))
+    return pairs
+
+
+def _metric_of_images(study: StudyRecord, cell: CellRecord) -> str | None:
+    """The score of single images that speaks for ``cell``: the primary one, else the next that would be, else any."""
+    primary = primary_metric(study)
+    wanted = [*([primary] if primary else []), *study.primary, *DEFAULT_PRIMARY, *study.metrics]
+    return next((metric for metric in wanted if metric in study.metrics and metric in cell.per_image), None)
+
+
+def _score(study: StudyRecord, cell: CellRecord, metric: str | None, position: int) -> str:
+    """The score of one output with its name; empty where it has none."""
+    if metric is None or metric not in cell.per_image or position >= len(cell.per_image):
+        return ""
+    value = float(cell.per_image[metric].iloc[position])
+    return f"{study.metric(metric).label} {value:.3f}" if np.isfinite(value) else ""
 
 
 def _data_url(picture: np.ndarray) -> str:

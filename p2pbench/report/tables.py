@@ -48,7 +48,7 @@ def wide(study: StudyRecord) -> pd.DataFrame:
     for reference in study.references:
         row = {"variant": f"reference: {reference.name}", "state": "reference"}
         for metric in study.metrics:
-            s = _of_reference(reference, metric)
+            s = reference_summary(reference, metric)
             row |= {metric: s.value, f"{metric}_low": s.low, f"{metric}_high": s.high, f"{metric}_interval": s.method}
             row[f"{metric}_n"] = s.n_images or None
         rows.append(row)
@@ -103,13 +103,13 @@ def printed_references(study: StudyRecord) -> pd.DataFrame:
     for reference in study.references:
         row = {"variant": reference.name}
         for metric in study.metrics:
-            text = cell_text(_of_reference(reference, metric))
+            text = cell_text(reference_summary(reference, metric))
             row[study.metric(metric).heading] = text if metric in reference.scores or reference.reason else "-"
         rows.append(row | dict.fromkeys(COSTS, ""))
     return pd.DataFrame(rows)
 
 
-def _of_reference(reference: ReferenceRow, metric: str) -> Summary:
+def reference_summary(reference: ReferenceRow, metric: str) -> Summary:
     """A score of a reference row: one set of images, never compared."""
     score = reference.scores.get(metric)
     if score is None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from p2pbench.report.records import CellRecord, StudyRecord
 from p2pbench.system.console import bytes_text, duration
@@ -109,3 +110,10 @@ def printed_cost(study: StudyRecord, variant: str) -> dict[str, str]:
         "images/s": on_each(lambda cost: cost.images_per_second, "{:.3g}".format),
         "memory": on_each(lambda cost: cost.peak_memory_bytes, lambda n: bytes_text(int(n))),
     }
+
+
+def cost_table(study: StudyRecord) -> pd.DataFrame:
+    """A row a variant that has a result: the columns of :func:`printed_cost` that any variant has a value in."""
+    rows = [{"variant": variant, **printed_cost(study, variant)} for variant in study.variants if study.of(variant)]
+    frame = pd.DataFrame(rows, columns=["variant", *COSTS])
+    return frame[["variant", *(column for column in COSTS if frame[column].astype(bool).any())]]

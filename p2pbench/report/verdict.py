@@ -4,7 +4,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from p2pbench.report.comparisons import Comparison, best, comparisons
-from p2pbench.report.primary import foil_sentences, listed, named, primary_metric, quoted, saturated_sentences
+from p2pbench.report.primary import (
+    foil_sentences,
+    listed,
+    named,
+    primary_metric,
+    quoted,
+    saturated,
+    saturated_sentences,
+    unbeaten_foils,
+)
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import summarise, value_text
 from p2pbench.statistics.comparison import LEAST_IMAGES
@@ -26,6 +35,48 @@ def answer(study: StudyRecord) -> list[str]:
     ]
 
 
+def headline(study: StudyRecord) -> str:
+    """The answer in one plain sentence, without numbers: what forbids it, else the verdict of the primary score."""
+    metric = primary_metric(study)
+    judged = [] if metric is None else comparisons(study, metric)
+    found = [c.found for c in judged if c.found is not None]
+    if metric is None or not found:
+        return _without_comparison(study, metric)
+    label = study.metric(metric).label
+    if saturated(study, metric) is not None:
+        return f"No verdict: {label} is saturated, and no other score can decide."
+    if foils := unbeaten_foils(study, metric):
+        return f"No verdict yet: by {label} no variant beats {listed(foils)}."
+    seeds = max(f.n_seeds for f in found)
+    if seeds < LEAST_SEEDS:
+        few = "one training a variant says" if seeds == 1 else f"{seeds} trainings a variant say"
+        return f"No verdict yet: {few} nothing of other trainings, and it takes {LEAST_SEEDS}."
+    if (top := best(study, metric)) is not None:
+        return f"By {label}, {quoted(top)} is ahead of every other variant."
+    groups: dict[tuple[str, str], list[str]] = {}
+    for c in judged:
+        groups.setdefault((_plain(c), c.against), []).append(c.variant)
+    order = sorted(groups.items(), key=lambda group: PLAIN.index(group[0][0]))
+    told, said = [], None
+    for (plain, against), variants in order:
+        to_be = "are" if len(variants) > 1 else "is"
+        told.append(f"{named(variants)} {to_be} {plain} {'it' if against == said else quoted(against)}")
+        said = against
+    return f"By {label}, {'; '.join(told)}."
+
+
+PLAIN = ("better than", "worse than", "equal within the margin to", "not told apart from", "not compared with")
+"""The verdicts in plain words, those first that say something."""
+
+
+def _plain(c: Comparison) -> str:
+    if c.mark == "*":
+        return PLAIN[0 if c.better else 1]
+    if c.verdict == "equal within the margin":
+        return PLAIN[2]
+    return PLAIN[3 if c.verdict == "cannot tell" else 4]
+
+
 def _verdict(study: StudyRecord, metric: str) -> str:
     """What the primary score says of each declared contrast."""
     about, judged = study.metric(metric), comparisons(study, metric)
@@ -36,14 +87,14 @@ def _verdict(study: StudyRecord, metric: str) -> str:
     top = best(study, metric)
     ahead = f"; {quoted(top)} is ahead of every other variant" if top else ""
     body = f"{'; '.join(clauses(judged))}{ahead}."
-    over = f"{_range(seeds, 'training')} a variant and {_range(images, 'test image')}"
+    over = f"{counted(seeds, 'training')} a variant and {counted(images, 'test image')}"
     if seeds[-1] >= LEAST_SEEDS:
         return f"By {about.label}{value}, over {over}: {body}"
     few = f"; over fewer than {LEAST_IMAGES} images no test can show anything" if images[-1] < LEAST_IMAGES else ""
     there = "there is" if seeds[-1] == 1 else "there are"
     return (
-        f"By {about.label}{value} there is no verdict: {there} {_range(seeds, 'training')} a variant, and to speak of "
-        f"other trainings it takes {LEAST_SEEDS} or more{few}. Over {_range(images, 'test image')}, {body}"
+        f"By {about.label}{value} there is no verdict: {there} {counted(seeds, 'training')} a variant, and to speak of "
+        f"other trainings it takes {LEAST_SEEDS} or more{few}. Over {counted(images, 'test image')}, {body}"
     )
 
 
@@ -174,6 +225,7 @@ def verdicts_json(study: StudyRecord) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _range(counts: Sequence[int], what: str) -> str:
+def counted(counts: Sequence[int], what: str) -> str:
+    """``1 training``, ``3 trainings``, ``2 to 5 trainings``: the least and the most of ``counts``, ascending."""
     numbers = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return f"{numbers} {what}{'s' if counts[-1] != 1 else ''}"

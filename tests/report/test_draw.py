@@ -18,7 +18,7 @@ from p2pbench.report.figures.sheets import GAP, LABEL, TITLE, write_sheets
 from p2pbench.report.index import compare_studies
 from p2pbench.report.page import write_report
 from p2pbench.report.records import read_study
-from p2pbench.report.samples import choose, viewer
+from p2pbench.report.samples import choose, pairs_on_page
 from p2pbench.report.verdict import answer
 from p2pbench.runs.store import Store
 from p2pbench.study.plan import build_study
@@ -91,9 +91,10 @@ def test_a_missing_or_damaged_picture_is_said_to_be_missing(store: Store, tmp_pa
     choice.shown[2].run.sample_file("output", choice.samples[0].position).write_bytes(b"no picture")
     after = pixels(write_sheets(study, choice, tmp_path / "after")["samples"])
     assert (before != after).any()
-    found = viewer(study, choice)
-    assert found is not None
-    assert set(found["samples"][1]["pictures"]) - set(found["samples"][0]["pictures"]) == {"cgan"}
+    first, second = (
+        {picture.title for picture in pair.pictures if picture.address} for pair in pairs_on_page(study, choice)[:2]
+    )
+    assert second - first == {"cgan"}
 
 
 def test_runs_of_before_pictures_were_kept_are_reported_with_what_they_left(store: Store, tmp_path: Path) -> None:
@@ -172,7 +173,7 @@ def test_bad_records_are_reported_as_far_as_they_can_be(store: Store, what: str)
     assert len(long(study)) >= 12
     assert to_markdown(study)
     assert to_latex(study)
-    assert viewer(study, choose(study)) is not None
+    assert pairs_on_page(study, choose(study))
 
 
 def test_scores_that_are_all_not_measured_are_said_to_be(store: Store, tmp_path: Path) -> None:
@@ -187,7 +188,7 @@ def test_scores_that_are_all_not_measured_are_said_to_be(store: Store, tmp_path:
     report = write_report(store, "loss", tmp_path / "out")
     assert answer(report.record)[0] == "There is no answer: none of the scores could be measured."
     page = (report.folder / "index.html").read_text()
-    assert "L1 of every variant: no weights" in page
+    assert "L1, LPIPS (alex) and FID – no weights" in page  # one line for one reason
     assert set(pd.read_csv(report.folder / "scores_long.csv")["state"]) == {"not measured"}
 
 
@@ -215,5 +216,8 @@ def test_studies_stand_side_by_side_and_are_not_merged(store: Store, tmp_path: P
     table = tables["gan"]
     assert list(table["study"]) == ["loss", "loss@other", "loss@other"]
     assert list(table["machine"]) == ["processor: test", "processor: test", "processor: another"]
-    assert list(table["seeds"]) == ["1", "1", "1"]
+    assert list(table["trainings"]) == ["1", "1", "1"]
+    assert set(table["place"]) == {"2 of 5 by L1"}
+    assert table["from l1+cgan"].iloc[0].startswith("−0.0")
+    assert list(tables["l1+cgan"]["from l1+cgan"]) == ["the baseline"] * 3
     assert not table["L1 ↓"].str.contains("±").any()

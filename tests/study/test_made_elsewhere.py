@@ -25,7 +25,7 @@ from p2pbench.data.transforms import targets_of
 from p2pbench.report import tables
 from p2pbench.report.comparisons import comparisons
 from p2pbench.report.records import read_study
-from p2pbench.report.samples import choose, viewer
+from p2pbench.report.samples import choose, pairs_on_page
 from p2pbench.runs.housekeeping import verify
 from p2pbench.runs.records import StudyFile
 from p2pbench.runs.score_run import inference_settings, record_scores
@@ -111,7 +111,7 @@ def test_they_are_a_variant_that_is_compared_like_the_rest(store: Store) -> None
     assert all(tables.printed(record)["SSIM ↑"])
     choice = choose(record)
     assert choice is not None
-    assert "mine" in str(viewer(record, choice))
+    assert "mine" in [picture.title for picture in pairs_on_page(record, choice)[0].pictures]
     assert document(*add("mine-0"))["run_id"] == first.run.path.name  # again: nothing is new
     write_study(build_study("two.yaml", None, {}, [3]), store)
     grown = store.read_study("two")

@@ -5,9 +5,10 @@ for (const table of document.querySelectorAll("table.sorts")) {
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
   const valueOf = (row, column) => {
-    const text = row.cells[column].textContent.trim();
+    const cell = row.cells[column];
+    const text = cell.textContent.trim();
     const unit = /^[\d.]+ (\w+)$/.exec(text)?.[1];
-    return { text, number: parseFloat(text) * (UNITS[unit] ?? 1) };
+    return { text, number: parseFloat(cell.dataset.value ?? text.replace("−", "-")) * (UNITS[unit] ?? 1) };
   };
   heads.forEach((head, column) => {
     head.querySelector("button").addEventListener("click", () => {
@@ -27,26 +28,62 @@ for (const table of document.querySelectorAll("table.sorts")) {
   });
 }
 
-// The viewer: one test pair, two of its pictures over each other, and a slider that wipes between them.
+for (const box of document.querySelectorAll("[data-part=intervals]")) {
+  box.addEventListener("change", () => document.body.classList.toggle("intervals", box.checked));
+}
+
+// Above a table that is wider than its box: how many of its columns are out of sight.
+for (const box of document.querySelectorAll(".scroll")) {
+  const said = box.previousElementSibling;
+  if (!said?.classList.contains("more")) continue;
+  const heads = [...(box.querySelector("thead tr")?.cells ?? [])].slice(1);
+  const count = () => {
+    const frame = box.getBoundingClientRect();
+    const first = box.querySelector("thead tr > *").getBoundingClientRect();
+    const places = heads.map((head) => head.getBoundingClientRect());
+    const right = places.filter((place) => place.right > frame.right + 8).length;
+    const left = places.filter((place) => place.left < first.right - 8).length;
+    said.hidden = box.scrollWidth <= box.clientWidth + 1;
+    said.textContent = `${left ? `← ${left} ` : ""}${right ? `${right} →` : ""} more of ${heads.length} columns`;
+  };
+  box.addEventListener("scroll", count, { passive: true });
+  new ResizeObserver(count).observe(box);
+}
+
+// The viewer: one test pair of the sheet, two of its pictures over each other, and a slider that wipes between them.
 const viewer = document.getElementById("viewer");
 if (viewer) {
-  const { columns, samples } = JSON.parse(document.getElementById("pictures").textContent);
+  const samples = [];
+  const buttons = [...document.querySelectorAll("#sheet button")];
+  const columns = [...new Set(buttons.map((button) => button.dataset.title))];
+  const rank = (title) => ({ condition: 0, target: 2 })[title] ?? 1;
+  columns.sort((a, b) => rank(a) - rank(b));
+  for (const button of buttons) {
+    const sample = (samples[button.dataset.pair] ??= { pictures: {}, scores: {} });
+    sample.pictures[button.dataset.title] = button.querySelector("img").src;
+    sample.scores[button.dataset.title] = button.parentElement.querySelector("figcaption span")?.textContent;
+    sample.name = button.closest(".pair").querySelector("h3").textContent.replace(/\s+/, ": ");
+  }
   const find = (name) => viewer.querySelector(`[data-part=${name}]`);
   const [left, right, slider, wipe, thumbs] = ["left", "right", "slider", "wipe", "thumbs"].map(find);
   let shown = 0;
 
-  const side = (select, image, tag) => {
-    const source = samples[shown].pictures[select.value];
+  const put = (image, title) => {
+    const source = samples[shown].pictures[title];
     image.hidden = !source;
     if (source) image.src = source;
+    image.alt = `${title} of test image ${samples[shown].name}`;
+    return source;
+  };
+  const side = (select, image, tag) => {
     const score = samples[shown].scores[select.value];
-    image.alt = `${select.value} of test image ${samples[shown].name}`;
-    tag.textContent = select.value + (source ? score ? ` · ${score}` : "" : ": missing");
+    tag.textContent = select.value + (put(image, select.value) ? score ? ` · ${score}` : "" : ": missing");
   };
   const show = () => {
     side(left, find("left-image"), find("left-tag"));
     side(right, find("right-image"), find("right-tag"));
-    find("name").textContent = `${samples[shown].why}: ${samples[shown].name} (${shown + 1} of ${samples.length})`;
+    for (const title of ["condition", "target"]) put(find(title), title);
+    find("name").textContent = `${samples[shown].name} (${shown + 1} of ${samples.length})`;
     [...thumbs.children].forEach((button, index) => button.setAttribute("aria-pressed", index === shown));
     move(slider.value);
   };
@@ -69,14 +106,25 @@ if (viewer) {
   samples.forEach((sample, index) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.title = `${sample.why}: ${sample.name}`;
+    button.title = sample.name;
     const image = document.createElement("img");
     image.src = sample.pictures.target ?? Object.values(sample.pictures)[0];
-    image.alt = button.title;
+    image.alt = sample.name;
     button.append(image);
     button.addEventListener("click", () => step(index - shown));
     thumbs.append(button);
   });
+  for (const button of buttons) {
+    button.addEventListener("click", () => {
+      const { title, pair } = button.dataset;
+      if (title === "target") right.value = title;
+      else left.value = title;
+      shown = Number(pair);
+      show();
+      viewer.scrollIntoView({ block: "nearest" });
+      slider.focus({ preventScroll: true });
+    });
+  }
   find("before").addEventListener("click", () => step(-1));
   find("after").addEventListener("click", () => step(1));
   slider.addEventListener("input", () => move(slider.value));

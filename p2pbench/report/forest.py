@@ -1,0 +1,140 @@
+"""The forest plot of the page: what one score says of each contrast, its seeds, its interval, and its verdict."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from p2pbench.report.comparisons import Comparison, comparisons, distances, paired
+from p2pbench.report.records import StudyRecord
+from p2pbench.statistics.intervals import image_interval
+from p2pbench.system.console import decimals
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contrast; lengths are in per cent of the plot's width."""
+
+    variant: str
+    against: str
+    text: str
+    """The difference with its interval, or why there is none."""
+    verdict: str
+    tone: str
+    """``better``, ``worse`` or ``open``: in whose favour the verdict is."""
+    at: float | None = None
+    low: float | None = None
+    high: float | None = None
+    interval: str = ""
+    """``trainings`` where the interval is over them; ``images`` where these are too few, and it is over test images."""
+    seeds: list[float] = field(default_factory=list)
+    """The difference of each training of the variant from the other's of the same seed."""
+
+
+@dataclass(frozen=True)
+class Forest:
+    """The contrasts of a study by one score, on one axis."""
+
+    rows: list[Row]
+    ticks: list[tuple[float, str]]
+    zero: float
+    margin: tuple[float, float] | None
+    """Left end and width of the range within the margin."""
+    intervals: set[str]
+    """What the intervals are over, ``trainings`` or ``images`` or both."""
+    left: str
+    """What lies to the left of zero: ``better`` or ``worse``."""
+
+    @property
+    def right(self) -> str:
+        return "worse" if self.left == "better" else "better"
+
+
+def forest(study: StudyRecord, metric: str) -> Forest | None:
+    """The forest plot of ``metric``; None where no contrast has a difference."""
+    found = [(c, _differences(study, metric, c)) for c in comparisons(study, metric)]
+    drawn = [(c, values) for c, values in found if values is not None]
+    if not drawn:
+        return None
+    ends = [end for c, values in drawn for end in (*_interval(c, values), *values.mean(axis=1))]
+    margin = study.margin(metric)
+    least, most = min(0.0, *ends), max(0.0, *ends)
+    beside = 0.04 * (most - least) or 1.0
+    least, most = least - beside, most + beside
+
+    def place(value: float) -> float:
+        return round(float(100 * (value - least) / (most - least)), 2)
+
+    step = _step(most - least)
+    digits = max(0, -math.floor(math.log10(step)))
+    ticks = [k * step for k in range(math.ceil(least / step), math.floor(most / step) + 1)]
+    band = (max(least, -margin), min(most, margin))
+    rows = [_row(c, values, place) for c, values in found]
+    return Forest(
+        rows=rows,
+        ticks=[(place(tick), signed(tick, digits) if tick else "0") for tick in ticks],
+        zero=place(0.0),
+        margin=(place(band[0]), place(band[1]) - place(band[0])) if margin else None,
+        intervals={row.interval for row in rows if row.interval},
+        left="worse" if study.metric(metric).better == "higher" else "better",
+    )
+
+
+def _differences(study: StudyRecord, metric: str, c: Comparison) -> np.ndarray | None:
+    """What is compared, variant minus the other, (seeds, images); None where it was not compared."""
+    if c.found is None:
+        return None
+    better, pair = study.metric(metric).better, paired(study, metric, [c.variant, c.against])
+    differences: np.ndarray = distances(pair[c.variant], better) - distances(pair[c.against], better)
+    return differences
+
+
+def _interval(c: Comparison, values: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval over trainings, below three seeds over images; of one image no more than its value."""
+    assert c.found is not None
+    low, high = c.found.low, c.found.high
+    if low is None and values.shape[1] > 1:
+        _, low, high = image_interval(values.mean(axis=0))[0][:3]
+    return (c.found.value, c.found.value) if low is None or high is None else (low, high)
+
+
+def _row(c: Comparison, values: np.ndarray | None, place: Any) -> Row:
+    if values is None or c.found is None:
+        return Row(c.variant, c.against, c.reason or "", c.verdict, "open")
+    low, high = _interval(c, values)
+    text = difference_text(c.found.value, low, high)
+    tone = ("better" if c.better else "worse") if c.mark == "*" else "open"
+    return Row(
+        c.variant, c.against, text, _verdict(c), tone, place(c.found.value), place(low), place(high),
+        "images" if c.found.squares is None else "trainings", [place(value) for value in values.mean(axis=1)],
+    )  # fmt: skip
+
+
+def _verdict(c: Comparison) -> str:
+    """The verdict in the fewest words."""
+    if c.verdict == "cannot tell" and c.needed:
+        return f"cannot tell; about {c.needed} seeds would"
+    if c.verdict == "too few trainings":
+        return f"{'better' if c.better else 'worse'} in these trainings†" if c.mark else "no verdict: too few trainings"
+    return c.verdict
+
+
+def _step(width: float) -> float:
+    """The distance of ticks, of which about five fit ``width``: 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(width / 4))
+    return next(power * k for k in (5, 2, 1) if power * k <= width / 4)
+
+
+def difference_text(value: float, low: float | None, high: float | None) -> str:
+    """A difference with its interval, with the decimals that the interval gives meaning."""
+    if low is None or high is None or low == high:
+        return signed(value, 4)
+    digits = decimals(high - low)
+    return f"{signed(value, digits)} [{signed(low, digits)}, {signed(high, digits)}]"
+
+
+def signed(value: float, digits: int) -> str:
+    """A difference with its sign, a real minus; zero, rounded too, has none."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if not float(text) else text.replace("-", "−")

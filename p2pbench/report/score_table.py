@@ -1,0 +1,123 @@
+"""The score table of the page: the primary score first, a column a score that any variant has."""
+
+from dataclasses import dataclass
+
+from p2pbench.config.metrics import ARROWS
+from p2pbench.report.comparisons import best, with_baseline
+from p2pbench.report.primary import listed, primary_metric
+from p2pbench.report.records import StudyRecord
+from p2pbench.report.summaries import Summary, measured, summarise, value_text
+from p2pbench.report.tables import reference_summary
+from p2pbench.system.console import value_and_interval
+
+
+@dataclass(frozen=True)
+class Column:
+    label: str
+    arrow: str
+    unit: str
+    primary: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A score of a row, as texts; empty where there is nothing to say."""
+
+    text: str
+    value: float | None = None
+    sd: str = ""
+    interval: str = ""
+    mark: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    cells: list[Cell]
+    baseline: bool = False
+    seeds: str = ""
+    """How many trainings it stands on: ``3``, or ``2 of 3``."""
+    lacking: str = ""
+    """Which of its trainings have no result."""
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    columns: list[Column]
+    rows: list[Row]
+    references: list[Row]
+
+
+def score_table(study: StudyRecord) -> ScoreTable:
+    """The table of ``study``: rows in the grid's order, then the reference rows."""
+    shown = shown_metrics(study)
+    primary = primary_metric(study)
+    abouts = [study.metric(m) for m in shown]
+    columns = [
+        Column(about.label, ARROWS[about.better], about.unit, metric == primary)
+        for metric, about in zip(shown, abouts, strict=True)
+    ]
+    rows = []
+    for variant in study.variants:
+        cells = [cell for cell in study.cells if cell.variant == variant]
+        without = [cell for cell in cells if cell.state != "finished"]
+        n = len(cells) - len(without)
+        rows.append(
+            Row(
+                variant,
+                [_cell(study, variant, metric) for metric in shown],
+                variant == study.baseline,
+                f"{n} of {len(cells)}" if without else str(n),
+                ", ".join(f"seed {cell.seed} {cell.state}" for cell in without),
+            )
+        )
+    references = []
+    for row in study.references:
+        summaries = [reference_summary(row, metric) for metric in shown]
+        absent = ["not measured" if row.reason else "–"] * len(shown)
+        references.append(Row(row.name, [_of_summary(s, a) for s, a in zip(summaries, absent, strict=True)]))
+    return ScoreTable(columns, rows, references)
+
+
+def shown_metrics(study: StudyRecord) -> list[str]:
+    """The scores that any variant has, the primary one first."""
+    primary = primary_metric(study)
+    having = [m for m in study.metrics if any(measured(study, v, m) for v in study.variants)]
+    return sorted(having, key=lambda metric: metric != primary)
+
+
+def _cell(study: StudyRecord, variant: str, metric: str) -> Cell:
+    compared = with_baseline(study, variant, metric)
+    mark = compared.mark if compared else ""
+    return _of_summary(summarise(study, variant, metric), "–", mark, variant == best(study, metric))
+
+
+def _of_summary(summary: Summary, absent: str, mark: str = "", is_best: bool = False) -> Cell:
+    if summary.value is None:
+        return Cell(absent)
+    interval = value_and_interval(summary.value, summary.low, summary.high)[1]
+    text = value_text(summary)
+    digits = len(text.partition(".")[2])
+    sd = "" if summary.seed_sd is None else f"± {summary.seed_sd:.{digits}f}"
+    return Cell(text, summary.value, sd, interval, mark, is_best)
+
+
+def missing_scores(study: StudyRecord) -> list[tuple[str, str]]:
+    """The scores of finished cells that were not measured: which of which variants, and why, a line a reason."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for cell in study.cells:
+        for metric in study.metrics if cell.state == "finished" else ():
+            score = cell.scores.get(metric)
+            if score is None or score.value is None:
+                again = "study add" if cell.run.images_file.exists() else "ablate"
+                reason = str(score.reason) if score else f"the run was not asked for it; run {again} again"
+                found.setdefault((study.metric(metric).label, reason), {})[cell.variant] = None
+    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (label, reason), variants in found.items():
+        alike.setdefault((reason, tuple(variants)), []).append(label)
+    finished = [variant for variant in study.variants if study.of(variant)]
+    return [
+        (listed(labels) + ("" if list(variants) == finished else f" of {listed(list(variants))}"), reason)
+        for (reason, variants), labels in alike.items()
+    ]
