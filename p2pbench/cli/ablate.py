@@ -76,9 +76,15 @@ def ablate(
             raise DataError(study.missing_data)
         return
 
+    from p2pbench.report.live import LivePage
     from p2pbench.study.runner import carry_out
 
-    result = carry_out(study, store, how, console=err, replace=replace, measure_jobs=_measured_jobs)
+    live = LivePage(store, study.name, runs.parent / "reports" / study.name / "live.html")
+    err.print(escape(f"live page: {live.path}"), soft_wrap=True)
+    try:
+        result = carry_out(study, store, how, console=err, replace=replace, measure_jobs=_measured_jobs, watch=live)
+    finally:
+        live.end()
     _show(result, as_json)
     if result.interrupted:
         raise Interrupted("stopped; the same command goes on from the last checkpoints")

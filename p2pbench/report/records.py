@@ -148,6 +148,21 @@ def read_study(store: Store, name: str) -> StudyRecord:
     return StudyRecord(about, cells, read_references(store, about))
 
 
+def read_progress(store: Store, name: str) -> StudyRecord:
+    """The study ``name`` with the states, losses and curves of its cells alone: what there is while they train."""
+    about = store.read_study(name)
+    empty, cells = pd.DataFrame(), []
+    for cell in about.cells:
+        run = store.run(cell.run_id, cell.inference)
+        status = run.status()
+        state, reason = (status.state, status.reason) if status else ("not run", None)
+        losses = _read_numbers(run.losses_file)
+        cells.append(
+            CellRecord(cell.variant, cell.seed, run, state, reason, status, {}, empty, empty, losses, cell.config, {})
+        )
+    return StudyRecord(about, cells)
+
+
 def _read_cell(store: Store, cell: StudyCell) -> CellRecord:
     run = store.run(cell.run_id, cell.inference)
     status = run.status()
