@@ -64,6 +64,7 @@ def data_prepare(
     split: Annotated[str | None, parameter("data prepare", "--split")] = None,
     split_file: Annotated[Path | None, parameter("data prepare", "--split-file")] = None,
     seed: Annotated[int, parameter("data prepare", "--seed")] = 0,
+    sets: Annotated[list[str] | None, parameter("data prepare", "--set")] = None,
     image_format: Annotated[str, parameter("data prepare", "--format")] = "png",
     quality: Annotated[int | None, parameter("data prepare", "--quality")] = None,
     as_json: Json = False,
@@ -71,8 +72,10 @@ def data_prepare(
     """Make pairs to train on: from photos, from two folders, or from side-by-side images.
 
     SOURCE's own train, val and test folders are kept. Where it has folders of two sides (trainA and trainB, A and B, or
-    input and target), their images are combined.
+    input and target), their images are combined. Images are read as training reads them (--set data.range,
+    data.background), and keep 16 bits.
     """
+    from p2pbench.config.resolve import parse_set
     from p2pbench.curation.prepare.prepare import prepare_pairs
     from p2pbench.curation.prepare.recipe import build_recipe
     from p2pbench.curation.prepare.sources import folder_of, sides_of
@@ -85,7 +88,7 @@ def data_prepare(
         },
         combine=mates is not None or names is not None or (not halves and bool(sides_of(folder_of(source)))),
         halves=halves, size=size, fit=fit, names=names, labels=labels, split=split,
-        split_file=split_file, seed=seed, image_format=image_format, quality=quality,
+        split_file=split_file, seed=seed, image_format=image_format, quality=quality, settings=parse_set(sets or []),
     )  # fmt: skip
     with counted(err, "preparing", "images") as progress:
         document = prepare_pairs(source, folder, recipe, mates, progress)

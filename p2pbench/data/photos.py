@@ -100,9 +100,10 @@ def _photograph(name: str) -> np.ndarray:
 
 
 def condition_of(photograph: np.ndarray, condition: str, sigma: float = 1.5) -> np.ndarray:
-    """The photograph in grey, or its edges (``edges``: Canny's, black lines on white): (H, W, 3), uint8, like it.
+    """The photograph in grey, or its edges (``edges``: Canny's, black lines on white): (H, W, 3), of its own type.
 
     Args:
+        photograph: (H, W, 3), uint8 or uint16.
         sigma: standard deviation, in pixels, of the Gaussian that smooths the photograph before edges are looked for.
     """
     import numpy as np
@@ -113,5 +114,6 @@ def condition_of(photograph: np.ndarray, condition: str, sigma: float = 1.5) -> 
     if condition == "edges":
         from skimage.feature import canny
 
-        grey = np.where(canny(grey / 255.0, sigma=sigma), 0, 255).astype(np.uint8)
+        white = np.iinfo(grey.dtype).max
+        grey = np.where(canny(grey / white, sigma=sigma), 0, white).astype(grey.dtype)
     return np.repeat(grey[..., None], 3, axis=2)

@@ -1,6 +1,7 @@
 """Conditions made from a photo: grey, edges (Canny's or a network's), a blur, a hole, a lower resolution.
 
-All functions take and return (H, W, 3), uint8, 0 to 255, and depend on their arguments alone.
+All functions take and return (H, W, 3), uint8 or uint16 over the whole range of the type, and depend on their arguments
+alone. A network's edges have 8 bits, which are spread over 16 where the photo has as many.
 """
 
 import hashlib
@@ -9,9 +10,11 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFilter
+from scipy import ndimage
 
 from p2pbench.curation.prepare.hed import Detector, read_detector
 from p2pbench.data import photos
+from p2pbench.data.images import as_scored, resize
 from p2pbench.errors import ConfigError, unknown
 
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -69,20 +72,27 @@ def make_condition(photo: np.ndarray, condition: str, parameters: Mapping[str, A
             return downscale(photo, **parameters)
         case "hed":
             detector: Detector = parameters["hed_weights"]
-            return detector(photo)
+            edges = detector(as_scored(photo))
+            return edges if photo.dtype == np.uint8 else edges * np.uint16(257)
     return photos.condition_of(photo, condition, **parameters)
 
 
 def blur(photo: np.ndarray, *, radius: float) -> np.ndarray:
-    """A Gaussian of standard deviation ``radius`` pixels, as Pillow makes it: three box filters in a row."""
+    """A Gaussian of standard deviation ``radius`` pixels, as Pillow makes it: three box filters in a row.
+
+    Pillow filters 8 bits alone. Of 16 it is the Gaussian itself, cut off at four deviations.
+    """
+    if photo.dtype == np.uint16:
+        smooth = ndimage.gaussian_filter(photo.astype(np.float32), radius, axes=(0, 1), mode="nearest")
+        return np.asarray(smooth.round().astype(np.uint16))
     return np.asarray(Image.fromarray(photo).filter(ImageFilter.GaussianBlur(radius)))
 
 
 def downscale(photo: np.ndarray, *, factor: int) -> np.ndarray:
     """Scaled down by ``factor`` and back up, bicubic with antialiasing: single-image super-resolution's input."""
-    image = Image.fromarray(photo)
-    small = image.resize([max(1, round(side / factor)) for side in image.size], Image.Resampling.BICUBIC)
-    return np.asarray(small.resize(image.size, Image.Resampling.BICUBIC))
+    height, width, _ = photo.shape
+    small = resize(photo, (max(1, round(height / factor)), max(1, round(width / factor))), "bicubic")
+    return resize(small, (height, width), "bicubic")
 
 
 def mask(photo: np.ndarray, *, hole: str, fill: str, key: str) -> np.ndarray:
@@ -95,21 +105,20 @@ def mask(photo: np.ndarray, *, hole: str, fill: str, key: str) -> np.ndarray:
     """
     height, width = photo.shape[:2]
     random = np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:16]))
-    image = Image.fromarray(photo)
-    draw = ImageDraw.Draw(image)
+    place = Image.new("1", (width, height))
+    draw = ImageDraw.Draw(place)
     if hole == "box":
         high, wide = max(1, height // 2), max(1, width // 2)
         top, left = (int(random.integers(0, room + 1)) for room in (height - high, width - wide))
-        draw.rectangle((left, top, left + wide - 1, top + high - 1), fill=_colour(fill))
+        draw.rectangle((left, top, left + wide - 1, top + high - 1), fill=1)
     else:
         for _ in range(random.integers(1, 5)):
-            _stroke(draw, random, width, height, _colour(fill))
-    return np.asarray(image)
+            _stroke(draw, random, width, height)
+    colour = np.array(_colour(fill), photo.dtype) * (np.iinfo(photo.dtype).max // 255)
+    return np.where(np.asarray(place)[..., None], colour, photo).astype(photo.dtype)
 
 
-def _stroke(
-    draw: ImageDraw.ImageDraw, random: np.random.Generator, width: int, height: int, colour: tuple[int, ...]
-) -> None:
+def _stroke(draw: ImageDraw.ImageDraw, random: np.random.Generator, width: int, height: int) -> None:
     """Two to six straight pieces of a round brush, each beginning where the one before ended, kept in the image."""
     side = min(width, height)
     brush = side * random.uniform(1 / 16, 1 / 8)
@@ -117,9 +126,9 @@ def _stroke(
     for _ in range(random.integers(2, 7)):
         angle, length = random.uniform(0, 2 * np.pi), side * random.uniform(1 / 8, 1 / 3)
         to = np.clip(at + length * np.array([np.cos(angle), np.sin(angle)]), 0, (width - 1, height - 1))
-        draw.line([*at, *to], fill=colour, width=max(1, round(brush)))
+        draw.line([*at, *to], fill=1, width=max(1, round(brush)))
         for end in (at, to):
-            draw.ellipse([*(end - brush / 2), *(end + brush / 2)], fill=colour)
+            draw.ellipse([*(end - brush / 2), *(end + brush / 2)], fill=1)
         at = to
 
 

@@ -18,8 +18,8 @@ from p2pbench.curation.prepare.conditions import make_condition
 from p2pbench.curation.prepare.recipe import Recipe
 from p2pbench.curation.prepare.sources import find_sources, folder_of, some
 from p2pbench.curation.prepare.splits import parse_shares, split_of
-from p2pbench.curation.prepare.written import as_held, fitted, of_file, write
-from p2pbench.data.image_files import read, read_image
+from p2pbench.curation.prepare.written import as_held, extra_of, fitted, of_file, photo_of, write
+from p2pbench.data.image_files import read
 from p2pbench.data.pairs import SPLITS, SUFFIXES, Pair, both_of
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.system.files import atomic_folder, sha256_of, write_json
@@ -133,20 +133,24 @@ def _files(job: Job, recipe: Recipe) -> list[Path]:
 
 def _make(job: Job, recipe: Recipe, folder: Path) -> str:
     """Write the files of one pair; returns the hash of its sources."""
+    extras: list[str | None] = [None, None]
     if recipe.condition is None:
-        halves = _read(job.pair, recipe)
+        halves, extras = _read(job.pair, recipe)
     else:
-        photo = fitted(read_image(job.pair.a), recipe, label=False)
+        stored = read(job.pair.a)
+        (photo,) = as_held([fitted(photo_of(stored, recipe), recipe, label=False)], [stored], recipe)
         halves = [make_condition(photo, recipe.condition, recipe.parameters, f"{recipe.seed}:{job.pair.name}"), photo]
     files = _files(job, recipe)
-    images = halves if len(files) == 2 else [np.concatenate(halves, axis=1)]
-    for file, image in zip(files, images, strict=True):
-        write(folder / file, image, recipe)
+    if len(files) == 1:
+        write(folder / files[0], np.concatenate(halves, axis=1), recipe)
+    else:
+        for file, image, extra in zip(files, halves, extras, strict=True):
+            write(folder / file, image, recipe, extra)
     return _hash(job)
 
 
-def _read(pair: Pair, recipe: Recipe) -> list[np.ndarray]:
-    """A and B at the recipe's size, of a kind that its format holds."""
+def _read(pair: Pair, recipe: Recipe) -> tuple[list[np.ndarray], list[str | None]]:
+    """A and B at the recipe's size, of a kind that its format holds; and what their last channels are."""
     stored = [read(path) for path in pair.files]
     if pair.b is None or recipe.size is None:  # sizes that differ become equal only where one is asked for
         try:
@@ -154,8 +158,10 @@ def _read(pair: Pair, recipe: Recipe) -> list[np.ndarray]:
         except DataError as error:
             hint = "; --size makes them equal" if pair.b is not None else ""
             raise DataError(f"{error}{hint}") from None
-    held = as_held([of_file(image, recipe) for image in stored], stored, recipe)
-    return [fitted(image, recipe, label=recipe.labels == side) for side, image in zip("ab", held, strict=True)]
+    kept = [of_file(image, recipe, limits) for image, limits in zip(stored, recipe.ranges, strict=True)]
+    held = as_held(kept, stored, recipe)
+    halves = [fitted(image, recipe, label=recipe.labels == side) for side, image in zip("ab", held, strict=True)]
+    return halves, [extra_of(image, recipe) for image in stored]
 
 
 def _hash(job: Job) -> str:

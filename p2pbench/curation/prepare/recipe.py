@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from p2pbench.config.resolve import Layer, resolve
+from p2pbench.config.schema import DataConfig
 from p2pbench.curation.prepare.conditions import parameters_of
 from p2pbench.curation.prepare.hed import Detector
 from p2pbench.curation.prepare.sources import parse_patterns
@@ -41,6 +43,10 @@ class Recipe:
     format: str
     quality: int | None
     """The quality of JPEG, 1 to 100."""
+    background: str | None = None
+    """The colour behind transparency; None: what is transparent is refused, or kept as data by TIFF."""
+    ranges: tuple[tuple[float, float] | None, tuple[float, float] | None] = (None, None)
+    """Of A and of B, the values that become black and white in 16 bits; None: numbers stay as they are."""
 
     def settings(self) -> dict[str, Any]:
         """The settings as plain values; a network is named by its weights' hash. The split is recorded apart."""
@@ -50,7 +56,8 @@ class Recipe:
             **{name: value.sha256 if isinstance(value, Detector) else value for name, value in self.parameters.items()},
             "size": None if self.size is None else list(self.size),
             "names": None if self.names is None else list(self.names),
-            **{name: getattr(self, name) for name in ("fit", "labels", "seed", "format", "quality")},
+            "ranges": None if self.ranges == (None, None) else [limits and list(limits) for limits in self.ranges],
+            **{name: getattr(self, name) for name in ("fit", "labels", "seed", "format", "quality", "background")},
         }
 
 
@@ -69,9 +76,12 @@ def build_recipe(
     seed: int = 0,
     image_format: str = "png",
     quality: int | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """The recipe that the options describe; None is not given.
 
+    Args:
+        settings: ``data.range`` and ``data.background``, which say how images are read, as training has them.
     Raises:
         ConfigError: an unknown name, a value out of range, or options that exclude each other.
         WeightsError: the file of a network's weights holds something else.
@@ -88,6 +98,7 @@ def build_recipe(
         raise ConfigError("--split and --split-file exclude each other: give one of them")
     _check_encoding(image_format, quality, labels)
     _check_geometry(make, size, fit, labels)
+    data = _reading(settings or {})
     return Recipe(
         make=make,
         condition=condition,
@@ -101,7 +112,18 @@ def build_recipe(
         seed=seed,
         format=image_format,
         quality=(95 if quality is None else quality) if image_format == "jpg" else None,
+        background=data.background,
+        ranges=data.range or (None, None),
     )
+
+
+def _reading(settings: Mapping[str, Any]) -> DataConfig:
+    for key in settings.keys() - {"data.range", "data.background"}:
+        raise ConfigError(
+            f"--set {key}: data prepare has data.range and data.background, which say how images are read; --format "
+            "tif keeps numbers and channels of any kind, and conditions are made from RGB and grey photos"
+        )
+    return resolve([Layer("--set", settings)]).config.data
 
 
 def _check_encoding(image_format: str, quality: int | None, labels: str | None) -> None:

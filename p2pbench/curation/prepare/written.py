@@ -8,20 +8,40 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from p2pbench.curation.prepare.recipe import Recipe
-from p2pbench.data.image_files import as_eight
-from p2pbench.data.images import Stored, turned
+from p2pbench.data.images import Stored, Wanted, as_wanted, scaled, turned
 from p2pbench.errors import UnsupportedImage
 
 
-def of_file(stored: Stored, recipe: Recipe) -> np.ndarray:
+def photo_of(stored: Stored, recipe: Recipe) -> np.ndarray:
+    """A photo that conditions are made from, as training reads it: (H, W, 3), uint8 or uint16.
+
+    Raises:
+        UnsupportedImage: it needs a setting, which is named, or has other channels.
+    """
+    return as_wanted(stored, Wanted(3, recipe.ranges[1], recipe.background))
+
+
+def of_file(stored: Stored, recipe: Recipe, limits: tuple[float, float] | None) -> np.ndarray:
     """What is kept of a file: RGB of 8 bits where it has 8 bits of colour or grey, else what it holds.
 
-    TIFF keeps a channel of transparency, as data.
+    Transparency is composited on the recipe's background. Where there is none, TIFF keeps it, marked as what it is.
+
+    Args:
+        limits: the values that become black and white, in 16 bits; None to keep numbers as they are.
     """
-    if stored.alpha and recipe.format == "tif":
-        return turned(stored.pixels, stored.turn)
-    plain = stored.pixels.dtype == np.uint8 and (stored.alpha or stored.pixels.shape[2] in (1, 3))
-    return as_eight(stored) if plain else stored.opaque(None)
+    keeps = extra_of(stored, recipe) is not None
+    raw = turned(stored.pixels, stored.turn) if keeps else stored.opaque(recipe.background)
+    if limits is not None:
+        return scaled(raw, limits)
+    grey = raw.dtype == np.uint8 and raw.shape[2] == 1
+    return np.repeat(raw, 3, axis=2) if grey else raw
+
+
+def extra_of(stored: Stored, recipe: Recipe) -> str | None:
+    """How TIFF calls the transparency of a file that is kept; None where it has none, or it is composited."""
+    if not stored.alpha or recipe.format != "tif" or recipe.background is not None:
+        return None
+    return "assocalpha" if stored.premultiplied else "unassalpha"
 
 
 def as_held(images: Sequence[np.ndarray], stored: Sequence[Stored], recipe: Recipe) -> list[np.ndarray]:
@@ -33,9 +53,11 @@ def as_held(images: Sequence[np.ndarray], stored: Sequence[Stored], recipe: Reci
     if recipe.format == "tif" or all(image.dtype == np.uint8 and image.shape[2] == 3 for image in images):
         return list(images)
     for image, source in zip(images, stored, strict=True):
-        if recipe.format == "jpg" or image.dtype not in (np.uint8, np.uint16) or image.shape[2] not in (1, 3):
+        fits_png = image.dtype in (np.uint8, np.uint16) and image.shape[2] in (1, 3)
+        if recipe.format == "jpg" or not fits_png:
             what = f"{image.dtype} values in {image.shape[2]} channel{'s' * (image.shape[2] > 1)}"
-            raise UnsupportedImage(f"{source.path} holds {what}, which {recipe.format} does not; use --format tif")
+            formats = "--format png, or tif" if fits_png else "--format tif"
+            raise UnsupportedImage(f"{source.path} holds {what}, which {recipe.format} does not; use {formats}")
     channels = max(image.shape[2] for image in images)
     deep = [image if image.dtype == np.uint16 else image.astype(np.uint16) * np.uint16(257) for image in images]
     return [image if image.shape[2] == channels else np.repeat(image, channels, axis=2) for image in deep]
@@ -63,15 +85,17 @@ def fitted(image: np.ndarray, recipe: Recipe, *, label: bool) -> np.ndarray:
     return made.astype(image.dtype)
 
 
-def write(path: Path, image: np.ndarray, recipe: Recipe) -> None:
-    """Write ``image``, (H, W, C), to ``path`` in the recipe's format."""
+def write(path: Path, image: np.ndarray, recipe: Recipe, extra: str | None = None) -> None:
+    """Write ``image``, (H, W, C), to ``path`` in the recipe's format; ``extra`` as :func:`extra_of` has it."""
     if recipe.format == "tif":
         import tifffile
 
         flat = image[..., 0] if image.shape[2] == 1 else image
-        colours = "rgb" if image.shape[2] == 3 and image.dtype.kind == "u" else "minisblack"
-        planes = "contig" if flat.ndim == 3 else None
-        tifffile.imwrite(path, flat, photometric=colours, planarconfig=planes, compression="zlib")
+        colours = "rgb" if image.shape[2] - (extra is not None) == 3 and image.dtype.kind == "u" else "minisblack"
+        planes, extras = "contig" if flat.ndim == 3 else None, None if extra is None else [extra]
+        tifffile.imwrite(
+            path, flat, photometric=colours, planarconfig=planes, extrasamples=extras, compression="zlib"
+        )  # fmt: skip
     elif image.dtype == np.uint16:
         import imagecodecs
 

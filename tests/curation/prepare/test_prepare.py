@@ -28,7 +28,8 @@ from p2pbench.curation.prepare.recipe import build_recipe
 from p2pbench.curation.prepare.splits import split_of
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
-from p2pbench.data.image_files import ORIENTATION, read_image
+from p2pbench.data.image_files import ORIENTATION, read, read_image
+from p2pbench.data.images import scaled
 from p2pbench.data.pairs import SPLITS, find_pairs, read_pair
 from p2pbench.data.photos import condition_of
 from p2pbench.errors import DataError
@@ -356,7 +357,7 @@ def test_all_unreadable_images_are_named_and_nothing_is_written(photos: Path) ->
     (photos / "dead.png").symlink_to("nowhere.png")
     result = run(photos, "--out", "pairs", *SOME, code=3)
     assert "3 of 8 images cannot be used; nothing was written" in result.stderr
-    for name in ("brick.png", "coffee.png has transparency: flatten it", "dead.png"):
+    for name in ("brick.png", "coffee.png has transparency: say what lies behind it", "dead.png"):
         assert name in result.stderr
     assert not Path("pairs").exists()
     assert [path.name for path in Path.cwd().iterdir() if path.name.startswith(".")] == []
@@ -485,3 +486,53 @@ def test_the_real_facades_come_back_from_their_halves(shared: Path, tmp_path: Pa
     for path in (tmp_path / "few").rglob("*.jpg"):
         again = Path("together") / path.relative_to(tmp_path / "few").with_suffix(".png")
         assert np.array_equal(read_image(again), read_image(path))
+
+
+def test_photos_of_16_bits_of_numbers_and_with_transparency_are_read_as_training_reads_them(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    deep = random.integers(0, 65536, (8, 12), dtype=np.uint16)
+    for split in ("train", "test"):
+        Path("deep", split).mkdir(parents=True)
+        Image.fromarray(deep).save(Path("deep", split, "x.png"))
+    run("deep", "--out", "pairs")
+    condition, photo = read(Path("pairs/train/x.png")).halves()
+    assert np.array_equal(photo.pixels, np.repeat(deep[..., None], 3, axis=2))
+    assert np.array_equal(condition.pixels, photo.pixels)  # grey of a grey photo
+    assert "use --format png, or tif" in run("deep", "--out", "jpg", "--format", "jpg", code=3).stderr
+
+    floats = random.uniform(0, 5, (8, 12)).astype(np.float32)
+    clear = np.dstack([random.integers(0, 256, (8, 12, 3)), np.tile([0, 255], (8, 6))]).astype(np.uint8)
+    for split in ("train", "test"):
+        Path("floats", split).mkdir(parents=True)
+        np.save(Path("floats", split, "x.npy"), floats)
+        Path("clear", split).mkdir(parents=True)
+        Image.fromarray(clear).save(Path("clear", split, "x.png"))
+    result = run("floats", "--out", "numbers", code=3)
+    assert "x.npy holds float32 values: say with data.range" in result.stderr
+    record = document("floats", "--out", "numbers", "--set", "data.range=[0, 4]")
+    assert record["settings"]["ranges"] == [[0, 4], [0, 4]]
+    _, photo = read(Path("numbers/train/x.png")).halves()
+    assert np.array_equal(photo.pixels[..., 0], scaled(floats, (0, 4)))
+    assert "now" in error_of("floats", "--out", "numbers", "--set", "data.range=[0, 5]", code=2)
+
+    assert "data.background=white" in run("clear", "--out", "white", code=3).stderr
+    run("clear", "--out", "white", "--set", "data.background=white")
+    _, photo = read(Path("white/train/x.png")).halves()
+    assert (photo.pixels[:, ::2] == 255).all()
+    assert np.array_equal(photo.pixels[:, 1::2], clear[:, 1::2, :3])
+    message = error_of("clear", "--out", "four", "--set", "data.channels=[4, 4]", code=2)
+    assert "--format tif keeps" in message
+
+
+def test_tiff_keeps_transparency_as_what_it_is(tmp_path: Path) -> None:
+    clear = np.random.default_rng(0).integers(0, 256, (8, 12, 4), dtype=np.uint8)
+    for side in "ab":
+        for split in ("train", "test"):
+            Path(side, split).mkdir(parents=True)
+            Image.fromarray(clear).save(Path(side, split, "x.png"))
+    run("a", "--with", "b", "--out", "pairs", "--format", "tif")
+    (pair,) = find_pairs(Path("pairs"))["train"]
+    found = read(pair.files[0])
+    assert found.alpha
+    assert np.array_equal(found.pixels, clear)
+    assert np.array_equal(found.opaque("white"), read(Path("a/train/x.png")).opaque("white"))
