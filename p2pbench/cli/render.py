@@ -102,8 +102,9 @@ def show_networks(document: Mapping[str, Any], config: RunConfig) -> None:
         if found.get("padded_to"):
             line += f"; works on {by(found['padded_to'])}: padded, and cropped back"
         if role == "discriminator":
-            grid = by(found["output_grid"])
-            line += f", receptive field {found['receptive_field'] or 'unknown'}, output grid {grid}"
+            for one in found["maps"]:
+                field = one["receptive_field"] or "unknown"
+                line += f", receptive field {field}, output grid {by(one['output_grid'])}"
         out.print(line)
 
 

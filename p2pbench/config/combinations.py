@@ -1,10 +1,12 @@
 """Which settings of the networks go together: what means nothing is refused with its reason. Imports no torch."""
 
-from p2pbench.config.data_section import DataConfig
-from p2pbench.config.sections import LAYER_NORMED, GeneratorConfig
+from p2pbench.config.data_section import DataConfig, size_text
+from p2pbench.config.sections import DISCRIMINATOR_STRIDES, LAYER_NORMED, DiscriminatorConfig, GeneratorConfig
 
 ATTENTION_SIDE = 16
 """The longest shorter side of a map that has attention, in the generator; its matrix grows with the square of it."""
+ATTENTION_SIDE_OF_D = 32
+"""The same in the discriminator."""
 
 
 def check_generator(
@@ -50,4 +52,41 @@ def _check_spade(generator: GeneratorConfig, data: DataConfig) -> None:
             f"generator.spade is 'labels' and data.channels {list(data.channels)}: a label map has colours (3) or "
             f"greys (1), and {channels} channels may be anything; use generator.spade continuous, which shrinks an "
             "array by means over squares"
+        )
+
+
+def attention_level(discriminator: DiscriminatorConfig, side: int) -> int | None:
+    """The layer of a PatchGAN, from 0, after which it has attention; None without, or where no map is so small."""
+    strides = DISCRIMINATOR_STRIDES.get(discriminator.name, 0)
+    small = (level for level in range(strides) if side >> (level + 1) <= ATTENTION_SIDE_OF_D)
+    return next(small, None) if discriminator.attention else None
+
+
+def check_discriminator(discriminator: DiscriminatorConfig, data: DataConfig) -> None:
+    """Raise ValueError where ``discriminator`` has a setting that its architecture or the data cannot have."""
+    name, side = discriminator.name, min(data.crop_shape)
+    strides, shrunk = DISCRIMINATOR_STRIDES.get(name), side >> (discriminator.scales - 1)
+    if strides and shrunk // 2**strides < 3:
+        at = "" if discriminator.scales == 1 else f" at {discriminator.scales} scales"
+        least = 3 * 2 ** (strides + discriminator.scales - 1)
+        fewer = "" if discriminator.scales == 1 else ", or fewer discriminator.scales"
+        raise ValueError(
+            f"data.crop_size is {size_text(data.crop_size)}: discriminator {name!r}{at} needs at least {least}; use a "
+            f"larger size or a smaller receptive field{fewer}"
+        )
+    if name == "unet" and shrunk < 16:
+        raise ValueError(
+            f"data.crop_size is {size_text(data.crop_size)}: discriminator {name!r} needs a side of 16 or more at its "
+            f"smallest scale, and discriminator.scales is {discriminator.scales}; use fewer, or a larger size"
+        )
+    for key, plain in {"downsampling": "strided", "attention": False}.items():
+        if not strides and (value := getattr(discriminator, key)) != plain:
+            raise ValueError(
+                f"discriminator.{key} is {str(value).lower()}: it belongs to discriminators that halve their map layer "
+                f"by layer, and discriminator.name is {name!r}; leave it out, or use patch16 to image286"
+            )
+    if discriminator.attention and attention_level(discriminator, side) is None:
+        raise ValueError(
+            f"discriminator.attention is true: with data.crop_size {size_text(data.crop_size)} no map of discriminator "
+            f"{name!r} has a side of at most {ATTENTION_SIDE_OF_D}; use a larger receptive field"
         )

@@ -12,7 +12,10 @@ RECIPE = 1
 """It is counted up when the code changes what a configuration trains to: old runs are not taken for new ones then."""
 
 
-LATER: dict[str, tuple[str, ...]] = {"generator": ("downsampling", "attention", "spade")}
+LATER: dict[str, tuple[str, ...]] = {
+    "generator": ("downsampling", "attention", "spade"),
+    "discriminator": ("scales", "downsampling", "attention"),
+}
 """Settings that version 0.1 did not have, by section. They are hashed only where they are not at their defaults, with
 which a run is what it was before there were any: old runs stay known."""
 

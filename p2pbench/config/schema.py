@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic import model_validator
 
-from p2pbench.config.combinations import ATTENTION_SIDE, check_generator
+from p2pbench.config.combinations import ATTENTION_SIDE, check_discriminator, check_generator
 from p2pbench.config.data_section import DataConfig, size_text
 from p2pbench.config.sections import (
+    DISCRIMINATOR_NAMES,
     DISCRIMINATOR_STRIDES,
     GENERATOR_NAMES,
     HALVINGS,
@@ -27,6 +28,7 @@ from p2pbench.config.sections import (
 
 __all__ = [
     "COMPONENTS",
+    "DISCRIMINATOR_NAMES",
     "DISCRIMINATOR_STRIDES",
     "GENERATOR_NAMES",
     "MOST_THREADS",
@@ -112,12 +114,8 @@ class RunConfig(Section):
         check_generator(self.generator, self.data, self.depth, self.padded_shape)
         if self.objective.has_discriminator and self.objective.adversarial == "wgan-gp":
             self._wgan_gp_makes_sense()
-        strides = DISCRIMINATOR_STRIDES.get(self.discriminator.name)
-        if self.objective.has_discriminator and strides and size // 2**strides < 3:
-            raise ValueError(
-                f"data.crop_size is {size_text(self.data.crop_size)}: discriminator {self.discriminator.name!r} needs "
-                f"at least {3 * 2**strides}; use a larger size or a smaller receptive field"
-            )
+        if self.objective.has_discriminator:
+            check_discriminator(self.discriminator, self.data)
         return self
 
     def _depth_fits(self, depth: int) -> None:

@@ -19,6 +19,7 @@ LAYER_NORMED = ("nafnet", "convnext_unet")
 """Generators with a layer norm of their own."""
 DISCRIMINATOR_STRIDES = {"pixel": 0, "patch16": 1, "patch34": 2, "patch70": 3, "image286": 5}
 """Named discriminators and the number of their stride-2 layers (pix2pix §6.1.2)."""
+DISCRIMINATOR_NAMES = (*DISCRIMINATOR_STRIDES, "unet")
 OBJECTIVE_NAMES = ("l1", "gan", "cgan", "l1+gan", "l1+cgan")
 
 SELECTIONS = ("last", *QUICK_METRICS)
@@ -81,14 +82,24 @@ class GeneratorConfig(Section):
 
 
 class DiscriminatorConfig(Section):
-    name: Annotated[str, _one_of("discriminator.name", DISCRIMINATOR_STRIDES, own=True)] = "patch70"
-    """The discriminator's architecture, named by its receptive field in pixels; ``module:function`` builds your own."""
+    name: Annotated[str, _one_of("discriminator.name", DISCRIMINATOR_NAMES, own=True)] = "patch70"
+    """The discriminator's architecture, named by its receptive field in pixels; ``module:function`` builds your own.
+    Experimental: ``unet`` judges the image and each of its pixels, a half of the loss each (Schönfeld et al. 2020,
+    §3.1, without its CutMix)."""
     ndf: PositiveInt = 64
     """Channels after the discriminator's first convolution."""
     norm: Literal["batch", "instance", "none"] = "batch"
     """Normalisation by statistics of the batch or of each image alone, both with scale and shift, or none."""
     spectral_norm: bool = False
     """Whether to divide each convolution's weight by its largest singular value (Miyato et al. 2018)."""
+    scales: Annotated[int, Field(ge=1, le=3)] = 1
+    """Experimental: how many discriminators there are, each on the images at half the size of the one before; their
+    losses are added (pix2pixHD: Wang et al. 2018, §3.2, which has 3, and 2 in its code)."""
+    downsampling: Literal["strided", "blur"] = "strided"
+    """How the map is halved, as ``generator.downsampling``; a receptive field of 70 becomes 91 by ``blur``."""
+    attention: bool = False
+    """Experimental: whether there is self-attention after the first layer whose map's shorter side is at most 32
+    (SAGAN: Zhang et al. 2019, §3); each logit then depends on the whole image."""
 
 
 class ObjectiveConfig(Section):

@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 from p2pbench.config.metrics import METRICS
-from p2pbench.config.schema import DISCRIMINATOR_STRIDES, GENERATOR_NAMES, OBJECTIVE_NAMES, PRESETS, SECTIONS, RunConfig
+from p2pbench.config.schema import DISCRIMINATOR_NAMES, GENERATOR_NAMES, OBJECTIVE_NAMES, PRESETS, SECTIONS, RunConfig
 from p2pbench.config.sections import SELECTIONS
 
 NAMES: dict[str, Iterable[str]] = {
     "generator.name": (*GENERATOR_NAMES, "module:function"),
-    "discriminator.name": (*DISCRIMINATOR_STRIDES, "module:function"),
+    "discriminator.name": (*DISCRIMINATOR_NAMES, "module:function"),
     "objective.name": OBJECTIVE_NAMES,
     "training.select": SELECTIONS,
     "scoring.metrics": (*METRICS, "module:function"),

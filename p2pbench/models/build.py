@@ -6,16 +6,19 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from p2pbench.config.combinations import attention_level
 from p2pbench.config.plugins import is_reference, running
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig
 from p2pbench.errors import ConfigError
 from p2pbench.models.attention import SelfAttention
 from p2pbench.models.judgement import Judgement
 from p2pbench.models.layers import apply_spectral_norm, bias_before_norm, initialise
+from p2pbench.models.multi_scale import MultiScale
 from p2pbench.models.patchgan import build_patchgan
 from p2pbench.models.residual_unet import ResidualUNet, build_residual_unet
 from p2pbench.models.resnet import build_resnet
 from p2pbench.models.unet import UNet
+from p2pbench.models.unet_discriminator import UNetDiscriminator, halvings
 
 
 def _unet(config: RunConfig, *, skips: bool) -> nn.Module:
@@ -48,9 +51,19 @@ def discriminator_in_channels(config: RunConfig) -> int:
 
 
 def _patchgan(config: RunConfig, *, n_layers: int) -> nn.Module:
+    given = config.discriminator.model_dump(include={"ndf", "norm", "downsampling"})
+    bias = bias_before_norm(config.training.bias_rule, config.discriminator.norm)
+    level = attention_level(config.discriminator, min(config.data.crop_shape))
+    return build_patchgan(
+        discriminator_in_channels(config), n_layers=n_layers, bias=bias, attention_level=level, **given
+    )
+
+
+def _unet_discriminator(config: RunConfig) -> nn.Module:
     given = config.discriminator.model_dump(include={"ndf", "norm"})
     bias = bias_before_norm(config.training.bias_rule, config.discriminator.norm)
-    return build_patchgan(discriminator_in_channels(config), n_layers=n_layers, bias=bias, **given)
+    depth = halvings(min(config.data.crop_shape) >> (config.discriminator.scales - 1))
+    return UNetDiscriminator(discriminator_in_channels(config), depth=depth, bias=bias, **given)
 
 
 Builder = Callable[[RunConfig], nn.Module]
@@ -64,9 +77,9 @@ GENERATORS: dict[str, Builder] = {
     "convnext_unet": _like_the_unet,
 }
 DISCRIMINATORS: dict[str, Builder] = {
-    name: lambda config, n_layers=n_layers: _patchgan(config, n_layers=n_layers)  # type: ignore[misc]
+    name: lambda config, n_layers=n_layers: _patchgan(config, n_layers=n_layers)
     for name, n_layers in DISCRIMINATOR_STRIDES.items()
-}
+} | {"unet": _unet_discriminator}
 
 
 def build_generator(config: RunConfig) -> nn.Module:
@@ -93,7 +106,11 @@ def build_discriminator(config: RunConfig) -> nn.Module | None:
 
 
 def _build(name: str, builders: dict[str, Builder], config: RunConfig, *, stream: int) -> nn.Module:
-    network = _custom(name, config, stream) if is_reference(name) else builders[name](config)
+    def one() -> nn.Module:
+        return _custom(name, config, stream) if is_reference(name) else builders[name](config)
+
+    scales = config.discriminator.scales if stream == 1 else 1
+    network = one() if scales == 1 else MultiScale(one() for _ in range(scales))
     # Each network has its own random stream, so that G starts alike under every objective of a study.
     generator = torch.Generator().manual_seed(2 * config.training.seed + stream)
     if isinstance(network, ResidualUNet):

@@ -1,5 +1,6 @@
 """A description of a network: its layers with output shapes, parameters and FLOPs, and its receptive field."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from p2pbench.config.plugins import is_reference
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig
 from p2pbench.models.build import build_discriminator, build_generator, discriminator_in_channels
+from p2pbench.models.judgement import Judgement
+from p2pbench.models.multi_scale import MultiScale
 from p2pbench.models.patchgan import receptive_field
+from p2pbench.models.unet_discriminator import UNetDiscriminator
 
 
 def describe(config: RunConfig) -> dict[str, Any]:
@@ -20,24 +24,44 @@ def describe(config: RunConfig) -> dict[str, Any]:
     where the objective has none.
     """
     shape, name = config.data.crop_shape, config.generator.name
-    layers = _layers(build_generator(config), name, (config.data.channels[0], *shape))
+    layers, _ = _layers(build_generator(config), name, (config.data.channels[0], *shape))
     padded = list(config.padded_shape) if config.padded_shape != shape else None
     found: dict[str, Any] = {"generator": {"name": name, "padded_to": padded, **layers}, "discriminator": None}
     discriminator = build_discriminator(config)
     if discriminator is not None:
         name = config.discriminator.name
-        layers = _layers(discriminator, name, (discriminator_in_channels(config), *shape))
-        found["discriminator"] = {
-            "name": name,
-            **layers,
-            "receptive_field": receptive_field(discriminator) if name in DISCRIMINATOR_STRIDES else None,
-            "output_grid": layers["layers"][-1]["output"][1:],
-        }
+        layers, said = _layers(discriminator, name, (discriminator_in_channels(config), *shape))
+        logits = (said,) if isinstance(said, Tensor) else said.logits
+        fields: Sequence[int | str | None] = receptive_fields(discriminator, name) or [None] * len(logits)
+        maps = [
+            {"receptive_field": field, "output_grid": list(one.shape[2:])}
+            for field, one in zip(fields, logits, strict=True)
+        ]
+        found["discriminator"] = {"name": name, **layers, **maps[0], "maps": maps}
     return found
 
 
-def _layers(network: nn.Module, name: str, shape: tuple[int, int, int]) -> dict[str, Any]:
-    """Parameters and FLOPs of ``network``, and its layers in the order in which they run for an image of (C, H, W)."""
+WHOLE = "whole image"
+
+
+def receptive_fields(discriminator: nn.Module, name: str) -> list[int | str]:
+    """For each map of logits the side in pixels of the square that a logit depends on, or ``whole image``; empty where
+    it is a network of the user's own, of which it is not known. Norms by statistics, which see all, are not counted."""
+    if isinstance(discriminator, MultiScale):
+        found: list[int | str] = []
+        for index, one in enumerate(discriminator.scales):
+            for field in receptive_fields(one, name):
+                # A pixel of an image that was shrunk is a mean over 3x3 pixels at stride 2: r pixels are 2r + 1.
+                found.append((field + 1) * 2**index - 1 if isinstance(field, int) else field)
+        return found
+    if isinstance(discriminator, UNetDiscriminator):
+        return [WHOLE] * (1 if discriminator.of_image is None else 2)
+    return [receptive_field(discriminator) or WHOLE] if name in DISCRIMINATOR_STRIDES else []
+
+
+def _layers(network: nn.Module, name: str, shape: tuple[int, int, int]) -> tuple[dict[str, Any], Tensor | Judgement]:
+    """Parameters and FLOPs of ``network``, and its layers in the order in which they run for an image of (C, H, W); and
+    its output."""
     device = "cpu" if is_reference(name) else "meta"  # a user's network may create tensors; else nothing is computed
     rows: list[dict[str, Any]] = []
     names = {module: name for name, module in network.named_modules()}
@@ -59,11 +83,11 @@ def _layers(network: nn.Module, name: str, shape: tuple[int, int, int]) -> dict[
     leaves = [m for m in network.modules() if m not in parts and (m in parametrized or not list(m.children()))]
     hooks = [module.register_forward_hook(note) for module in leaves]
     with torch.no_grad(), counter:
-        network(torch.zeros(1, *shape, device=device))
+        output = network(torch.zeros(1, *shape, device=device))
     for hook in hooks:
         hook.remove()
     parameters = sum(p.numel() for p in network.parameters())
-    return {"parameters": parameters, "flops": sum(row["flops"] for row in rows), "layers": rows}
+    return {"parameters": parameters, "flops": sum(row["flops"] for row in rows), "layers": rows}, output
 
 
 def _kind(module: nn.Module) -> str:

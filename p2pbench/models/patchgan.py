@@ -4,6 +4,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from p2pbench.models.attention import SelfAttention
+from p2pbench.models.blur import Blur, convolution_at_stride_1
 from p2pbench.models.convolution import Convolution
 from p2pbench.models.judgement import Judgement
 from p2pbench.models.layers import norm_layer
@@ -22,23 +24,32 @@ class PatchGAN(nn.Sequential):
         return Judgement((images,), tuple(maps)) if features else images
 
 
-def build_patchgan(in_channels: int, *, ndf: int, n_layers: int, norm: str, bias: bool) -> PatchGAN:
+def build_patchgan(
+    in_channels: int, *, ndf: int, n_layers: int, norm: str, bias: bool, downsampling: str = "strided",
+    attention_level: int | None = None,
+) -> PatchGAN:  # fmt: skip
     """A discriminator with ``n_layers`` stride-2 layers: maps (N, C, S, S) to a map of logits (N, 1, h, h).
 
     Each logit classifies a patch of ``receptive_field`` pixels: 16, 34, 70, 142, 286 for 1 to 5 layers. With 0 layers
-    it is PixelGAN, made of 1x1 convolutions.
+    it is PixelGAN, made of 1x1 convolutions. Of later papers: maps are thinned by a ``blur``, or there is attention
+    after the layer ``attention_level``, counted from 0.
     """
     if n_layers == 0:
         return _pixelgan(in_channels, ndf=ndf, norm=norm, bias=bias)
     widths = [in_channels, *(ndf * min(2**level, 8) for level in range(n_layers + 1))]
     layers: list[nn.Module] = []
     for level, (before, width) in enumerate(pairwise(widths)):
-        stride = 2 if level < n_layers else 1
-        first = level == 0
-        layers.append(Convolution(before, width, 4, stride=stride, padding=1, bias=first or bias))
+        first, halves = level == 0, level < n_layers
+        blurs = halves and downsampling == "blur"
+        if blurs:
+            layers += convolution_at_stride_1(before, width, bias=first or bias)
+        else:
+            layers.append(Convolution(before, width, 4, stride=2 if halves else 1, padding=1, bias=first or bias))
         if not first:
             layers += norm_layer(norm, width)
         layers.append(nn.LeakyReLU(0.2))
+        layers += [Blur()] if blurs else []
+        layers += [SelfAttention(width)] if level == attention_level else []
     layers.append(nn.Conv2d(widths[-1], 1, 4, stride=1, padding=1))
     return PatchGAN(*layers)
 
@@ -55,9 +66,13 @@ def _pixelgan(in_channels: int, *, ndf: int, norm: str, bias: bool) -> PatchGAN:
     )
 
 
-def receptive_field(network: nn.Module) -> int:
-    """Side in input pixels of the square that one output value depends on, from the convolutions of a chain."""
+def receptive_field(network: nn.Module) -> int | None:
+    """Side in input pixels of the square that one output value depends on, from the convolutions and filters of a
+    chain; None with attention, through which it depends on all."""
     field = 1
-    for module in reversed([m for m in network.modules() if isinstance(m, nn.Conv2d)]):
-        field = (field - 1) * module.stride[0] + module.kernel_size[0]
+    for module in reversed(list(network.modules())):
+        if isinstance(module, SelfAttention):
+            return None
+        if isinstance(module, nn.Conv2d | Blur):
+            field = (field - 1) * module.stride[0] + module.kernel_size[0]
     return field

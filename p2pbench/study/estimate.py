@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeVar
 
+from p2pbench.config.combinations import attention_level
 from p2pbench.config.run_id import cost_key
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig
 from p2pbench.runs.folder import RunFolder
@@ -146,8 +147,7 @@ def generator_parameters(config: RunConfig) -> int | None:
         for width in outputs[:-1]:
             total += hidden * (9 * condition + 1) + 2 * width * (9 * hidden + 1) - 2 * width
     if (attended := config.attention_level) is not None:
-        width, places = widths[attended], 2 if attended < depth - 1 else 1
-        total += places * (2 * width * (max(1, width // 8) + max(1, width // 2)) + 1)
+        total += (2 if attended < depth - 1 else 1) * _of_attention(widths[attended])
     return total
 
 
@@ -159,16 +159,23 @@ def discriminator_parameters(config: RunConfig) -> int | None:
     if n_layers is None:
         return None
     biased, normed = _biased_and_normed(config, config.discriminator.norm)
+    scales = config.discriminator.scales
     condition, image = config.data.channels
     channels = condition + image if config.objective.conditional else image
     ndf = config.discriminator.ndf
     if n_layers == 0:
-        return channels * ndf + ndf + 2 * ndf * (ndf + biased + normed) + 2 * ndf + biased
+        return scales * (channels * ndf + ndf + 2 * ndf * (ndf + biased + normed) + 2 * ndf + biased)
     widths: list[int] = [channels, *(ndf * min(2**level, 8) for level in range(n_layers + 1))]
     total = 16 * widths[-1] + 1
     for level, (before, after) in enumerate(pairwise(widths)):
         total += after * (16 * before + ((biased + normed) if level else 1))
-    return total
+    if (attended := attention_level(config.discriminator, min(config.data.crop_shape))) is not None:
+        total += _of_attention(widths[attended + 1])
+    return scales * total
+
+
+def _of_attention(width: int) -> int:
+    return 2 * width * (max(1, width // 8) + max(1, width // 2)) + 1
 
 
 def _biased_and_normed(config: RunConfig, norm: str) -> tuple[bool, int]:

@@ -11,7 +11,7 @@ from p2pbench.config.plugins import is_reference
 from p2pbench.config.renamed import current_name
 from p2pbench.config.resolve import flatten, unknown_setting
 from p2pbench.config.schema import (
-    DISCRIMINATOR_STRIDES,
+    DISCRIMINATOR_NAMES,
     GENERATOR_NAMES,
     OBJECTIVE_NAMES,
     SECTIONS,
@@ -24,7 +24,7 @@ from p2pbench.study.comparisons import check_contrasts, read_margins, read_prima
 
 COMPONENTS: dict[str, Iterable[str]] = {
     "generator": GENERATOR_NAMES,
-    "discriminator": DISCRIMINATOR_STRIDES,
+    "discriminator": DISCRIMINATOR_NAMES,
     "objective": OBJECTIVE_NAMES,
 }
 GRID_KEYS = (
