@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 
@@ -38,6 +39,22 @@ def write_alexnet(folder: Path) -> Path:
         tensors[f"features.{layer}.bias"] = torch.randn(shape[0], generator=random) * 0.1
     path = folder / "alexnet_features.pth"
     torch.save(tensors, path)
+    return path
+
+
+def write_squeezenet(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """SqueezeNet's convolutions under the name and, for the test, with the hash of the published ones."""
+    import torchvision
+
+    from p2pbench.scoring.weights import NETS
+    from p2pbench.system.files import sha256_of
+
+    torch.manual_seed(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "squeezenet1_1_features.pth"
+    state = torchvision.models.squeezenet1_1(weights=None).state_dict()
+    torch.save({name: tensor for name, tensor in state.items() if name.startswith("features.")}, path)
+    monkeypatch.setitem(NETS["squeeze"].files, path.name, sha256_of(path))
     return path
 
 

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from p2pbench.bench.clock import Contestant, Step, Timing
 from p2pbench.config.schema import RunConfig
 from p2pbench.models.build import build_discriminator, build_generator
+from p2pbench.scoring.lpips_loss import untrained_lpips_loss
 from p2pbench.training.step import Networks, Optimisers, train_step
 
 ADAM_BYTES, SGD_BYTES = 28, 12
@@ -38,7 +39,10 @@ def work_of(config: RunConfig) -> Work:
     In bf16 all bytes but Adam's count half.
     """
     single = config.changed("training", precision="fp32")
-    networks = Networks(build_generator(config), build_discriminator(config)).each(lambda network: network.to("meta"))
+    net = config.objective.perceptual
+    perceptual = None if net is None else untrained_lpips_loss(net)
+    networks = Networks(build_generator(config), build_discriminator(config), perceptual=perceptual)
+    networks = networks.each(lambda network: network.to("meta"))
     both = list(networks.by_name().values())
     sgd = [torch.optim.SGD(network.parameters(), lr=0.0, foreach=False) for network in both]
     optimisers = Optimisers(sgd[0], sgd[1] if len(sgd) > 1 else None)

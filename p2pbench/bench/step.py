@@ -12,10 +12,16 @@ from p2pbench.bench.rows import named
 from p2pbench.config.resolve import Resolved
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.batches import Batches
-from p2pbench.models.build import build_discriminator, build_generator
-from p2pbench.training.engine import available_engine, build_optimisers, engine_for, place_networks, runner
+from p2pbench.scoring.lpips_loss import untrained_lpips_loss
+from p2pbench.training.engine import (
+    available_engine,
+    build_networks,
+    build_optimisers,
+    engine_for,
+    place_networks,
+    runner,
+)
 from p2pbench.training.memory import out_of_memory_explained
-from p2pbench.training.step import Networks
 
 PROFILED_STEPS = 5
 NAMED = ("generator.", "objective.", "training.preset", "training.bias_rule", "data.colours", "data.channels")
@@ -63,7 +69,9 @@ def build_ours(config: RunConfig) -> tuple[Step, int]:
     """Our training step as ``train`` runs it: it waits for the device only to read the losses every ``log_every``."""
     engine = engine_for(config)
     with out_of_memory_explained(config, engine.device):
-        networks = place_networks(Networks(build_generator(config), build_discriminator(config)), engine)
+        net = config.objective.perceptual
+        perceptual = None if net is None else untrained_lpips_loss(net)
+        networks = place_networks(build_networks(config, perceptual), engine)
         optimisers = build_optimisers(networks, config, capturable=engine.kind == "graph")
         run = runner(engine, networks, optimisers, Batches(random_pairs(config), config, engine.device), config)
     steps = itertools.count()

@@ -15,9 +15,17 @@ RECIPE = 1
 LATER: dict[str, tuple[str, ...]] = {
     "generator": ("downsampling", "attention", "spade"),
     "discriminator": ("scales", "downsampling", "attention"),
+    "objective": ("pairing", "r1", "r2", "lambda_features", "perceptual", "lambda_perceptual"),
+    "training": ("ema", "discriminator_learning_rate", "discriminator_beta1", "discriminator_beta2"),
 }
 """Settings that version 0.1 did not have, by section. They are hashed only where they are not at their defaults, with
 which a run is what it was before there were any: old runs stay known."""
+
+
+OF_DISCRIMINATORS = {
+    "discriminator_loss", "generator_gradient", "adversarial", "pairing", "r1", "r2", "lambda_features",
+}  # fmt: skip
+"""Settings of the objective that mean nothing where it has no discriminator."""
 
 
 def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, Any]:
@@ -57,9 +65,16 @@ def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, 
         if config.discriminator.spectral_norm and config.training.precision == "bf16":
             whole["discriminator"]["power_iteration"] = "fp32"  # it was bf16 in 0.1
     else:
-        del objective["discriminator_loss"], objective["generator_gradient"], objective["adversarial"]
+        objective = {key: value for key, value in objective.items() if key not in OF_DISCRIMINATORS}
+        whole["objective"] = objective
+        training = {key: value for key, value in training.items() if not key.startswith("discriminator_")}
+        whole["training"] = training
     if not config.objective.has_l1:
         del objective["lambda_l1"]
+    if config.objective.perceptual is None:
+        objective.pop("lambda_perceptual", None)
+    if config.objective.pairing == "relativistic":
+        objective.pop("discriminator_loss", None)
     norms = {generator.get("norm")} | ({config.discriminator.norm} if config.objective.has_discriminator else set())
     if processes > 1 and "batch" in norms and config.training.batch_norm == "local":
         whole["processes"] = processes

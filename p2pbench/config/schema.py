@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import model_validator
 
 from p2pbench.config.combinations import ATTENTION_SIDE, check_discriminator, check_generator
+from p2pbench.config.contradictions import contradictions
 from p2pbench.config.data_section import DataConfig, size_text
 from p2pbench.config.sections import (
     DISCRIMINATOR_NAMES,
@@ -112,10 +113,10 @@ class RunConfig(Section):
         if self.generator.depth is not None:
             self._depth_fits(self.generator.depth)
         check_generator(self.generator, self.data, self.depth, self.padded_shape)
-        if self.objective.has_discriminator and self.objective.adversarial == "wgan-gp":
-            self._wgan_gp_makes_sense()
         if self.objective.has_discriminator:
             check_discriminator(self.discriminator, self.data)
+        for contradiction in contradictions(self):
+            raise ValueError(contradiction)
         return self
 
     def _depth_fits(self, depth: int) -> None:
@@ -128,13 +129,6 @@ class RunConfig(Section):
             raise ValueError(
                 f"generator.depth is {depth}: a side of {min(self.data.crop_shape)} pixels can be halved "
                 f"{most} times; use at most {most}, or a larger data.crop_size"
-            )
-
-    def _wgan_gp_makes_sense(self) -> None:
-        if self.discriminator.norm == "batch":
-            raise ValueError(
-                "objective.adversarial is 'wgan-gp' and discriminator.norm 'batch': the penalty is on the gradient for "
-                "each image, which batch norm makes depend on the others; use discriminator.norm instance or none"
             )
 
 

@@ -118,6 +118,25 @@ class ObjectiveConfig(Section):
     """Whether the generator's adversarial gradient goes through the discriminator as it was before its own update, as
     in the Lua release (``stale``), or after it, as in the port (``fresh``)."""
 
+    pairing: Literal["absolute", "relativistic"] = "absolute"
+    """Experimental (Jolicoeur-Martineau 2018, §4.2; R3GAN: Huang et al. 2024, §2). Whether D and G judge each patch by
+    itself, or by how much more real it is than the patch of its pair: D's loss is then one term, that of a real patch
+    at the difference of the two logits, and ``objective.discriminator_loss`` does not concern it."""
+    r1: Annotated[float, Field(ge=0)] = 0.0
+    """Experimental (Mescheder et al. 2018, §4.1). γ of R1, γ/2 times the squared gradient of D at real images, in every
+    step; 0 for none. It is of the mean logit of an image, and published γ are of images of other sizes: try decades."""
+    r2: Annotated[float, Field(ge=0)] = 0.0
+    """Experimental (R3GAN: Huang et al. 2024, §2.2). γ of R2, the same at the generator's outputs; 0 for none."""
+    lambda_features: Annotated[float, Field(ge=0)] = 0.0
+    """Experimental (pix2pixHD: Wang et al. 2018, §3.2, Eq. 4, where it is 10, without an L1 term). The weight of
+    feature matching, the L1 distance of what D's layers make of target and output; 0 for none."""
+    perceptual: Literal["squeeze", "vgg"] | None = None
+    """Experimental (Zhang et al. 2018, §3; pix2pixHD's VGG loss: Wang et al. 2018, §4). The pretrained network,
+    SqueezeNet or VGG-16, by whose LPIPS the output is brought near the target; with ``null`` there is none. What a run
+    was trained on is no evidence: it must not be scored by the same network, and LPIPS by any network leans on it."""
+    lambda_perceptual: Annotated[float, Field(ge=0)] = 10.0
+    """Experimental, as above. The weight of the perceptual loss, where there is one."""
+
     @property
     def has_l1(self) -> bool:
         return self.name.startswith("l1")
@@ -148,6 +167,18 @@ class TrainingConfig(Section):
     """Adam's decay rate of the mean of the gradient."""
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     """Adam's decay rate of the mean of its square."""
+    discriminator_learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """Experimental (two time-scale update rule: Heusel et al. 2017, §2; SPADE's settings are 1e-4 for G and 4e-4 for
+    D). The discriminator's own learning rate; with ``null`` it is ``training.learning_rate``. The schedule multiplies
+    both."""
+    discriminator_beta1: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Experimental, as above. The discriminator's own beta1; with ``null`` it is ``training.beta1``."""
+    discriminator_beta2: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Experimental, as above. The discriminator's own beta2; with ``null`` it is ``training.beta2``."""
+    ema: Annotated[float, Field(gt=0)] | None = None
+    """Experimental (Karras et al. 2018, §4, and 2020). The half-life, in images, of a moving average of the generator's
+    weights; with ``null`` there is none. Where there is one, it is what is sampled, selected, scored and exported. The
+    half-life is at most a twentieth of the images seen so far, which forgets the initial weights."""
     schedule: Literal["constant", "linear-decay"] = "constant"
     """The learning rate over the epochs: constant, as in the Lua release; or, as in the port, constant for the first
     half and then linear to zero."""

@@ -13,7 +13,7 @@ from p2pbench.statistics.intervals import image_intervals, sd_over_seeds
 from p2pbench.statistics.trainings import over_trainings
 from p2pbench.system.console import decimals, value_and_interval
 
-MAY_DIFFER = {"inference", "noise_seed", "over_set", "interval", "levels", "std_over_subsets", "per_class"}
+MAY_DIFFER = {"inference", "ema", "noise_seed", "over_set", "interval", "levels", "std_over_subsets", "per_class"}
 """Settings in which scores that are compared may differ: a grid asks about them, the seed decides them, or they are
 results."""
 RECORDED_LATER = {"split", "library", "weights_sha256", "heads_sha256", "jackknife", "absent_classes"}

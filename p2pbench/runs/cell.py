@@ -20,7 +20,7 @@ from p2pbench.runs.folder import LOCK_SECONDS, RunFolder
 from p2pbench.runs.model import load_generator
 from p2pbench.runs.records import OF_TRAINING, Training
 from p2pbench.runs.score_run import score_run
-from p2pbench.runs.train_run import reporter_of, train_run
+from p2pbench.runs.train_run import perceptual_of, reporter_of, train_run
 from p2pbench.system.hardware import describe_machine, versions
 from p2pbench.system.progress import Count, no_progress
 from p2pbench.training.distributed import ALONE, Group
@@ -105,8 +105,9 @@ def run_cell(
             reporter = reporter_of(
                 config, dataset, run, engine, watcher.progress, watcher.stop, weights_dir=weights_dir, fetch=fetch
             )
+            perceptual = perceptual_of(config, weights_dir, fetch=fetch)
             watcher.stage("train")
-            generator = train_run(config, images, identity, run, engine, reporter, group)
+            generator = train_run(config, images, identity, run, engine, reporter, group, perceptual)
         watcher.stage("score")
         if to_score:
             _record(run, files={})  # no hash holds until all records are written
@@ -124,7 +125,7 @@ def run_cell(
             shutil.rmtree(run.checkpoint, ignore_errors=True)
 
 
-def take_part(config: RunConfig, group: Group, stop: Callable[[], bool]) -> None:
+def take_part(config: RunConfig, group: Group, stop: Callable[[], bool], weights_dir: Path | None = None) -> None:
     """Train with the first process of ``group``, which writes, if it finds that there is something to train.
 
     Raises:
@@ -141,7 +142,8 @@ def take_part(config: RunConfig, group: Group, stop: Callable[[], bool]) -> None
     images = training_pairs(dataset)
     reporter = Reporter(no_progress, lambda _epochs, _generator: None, stop)
     with TemporaryDirectory() as folder:
-        train(config, images, Path(folder), identity, engine, reporter, group)
+        perceptual = perceptual_of(config, weights_dir, fetch=True)
+        train(config, images, Path(folder), identity, engine, reporter, group, perceptual)
 
 
 def _check_owner(run: RunFolder, identity: str) -> None:

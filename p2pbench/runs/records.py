@@ -71,6 +71,8 @@ class Training(Record):
     """Operations of the generator for one image; a multiplication and an addition count as two."""
     cost_key: str | None = None
     generator_sha256: str | None = None
+    perceptual: dict[str, Any] | None = None
+    """The network and the weights of ``objective.perceptual``, where there is one."""
     selected: dict[str, Any] | None = None
     """The selected epoch and its validation L1, where ``training.select`` chose one."""
 

@@ -160,6 +160,8 @@ def inference_settings(config: RunConfig, split: str = "test") -> dict[str, Any]
         "noise_seed": config.training.seed,
         "size": config.data.crop_size,
     }
+    if config.training.ema is not None:
+        settings["ema"] = config.training.ema
     return settings | ({"padded_to": config.padded_shape} if config.padded_shape != config.data.crop_shape else {})
 
 

@@ -25,6 +25,7 @@ from p2pbench.inference.samples import save_png, spread, write_sheet
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.records import Training
 from p2pbench.runs.validation import Validation
+from p2pbench.scoring.lpips_loss import LpipsLoss, load_lpips_loss
 from p2pbench.system.files import sha256_of
 from p2pbench.system.progress import Count
 from p2pbench.training.checkpoint import save_generator
@@ -41,9 +42,13 @@ N_SHEET, N_UNTRAINED = 4, 8
 
 def train_run(
     config: RunConfig, images: np.ndarray, identity: str, run: RunFolder, engine: Engine, reporter: Reporter,
-    group: Group,
+    group: Group, perceptual: LpipsLoss | None,
 ) -> nn.Module:  # fmt: skip
-    """Train the generator of ``run`` on ``images``, write it, and record what the training took; returns it."""
+    """Train the generator of ``run`` on ``images``, write it, and record what the training took; returns it.
+
+    Args:
+        perceptual: the network of ``objective.perceptual``.
+    """
     run.set_status("running", bits=8 * images.dtype.itemsize)
     log.info(
         "training %s on %s, engine %s%s, %d threads, %s",
@@ -51,13 +56,26 @@ def train_run(
         config.training.precision,
     )  # fmt: skip
     with out_of_memory_explained(config, engine.device):
-        trained = train(config, images, run.path, identity, engine, reporter, group)
+        trained = train(config, images, run.path, identity, engine, reporter, group, perceptual)
     log.info("trained %d steps in %.0f s", trained.steps, trained.seconds)
     log_to_tensorboard(run)
     save_generator(run.generator_file, trained.generator, {"run_id": identity})
-    run.set_status("running", training=_record_of(trained, config, run))
+    record = _record_of(trained, config, run)
+    if perceptual is not None:
+        record = record.model_copy(update={"perceptual": perceptual.settings})
+    run.set_status("running", training=record)
     # As a generator that is read from its file is laid out: its scores are the same to the bit.
     return trained.generator.to(memory_format=torch.contiguous_format)
+
+
+def perceptual_of(config: RunConfig, weights_dir: Path | None, *, fetch: bool) -> LpipsLoss | None:
+    """The network of ``objective.perceptual``, where there is one.
+
+    Raises:
+        WeightsError: its weights are not on this machine and cannot be fetched.
+    """
+    net = config.objective.perceptual
+    return None if net is None else load_lpips_loss(net, weights_dir, fetch=fetch)
 
 
 def _record_of(trained: TrainingResult, config: RunConfig, run: RunFolder) -> Training:

@@ -16,7 +16,7 @@ from p2pbench.scoring.paired import MetricResult, over_images
 from p2pbench.system.torch_files import load_tensors
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 Backbone = Callable[["Tensor"], "list[Tensor]"]
 """From images, (B, 3, H, W), uint8, to the maps of the layers in ``TAPS``, each (B, C, h, w), float32."""
@@ -42,22 +42,10 @@ def load_backbone(net: str, path: Path, device: str) -> Backbone:
         WeightsError: ``path`` does not hold that backbone.
     """
     import torch
-    import torchvision
 
     from p2pbench.data.transforms import to_network
 
-    taps = TAPS[net]
-    with torch.device("meta"):  # so that the classifier's millions of parameters are not drawn
-        layers = getattr(torchvision.models, MODELS[net])(weights=None).features[: taps[-1] + 1]
-    tensors = {name.removeprefix("features."): tensor for name, tensor in backbone_tensors(path).items()}
-    names = layers.state_dict().keys()
-    if lacking := [name for name in names if name not in tensors]:
-        raise WeightsError(f"{path} lacks features.{lacking[0]}: not the backbone {net!r}")
-    try:
-        layers.load_state_dict({name: tensors[name] for name in names}, assign=True)
-    except RuntimeError:
-        raise WeightsError(f"{path} holds layers of other shapes than backbone {net!r}") from None
-    layers = layers.requires_grad_(False).eval().to(device, memory_format=torch.channels_last)
+    taps, layers = TAPS[net], load_layers(net, path).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     shift, scale = (torch.tensor(values, device=device)[:, None, None] for values in (SHIFT, SCALE))
 
     def backbone(images: Tensor) -> list[Tensor]:
@@ -70,6 +58,30 @@ def load_backbone(net: str, path: Path, device: str) -> Backbone:
         return maps
 
     return backbone
+
+
+def load_layers(net: str, path: Path) -> nn.Sequential:
+    """The layers of backbone ``net`` up to the last that LPIPS compares, with the weights at ``path``, on the CPU.
+
+    Raises:
+        WeightsError: ``path`` does not hold that backbone.
+    """
+    import torch
+    import torchvision
+
+    taps = TAPS[net]
+    with torch.device("meta"):  # so that the classifier's millions of parameters are not drawn
+        layers = getattr(torchvision.models, MODELS[net])(weights=None).features[: taps[-1] + 1]
+    tensors = {name.removeprefix("features."): tensor for name, tensor in backbone_tensors(path).items()}
+    names = layers.state_dict().keys()
+    if lacking := [name for name in names if name not in tensors]:
+        raise WeightsError(f"{path} lacks features.{lacking[0]}: not the backbone {net!r}")
+    try:
+        layers.load_state_dict({name: tensors[name] for name in names}, assign=True)
+    except RuntimeError:
+        raise WeightsError(f"{path} holds layers of other shapes than backbone {net!r}") from None
+    found: nn.Sequential = layers.requires_grad_(False).eval()
+    return found
 
 
 def backbone_tensors(path: Path) -> dict[str, Tensor]:
@@ -114,19 +126,12 @@ class Lpips:
         Raises:
             WeightsError: ``path`` does not hold that backbone, or the linear layers are not those published.
         """
-        heads = heads_file(net)
-        if (found := weights.sha256(heads)) != HEADS[net]:
-            raise WeightsError(
-                f"{heads} is not the linear layers of LPIPS v0.1: its SHA-256 begins {found[:12]}, expected "
-                f"{HEADS[net][:12]}; reinstall the package lpips"
-            )
+        self._heads = [head.to(device) for head in load_heads(net)]
         self.settings = {
             "net": net, "version": "0.1", "library": f"lpips {version('lpips')}",
-            "weights": path.name, "weights_sha256": weights.sha256(path), "heads_sha256": found,
+            "weights": path.name, "weights_sha256": weights.sha256(path), "heads_sha256": HEADS[net],
         }  # fmt: skip
         self._backbone = load_backbone(net, path, device)
-        tensors = load_tensors(heads)
-        self._heads = [tensors[f"lin{k}.model.1.weight"].flatten().to(device) for k in range(len(tensors))]
         self._device = device
         self._values: list[np.ndarray] = []
         self.means: list[np.ndarray] = []
@@ -178,6 +183,22 @@ HEADS = {
     "vgg": "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
 }
 """The SHA-256 of each file of linear layers in lpips 0.1.4."""
+
+
+def load_heads(net: str) -> list[Tensor]:
+    """The weight of each channel, (C,), of each layer that LPIPS compares with backbone ``net``.
+
+    Raises:
+        WeightsError: the linear layers are not those published.
+    """
+    heads = heads_file(net)
+    if (found := weights.sha256(heads)) != HEADS[net]:
+        raise WeightsError(
+            f"{heads} is not the linear layers of LPIPS v0.1: its SHA-256 begins {found[:12]}, expected "
+            f"{HEADS[net][:12]}; reinstall the package lpips"
+        )
+    tensors = load_tensors(heads)
+    return [tensors[f"lin{k}.model.1.weight"].flatten() for k in range(len(tensors))]
 
 
 def _distance(ours: Tensor, theirs: Tensor, head: Tensor) -> Tensor:

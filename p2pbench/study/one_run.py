@@ -77,7 +77,7 @@ def _train_one(
     if not group.is_first:
         stop.enter("train")
         with on_signals(stop.handle):
-            take_part(settings, group, stop)
+            take_part(settings, group, stop, weights_dir)
         return None
     if not run.may_be_written():
         raise ConfigError(

@@ -207,7 +207,7 @@ def restore(
     """Restore one checkpoint. An error may leave the networks half restored: the next checkpoint overwrites them."""
     progress = Progress(
         int(about["step"]), tensors["losses.rows"].tolist(), tensors["losses.pending"], float(about["seconds"]),
-        _best(about, tensors, networks.generator),
+        _best(about, tensors, networks.kept),
     )  # fmt: skip
     if not 0 <= progress.step <= steps:
         raise ValueError(f"it is of step {progress.step} of {steps}")

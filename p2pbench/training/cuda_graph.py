@@ -139,8 +139,9 @@ class State:
         found: dict[str, Tensor] = {}
         optimisers = self.optimisers.by_name()
         for role, network in self.networks.by_name().items():
-            optimiser = optimisers[role]
             found |= {f"{role}.{name}": tensor for name, tensor in network.state_dict(keep_vars=True).items()}
+            if (optimiser := optimisers.get(role)) is None:
+                continue
             parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
             for index, parameter in enumerate(parameters):
                 state = optimiser.state.get(parameter, {})

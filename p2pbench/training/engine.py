@@ -17,9 +17,11 @@ from p2pbench.config.plugins import is_reference
 from p2pbench.config.schema import RunConfig, TrainingConfig
 from p2pbench.data.batches import Batch, Batches, StreamedBatches
 from p2pbench.errors import ConfigError
+from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.system.hardware import available_cores, keep_freed_memory
 from p2pbench.training import cuda_graph
 from p2pbench.training.arithmetic import of_steps
+from p2pbench.training.average import Average
 from p2pbench.training.device import available_device, has_tensor_cores
 from p2pbench.training.step import Networks, Optimisers, train_step
 
@@ -126,6 +128,17 @@ def available_engine(engine: str, device: torch.device) -> str:
     return engine
 
 
+def build_networks(config: RunConfig, perceptual: nn.Module | None = None) -> Networks:
+    """The networks that the training of ``config`` has, freshly initialised, on the CPU.
+
+    Args:
+        perceptual: the frozen network of ``objective.perceptual``.
+    """
+    generator, half_life = build_generator(config), config.training.ema
+    average = None if half_life is None else Average(generator, half_life)
+    return Networks(generator, build_discriminator(config), average, perceptual)
+
+
 def place_networks(networks: Networks, engine: Engine) -> Networks:
     """The networks on the engine's device, in its memory format."""
     return networks.each(lambda network: network.to(engine.device, memory_format=engine.memory_format))  # type: ignore[call-overload]
@@ -138,21 +151,34 @@ def build_optimisers(networks: Networks, config: RunConfig, *, capturable: bool 
         capturable: keep step counters and learning rate on the device, as a CUDA graph requires.
     """
 
-    def adam(network: nn.Module) -> torch.optim.Optimizer:
-        training = config.training
+    def adam(network: nn.Module, name: str) -> torch.optim.Optimizer:
+        rate, betas = adam_settings(config.training, name)
         parameters = list(network.parameters())
         device = parameters[0].device
         return torch.optim.Adam(
             parameters,
-            lr=torch.tensor(training.learning_rate, device=device) if capturable else training.learning_rate,
-            betas=(training.beta1, training.beta2),
+            lr=torch.tensor(rate, device=device) if capturable else rate,
+            betas=betas,
             eps=1e-8,
             fused=device.type in ("cpu", "cuda"),
             capturable=capturable,
         )
 
     discriminator = networks.discriminator
-    return Optimisers(adam(networks.generator), None if discriminator is None else adam(discriminator))
+    of_d = None if discriminator is None else adam(discriminator, "discriminator")
+    return Optimisers(adam(networks.generator, "generator"), of_d)
+
+
+def adam_settings(training: TrainingConfig, network: str) -> tuple[float, tuple[float, float]]:
+    """The learning rate of ``generator`` or ``discriminator`` and its betas: D's are G's where it has none of its own.
+
+    Rates that differ are the two time-scale update rule (Heusel et al. 2017, §2).
+    """
+    rate, beta1, beta2 = training.learning_rate, training.beta1, training.beta2
+    if network == "discriminator":
+        own = training.discriminator_learning_rate, training.discriminator_beta1, training.discriminator_beta2
+        rate, beta1, beta2 = (g if d is None else d for g, d in zip((rate, beta1, beta2), own, strict=True))
+    return rate, (beta1, beta2)
 
 
 def peak_memory_bytes(device: torch.device) -> int:
@@ -227,12 +253,15 @@ def compile_networks(networks: Networks, config: RunConfig) -> None:
     Dropout still draws from PyTorch's own generator, so that masks are those of the eager engine.
 
     Raises:
-        ConfigError: the objective is the Wasserstein loss, whose penalty differentiates D twice.
+        ConfigError: the objective has a penalty that differentiates D twice.
     """
-    if networks.discriminator is not None and config.objective.adversarial == "wgan-gp":
+    objective = config.objective
+    twice = {"adversarial wgan-gp": objective.adversarial == "wgan-gp", "r1": objective.r1 > 0, "r2": objective.r2 > 0}
+    if networks.discriminator is not None and any(twice.values()):
+        penalty = next(name for name, there in twice.items() if there)
         raise ConfigError(
-            "training.engine is compile and objective.adversarial wgan-gp: the gradient penalty differentiates D "
-            "twice, which torch.compile does not support; use training.engine eager"
+            f"training.engine is compile and objective.{penalty}: the gradient penalty differentiates D twice, which "
+            "torch.compile does not support; use training.engine eager"
         )
     # While tracing, torch reads the gradient of D's input and warns about that.
     warnings.filterwarnings(
@@ -240,5 +269,5 @@ def compile_networks(networks: Networks, config: RunConfig) -> None:
     )
     # The stale gradient goes back through D twice, so nothing that its forward pass saved may be donated.
     functorch.donated_buffer = False
-    for network in networks.by_name().values():
+    for network in filter(None, (networks.generator, networks.discriminator)):
         network.compile(dynamic=False, options={"fallback_random": True})

@@ -19,13 +19,20 @@ from torch import Tensor, nn
 from p2pbench.config.schema import RunConfig, TrainingConfig
 from p2pbench.data.batches import open_batches
 from p2pbench.errors import Interrupted, TrainingError
-from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.system.files import write_text
 from p2pbench.system.progress import Count
 from p2pbench.training import checkpoint
 from p2pbench.training.checkpoint import Writer
 from p2pbench.training.distributed import ALONE, Group
-from p2pbench.training.engine import Engine, build_optimisers, peak_memory_bytes, place_networks, runner
+from p2pbench.training.engine import (
+    Engine,
+    adam_settings,
+    build_networks,
+    build_optimisers,
+    peak_memory_bytes,
+    place_networks,
+    runner,
+)
 from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers
 
 
@@ -71,6 +78,7 @@ def train(
     engine: Engine,
     reporter: Reporter,
     group: Group = ALONE,
+    perceptual: nn.Module | None = None,
 ) -> TrainingResult:
     """Train the networks of ``config`` on ``images``, resuming from the checkpoint in ``folder`` if there is one.
 
@@ -81,21 +89,23 @@ def train(
     Args:
         images: training pairs, (N, H, W, C + C'), uint8 or uint16.
         group: the processes that share the training; only the first one writes files and takes samples.
+        perceptual: the frozen network of ``objective.perceptual``.
     Raises:
         TrainingError: a loss is not finite; the message names the step. The last good checkpoint stays.
         Interrupted: ``reporter.stop`` returned true; a checkpoint of that step is written.
         StorageError: a checkpoint cannot be written; earlier ones stay.
     """
     with Writer(folder / "checkpoint", run_id, config.training.checkpoints, group.size) as writer:
-        return _train(config, images, folder, run_id, engine, reporter, group, writer)
+        networks = build_networks(config, perceptual)
+        return _train(config, images, folder, run_id, engine, reporter, group, networks, writer)
 
 
 def _train(
     config: RunConfig, images: np.ndarray, folder: Path, run_id: str, engine: Engine, reporter: Reporter, group: Group,
-    writer: Writer,
+    networks: Networks, writer: Writer,
 ) -> TrainingResult:  # fmt: skip
     training = config.training
-    networks = place_networks(Networks(build_generator(config), build_discriminator(config)), engine)
+    networks = place_networks(networks, engine)
     networks = group.synchronise_norms(networks, config)
     optimisers = build_optimisers(networks, config, capturable=engine.kind == "graph")
     group.attach(optimisers)
@@ -108,7 +118,7 @@ def _train(
     if done is None:
         done = checkpoint.Progress(step=0, rows=[], pending=torch.empty(0, len(LOSS_NAMES)), seconds=0.0)
         if group.is_first:
-            reporter.sample(0, group.for_one_process(networks.generator, config))
+            reporter.sample(0, group.for_one_process(networks.kept, config))
     rows, best, first = done.rows, done.best, done.step
     n_window = len(done.pending)  # steps since the last row of losses.csv
     window = torch.zeros(max(training.log_every, n_window + 1), len(LOSS_NAMES), device=engine.device)
@@ -119,7 +129,7 @@ def _train(
     run = runner(engine, networks, optimisers, batches, config)
     for step in range(first, steps):
         if step == first or step % batches.steps_per_epoch == 0:
-            set_learning_rate(optimisers, learning_rate(training, step // batches.steps_per_epoch))
+            set_learning_rates(optimisers, training, step // batches.steps_per_epoch)
         asked = time.monotonic()
         run.feed(step)
         waited += time.monotonic() - asked
@@ -140,7 +150,7 @@ def _train(
             if (
                 sampling or validating or scoring
             ) and group.is_first:  # before the checkpoint, which counts them as done
-                generator = group.for_one_process(networks.generator, config)
+                generator = group.for_one_process(networks.kept, config)
                 if sampling:
                     reporter.sample(epochs_done, generator)
                 if validating:
@@ -166,13 +176,13 @@ def _train(
 
     writer.wait()
     if best is not None:
-        networks.generator.load_state_dict(best.generator)
+        networks.kept.load_state_dict(best.generator)
     if group.is_first:
         write_losses(folder / "losses.csv", rows, config)
     sitting = time.monotonic() - start
     peak = peak_memory_bytes(engine.device)
     wait_share = waited / max(sitting, waited, 1e-9)
-    generator = group.for_one_process(networks.generator, config)
+    generator = group.for_one_process(networks.kept, config)
     return TrainingResult(generator, steps, done.seconds + sitting, peak, wait_share, run.kind, best)
 
 
@@ -186,21 +196,23 @@ def better(best: checkpoint.Best | None, epoch: int, generator: nn.Module, repor
     return checkpoint.Best(epoch, value, weights)
 
 
-def learning_rate(training: TrainingConfig, epoch: int) -> float:
-    """The learning rate of ``epoch``, counted from 0.
+def learning_rate(training: TrainingConfig, epoch: int, network: str = "generator") -> float:
+    """The learning rate of ``network`` in ``epoch``, counted from 0.
 
     ``constant``, or the port's ``linear-decay``: constant for the first half, then linear towards zero, which is
     reached one epoch after the last.
     """
+    rate, _ = adam_settings(training, network)
     if training.schedule == "constant":
-        return training.learning_rate
+        return rate
     decay = training.epochs - training.epochs // 2
-    return training.learning_rate * (1.0 - max(0, epoch + 1 - training.epochs // 2) / (decay + 1))
+    return rate * (1.0 - max(0, epoch + 1 - training.epochs // 2) / (decay + 1))
 
 
-def set_learning_rate(optimisers: Optimisers, rate: float) -> None:
-    """Set the learning rate of both optimisers."""
-    for optimiser in optimisers.by_name().values():
+def set_learning_rates(optimisers: Optimisers, training: TrainingConfig, epoch: int) -> None:
+    """Set the learning rate that each network has in ``epoch``."""
+    for name, optimiser in optimisers.by_name().items():
+        rate = learning_rate(training, epoch, name)
         for group in optimiser.param_groups:
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(rate)  # in place, because a captured step reads it there

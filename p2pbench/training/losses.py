@@ -5,12 +5,12 @@ To add an adversarial loss, write it as a row of ``GAN_LOSSES`` below and add it
 objectives that are made of these losses are ``training/objectives``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss, relu
+from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss, mse_loss, relu
 
 from p2pbench.models.judgement import Judgement
 
@@ -93,3 +93,43 @@ def gradient_penalty(judge: Callable[[Tensor], Judgement], real: Tensor, fake: T
     (gradient,) = torch.autograd.grad(judge(between).of_images().sum(), between, create_graph=True)
     penalty: Tensor = PENALTY_WEIGHT * ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
     return penalty
+
+
+def relativistic_loss(first: Tensor, second: Tensor, kind: str) -> Tensor:
+    """How far ``first`` is from being judged more real than ``second``, patch by patch of the same condition; a scalar.
+
+    With ``bce`` it is softplus(-(first - second)), the pairing loss of Jolicoeur-Martineau 2018, §4.2, and of R3GAN
+    (Huang et al. 2024, §2). D's loss has the real patch first, that of G its own.
+
+    Args:
+        first, second: patch logits of D, (N, 1, h, w), unbounded.
+        kind: a key of ``GAN_LOSSES``.
+    """
+    return GAN_LOSSES[kind].real(first - second)
+
+
+def squared_gradient(judge: Callable[[Tensor], Judgement], images: Tensor) -> Tensor:
+    """|gradient of D|² at ``images``, averaged over them: R1 at real ones, R2 at fakes (Mescheder et al. 2018, Eq. 9).
+
+    D's number of an image is the mean of its logits. The papers have one logit an image; the sum of 30x30 logits
+    would have 810,000 times the penalty.
+
+    Args:
+        judge: D as a function of the image, its condition fixed.
+        images: (N, C, H, W), float32 in [-1, 1]; no gradient goes back into them.
+    Returns:
+        A scalar, 0 or more, without the factor γ/2.
+    """
+    here = images.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(judge(here).of_images().sum(), here, create_graph=True)
+    return gradient.square().sum(dim=(1, 2, 3)).mean()
+
+
+def feature_matching(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    """How far D's layers tell fake from target: 4 times the mean over layers and scales of the mean L1 distance.
+
+    That is pix2pixHD's 1/K Σ_k Σ_i 4/(n+1) mean|D_k^i(x,y) - D_k^i(x,G(x))| for K scales of n+1 layers (Wang et al.
+    2018, §3.2, Eq. 4). The real features are constants.
+    """
+    distances = [l1_loss(ours, theirs.detach()) for ours, theirs in zip(fake, real, strict=True)]
+    return 4.0 * torch.stack(distances).mean()

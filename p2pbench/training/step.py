@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from p2pbench.config.schema import RunConfig
 from p2pbench.models.judgement import Judgement, judgement
 from p2pbench.models.layers import convolution_biases
+from p2pbench.training.average import Average
 from p2pbench.training.losses import discriminator_input
 from p2pbench.training.objectives import objective_of
 from p2pbench.training.objectives.contract import Judged
@@ -29,15 +31,25 @@ class Networks:
 
     generator: nn.Module
     discriminator: nn.Module | None
+    average: nn.Module | None = None
+    """An :class:`Average` of G's weights, where ``training.ema`` asks for it."""
+    perceptual: nn.Module | None = None
+    """A frozen distance of two batches of images, where ``objective.perceptual`` asks for it."""
+
+    @property
+    def kept(self) -> nn.Module:
+        """The generator that is sampled, selected, scored and kept: the average, where there is one."""
+        return self.generator if self.average is None else cast(Average, self.average).network
 
     def each(self, change: Callable[[nn.Module], nn.Module]) -> Networks:
         """The networks as ``change`` gives them."""
-        return Networks(change(self.generator), None if self.discriminator is None else change(self.discriminator))
+        there = {name: network for name, network in vars(self).items() if network is not None}
+        return replace(self, **{name: change(network) for name, network in there.items()})
 
     def by_name(self) -> dict[str, nn.Module]:
-        """The networks that there are."""
-        named = {"generator": self.generator, "discriminator": self.discriminator}
-        return {name: network for name, network in named.items() if network is not None}
+        """The networks that there are and that training changes."""
+        there = {name: network for name, network in vars(self).items() if network is not None}
+        return {name: network for name, network in there.items() if name != "perceptual"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +80,7 @@ def train_step(
     Returns:
         The losses before the update, (4,), float32, on the device, in the order of ``LOSS_NAMES``.
     """
-    objective = objective_of(config)
+    objective = objective_of(config, networks.perceptual)
     generator, discriminator = networks.generator, networks.discriminator
     optimisers.zero_grad()  # first, so that activations take the memory of the last step's gradients
     question, goal = objective.question(condition, target)
@@ -103,6 +115,8 @@ def train_step(
     answer.backward(gradient.to(answer.dtype))
     _zero_biases(generator, config)  # in Lua after G's forward pass; here a compiled backward pass may read them too
     optimisers.generator.step()
+    if networks.average is not None:
+        cast(Average, networks.average).update(generator, config.training.batch_size)
     return torch.stack([d_loss, *g_loss]).detach()
 
 

@@ -262,6 +262,12 @@ DECISIVE = {
     "objective.lambda_l1": 10.0,
     "objective.discriminator_loss": "mean",
     "objective.generator_gradient": "fresh",
+    "objective.pairing": "relativistic",
+    "objective.r1": 1.0,
+    "objective.r2": 1.0,
+    "objective.lambda_features": 10.0,
+    "objective.perceptual": "squeeze",
+    "objective.lambda_perceptual": 1.0,
     "training.epochs": 3,
     "training.batch_size": 2,
     "training.seed": 1,
@@ -272,10 +278,19 @@ DECISIVE = {
     "training.bias_rule": "by-norm",
     "training.precision": "bf16",
     "training.select": "best-on-val",
+    "training.discriminator_learning_rate": 1e-3,
+    "training.discriminator_beta1": 0.9,
+    "training.discriminator_beta2": 0.9,
+    "training.ema": 500.0,
 }
 
 
-COMPANIONS = {"data.colours": {"data.channels": [1, 2]}}
+COMPANIONS: dict[str, dict[str, object]] = {
+    "data.colours": {"data.channels": [1, 2]},
+    "objective.r1": {"discriminator.norm": "none"},
+    "objective.r2": {"discriminator.norm": "none"},
+    "objective.lambda_perceptual": {"objective.perceptual": "squeeze"},
+}
 """What a value needs beside it to make sense."""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from random_weights import write_squeezenet
 from tiny_runs import write_pairs
 
 from p2pbench.config import renamed
@@ -23,6 +24,7 @@ from p2pbench.runs.store import Store
 from p2pbench.study.grid import label_of, read_grid, read_protocol
 from p2pbench.study.plan import Cell, build_study
 from p2pbench.study.study_file import write_study
+from p2pbench.system.cache_dir import home
 
 SHIPPED_GRIDS = sorted(shipped_files(""))
 SHIPPED_PROTOCOLS = sorted(shipped_files("protocols"))
@@ -38,6 +40,8 @@ def test_there_are_grids_and_protocols_to_ship() -> None:
         "loss", "generator", "receptive_field", "colour", "photo_to_labels", "colorization", "lambda", "adversarial",
         "normalization", "inference", "upsampling", "generator_family", "batch_size", "augmentation", "noise",
         "spectral_norm", "preset", "train_size", "maps", "spade", "anti_aliasing", "attention", "backbone",
+        "ema", "two_rates", "perceptual",
+        "feature_matching", "gradient_penalty",
     }  # fmt: skip
     assert set(SHIPPED_PROTOCOLS) == {
         "quick", "quick-labels", "facades-64", "facades-128", "paper-facades", "paper-maps", "paper-cityscapes",
@@ -92,8 +96,9 @@ def end_to_end(cell: Cell, runs: Path) -> None:
 
 @pytest.mark.parametrize("grid", [grid for grid in SHIPPED_GRIDS if grid != "train_size"])  # that one wants 200 pairs
 def test_every_variant_of_every_shipped_grid_trains_and_is_scored(
-    grid: str, pairs_for: Callable[[int], str], tmp_path: Path
+    grid: str, pairs_for: Callable[[int], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    write_squeezenet(home() / "weights", monkeypatch)  # for the perceptual loss
     planned = build_study(grid, None, SMALL, [0], plan=True).cells
     source = pairs_for(max(cell.config.training.batch_size for cell in planned))
     for cell in build_study(grid, None, {**SMALL, "data.source": source}, [0]).cells:

@@ -4,11 +4,13 @@ To add one, write it in a file beside these, add it to :func:`objective_of`, and
 ``config/sections.py``. The update that uses it is ``training/step.py``.
 """
 
+from torch import nn
+
 from p2pbench.config.schema import RunConfig
 from p2pbench.training.objectives.contract import Objective
 from p2pbench.training.objectives.translation import Translation
 
 
-def objective_of(config: RunConfig) -> Objective:
-    """The objective that ``config`` names."""
-    return Translation(config.objective)
+def objective_of(config: RunConfig, perceptual: nn.Module | None) -> Objective:
+    """The objective that ``config`` names; ``perceptual`` is the network of its perceptual loss, if it has one."""
+    return Translation(config.objective, perceptual)
