@@ -128,7 +128,7 @@ def paired(study: StudyRecord, metric: str, variants: Sequence[str]) -> dict[str
     seeds = [seed for seed in found[variants[0]].index if all(seed in matrix.index for matrix in found.values())]
     if not seeds:
         return {}
-    common = {v: m if list(m.index) == seeds else m.reindex(seeds) for v, m in found.items()}
+    common = {v: m if list(m.index) == seeds else m.loc[seeds] for v, m in found.items()}
     finite = np.all([np.isfinite(matrix.to_numpy()).all(axis=0) for matrix in common.values()], axis=0)
     if not finite.any():
         return {}
