@@ -17,6 +17,7 @@ from p2pbench.system.console import by, bytes_text, duration, err, escape, out
 
 if TYPE_CHECKING:
     from p2pbench.runs.store import Store
+    from p2pbench.study.job import Event
     from p2pbench.study.plan import Study
     from p2pbench.study.runner import Result
 
@@ -37,6 +38,7 @@ def ablate(
     plan: Annotated[bool, parameter("ablate", "--plan")] = False,
     fail_fast: Annotated[bool, parameter("ablate", "--fail-fast")] = False,
     timeout: Annotated[float | None, parameter("ablate", "--timeout")] = None,
+    track: Annotated[str | None, parameter("ablate", "--track")] = None,
     executor: Annotated[str, parameter("ablate", "--executor")] = "local",
     ray_address: Annotated[str | None, parameter("ablate", "--ray-address")] = None,
     gpus_per_cell: Annotated[float | None, parameter("ablate", "--gpus-per-cell")] = None,
@@ -77,14 +79,24 @@ def ablate(
         return
 
     from p2pbench.report.live import LivePage
+    from p2pbench.report.track import Tracking
     from p2pbench.study.runner import carry_out
 
     live = LivePage(store, study.name, runs.parent / "reports" / study.name / "live.html")
+    tracking = Tracking(store, study.name, track) if track else None
     err.print(escape(f"live page: {live.path}"), soft_wrap=True)
+
+    def watch(event: Event) -> None:
+        live(event)
+        if tracking:
+            tracking(event)
+
     try:
-        result = carry_out(study, store, how, console=err, replace=replace, measure_jobs=_measured_jobs, watch=live)
+        result = carry_out(study, store, how, console=err, replace=replace, measure_jobs=_measured_jobs, watch=watch)
     finally:
         live.end()
+    if tracking:
+        tracking.end()
     _show(result, as_json)
     if result.interrupted:
         raise Interrupted("stopped; the same command goes on from the last checkpoints")

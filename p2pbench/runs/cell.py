@@ -17,6 +17,7 @@ from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import ConfigError, DataError, StorageError
 from p2pbench.models.describe import describe
 from p2pbench.runs.folder import LOCK_SECONDS, RunFolder
+from p2pbench.runs.logged import log_to_tensorboard
 from p2pbench.runs.model import load_generator
 from p2pbench.runs.records import OF_TRAINING, Training
 from p2pbench.runs.score_run import score_run
@@ -117,6 +118,8 @@ def run_cell(
             assert generator is not None
             scored = config.changed("scoring", inference=one.inference)
             score_run(scored, generator, dataset, one, engine, weights_dir, fetch, watcher.progress)
+        if to_train or to_score:
+            log_to_tensorboard(run)
         about: dict[str, Any] = {}
         if to_train and from_scratch and asked is not None:  # in one sitting: start of the process, data, scores
             about["seconds_beside_training"] = max(0.0, time.time() - asked - training.seconds)

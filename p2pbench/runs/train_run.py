@@ -1,9 +1,6 @@
 """The training of a run: what it samples on the way, what it is selected by, and the record of what it took."""
 
-import csv
-import importlib.util
 import logging
-import shutil
 from collections.abc import Callable
 from functools import partial
 from math import isfinite
@@ -58,7 +55,6 @@ def train_run(
     with out_of_memory_explained(config, engine.device):
         trained = train(config, images, run.path, identity, engine, reporter, group, perceptual)
     log.info("trained %d steps in %.0f s", trained.steps, trained.seconds)
-    log_to_tensorboard(run)
     save_generator(run.generator_file, trained.generator, {"run_id": identity})
     record = _record_of(trained, config, run)
     if perceptual is not None:
@@ -128,19 +124,3 @@ def reporter_of(
     validation = Validation(config, dataset, str(engine.device), weights_dir, fetch=fetch)
     curve = partial(validation.add_to_curve, run.curve_file)
     return Reporter(progress, sample, stop, validation.distance if selecting else None, curve if scoring else None)
-
-
-def log_to_tensorboard(run: RunFolder) -> None:
-    """Write losses.csv as a TensorBoard log too, where the extra ``tensorboard`` is installed."""
-    if importlib.util.find_spec("tensorboard") is None:
-        return
-    from torch.utils.tensorboard import SummaryWriter
-
-    shutil.rmtree(run.path / "tensorboard", ignore_errors=True)
-    with SummaryWriter(str(run.path / "tensorboard")) as writer, run.losses_file.open() as stream:
-        for row in csv.DictReader(stream):
-            step = int(row.pop("step"))
-            row.pop("epoch")
-            for name, value in row.items():
-                if value:
-                    writer.add_scalar(f"loss/{name}", float(value), step)

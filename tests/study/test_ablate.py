@@ -30,6 +30,7 @@ def test_a_study_from_grid_to_report(workplace: Workplace) -> None:
     first = workplace.json("ablate", *GRID)
     assert (first["study"], first["trained"], first["skipped"], first["failed"]) == ("two", 2, 0, 0)
     assert [cell["state"] for cell in first["cells"]] == ["trained", "trained"]
+    assert "2 of 2 cells finished" in (workplace.folder / "reports" / "two" / "live.html").read_text()
     before = records(workplace.folder / "runs")
 
     again = workplace.json("ablate", *GRID)
