@@ -213,7 +213,8 @@ class TrainingConfig(Section):
     sample_every: PositiveInt = 25
     """Epochs between two sheets of sample outputs."""
     keep_checkpoints: bool = False
-    """Whether a finished run keeps its checkpoint, which is three times the size of its networks."""
+    """Whether a finished run keeps its checkpoint, which is three times the size of its networks. A run beside it that
+    differs in more epochs alone goes on from there, at a constant learning rate and with the same ``scoring.every``."""
 
 
 def _metric_names(value: object) -> object:

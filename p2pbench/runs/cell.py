@@ -18,6 +18,7 @@ from p2pbench.errors import ConfigError, DataError, StorageError
 from p2pbench.models.describe import describe
 from p2pbench.runs.folder import LOCK_SECONDS, RunFolder
 from p2pbench.runs.logged import log_to_tensorboard
+from p2pbench.runs.longer import begin_from, kept_checkpoints, shorter
 from p2pbench.runs.model import load_generator
 from p2pbench.runs.records import OF_TRAINING, Training
 from p2pbench.runs.score_run import score_run
@@ -77,8 +78,9 @@ def run_cell(
     with run.lock(seconds=-1 if wait else LOCK_SECONDS):
         _check_owner(run, identity)
         _check_links(run)
+        begin = shorter(kept_checkpoints(run.path.parent), config, dataset.key, run, group.size)
         # The same threads give the same bits: a run goes on with as many as it began with.
-        threads = config.training.threads or run.recorded_threads() or threads
+        threads = config.training.threads or (begin.run if begin else run).recorded_threads() or threads
         engine = engine_for(config, threads, sharers=sharers)
         _repair(run, config)
         for left_behind in run.path.rglob(".*.part"):  # by a process that was killed while it wrote
@@ -89,7 +91,7 @@ def run_cell(
         if to_score and run.trained() and not run.generator_is_whole():
             log.warning("%s is not what training left; the run is trained again", run.generator_file)
             run.forget(run.generator_file)
-        to_train, from_scratch = not run.trained(), not run.checkpoint.is_dir()
+        to_train, from_scratch = not run.trained(), not run.has_checkpoint()
         group.broadcast((identity, threads) if to_train else None)
         generator = None
         if to_train:
@@ -97,12 +99,16 @@ def run_cell(
             to_score = in_modes
             run.set_status(
                 "running", run_id=identity, threads=engine.threads, processes=group.size, data_key=dataset.key,
-                started=_now(), machine=describe_machine(engine.device), versions=versions(),
+                started=_now(), started_in=str(Path.cwd()), machine=describe_machine(engine.device),
+                versions=versions(),
             )  # fmt: skip
             run.write_config(config)
             images = training_pairs(dataset, watcher.progress)
             if from_scratch:
                 run.forget(run.curve_file)
+                if begin is not None and begin_from(begin, run, identity, config, group.size):
+                    from_scratch = False
+                    _record(run, goes_on_from=begin.run_id)
             reporter = reporter_of(
                 config, dataset, run, engine, watcher.progress, watcher.stop, weights_dir=weights_dir, fetch=fetch
             )
@@ -123,7 +129,7 @@ def run_cell(
         about: dict[str, Any] = {}
         if to_train and from_scratch and asked is not None:  # in one sitting: start of the process, data, scores
             about["seconds_beside_training"] = max(0.0, time.time() - asked - training.seconds)
-        run.set_status("finished", finished=_now(), files=run.record_hashes(), **about)
+        run.set_status("finished", finished=_now(), started_in=None, files=run.record_hashes(), **about)
         if not config.training.keep_checkpoints:
             shutil.rmtree(run.checkpoint, ignore_errors=True)
 

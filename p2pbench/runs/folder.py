@@ -151,6 +151,10 @@ class RunFolder:
         """Whether training is done and its generator is there."""
         return self.training() is not None and self.generator_file.is_file()
 
+    def has_checkpoint(self) -> bool:
+        """Whether there is a checkpoint that training can go on from, whole or not."""
+        return any(self.checkpoint.glob("step-*.safetensors"))
+
     def generator_is_whole(self) -> bool:
         """Whether the generator's file is still what training left."""
         training = self.training()

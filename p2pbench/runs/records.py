@@ -88,6 +88,10 @@ class Status(Record):
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] | None = None
     """CPU threads that the run began with."""
     processes: int | None = None
+    goes_on_from: str | None = None
+    """The finished run of fewer epochs whose last checkpoint the training began with."""
+    started_in: str | None = None
+    """The working directory of an unfinished run, where the paths in its settings begin."""
     data_key: str | None = None
     started: str | None = None
     finished: str | None = None

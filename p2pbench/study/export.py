@@ -124,6 +124,8 @@ def _copy_run(store: Store, target: Store, run_id: str, modes: Sequence[str]) ->
     changed = [_copied(path, there.path / path.name) for path in list(_records_of(run, there, modes))]
     if status.state == "finished":
         status = status.model_copy(update={"files": there.record_hashes()})
+    elif status.started_in is not None:  # a path of this machine, to go on with the run
+        status = status.model_copy(update={"started_in": None})
     if before is None or status != before:  # last: without it the records are no run
         records.write(there.status_file, status)
         return True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.data.dataset import check_selection, open_dataset, steps_per_epoch
 from p2pbench.errors import ConfigError, Interrupted, P2PBenchError, RunBusy
 from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.longer import kept_checkpoints, shorter
 from p2pbench.runs.store import Store
 from p2pbench.study.grid import DEFAULT_PROTOCOL, read_protocol
 from p2pbench.system.console import logged_to
@@ -44,31 +47,38 @@ def train_one(
 
     Raises:
         ConfigError: settings that do not fit, or a folder that holds an unfinished run while ``resume`` is false.
+            With ``resume`` a run in ``folder``, or in the working directory, has its own settings.
         Interrupted: the user stopped it, after a checkpoint.
     """
-    settings = _settings(config, protocol, assignments)
-    dataset = open_dataset(settings.data)
-    steps_per_epoch(dataset, settings.training.batch_size)  # or there are too few pairs
-    check_selection(dataset, settings.training.select)
+    begun = _begun(folder) if resume and config is None and protocol is None else None
+    if begun is not None:
+        config, folder = begun.config_file, begun.path
+        weights_dir = weights_dir and weights_dir.absolute()
+        resume = begun.has_checkpoint() or begun.trained()
+    with _where_it_began(begun):
+        settings = _settings(config, protocol, assignments)
+        dataset = open_dataset(settings.data)
+        steps_per_epoch(dataset, settings.training.batch_size)  # or there are too few pairs
+        check_selection(dataset, settings.training.select)
 
-    from p2pbench.study.prepare import say_left_out
-    from p2pbench.training.device import available_device
-    from p2pbench.training.distributed import process_group
+        from p2pbench.study.prepare import say_left_out
+        from p2pbench.training.device import available_device
+        from p2pbench.training.distributed import process_group
 
-    say_left_out(dataset, console)
+        say_left_out(dataset, console)
 
-    device = available_device(settings.training.device)
-    with process_group(device) as group:
-        group.check(settings, device)
-        identity = run_id(settings, dataset.key, group.size)
-        run = RunFolder(folder, settings.scoring.inference) if folder else None
-        run = run or Store(runs).run(identity, settings.scoring.inference)
-        return _train_one(settings, identity, run, group, resume, weights_dir, console)
+        device = available_device(settings.training.device)
+        with process_group(device) as group:
+            group.check(settings, device)
+            identity = run_id(settings, dataset.key, group.size)
+            run = RunFolder(folder, settings.scoring.inference) if folder else None
+            run = run or Store(runs).run(identity, settings.scoring.inference)
+            return _train_one(settings, dataset.key, identity, run, group, resume, weights_dir, console)
 
 
 def _train_one(
-    settings: RunConfig, identity: str, run: RunFolder, group: Group, resume: bool, weights_dir: Path | None,
-    console: Console,
+    settings: RunConfig, data_key: str, identity: str, run: RunFolder, group: Group, resume: bool,
+    weights_dir: Path | None, console: Console,
 ) -> RunFolder | None:  # fmt: skip
     from p2pbench.runs.cell import Watcher, run_cell, take_part
     from p2pbench.study.worker import Stop, on_signals
@@ -83,11 +93,16 @@ def _train_one(
         raise ConfigError(
             f"{run.path} holds files that are no run of p2pbench; choose another --out, or an empty folder"
         )
-    unfinished = _has_checkpoint(run) and not run.finished()
+    unfinished = run.has_checkpoint() and not run.finished()
     if unfinished and not resume:
-        raise ConfigError(f"{run.path} holds an unfinished run; go on with --resume, or choose another --out")
+        raise ConfigError(
+            f"{run.path} holds an unfinished run; {_how_to_go_on(run, group, weights_dir)}; or choose another --out"
+        )
     if resume and not unfinished and not run.trained():
         raise ConfigError(f"{run.path} holds no run to go on with; leave --resume out to begin one")
+    begin = shorter(kept_checkpoints(run.path.parent), settings, data_key, run, group.size)
+    if begin is not None:
+        console.print(f"goes on from {begin.said}", markup=False, highlight=False, soft_wrap=True)
     with stages(console) as stage, on_signals(stop.handle), logged_to(run.log_file):
         counts = {"data": stage("decode", "pairs"), "train": stage("train", "steps"), "score": stage("score", "done")}
 
@@ -105,8 +120,11 @@ def _train_one(
             raise  # it is another process's, its status too
         except (Interrupted, KeyboardInterrupt) as error:
             run.set_status("interrupted", str(error))
-            begun = _has_checkpoint(run) or run.trained()
-            raise Interrupted(f"{error}; {'go on with --resume' if begun else 'nothing was trained'}") from None
+            begun = run.config_file.is_file()
+            then = (
+                _how_to_go_on(run, group, weights_dir) if begun else "nothing was trained: the same command begins it"
+            )
+            raise Interrupted(f"{error}; {then}") from None
         except Exception as error:
             log.info("failed: %s", error)
             if run.recorded_id() == identity:  # or it is another run's
@@ -116,8 +134,28 @@ def _train_one(
     return run
 
 
-def _has_checkpoint(run: RunFolder) -> bool:
-    return run.checkpoint.is_dir() and any(run.checkpoint.iterdir())
+def _begun(folder: Path | None) -> RunFolder | None:
+    """The run in ``folder``, or in the working directory, with its absolute path; None where there is none."""
+    run = RunFolder((folder or Path()).absolute())
+    return run if run.status() is not None and run.config_file.is_file() else None
+
+
+def _where_it_began(run: RunFolder | None) -> AbstractContextManager[None]:
+    """In the block the working directory is that of the run's first sitting, where the paths in its settings begin."""
+    status = None if run is None else run.status()
+    folder = None if status is None else status.started_in
+    return contextlib.chdir(folder) if folder and Path(folder).is_dir() else contextlib.nullcontext()
+
+
+def _how_to_go_on(run: RunFolder, group: Group, weights_dir: Path | None) -> str:
+    """The command that goes on with ``run`` from any working directory."""
+    program = ["p2pbench"]
+    if group.size > 1:
+        program = ["torchrun", "--nproc-per-node", str(group.size), "-m", "p2pbench"]
+    command = [*program, "train", "--resume", "--out", str(run.path.absolute())]
+    if weights_dir is not None:
+        command += ["--weights-dir", str(weights_dir.absolute())]
+    return f"go on with: {shlex.join(command)}"
 
 
 def _settings(config: Path | None, protocol: str | None, assignments: list[str]) -> RunConfig:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import P2PBenchError, StorageError
+from p2pbench.runs.longer import kept_checkpoints, shorter
 from p2pbench.runs.store import Store
 from p2pbench.study.display import show
 from p2pbench.study.execution import Execution
@@ -117,6 +118,7 @@ def carry_out(
         write_study(study, store, replace=replace)
         for line in study.reads:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
+        _say_what_goes_on(todo, store, console)
         jobs = {name: cell_job(cells, store) for name, cells in todo.items()}
         rows, no_rows = _rows_job(study, store, how)
         ends: dict[Job, Event] = {}
@@ -147,6 +149,16 @@ def carry_out(
         return Outcome(cell, end.kind, end.about.get("reason"))
 
     return Result(study, [outcome(cell) for cell in study.cells], bool(signals), rows_state, rows_reason)
+
+
+def _say_what_goes_on(todo: Mapping[str, list[Cell]], store: Store, console: Console) -> None:
+    """Say which cells go on from finished runs of fewer epochs."""
+    kept = kept_checkpoints(store.root / "cells")
+    for name, (cell, *_) in todo.items():
+        begin = shorter(kept, cell.config, str(cell.data_key), store.run(name))
+        if begin is not None:
+            said = f"{cell.variant} seed {cell.seed} goes on from {begin.said}"
+            console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
 def _rows_job(study: Study, store: Store, how: Execution) -> tuple[Job | None, str | None]:

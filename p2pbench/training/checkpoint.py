@@ -90,14 +90,39 @@ def write(
     if world_size > 1:
         about["world_size"] = world_size
     path = folder / f"step-{progress.step:08d}.safetensors"
-    on_host = tensorfile.on_host(tensors)
-    about["crc32"] = tensorfile.checksum(about, on_host)
-    with atomic(path) as part:
-        tensorfile.write(part, on_host, {"p2pbench": json.dumps(about)})
+    _write_file(path, about, tensorfile.on_host(tensors))
     before = sorted((other for other in folder.glob("step-*.safetensors") if other < path), reverse=True)
     for other in set(folder.glob("step-*.safetensors")) - {path, *before[: keep - 1]}:
         if other.is_file():  # later ones are among them: damaged, so that training was resumed before them
             other.unlink(missing_ok=True)
+
+
+def _write_file(path: Path, about: dict[str, Any], on_host: dict[str, Tensor]) -> None:
+    about = {**about, "crc32": tensorfile.checksum(about, on_host)}
+    with atomic(path) as part:
+        tensorfile.write(part, on_host, {"p2pbench": json.dumps(about)})
+
+
+def take_over(source: Path, source_id: str, folder: Path, run_id: str, *, world_size: int = 1) -> bool:
+    """Write the newest readable checkpoint of another run as this run's own; returns whether there is one.
+
+    Args:
+        source, source_id: the folder of the other run's checkpoints, and its id.
+        folder, run_id: this run's.
+        world_size: the number of processes that share the training, which must be that of the other.
+    Raises:
+        StorageError: the checkpoint cannot be written.
+    """
+    for path in sorted(source.glob("step-*.safetensors"), reverse=True):
+        try:
+            about, tensors = read(path)
+        except WeightsError as error:
+            log.warning("%s", error)
+            continue
+        if (about.get("schema"), about.get("run_id"), about.get("world_size", 1)) == (SCHEMA, source_id, world_size):
+            _write_file(folder / path.name, {**about, "run_id": run_id}, tensors)
+            return True
+    return False
 
 
 def metadata_of(progress: Progress) -> dict[str, Any]:

@@ -143,8 +143,8 @@ def _train(
         every = config.scoring.every
         scoring = left_over == 0 and every > 0 and (epochs_done % every == 0 or n_done == steps)
         stopping = n_done < steps and group.any_rank(reporter.stop())
-        complete = n_window >= training.log_every or n_done == steps
-        if complete or stopping or sampling or validating or scoring:
+        full, last = n_window >= training.log_every, n_done == steps
+        if full or last or stopping or sampling or validating or scoring:
             losses = group.mean(window[:n_window]).cpu()  # the only place where the host waits for the device
             check_finite(losses, n_done)
             if (
@@ -159,12 +159,13 @@ def _train(
                     before = time.monotonic()
                     reporter.curve(epochs_done, n_done, done.seconds + before - start, generator)
                     start += time.monotonic() - before
-            if complete:
+            if full:
                 rows.append([n_done, n_done / batches.steps_per_epoch, *losses.double().mean(0).tolist()])
                 losses, n_window = losses[:0], 0
             now = time.monotonic()
-            due = stopping or (complete and n_done < steps and now - saved >= training.checkpoint_seconds)
-            if due and group.is_first:
+            # That of the last step is as it would be on the way of a longer training, which may go on from it.
+            due = training.keep_checkpoints if last else full and now - saved >= training.checkpoint_seconds
+            if (stopping or due) and group.is_first:
                 state = checkpoint.Progress(n_done, rows, losses, done.seconds + now - start, best)
                 then = partial(write_losses, folder / "losses.csv", list(rows), config)
                 writer.save(networks, optimisers, state, then)
@@ -175,6 +176,9 @@ def _train(
             raise Interrupted(f"stopped at step {n_done} of {steps}")
 
     writer.wait()
+    if n_window:  # the last row is of fewer steps
+        losses = group.mean(window[:n_window]).cpu()
+        rows.append([steps, steps / batches.steps_per_epoch, *losses.double().mean(0).tolist()])
     if best is not None:
         networks.kept.load_state_dict(best.generator)
     if group.is_first:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -114,14 +116,29 @@ def test_an_unfinished_run_is_gone_on_with_only_when_asked(pairs_folder: Path, m
             os.kill(os.getpid(), 2)
         return real(*arguments)
 
-    arguments = ("train", *TINY, "--set", f"data.source={pairs_folder}", "--out", "run")
+    arguments = ("train", *TINY, "--set", f"data.source={pairs_folder.relative_to(Path.cwd())}", "--out", "run")
     monkeypatch.setattr(engine, "train_step", interrupted)
-    assert "stopped at step 5 of 12" in invoke(*arguments, code=130).stderr
+    said = invoke(*arguments, code=130).stderr
+    assert "stopped at step 5 of 12" in said
     monkeypatch.setattr(engine, "train_step", real)
     assert json.loads(Path("run/status.json").read_text())["state"] == "interrupted"
-    assert "--resume" in error_of(*arguments, code=2)
+    program, *command = shlex.split(said.split("go on with: ")[1])
+    assert (program, command) == ("p2pbench", ["train", "--resume", "--out", str(Path("run").absolute())])
+    assert shlex.join(command) in error_of(*arguments, code=2)
     assert "no run to go on with" in error_of(*arguments[:-1], "elsewhere", "--resume", code=2)
-    assert document(*arguments, "--resume")["state"] == "finished"
+    assert "holds another run" in error_of(*command, "--set", "training.epochs=9", code=2)
+    for name in ("by-options", "by-command", "in-folder"):
+        shutil.copytree("run", name)
+    assert document(*arguments[:-1], "by-options", "--resume")["state"] == "finished"
+    here, command[-1] = Path.cwd(), str(Path("by-command").absolute())
+    monkeypatch.chdir("/")  # from there the data's relative path leads nowhere
+    assert document(*command)["state"] == "finished"
+    assert Path.cwd() == Path("/")
+    monkeypatch.chdir(here / "in-folder")
+    assert document("train", "--resume")["state"] == "finished"
+    assert "started_in" not in {k for k, v in json.loads(Path("status.json").read_text()).items() if v is not None}
+    for name in ("by-command", "in-folder"):
+        assert (here / name / "scores.json").read_bytes() == (here / "by-options/scores.json").read_bytes()
 
 
 def test_a_loss_that_is_not_finite_is_said_and_recorded(pairs_folder: Path) -> None:

@@ -50,7 +50,7 @@ def test_a_training_that_is_told_to_end_leaves_a_checkpoint_and_goes_on(number: 
     thread.start()
     result = invoke(*command, "--out", run, code=130)
     thread.join()
-    assert "go on with --resume" in result.stderr
+    assert f"go on with: p2pbench train --resume --out {run}" in result.stderr
     status = json.loads((run / "status.json").read_text())
     assert status["state"] == "interrupted"
     step = status["reason"].split()[3]  # stopped at step 17 of 120
