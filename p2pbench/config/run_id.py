@@ -16,7 +16,7 @@ LATER: dict[str, tuple[str, ...]] = {
     "generator": ("downsampling", "attention", "spade"),
     "discriminator": ("scales", "downsampling", "attention"),
     "objective": ("pairing", "r1", "r2", "lambda_features", "perceptual", "lambda_perceptual"),
-    "training": ("ema", "discriminator_learning_rate", "discriminator_beta1", "discriminator_beta2"),
+    "training": ("augment", "ema", "discriminator_learning_rate", "discriminator_beta1", "discriminator_beta2"),
 }
 """Settings that version 0.1 did not have, by section. They are hashed only where they are not at their defaults, with
 which a run is what it was before there were any: old runs stay known."""
@@ -67,7 +67,7 @@ def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, 
     else:
         objective = {key: value for key, value in objective.items() if key not in OF_DISCRIMINATORS}
         whole["objective"] = objective
-        training = {key: value for key, value in training.items() if not key.startswith("discriminator_")}
+        training = {key: value for key, value in training.items() if key != "augment" and key[:14] != "discriminator_"}
         whole["training"] = training
     if not config.objective.has_l1:
         del objective["lambda_l1"]

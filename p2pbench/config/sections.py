@@ -20,7 +20,7 @@ LAYER_NORMED = ("nafnet", "convnext_unet")
 DISCRIMINATOR_STRIDES = {"pixel": 0, "patch16": 1, "patch34": 2, "patch70": 3, "image286": 5}
 """Named discriminators and the number of their stride-2 layers (pix2pix §6.1.2)."""
 DISCRIMINATOR_NAMES = (*DISCRIMINATOR_STRIDES, "unet")
-OBJECTIVE_NAMES = ("l1", "gan", "cgan", "l1+gan", "l1+cgan")
+OBJECTIVE_NAMES = ("l1", "l2", "charbonnier", "gan", "cgan", "l1+gan", "l1+cgan")
 
 SELECTIONS = ("last", *QUICK_METRICS)
 """What ``training.select`` may say."""
@@ -105,7 +105,8 @@ class DiscriminatorConfig(Section):
 class ObjectiveConfig(Section):
     name: Annotated[str, _one_of("objective", OBJECTIVE_NAMES)] = "l1+cgan"
     """The terms of the loss: ``l1`` (no discriminator), ``gan`` (D sees the image alone), ``cgan`` (D sees the image
-    and its condition), and their sums."""
+    and its condition), and their sums. Experimental: ``l2``, and ``charbonnier``, an L1 that is smooth at 0 (Lai et al.
+    2017, §3.2), without discriminator or λ."""
     adversarial: Literal["bce", "lsgan", "hinge", "wgan-gp"] = "bce"
     """The loss on D's logits: the paper's cross-entropy (non-saturating for G), least squares (Mao et al. 2017),
     hinge (Lim and Ye 2017), or Wasserstein with gradient penalty (Gulrajani et al. 2017)."""
@@ -175,6 +176,10 @@ class TrainingConfig(Section):
     """Experimental, as above. The discriminator's own beta1; with ``null`` it is ``training.beta1``."""
     discriminator_beta2: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Experimental, as above. The discriminator's own beta2; with ``null`` it is ``training.beta2``."""
+    augment: Literal["none", "translation", "translation+cutout", "diffaugment"] = "none"
+    """Experimental (DiffAugment: Zhao et al. 2020, §3). How the images that D sees, real and fake, are transformed:
+    moved by up to an eighth of their sides; half a side squared cut out, too; and, as ``diffaugment``, colours changed,
+    too. Condition and image are moved and cut alike; G's input, L1 and the scores see nothing of it."""
     ema: Annotated[float, Field(gt=0)] | None = None
     """Experimental (Karras et al. 2018, §4, and 2020). The half-life, in images, of a moving average of the generator's
     weights; with ``null`` there is none. Where there is one, it is what is sampled, selected, scored and exported. The

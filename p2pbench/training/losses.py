@@ -95,6 +95,15 @@ def gradient_penalty(judge: Callable[[Tensor], Judgement], real: Tensor, fake: T
     return penalty
 
 
+CHARBONNIER_EPS = 1e-3
+"""ε of Lai et al. 2017, §3.2."""
+
+
+def charbonnier_loss(answer: Tensor, goal: Tensor) -> Tensor:
+    """The mean of √(d² + ε²) over the differences d, an L1 that is smooth at 0; a scalar."""
+    return ((answer - goal).square() + CHARBONNIER_EPS**2).sqrt().mean()
+
+
 def relativistic_loss(first: Tensor, second: Tensor, kind: str) -> Tensor:
     """How far ``first`` is from being judged more real than ``second``, patch by patch of the same condition; a scalar.
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from p2pbench.config.schema import RunConfig
 from p2pbench.models.judgement import Judgement, judgement
 from p2pbench.models.layers import convolution_biases
+from p2pbench.training.augment import Draw, augmented, draw_augmentation
 from p2pbench.training.average import Average
 from p2pbench.training.losses import discriminator_input
 from p2pbench.training.objectives import objective_of
@@ -96,7 +97,8 @@ def train_step(
     else:
         assert optimisers.discriminator is not None
         _zero_biases(discriminator, config)
-        judge = partial(_judge, discriminator, condition, config=config, features=objective.features)
+        judge_by = partial(_judge, discriminator, condition, config=config, features=objective.features)
+        judge = partial(judge_by, draw=draw_augmentation(config.training.augment, condition))
         judged = Judged(judge, condition, target, leaf, judge(target), judge(leaf))
         d_loss = objective.discriminator_loss(judged)
         if config.objective.generator_gradient == "stale":
@@ -107,6 +109,7 @@ def train_step(
         torch.autograd.backward(d_loss, inputs=list(discriminator.parameters()))
         optimisers.discriminator.step()
         if config.objective.generator_gradient == "fresh":
+            judge = partial(judge_by, draw=draw_augmentation(config.training.augment, condition))
             of_target = judge(target) if objective.compares else None
             judged = Judged(judge, condition, target, leaf, of_target, judge(leaf))
             g_loss = objective.generator_loss(leaf, goal, judged)
@@ -126,9 +129,11 @@ def _precision(images: Tensor, config: RunConfig) -> AbstractContextManager[None
 
 
 def _judge(
-    discriminator: nn.Module, condition: Tensor, image: Tensor, *, config: RunConfig, features: bool
+    discriminator: nn.Module, condition: Tensor, image: Tensor, *, config: RunConfig, features: bool, draw: Draw | None
 ) -> Judgement:
     """What D says, in float32, of condition and ``image`` together, or of the image alone (Eq. 1 and 2)."""
+    if draw is not None:
+        condition, image = augmented(condition, image, draw)
     with _precision(condition, config):
         seen = discriminator_input(condition, image, conditional=config.objective.conditional)
         said = judgement(discriminator, seen, features=features)

@@ -281,6 +281,7 @@ DECISIVE = {
     "training.discriminator_learning_rate": 1e-3,
     "training.discriminator_beta1": 0.9,
     "training.discriminator_beta2": 0.9,
+    "training.augment": "diffaugment",
     "training.ema": 500.0,
 }
 

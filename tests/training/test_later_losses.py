@@ -17,7 +17,7 @@ from p2pbench.errors import ConfigError
 from p2pbench.models.build import build_discriminator
 from p2pbench.models.judgement import Judgement, judgement
 from p2pbench.training.engine import build_networks, build_optimisers, compile_networks
-from p2pbench.training.losses import feature_matching, relativistic_loss, squared_gradient
+from p2pbench.training.losses import charbonnier_loss, feature_matching, relativistic_loss, squared_gradient
 from p2pbench.training.objectives.contract import Judged
 from p2pbench.training.objectives.translation import Translation
 from p2pbench.training.step import Networks, train_step
@@ -248,3 +248,19 @@ def test_ids_are_those_of_before_where_nothing_is_switched_on(tiny: Tiny) -> Non
     assert len(found) == 2 + len(IDEAS)
     for idea in ("pairing", "r1", "features"):  # l1 has no D
         assert run_id(tiny(**IDEAS[idea], objective__name="l1"), "data") == no_d
+
+
+@pytest.mark.parametrize("name", ["l2", "charbonnier"])
+def test_regressions_are_their_formulas_alone(name: str) -> None:
+    answer, goal = two(2, 3, 4, 4)
+    d = answer.numpy() - goal.numpy()
+    expected = {"l2": (d**2).mean(), "charbonnier": np.sqrt(d**2 + 1e-6).mean()}[name]
+    loss = Translation(ObjectiveConfig(name=name, lambda_l1=7.0)).generator_loss(answer, goal, None)
+    assert float(loss.total) == pytest.approx(expected, rel=1e-12)
+    assert float(loss.l1) == pytest.approx(np.abs(d).mean(), rel=1e-6)
+
+
+def test_charbonniers_gradient_is_0_at_0_and_a_sign_far_out() -> None:
+    d = torch.tensor([0.0, 5.0, -5.0], dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(3 * charbonnier_loss(d, torch.zeros_like(d)), d)
+    assert gradient.tolist() == pytest.approx([0.0, 1.0, -1.0], abs=1e-6)

@@ -1,14 +1,15 @@
 """pix2pix's own family: G maps the condition to the target at once, and D, where there is one, judges it (Eq. 4)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import l1_loss
+from torch.nn.functional import l1_loss, mse_loss
 
 from p2pbench.config.schema import ObjectiveConfig
 from p2pbench.training.losses import (
     GAN_LOSSES,
+    charbonnier_loss,
     discriminator_loss,
     feature_matching,
     gradient_penalty,
@@ -16,6 +17,9 @@ from p2pbench.training.losses import (
     squared_gradient,
 )
 from p2pbench.training.objectives.contract import GeneratorLoss, Judged
+
+REGRESSIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l2": mse_loss, "charbonnier": charbonnier_loss}
+"""The objectives without D besides L1, each by itself."""
 
 
 class Translation:
@@ -54,6 +58,8 @@ class Translation:
         # The L1 distance is always reported; it is part of the objective only where its name says so.
         l1 = l1_loss(answer.float(), goal)
         total = adversarial + objective.lambda_l1 * l1 if objective.has_l1 else adversarial
+        if objective.name in REGRESSIONS:
+            total = total + REGRESSIONS[objective.name](answer, goal)
         if judged is not None and self.features:
             assert judged.of_target is not None
             matching = feature_matching(judged.of_target.features, judged.of_fake.features)
