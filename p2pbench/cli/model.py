@@ -149,7 +149,7 @@ def translate(
     if done.tiled:
         _warn(f"{done.tiled} of the pictures went in {seams(loaded)}")
     answer({**asdict(done), "files": [str(path) for path in done.files]}, as_json)
-    before = f", {done.skipped} were there and skipped" if done.skipped else ""
+    before = f", {done.skipped} {'was' if done.skipped == 1 else 'were'} there and skipped" if done.skipped else ""
     out.print(escape(f"{len(done.files) - done.skipped} translated{before}: {folder}"), soft_wrap=True)
 
 

@@ -206,13 +206,17 @@ def _built_in(dataset: DataSet, split: str) -> Iterator[Reader]:
 def content_key(root: Path, splits: Mapping[str, Sequence[Pair]]) -> str:
     """A hash of all files' content in their order, by split: the same wherever the data lie and whatever their names.
 
+    The EXIF orientation of a side-by-side file counts besides: version 0.1 turned such a file before it split it, and
+    its runs on it are other runs.
+
     The hash of each file is remembered in this process and on disk, in one file for each data set folder ``root``,
     until a time stamp, a size or an inode changes.
 
     Raises:
         DataError: a file cannot be read.
     """
-    hashes = _remembered_hashes(root, [path for found in splits.values() for pair in found for path in pair.files])
+    members = [pair for found in splits.values() for pair in found]
+    hashes = _remembered_hashes(root, {path: pair.b is None for pair in members for path in pair.files})
     digest = hashlib.sha256()
     for split in sorted(splits):
         digest.update(f"{split}:".encode())
@@ -225,8 +229,12 @@ _known: dict[Path, Any] = {}
 """What this process knows of the files of each data set, by the file in which that is remembered."""
 
 
-def _remembered_hashes(root: Path, files: Sequence[Path]) -> dict[Path, str]:
-    """The SHA-256 of each file: as it is remembered if its state is the one it was hashed in, as in git's index."""
+def _remembered_hashes(root: Path, files: Mapping[Path, bool]) -> dict[Path, str]:
+    """The SHA-256 of each file: as it is remembered if its state is the one it was hashed in, as in git's index.
+
+    Args:
+        files: and whether each holds a pair side by side: then its orientation follows the hash, where it has one.
+    """
     settled_before = time.time_ns() - RACY_NS
     memory = home() / "hashes" / f"{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:24]}.json"
     known = _known.get(memory)
@@ -236,16 +244,16 @@ def _remembered_hashes(root: Path, files: Sequence[Path]) -> dict[Path, str]:
     known = known if isinstance(known, dict) else {}
     hashes: dict[Path, str] = {}
     kept: dict[str, list[object]] = {}
-    for path in files:
+    for path, is_joined in files.items():
         inside = str(path)[len(str(root)) :]
         entry = known.get(inside)
         try:
             state = list(file_state(os.stat(path)))  # noqa: PTH116 - Path.stat takes twice the time
-            if not (isinstance(entry, list) and entry[:4] == state and len(entry) == 5):
-                entry = [*state, sha256_of(path)]
+            if not (isinstance(entry, list) and entry[:4] == state and len(entry) == 6):
+                entry = [*state, sha256_of(path), _orientation(path) if is_joined else 1]
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
-        hashes[path] = str(entry[4])
+        hashes[path] = str(entry[4]) if entry[5] == 1 else f"{entry[4]}, turned {entry[5]}"
         if max(state[1], state[2]) < settled_before:
             kept[inside] = entry
     if kept != known:
@@ -253,3 +261,22 @@ def _remembered_hashes(root: Path, files: Sequence[Path]) -> dict[Path, str]:
             write_text(memory, json.dumps(kept))
     _known[memory] = kept
     return hashes
+
+
+MAY_BE_TURNED = (b"Exif", b"eXIf", b"EXIF", b"Raw profile type exif", b"tiff:Orientation", b"II*\0", b"MM\0*")
+"""One of these is in every file that Pillow finds an orientation in; the last two begin a TIFF."""
+
+
+def _orientation(path: Path) -> int:
+    """The EXIF orientation of the image at ``path``, 1 where it has none or cannot be read; most are not opened."""
+    content = b"" if path.suffix.lower() == ".npy" else path.read_bytes()
+    if not any(mark in content for mark in MAY_BE_TURNED):
+        return 1
+    from p2pbench.data.image_files import ORIENTATION, opened
+
+    try:
+        with opened(path) as image:
+            turn = int(image.getexif().get(ORIENTATION, 1))
+    except (DataError, ValueError, TypeError):
+        return 1  # whoever reads it says what is wrong
+    return turn if turn in range(1, 9) else 1

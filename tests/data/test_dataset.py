@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import shutil
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from p2pbench.config.schema import DataConfig
 from p2pbench.data import dataset
 from p2pbench.data.cache import decoded, training_pairs
 from p2pbench.data.dataset import content_key, open_dataset, steps_per_epoch, trained_on
+from p2pbench.data.image_files import ORIENTATION
 from p2pbench.data.pairs import find_pairs
 from p2pbench.errors import ConfigError
 from p2pbench.system.cache_dir import home
@@ -132,3 +135,34 @@ def test_no_more_than_the_chosen_pairs_are_trained_on(pairs_folder: Path) -> Non
     some, every = (open_dataset(DataConfig(source=str(pairs_folder), train_size=n, crop_size=16)) for n in (2, None))
     assert np.array_equal(training_pairs(some), decoded(every, "train")[trained_on(some)])
     assert steps_per_epoch(some, 1) == 2
+
+
+def test_the_orientation_of_side_by_side_files_is_part_of_what_they_are(pairs_folder: Path, tmp_path: Path) -> None:
+    """Version 0.1 turned such a file before it split it. Of all other files the key is that of their bytes."""
+
+    def of_bytes(root: Path) -> str:
+        digest = hashlib.sha256()
+        for split, found in sorted(find_pairs(root).items()):
+            digest.update(f"{split}:".encode())
+            for pair in found:
+                digest.update("+".join(map(sha256_of, pair.files)).encode() + b";")
+        return digest.hexdigest()
+
+    assert key(pairs_folder) == of_bytes(pairs_folder)
+    first = pairs_folder / "train" / "000.png"
+    with Image.open(first) as image:
+        plain = image.copy()
+    for orientation, changes in ((1, False), (6, True), (2, True)):
+        exif = Image.Exif()
+        exif[ORIENTATION] = orientation
+        plain.save(first, exif=exif)
+        assert (key(pairs_folder) != of_bytes(pairs_folder)) == changes
+        for side in ("A", "B"):
+            for split in ("train", "test"):
+                (apart := tmp_path / "apart" / split / side).mkdir(parents=True, exist_ok=True)
+                shutil.copy(first, apart / "x.png")
+        assert key(tmp_path / "apart") == of_bytes(tmp_path / "apart")
+    first.unlink()
+    plain.convert("RGB").save(first.with_suffix(".jpg"), exif=exif)
+    assert key(pairs_folder) != of_bytes(pairs_folder)
+    assert key(pairs_folder) == key(pairs_folder)

@@ -6,14 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from data.image_doors import Same
+from PIL import Image
 from tiny_runs import write_pairs
 
 from p2pbench.config.schema import RunConfig
+from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import Interrupted
 from p2pbench.runs.cell import Watcher, run_cell
 from p2pbench.runs.folder import RunFolder
+from p2pbench.runs.validation import Validation
 
 Train = Callable[..., RunFolder]
 
@@ -70,3 +75,15 @@ def test_the_epoch_is_kept_that_is_best_by_the_score_that_is_named(name: str, tr
     best = curve.max() if name == "ssim" else curve.min()
     assert training.selected[f"val_{name}"] == pytest.approx(best, rel=1e-5)
     assert curve.tolist()[training.selected["epoch"] - 1] == best
+
+
+def test_l1_of_16_bits_is_not_cut_to_8(tiny: Callable[..., RunConfig], tmp_path: Path) -> None:
+    """Outputs are off by 100 of 65,535, which 8 bits do not show evenly: run ids know one L1, that of version 0.1."""
+    condition = np.random.default_rng(0).integers(0, 60000, (16, 16), dtype=np.uint16)
+    for split in ("train", "val", "test"):
+        for side, image in (("A", condition), ("B", condition + np.uint16(100))):
+            (tmp_path / split / side).mkdir(parents=True)
+            Image.fromarray(image).save(tmp_path / split / side / "x.png")
+    config = tiny(data__source=str(tmp_path), data__channels=[1, 1], training__select="l1")
+    validation = Validation(config, open_dataset(config.data), "cpu", None, fetch=False)
+    assert validation.distance(Same()) == pytest.approx(100 / 65535, rel=1e-6)
