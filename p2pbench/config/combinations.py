@@ -1,7 +1,13 @@
 """Which settings of the networks go together: what means nothing is refused with its reason. Imports no torch."""
 
 from p2pbench.config.data_section import DataConfig, size_text
-from p2pbench.config.sections import DISCRIMINATOR_STRIDES, LAYER_NORMED, DiscriminatorConfig, GeneratorConfig
+from p2pbench.config.sections import (
+    DISCRIMINATOR_STRIDES,
+    LAYER_NORMED,
+    DiscriminatorConfig,
+    GeneratorConfig,
+    ObjectiveConfig,
+)
 
 ATTENTION_SIDE = 16
 """The longest shorter side of a map that has attention, in the generator; its matrix grows with the square of it."""
@@ -62,7 +68,7 @@ def attention_level(discriminator: DiscriminatorConfig, side: int) -> int | None
     return next(small, None) if discriminator.attention else None
 
 
-def check_discriminator(discriminator: DiscriminatorConfig, data: DataConfig) -> None:
+def check_discriminator(discriminator: DiscriminatorConfig, objective: ObjectiveConfig, data: DataConfig) -> None:
     """Raise ValueError where ``discriminator`` has a setting that its architecture or the data cannot have."""
     name, side = discriminator.name, min(data.crop_shape)
     strides, shrunk = DISCRIMINATOR_STRIDES.get(name), side >> (discriminator.scales - 1)
@@ -74,7 +80,9 @@ def check_discriminator(discriminator: DiscriminatorConfig, data: DataConfig) ->
             f"data.crop_size is {size_text(data.crop_size)}: discriminator {name!r}{at} needs at least {least}; use a "
             f"larger size or a smaller receptive field{fewer}"
         )
-    if name == "unet" and shrunk < 16:
+    if name == "oasis":
+        _check_oasis(discriminator, objective, data)
+    if name in ("unet", "oasis") and shrunk < 16:
         raise ValueError(
             f"data.crop_size is {size_text(data.crop_size)}: discriminator {name!r} needs a side of 16 or more at its "
             f"smallest scale, and discriminator.scales is {discriminator.scales}; use fewer, or a larger size"
@@ -90,3 +98,28 @@ def check_discriminator(discriminator: DiscriminatorConfig, data: DataConfig) ->
             f"discriminator.attention is true: with data.crop_size {size_text(data.crop_size)} no map of discriminator "
             f"{name!r} has a side of at most {ATTENTION_SIDE_OF_D}; use a larger receptive field"
         )
+
+
+def _check_oasis(discriminator: DiscriminatorConfig, objective: ObjectiveConfig, data: DataConfig) -> None:
+    reasons = {
+        f"objective.name {objective.name!r}: the condition is what it is asked for, so it does not see it; use gan or "
+        "l1+gan": objective.conditional,
+        f"objective.adversarial {objective.adversarial!r}: its loss is a cross-entropy over classes; leave it out": (
+            objective.adversarial != "bce"
+        ),
+        f"objective.pairing {objective.pairing!r}, r1 {objective.r1:g}, r2 {objective.r2:g}: they are made for logits "
+        "that say how real an image is, and it has one for each class; leave them out": (
+            objective.pairing != "absolute" or objective.r1 > 0 or objective.r2 > 0
+        ),
+        "discriminator.norm 'batch': it has none in its paper, and LabelMix compares images that batch norm would make "
+        "depend on each other; use none or instance": discriminator.norm == "batch",
+        f"discriminator.scales {discriminator.scales}: labels belong to the pixels of one size; leave it out": (
+            discriminator.scales > 1
+        ),
+        f"data.channels {list(data.channels)}: labels are told by their colours; use a condition of 3 channels": (
+            data.channels[0] != 3
+        ),
+    }
+    for reason, applies in reasons.items():
+        if applies:
+            raise ValueError(f"discriminator.name is 'oasis' and {reason}")

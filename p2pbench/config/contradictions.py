@@ -15,6 +15,11 @@ def contradictions(config: RunConfig) -> Iterator[str]:
     """What ``config`` asks for that cannot be, a sentence each with the ways out."""
     if config.objective.has_discriminator:
         yield from _of_penalties(config)
+        if config.discriminator.name == "oasis" and config.training.augment != "none":
+            yield (
+                f"discriminator.name is 'oasis' and training.augment {config.training.augment!r}: the labels that D is "
+                "asked for stay where they are when the image is moved; leave training.augment out"
+            )
     if config.objective.perceptual is not None:
         yield from _of_perceptual_loss(config, config.objective.perceptual)
 

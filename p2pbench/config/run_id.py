@@ -62,6 +62,8 @@ def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, 
     }
     if config.objective.has_discriminator:
         whole["discriminator"] = _component(config, "discriminator")
+        if config.discriminator.name == "oasis" and config.scoring.palette:
+            whole["discriminator"]["palette"] = config.scoring.palette
         if config.discriminator.spectral_norm and config.training.precision == "bf16":
             whole["discriminator"]["power_iteration"] = "fp32"  # it was bf16 in 0.1
     else:

@@ -114,7 +114,7 @@ class RunConfig(Section):
             self._depth_fits(self.generator.depth)
         check_generator(self.generator, self.data, self.depth, self.padded_shape)
         if self.objective.has_discriminator:
-            check_discriminator(self.discriminator, self.data)
+            check_discriminator(self.discriminator, self.objective, self.data)
         for contradiction in contradictions(self):
             raise ValueError(contradiction)
         return self

@@ -19,7 +19,7 @@ LAYER_NORMED = ("nafnet", "convnext_unet")
 """Generators with a layer norm of their own."""
 DISCRIMINATOR_STRIDES = {"pixel": 0, "patch16": 1, "patch34": 2, "patch70": 3, "image286": 5}
 """Named discriminators and the number of their stride-2 layers (pix2pix §6.1.2)."""
-DISCRIMINATOR_NAMES = (*DISCRIMINATOR_STRIDES, "unet")
+DISCRIMINATOR_NAMES = (*DISCRIMINATOR_STRIDES, "unet", "oasis")
 OBJECTIVE_NAMES = ("l1", "l2", "charbonnier", "gan", "cgan", "l1+gan", "l1+cgan")
 
 SELECTIONS = ("last", *QUICK_METRICS)
@@ -85,7 +85,8 @@ class DiscriminatorConfig(Section):
     name: Annotated[str, _one_of("discriminator.name", DISCRIMINATOR_NAMES, own=True)] = "patch70"
     """The discriminator's architecture, named by its receptive field in pixels; ``module:function`` builds your own.
     Experimental: ``unet`` judges the image and each of its pixels, a half of the loss each (Schönfeld et al. 2020,
-    §3.1, without its CutMix)."""
+    §3.1, without its CutMix); ``oasis`` says of each pixel which label the condition has there, or that it is fake,
+    with LabelMix and losses of its own (OASIS: Schönfeld et al. 2021, §3.1, without its noise in G)."""
     ndf: PositiveInt = 64
     """Channels after the discriminator's first convolution."""
     norm: Literal["batch", "instance", "none"] = "batch"

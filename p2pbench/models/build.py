@@ -9,6 +9,7 @@ from torch import nn
 from p2pbench.config.combinations import attention_level
 from p2pbench.config.plugins import is_reference, running
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig
+from p2pbench.data.label_classes import classes_of_condition
 from p2pbench.errors import ConfigError
 from p2pbench.models.attention import SelfAttention
 from p2pbench.models.judgement import Judgement
@@ -63,7 +64,9 @@ def _unet_discriminator(config: RunConfig) -> nn.Module:
     given = config.discriminator.model_dump(include={"ndf", "norm"})
     bias = bias_before_norm(config.training.bias_rule, config.discriminator.norm)
     depth = halvings(min(config.data.crop_shape) >> (config.discriminator.scales - 1))
-    return UNetDiscriminator(discriminator_in_channels(config), depth=depth, bias=bias, **given)
+    oasis = config.discriminator.name == "oasis"
+    classes = 1 + len(classes_of_condition(config).classes) if oasis else None  # the first is "fake"
+    return UNetDiscriminator(discriminator_in_channels(config), depth=depth, bias=bias, classes=classes, **given)
 
 
 Builder = Callable[[RunConfig], nn.Module]
@@ -79,7 +82,7 @@ GENERATORS: dict[str, Builder] = {
 DISCRIMINATORS: dict[str, Builder] = {
     name: lambda config, n_layers=n_layers: _patchgan(config, n_layers=n_layers)
     for name, n_layers in DISCRIMINATOR_STRIDES.items()
-} | {"unet": _unet_discriminator}
+} | {"unet": _unet_discriminator, "oasis": _unet_discriminator}
 
 
 def build_generator(config: RunConfig) -> nn.Module:

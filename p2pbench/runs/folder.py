@@ -211,7 +211,7 @@ class RunFolder:
 
     def missing_scores(self, config: RunConfig, weights_dir: Path | None = None) -> list[str]:
         """The scores that ``config`` asks for, that this run lacks, and that could be measured now."""
-        from p2pbench.scoring.palettes import name_of
+        from p2pbench.data.label_classes import name_of
         from p2pbench.scoring.weights import usable
 
         scores = self.scores()

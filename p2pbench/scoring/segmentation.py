@@ -20,12 +20,12 @@ from p2pbench.config.metrics import FCN_RECIPE, METRICS, Score
 from p2pbench.config.schema import DataConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, open_dataset, readers
+from p2pbench.data.label_classes import PALETTES, Palette, name_of
 from p2pbench.errors import DataError
 from p2pbench.scoring.confusion import EACH, confusion_matrices, left_out, mean_over_classes, pixel_accuracy
 from p2pbench.scoring.images import Images
 from p2pbench.scoring.jackknife import described, none, pseudo_values
 from p2pbench.scoring.paired import MetricResult, not_measured
-from p2pbench.scoring.palettes import PALETTES, Palette, name_of
 from p2pbench.statistics.intervals import bca_of_means, image_interval
 from p2pbench.system.progress import Count, no_progress
 

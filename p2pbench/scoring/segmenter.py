@@ -22,10 +22,10 @@ from torch.nn.functional import cross_entropy
 
 from p2pbench.config.metrics import FCN_RECIPE
 from p2pbench.data.batches import plan_epoch
+from p2pbench.data.label_classes import Palette
 from p2pbench.data.transforms import to_network
 from p2pbench.models.unet import UNet
 from p2pbench.scoring.confusion import confusion_matrices
-from p2pbench.scoring.palettes import Palette
 from p2pbench.system.cache_dir import home
 from p2pbench.system.files import atomic, locked, sha256_of, write_json
 from p2pbench.system.progress import Count, no_progress

@@ -11,6 +11,7 @@ from p2pbench.config.resolve import MULTIPLE, Layer, Resolved, flatten, resolve
 from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import DataConfig, RunConfig
 from p2pbench.data.dataset import DataSet, check_selection, open_dataset, reading_of, steps_per_epoch
+from p2pbench.data.label_classes import classes_of_condition
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.runs.records import pairs_of
 from p2pbench.study.grid import Grid, Level, Protocol, label_of, read_grid, read_protocol, text_of
@@ -162,6 +163,8 @@ def _cell(
     for named in (config.generator.name, config.discriminator.name, *config.scoring.wanted):
         if is_reference(named):
             locate(named)
+    if config.objective.has_discriminator and config.discriminator.name == "oasis":
+        classes_of_condition(config)
     if config.data not in found:
         try:
             found[config.data] = open_dataset(config.data)

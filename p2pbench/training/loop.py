@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from p2pbench.config.schema import RunConfig, TrainingConfig
 from p2pbench.data.batches import open_batches
+from p2pbench.data.label_classes import check_conditions
 from p2pbench.errors import Interrupted, TrainingError
 from p2pbench.system.files import write_text
 from p2pbench.system.progress import Count
@@ -91,6 +92,7 @@ def train(
         group: the processes that share the training; only the first one writes files and takes samples.
         perceptual: the frozen network of ``objective.perceptual``.
     Raises:
+        ConfigError: D is to tell labels apart, and the conditions are none.
         TrainingError: a loss is not finite; the message names the step. The last good checkpoint stays.
         Interrupted: ``reporter.stop`` returned true; a checkpoint of that step is written.
         StorageError: a checkpoint cannot be written; earlier ones stay.
@@ -105,6 +107,7 @@ def _train(
     networks: Networks, writer: Writer,
 ) -> TrainingResult:  # fmt: skip
     training = config.training
+    check_conditions(config, images)
     networks = place_networks(networks, engine)
     networks = group.synchronise_norms(networks, config)
     optimisers = build_optimisers(networks, config, capturable=engine.kind == "graph")

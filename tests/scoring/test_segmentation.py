@@ -20,6 +20,7 @@ from p2pbench.config.metrics import FCN_RECIPE, FCN_SCORES, Score
 from p2pbench.config.schema import DataConfig, RunConfig, ScoringConfig
 from p2pbench.data.dataset import open_dataset
 from p2pbench.data.facades import CLASSES
+from p2pbench.data.label_classes import PALETTES, name_of
 from p2pbench.runs.cell import Watcher, run_cell
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.score_run import record_scores
@@ -34,7 +35,6 @@ from p2pbench.scoring.confusion import (
     pixel_accuracy,
 )
 from p2pbench.scoring.evaluate import Scores, evaluate
-from p2pbench.scoring.palettes import PALETTES, name_of
 from p2pbench.scoring.segmentation import ClassReader, NoReader, find_reader
 from p2pbench.study.plan import build_study
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from p2pbench.config.schema import RunConfig
-from p2pbench.errors import Interrupted
+from p2pbench.data.label_classes import PALETTES
+from p2pbench.errors import ConfigError, Interrupted
 from p2pbench.training.engine import prepare_engine
 from p2pbench.training.loop import Reporter, train
 
@@ -23,6 +24,14 @@ LEVELS: dict[str, dict[str, Any]] = {
     "spade": {"generator__spade": "labels"},
     "nafnet": {"generator__name": "nafnet"},
     "convnext_unet": {"generator__name": "convnext_unet"},
+    "blur and attention in D": {
+        "discriminator__downsampling": "blur", "discriminator__attention": True, "discriminator__spectral_norm": True,
+    },
+    "unet D": {"discriminator__name": "unet"},
+    "oasis": {
+        "discriminator__name": "oasis", "discriminator__norm": "none", "discriminator__spectral_norm": True,
+        "objective__name": "l1+gan", "scoring__palette": "facades",
+    },
 }  # fmt: skip
 
 
@@ -36,6 +45,8 @@ def trained(config: RunConfig, folder: Path, stop_at: int | None = None) -> tupl
         steps += 1
 
     reporter = Reporter(progress, lambda *_: None, lambda: stop_at is not None and steps + 1 >= stop_at)
+    if config.discriminator.name == "oasis":
+        a = np.array([*PALETTES["facades"].classes.values()], dtype=np.uint8)[a[..., 0] % 12]
     pairs = np.concatenate([a, 255 - a], axis=3)
     result = train(config, pairs, folder, "id", prepare_engine(config.training, threads=1), reporter)
     return result.generator.state_dict(), (folder / "losses.csv").read_bytes()
@@ -52,3 +63,11 @@ def test_a_resumed_training_ends_with_the_same_bits(level: str, tiny: Tiny, tmp_
     assert losses == losses_of_parts
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_oasis_refuses_conditions_that_are_no_label_maps(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny(**LEVELS["oasis"])
+    photos = np.random.default_rng(0).integers(0, 256, (4, 18, 18, 6), dtype=np.uint8)
+    reporter = Reporter(lambda *_: None, lambda *_: None, lambda: False)
+    with pytest.raises(ConfigError, match=r"label colours of facades: use data\.direction BtoA"):
+        train(config, photos, tmp_path, "id", prepare_engine(config.training, threads=1), reporter)

@@ -7,10 +7,14 @@ To add one, write it in a file beside these, add it to :func:`objective_of`, and
 from torch import nn
 
 from p2pbench.config.schema import RunConfig
+from p2pbench.data.label_classes import classes_of_condition
 from p2pbench.training.objectives.contract import Objective
+from p2pbench.training.objectives.oasis import Oasis
 from p2pbench.training.objectives.translation import Translation
 
 
 def objective_of(config: RunConfig, perceptual: nn.Module | None) -> Objective:
     """The objective that ``config`` names; ``perceptual`` is the network of its perceptual loss, if it has one."""
+    if config.objective.has_discriminator and config.discriminator.name == "oasis":
+        return Oasis(config.objective, perceptual, classes_of_condition(config))
     return Translation(config.objective, perceptual)

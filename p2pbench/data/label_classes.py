@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from p2pbench.config.schema import RunConfig
 from p2pbench.data.facades import CLASSES, drawn
+from p2pbench.errors import ConfigError
 
 RGB = tuple[int, int, int]
 
@@ -70,3 +72,40 @@ def name_of(source: str, named: str | None) -> str | None:
         return "facades"
     name = Path(source).name
     return name if name in PALETTES else None
+
+
+def classes_of_condition(config: RunConfig) -> Palette:
+    """The classes of the label maps that are the condition of ``config``.
+
+    Raises:
+        ConfigError: it is not known that they are label maps, or of which classes.
+    """
+    name = name_of(config.data.source, config.scoring.palette)
+    if name is None:
+        raise ConfigError(
+            f"discriminator.name is {config.discriminator.name!r}, which says of each pixel which label the condition "
+            f"has there, and the classes of {config.data.source!r} are not known; name them by scoring.palette "
+            f"({', '.join(PALETTES)}), or use another discriminator"
+        )
+    return PALETTES[name]
+
+
+N_CHECKED = 32
+
+
+def check_conditions(config: RunConfig, pairs: np.ndarray) -> None:
+    """Refuse training pairs (N, H, W, C + C') whose conditions are to be told apart by their labels and show none.
+
+    Raises:
+        ConfigError: they do not have the colours, as where the pairs are read the other way round.
+    """
+    if not config.objective.has_discriminator or config.discriminator.name != "oasis":
+        return
+    palette = classes_of_condition(config)
+    first = pairs[:N_CHECKED, ..., :3]
+    if pairs.dtype != np.uint8 or not palette.is_of(first):
+        raise ConfigError(
+            f"discriminator.name is 'oasis', and the conditions do not show the label colours of {palette.name}: use "
+            f"data.direction {'AtoB' if config.data.direction == 'BtoA' else 'BtoA'} if the labels are the other "
+            "side, another scoring.palette, or another discriminator"
+        )
