@@ -104,7 +104,10 @@ def data_prepare(
 
 @data_app.command("explore")
 def data_explore(
-    source: Source, folder: Annotated[Path, parameter("data explore", "--out")], as_json: Json = False
+    source: Source,
+    folder: Annotated[Path, parameter("data explore", "--out")],
+    direction: Annotated[str | None, parameter("data explore", "--direction")] = None,
+    as_json: Json = False,
 ) -> None:
     """Describe a data set: its sizes, colours, labels, edges, and whether its test split differs from the rest."""
     from p2pbench.curation.explore.explore import explore
@@ -113,14 +116,15 @@ def data_explore(
     from p2pbench.study.prepare import say_left_out
     from p2pbench.system.progress import counted
 
-    pairs = open_source(source)
+    pairs = open_source(source, direction)
     say_left_out(pairs.dataset, err)
     check_folder(pairs, folder)
     with counted(err, "exploring", "pairs read") as progress:
         exploration = explore(pairs, progress)
     files = write_exploration(exploration, folder)
     answer(to_json(exploration, files), as_json)
-    out.print(escape(" ".join(about(exploration))) + "\n")
+    out.print(escape(" ".join(about(exploration))))
+    out.print(escape(f"{pairs.reads}\n"), soft_wrap=True)
     for sentence in striking(exploration):
         out.print(escape(f"- {sentence}"))
     out.print(escape(f"\n{files[0]}"), soft_wrap=True)

@@ -93,7 +93,7 @@ def reading_of(dataset: DataSet) -> str:
     config = dataset.config
     a, b = "left half", "right half"
     if dataset.found is None:
-        a, b = (config.condition if config.source == "photos" else "labels"), "photo"
+        a, b = (config.condition, "photo") if config.source == "photos" else ("photo", "labels")
     elif next(iter(dataset.found.values()))[0].b is not None:
         a, b = "folder A", "folder B"
     sides = [f"A ({a})", f"B ({b})"]

@@ -83,6 +83,17 @@ def draw_pairs(chosen: list[tuple[Key, str]], images: Mapping[Key, Images], colu
     return figure
 
 
+def draw_roles(pair: Images, roles: tuple[int, int], reads: str) -> Figure:
+    """One pair, the condition left and the target right, each under its part of the sentence ``reads``."""
+    figure, axes = plt.subplots(1, 2, figsize=(4.8, 2.6))
+    for axis, role, words in zip(axes, roles, reads.split(" -> "), strict=True):
+        axis.set_axis_off()
+        axis.imshow(thumbnail(pair[role]))
+        axis.set_title(printable(words), fontsize=9)
+    figure.subplots_adjust(0, 0, 1, 0.9, wspace=0.04)
+    return figure
+
+
 def thumbnail(image: np.ndarray) -> np.ndarray:
     """The image resized to a square, as networks see it."""
     return resize(image, (THUMBNAIL, THUMBNAIL), "bilinear")

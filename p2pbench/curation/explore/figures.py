@@ -15,7 +15,7 @@ from matplotlib.ticker import PercentFormatter
 
 from p2pbench.curation.explore import measures
 from p2pbench.curation.explore.drift import LARGE, MODERATE
-from p2pbench.curation.explore.examples import draw_pairs, edge_examples, extremes, printable, thumbnail
+from p2pbench.curation.explore.examples import draw_pairs, draw_roles, edge_examples, extremes, printable, thumbnail
 from p2pbench.curation.explore.explore import MEASURES, Exploration, Labels, edges_of, hex_of
 from p2pbench.curation.explore.source import SIDES, Key, keyed_sample
 from p2pbench.data.images import Images
@@ -43,7 +43,9 @@ def write_figures(exploration: Exploration, folder: Path) -> dict[str, Path]:
     }
     wanted = {key for picks in chosen.values() for key, _ in picks}
     images = exploration.source.read(wanted)
+    source, (first, _) = exploration.source, chosen["pairs"][0]
     figures: dict[str, Any] = {
+        "roles": lambda: draw_roles(images[first], source.roles, source.reads),
         "pairs": lambda: draw_pairs(chosen["pairs"], images, columns=3),
         "extremes": lambda: draw_pairs(chosen["extremes"], images, columns=4),
         "mean": lambda: draw_means(exploration),

@@ -166,6 +166,7 @@ def render(exploration: Exploration, figures: dict[str, Path]) -> str:
         name=exploration.source.name,
         counts={split: len(names) for split, names in exploration.source.names.items()},
         about=about(exploration),
+        reads=exploration.source.reads,
         striking=striking(exploration),
         palettes={side: table.to_dict("records") for side, table in _palettes(exploration).items()},
         sizes=sizes(exploration).to_dict("records"),
@@ -191,6 +192,7 @@ def to_json(exploration: Exploration, files: list[Path]) -> dict[str, Any]:
             sides[side] |= {"palette": rows, "noise": found.labels.noise}
     return {
         "source": exploration.source.name,
+        "reads": exploration.source.reads,
         "splits": {split: len(names) for split, names in exploration.source.names.items()},
         "summary": about(exploration) + striking(exploration),
         "sizes": sizes(exploration).to_dict("records"),

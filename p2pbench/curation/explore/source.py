@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from p2pbench.config.schema import DataConfig
-from p2pbench.data.dataset import DataSet, Reader, open_dataset, views
+from p2pbench.config.resolve import Layer, resolve
+from p2pbench.data.catalogue import PAPER_SETS
+from p2pbench.data.dataset import DataSet, Reader, open_dataset, reading_of, views
 from p2pbench.data.images import Images
 
 Key = tuple[str, str]
@@ -27,6 +28,16 @@ class Source:
     @property
     def names(self) -> Mapping[str, list[str]]:
         return self.dataset.names
+
+    @property
+    def reads(self) -> str:
+        """Which way the pairs are read: ``condition: A (left half) -> target: B (right half)``."""
+        return reading_of(self.dataset)
+
+    @property
+    def roles(self) -> tuple[int, int]:
+        """The positions of the condition and of the target in a pair."""
+        return (0, 1) if self.dataset.config.direction == "AtoB" else (1, 0)
 
     @property
     def keys(self) -> list[Key]:
@@ -58,13 +69,19 @@ class Source:
         return pd.DataFrame(rows, columns=columns)
 
 
-def open_source(name: str) -> Source:
+def open_source(name: str, direction: str | None = None) -> Source:
     """The pairs of a built-in, a kept data set or a folder; nothing is decoded.
 
+    Args:
+        direction: which side is the condition; else as the paper has it, where the set is one of the paper's, or A.
     Raises:
+        ConfigError: ``direction`` is no direction.
         DataError: there is no such source, no pairs in it, or an image without its mate.
     """
-    dataset = open_dataset(DataConfig(source=name))
+    if direction is None:
+        direction = PAPER_SETS[name].direction if name in PAPER_SETS else "AtoB"
+    settings = {"data.source": name, "data.direction": direction}
+    dataset = open_dataset(resolve([Layer("--direction", settings)]).config.data)
     return Source(name if dataset.found is None else Path(name).resolve().name, dataset)
 
 

@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 from p2pbench.cli.app import app
 from p2pbench.curation.explore import measures
 from p2pbench.curation.explore.drift import ALPHA, chance_gap, drift_of
+from p2pbench.curation.explore.examples import draw_roles, thumbnail
 from p2pbench.curation.explore.explore import Exploration, explore
 from p2pbench.curation.explore.page import about, striking, tables
 from p2pbench.curation.explore.source import keyed_sample, open_source
@@ -304,8 +305,8 @@ def explored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
 
 FILES = {
     "index.html", "per_image.csv", "sizes.csv", "measures.csv", "channels.csv", "edges.csv", "drift.csv", "palette.csv",
-    "pairs.png", "extremes.png", "mean.png", "channels.png", "measures.png", "edges.png", "drift.png", "palette_B.png",
-    "places_B.png",
+    "pairs.png", "roles.png", "extremes.png", "mean.png", "channels.png", "measures.png", "edges.png", "drift.png",
+    "palette_B.png", "places_B.png",
 }  # fmt: skip
 
 
@@ -317,6 +318,8 @@ def test_the_command_writes_what_it_says(explored: tuple[Path, Any]) -> None:
     assert {row["colour"] for row in found["sides"]["B"]["palette"]} <= {
         "#" + bytes(label.tolist()).hex() for label in LABELS
     }
+    assert found["reads"] == "condition: A (left half) -> target: B (right half)"
+    assert "condition: A (left half) -&gt; target: B (right half)" in (root / "out/index.html").read_text()
     images = pd.read_csv(root / "out/per_image.csv", dtype={"name": str})
     assert images.groupby(["split", "side"]).size().to_dict() == {
         (split, side): n for split, n in found["splits"].items() for side in "AB"
@@ -336,7 +339,8 @@ def test_the_same_images_give_the_same_bytes_in_either_layout(explored: tuple[Pa
     text = invoke(other, "--out", tmp_path / "out").stdout
     assert "12 pairs: 8 train, 2 val, 2 test." in text
     assert max(map(len, text.splitlines()[:8])) <= 80
-    for name in FILES - {"per_image.csv"}:
+    assert "condition: A (folder A) -> target: B (folder B)" in text
+    for name in FILES - {"per_image.csv", "roles.png", "index.html"}:  # these say halves or folders
         assert (tmp_path / "out" / name).read_bytes() == (root / "out" / name).read_bytes(), name
     ours, theirs = (pd.read_csv(folder / "out/per_image.csv") for folder in (root, tmp_path))
     assert (ours.pop("bytes") != theirs.pop("bytes")).all()  # a file for each image, not for both
@@ -413,6 +417,32 @@ def test_odd_sizes_and_flat_images_are_explored(size: tuple[int, int], tmp_path:
     }  # fmt: skip
     assert found["edges"] == {"n": 0, "median": None, "median_by_chance": None, "sample": 1000}
     assert "No sampled pair has edges on both sides" in (tmp_path / "out/index.html").read_text()
+
+
+def test_one_pair_is_shown_as_it_is_read(tmp_path: Path) -> None:
+    """A is a photograph here, B a label map of few colours."""
+    write_set(tmp_path / "pairs", {"train": 1, "test": 1})
+    turned = open_source(str(tmp_path / "pairs"), "BtoA")
+    assert turned.reads == "condition: B (right half) -> target: A (left half)"
+    (pair,) = turned.read({turned.keys[0]}).values()
+    figure = draw_roles(pair, turned.roles, turned.reads)
+    condition, target = figure.axes
+    assert (condition.get_title(), target.get_title()) == ("condition: B (right half)", "target: A (left half)")
+    for axis, image in ((condition, pair[1]), (target, pair[0])):
+        assert np.array_equal(np.asarray(axis.images[0].get_array()), thumbnail(image))
+    assert "--direction" in error_of(tmp_path / "pairs", "--out", tmp_path / "out", "--direction", "BtoC", code=2)
+
+
+@pytest.mark.parametrize(("source", "reads"), [
+    ("photos", "condition: A (gray) -> target: B (photo)"), ("drawn:4", "condition: A (photo) -> target: B (labels)"),
+])  # fmt: skip
+def test_what_a_built_in_side_is_called_is_what_it_shows(source: str, reads: str) -> None:
+    found = open_source(source)
+    assert found.reads == reads
+    (images,) = found.read({found.keys[0]}).values()
+    n_colours = [len(np.unique(image.reshape(-1, 3), axis=0)) for image in images]
+    assert (n_colours[1] < 20) == ("labels" in reads)
+    assert n_colours[0] > 100
 
 
 def test_the_built_in_photos_are_grey_and_colour() -> None:
