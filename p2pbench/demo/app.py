@@ -210,7 +210,7 @@ def _job(shown: dict[str, tuple[str, Model]]) -> tuple[Stored, Callable[[Callabl
             "the picture holds a pair, as the files that the model was trained on: its condition is translated"
         )
     if is_tiled(picture.pixels):
-        notes.append(f"the picture goes in {seams(model)}")
+        notes.append(f"the picture goes in {seams(model, mode)}")
 
     def job(still_wanted: Callable[[], None]) -> np.ndarray:
         try:

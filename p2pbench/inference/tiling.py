@@ -84,9 +84,13 @@ def is_tiled(image: np.ndarray) -> bool:
     return bool(image.shape[0] * image.shape[1] > TILE**2)
 
 
-def seams(model: Model) -> str:
-    """What to say of pictures that go in tiles: how these are joined, and in which mode seams are fainter."""
-    mode = model.config.scoring.inference
+def seams(model: Model, mode: str | None = None) -> str:
+    """What to say of pictures that go in tiles: how these are joined, and in which mode seams are fainter.
+
+    Args:
+        mode: the inference mode that they are translated in; unless given, the model's own.
+    """
+    mode = mode or model.config.scoring.inference
     said = f"tiles of {TILE}x{TILE} pixels, which overlap by {OVERLAP} and fade into each other"
     modules = list(model.generator.modules())
     if any(isinstance(module, SelfAttention | ChannelAttention) for module in modules):

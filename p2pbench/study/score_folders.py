@@ -15,9 +15,10 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.data.dataset import wanted_by_role
 from p2pbench.data.images import Wanted
 from p2pbench.data.outputs import is_of_port, outputs_in, targets_in
+from p2pbench.data.pairs import left_out
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.scoring.images import of_files, scored
-from p2pbench.system.console import by
+from p2pbench.system.console import by, escape
 from p2pbench.system.hardware import available_cores
 from p2pbench.system.progress import Count, stages
 
@@ -75,6 +76,7 @@ def score_folders(
     asked = list(checked_metrics(metrics, "--metrics")) if metrics else _default_metrics(weights_dir, settings)
     wanted = wanted_by_role(config.data)[1]
     found = _matched(fake, target)
+    _say_left_out(fake, target, console)
     by_shape = _by_shape(found, wanted)
     parts = [
         OfSize(rows, *(of_files([files[row] for row in rows], shape, wanted) for files in (found.fakes, found.targets)))
@@ -115,6 +117,7 @@ def score_unpaired(
     wanted = wanted_by_role(config.data)[1]
     _check_apart(fake, target)
     sides = [list(of(folder).values()) for of, folder in ((outputs_in, fake), (targets_in, target))]
+    _say_left_out(fake, target, console)
     shapes = [_shapes(files, wanted) for files in sides]
     first = shapes[0][0]
     for files, of_files_ in zip(sides, shapes, strict=True):
@@ -191,6 +194,15 @@ def _find_reader(
 def _check_apart(fake: Path, target: Path) -> None:
     if fake.resolve() == target.resolve() and not is_of_port(fake):
         raise DataError(f"--fake and --target are both {fake}: images against themselves say nothing")
+
+
+def _say_left_out(fake: Path, target: Path, console: Console) -> None:
+    """Warn of images in sub-folders, and of files that are no images, but for the record that ``translate`` leaves."""
+    for folder in dict.fromkeys((fake, target)):
+        counts = {what: n for what, n in left_out(folder, [folder]).items() if not what.startswith(".json ")}
+        if counts:
+            words = ", ".join(f"{n} {what}" for what, n in counts.items())
+            console.print(f"[yellow]warning:[/yellow] {escape(f'{folder}: left out are {words}')}", soft_wrap=True)
 
 
 def _matched(fake: Path, target: Path) -> Found:

@@ -105,6 +105,17 @@ def test_of_a_pair_the_condition_is_translated_and_said(client: flask.testing.Fl
     assert "X-Note" not in half.headers
 
 
+def test_tiles_are_said_in_the_mode_that_is_asked_for(
+    client: flask.testing.FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("p2pbench.inference.tiling.TILE", 20)
+    monkeypatch.setattr("p2pbench.inference.tiling.OVERLAP", 8)
+    paper, plain = (post(client, file_of(PICTURE), mode=mode).headers["X-Note"] for mode in ("paper", "eval"))
+    assert "in the mode paper each is normalised by itself" in paper
+    assert "tiles of 20x20" in plain
+    assert "normalised by itself" not in plain
+
+
 def bomb() -> bytes:
     """A small PNG whose header promises 60000x60000 pixels."""
     content = file_of(np.zeros((1, 1), np.uint8))

@@ -137,3 +137,18 @@ def test_sets_that_are_no_pairs_have_scores_of_sets() -> None:
     assert "y9.png is 64x64 where fake/x0.png is 32x32" in message
     message = error_of("score", "--fake", "fake", "--target", "target", "--unpaired", "--per-image", "x.csv", code=2)
     assert "single images have no values" in message
+
+
+def test_what_is_left_out_is_said(tmp_path: Path) -> None:
+    write("fake", {"a": PHOTO, "b": PHOTO})
+    write("fake/deep", {"c": PHOTO})
+    Path("fake/translated.json").write_text("{}")
+    Path("fake/._a.png").write_bytes(b"x")
+    write("target", {"a": PHOTO[::-1], "b": PHOTO[::-1]})
+    Path("target/a.heic").write_bytes(b"x")
+    for more in ((), ("--unpaired",)):
+        result = invoke("score", "--fake", "fake", "--target", "target", "--metrics", "l1", *more)
+        said = [line for line in result.stderr.splitlines() if "left out" in line]
+        assert said == [
+            "warning: fake: left out are 1 images in deep", "warning: target: left out are 1 .heic files in .",
+        ]  # fmt: skip
