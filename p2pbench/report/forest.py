@@ -101,14 +101,18 @@ def _interval(c: Comparison, values: np.ndarray) -> tuple[float, float]:
 
 def _row(c: Comparison, values: np.ndarray | None, place: Any) -> Row:
     if values is None or c.found is None:
-        return Row(c.variant, c.against, c.reason or "", c.verdict, "open")
+        return Row(c.variant, c.against, "", _verdict(c), "open")
     low, high = _interval(c, values)
     text = difference_text(c.found.value, low, high)
     tone = ("better" if c.better else "worse") if c.mark == "*" else "open"
     return Row(
         c.variant, c.against, text, _verdict(c), tone, place(c.found.value), place(low), place(high),
-        "images" if c.found.squares is None else "trainings", [place(value) for value in values.mean(axis=1)],
+        _over(c) if high > low else "", [place(value) for value in values.mean(axis=1)],
     )  # fmt: skip
+
+
+def _over(c: Comparison) -> str:
+    return "images" if c.found is None or c.found.squares is None else "trainings"
 
 
 def _verdict(c: Comparison) -> str:
@@ -117,6 +121,8 @@ def _verdict(c: Comparison) -> str:
         return f"cannot tell; about {c.needed} seeds would"
     if c.verdict == "too few trainings":
         return f"{'better' if c.better else 'worse'} in these trainings†" if c.mark else "no verdict: too few trainings"
+    if c.verdict == "not compared":
+        return f"not compared: {c.reason}"
     return c.verdict
 
 

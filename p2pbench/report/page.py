@@ -104,7 +104,7 @@ def render(
         about=study.about,
         facts=_facts(study),
         headline=headline(study),
-        sentences=answer(study),
+        sentences=[sentence for sentence in answer(study) if sentence != headline(study)],
         unfinished=unfinished[:MOST_LISTED],
         n_unfinished=len(unfinished),
         pairs=pairs_on_page(study, choice),

@@ -98,9 +98,16 @@ def _of_summary(summary: Summary, absent: str, mark: str = "", is_best: bool = F
         return Cell(absent)
     interval = value_and_interval(summary.value, summary.low, summary.high)[1]
     text = value_text(summary)
+    return Cell(text, summary.value, _sd(summary, text), interval, mark, is_best)
+
+
+def _sd(summary: Summary, text: str) -> str:
+    """The spread over trainings with the decimals of the value, ``text``; empty where there is none."""
+    if not summary.seed_sd:
+        return ""
     digits = len(text.partition(".")[2])
-    sd = "" if summary.seed_sd is None else f"± {summary.seed_sd:.{digits}f}"
-    return Cell(text, summary.value, sd, interval, mark, is_best)
+    shown = f"{summary.seed_sd:.{digits}f}"
+    return f"± {shown}" if float(shown) else f"± less than {10**-digits:g}"
 
 
 def missing_scores(study: StudyRecord) -> list[tuple[str, str]]:

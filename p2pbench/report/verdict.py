@@ -53,6 +53,8 @@ def headline(study: StudyRecord) -> str:
         return f"No verdict yet: {few} nothing of other trainings, and it takes {LEAST_SEEDS}."
     if (top := best(study, metric)) is not None:
         return f"By {label}, {quoted(top)} is ahead of every other variant."
+    if all(c.verdict == "not compared" for c in judged):
+        return _without_comparison(study, metric)
     groups: dict[tuple[str, str], list[str]] = {}
     for c in judged:
         groups.setdefault((_plain(c), c.against), []).append(c.variant)

@@ -116,3 +116,65 @@ def test_the_index_leads_to_every_study_and_sorts(loss_report: Report, page: Pag
     page.locator("table.sorts").first.get_by_role("button", name="study").click()
     page.locator(".card a").first.click()
     assert page.title() == "loss · p2pbench"
+
+
+def test_no_column_is_out_of_sight_unsaid(loss_report: Report, open_page: Callable[..., Page]) -> None:
+    """What does not fit beside the names is counted above the table; the names and the heads stay where they are."""
+    for width in (390, 768, 1440):
+        page = open_page(viewport={"width": width, "height": 844})
+        page.goto((loss_report.folder / "index.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for box in page.locator(".scroll:has(thead)").filter(visible=True).all():
+            said = box.locator("xpath=preceding-sibling::p[1]")
+            hidden = box.evaluate("box => box.scrollWidth > box.clientWidth + 1")
+            assert said.is_visible() == hidden
+            assert not (hidden and width == 1440)
+            if hidden:
+                assert "→" in said.inner_text()
+                name = box.locator("tbody th").first
+                before = name.bounding_box()
+                box.evaluate("box => { box.scrollLeft = 1000; }")
+                assert name.bounding_box() == before
+                page.wait_for_function("said => said.textContent.includes('←')", arg=said.element_handle())
+
+
+def test_the_keyboard_alone_reaches_everything(report_page: Page) -> None:
+    def tab_to(selector: str) -> None:
+        for _ in range(120):
+            if report_page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                style = report_page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+                assert style != "none"
+                return
+            report_page.keyboard.press("Tab")
+        pytest.fail(f"no way to {selector}")
+
+    tab_to("#sheet button[data-title=gan]")
+    report_page.keyboard.press("Enter")  # brings the picture into the viewer
+    assert report_page.locator("[data-part=left]").input_value() == "gan"
+    assert report_page.evaluate("document.activeElement.matches('[data-part=slider]')")
+    report_page.keyboard.press("ArrowRight")
+    assert wiped_at(report_page) == 51
+    tab_to("[data-part=intervals]")
+    interval = report_page.locator("small.interval").first
+    assert not interval.is_visible()
+    report_page.keyboard.press("Space")
+    assert interval.is_visible()
+    tab_to("table.sorts th + th + th button")
+    report_page.keyboard.press("Enter")
+    assert report_page.locator("th[aria-sort=ascending]").count() == 1
+    tab_to("#details ~ details summary")
+    report_page.keyboard.press("Enter")
+    assert report_page.locator("#reading").get_attribute("open") is not None
+
+
+def test_axe_finds_nothing(loss_report: Report, open_page: Callable[..., Page]) -> None:
+    """With every part of the page open, light and dark."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    index = write_index([loss_report, loss_report], [("torn", "study.yaml cannot be read")], loss_report.folder.parent)
+    for scheme in ("light", "dark"):
+        for path in (loss_report.folder / "index.html", index):
+            page = open_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+            page.goto(path.as_uri())
+            page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+            found = axe.run(page).response["violations"]
+            assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []

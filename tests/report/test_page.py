@@ -63,7 +63,8 @@ def test_the_forest_plot_has_what_was_compared() -> None:
     assert (rows["worse"].tone, rows["worse"].interval) == ("worse", "trainings")
     assert rows["worse"].verdict.startswith("worse by more than the margin")
     assert rows["alike"].tone == "open"
-    assert (rows["failed"].at, rows["failed"].text) == (None, "failed has no value")
+    assert rows["failed"].verdict == "not compared: failed has no value"
+    assert (rows["failed"].at, rows["failed"].text) == (None, "")
     assert (found.left, found.right) == ("better", "worse")
 
 
