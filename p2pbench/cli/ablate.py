@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, Sets, WeightsDir, answer, parameter
-from p2pbench.cli.render import show_answer
+from p2pbench.cli.render import show_answer, show_sources
 from p2pbench.errors import ConfigError, DataError, Interrupted
 from p2pbench.system.console import by, bytes_text, duration, err, escape, out
 
@@ -213,6 +213,8 @@ def _show_plan(study: Study, store: Store, at_once: int, as_json: bool) -> None:
         study.grid.margins, seeds=len({cell.seed for cell in study.cells}), images=first.test_images,
         contrasts=len(study.contrasts()),
     )  # fmt: skip
+    sources = {level.label: level.source for levels in study.grid.factors.values() for level in levels}
+    document["sources"] = {label: source for label, source in sources.items() if source}
     answer({**document, "estimate": asdict(cost), "detectable": asdict(shown) if shown else None}, as_json)
     out.print(f"[bold]{escape(study.grid.question)}[/bold]")
     about = f": {escape(study.about_protocol)}" if study.about_protocol else ""
@@ -225,6 +227,7 @@ def _show_plan(study: Study, store: Store, at_once: int, as_json: bool) -> None:
         same = f" = {cell['same_as']}" if cell["same_as"] else ""
         table.add_row(escape(cell["variant"] + same), str(cell["seed"]), cell["run_id"] or "-", cell["state"])
     out.print(table)
+    show_sources(sources)
     out.print("\nSettings that are not defaults, and where they came from:")
     table = Table("setting", "value", "from", box=None, pad_edge=False)
     for key, values, origins in changed_settings(study):

@@ -138,6 +138,17 @@ def show_grid(grid: Mapping[str, Any]) -> None:
         for level in levels:
             table[level["label"]] = ", ".join(f"{key}: {text}" for key, text in _texts(level["settings"]).items())
         out.print(facts_table(table))
+        show_sources({level["label"]: level["source"] for level in levels})
+
+
+def show_sources(sources: Mapping[str, str]) -> None:
+    """Whose ideas the levels of a factor are, where the grid says it."""
+    if any(sources.values()):
+        table = Table("level", "source", box=None, pad_edge=False)
+        for label, source in sources.items():
+            table.add_row(escape(label), escape(source))
+        out.print()
+        out.print(table)
 
 
 def _texts(settings: Mapping[str, Any]) -> dict[str, str]:

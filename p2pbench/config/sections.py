@@ -52,7 +52,7 @@ def _one_of(kind: str, names: Iterable[str], *, own: bool = False) -> AfterValid
 class GeneratorConfig(Section):
     name: Annotated[str, _one_of("generator.name", GENERATOR_NAMES, own=True)] = "unet"
     """The generator's architecture; ``module:function`` builds one of your own. Experimental: ``nafnet`` (Chen et al.
-    2022, §3) and ``convnext_unet`` (blocks of Liu et al. 2022, §2.6), as wide as it takes to have the parameters of the
+    2022, §3) and ``convnext_unet`` (blocks of Liu et al. 2022, §2), as wide as it takes to have the parameters of the
     U-Net of the same ``ngf`` and size."""
     ngf: PositiveInt = 64
     """Channels after the generator's first convolution."""
@@ -70,14 +70,14 @@ class GeneratorConfig(Section):
     et al. 2016), or a 3x3 convolution to four times the channels, shuffled into pixels (Shi et al. 2016)."""
     downsampling: Literal["strided", "blur"] = "strided"
     """How the U-Net's encoder halves its map: the paper's convolutions of stride 2; or, experimental, convolutions of
-    stride 1, whose activations a binomial filter thins, so that less aliases (Zhang 2019, §3.2). Such a filter on the
+    stride 1, whose activations a binomial filter thins, so that less aliases (Zhang 2019, §3). Such a filter on the
     way up is ``generator.upsampling: bilinear``."""
     attention: bool = False
     """Experimental: whether the U-Net has self-attention where its map is 16x16, on the way down and up (SAGAN: Zhang
     et al. 2019, §3); of other sizes, at the first map whose shorter side is at most 16."""
     spade: Literal["none", "labels", "continuous"] = "none"
     """Experimental: whether scale and shift of the decoder's norms are read from the condition at each pixel (SPADE:
-    Park et al. 2019, §3.1). It is shrunk to each map: ``labels`` takes single pixels of a label map in colours or grey,
+    Park et al. 2019, §3). It is shrunk to each map: ``labels`` takes single pixels of a label map in colours or grey,
     ``continuous`` means over squares, for photographs and arrays."""
 
 
@@ -86,7 +86,7 @@ class DiscriminatorConfig(Section):
     """The discriminator's architecture, named by its receptive field in pixels; ``module:function`` builds your own.
     Experimental: ``unet`` judges the image and each of its pixels, a half of the loss each (Schönfeld et al. 2020,
     §3.1, without its CutMix); ``oasis`` says of each pixel which label the condition has there, or that it is fake,
-    with LabelMix and losses of its own (OASIS: Schönfeld et al. 2021, §3.1, without its noise in G)."""
+    with LabelMix and losses of its own (OASIS: Schönfeld et al. 2021, §3, without its noise in G)."""
     ndf: PositiveInt = 64
     """Channels after the discriminator's first convolution."""
     norm: Literal["batch", "instance", "none"] = "batch"

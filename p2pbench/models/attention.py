@@ -1,4 +1,4 @@
-"""Self-attention over the positions of a map (SAGAN: Zhang et al. 2019, §3, Eq. 1 to 3)."""
+"""Self-attention over the positions of a map (SAGAN: Zhang et al. 2019, §3)."""
 
 from torch import Tensor, nn, zeros
 

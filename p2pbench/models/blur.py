@@ -1,4 +1,4 @@
-"""Anti-aliased downsampling: a fixed low-pass filter before the map is thinned (Zhang 2019, §3.2)."""
+"""Anti-aliased downsampling: a fixed low-pass filter before the map is thinned (Zhang 2019, §3)."""
 
 import torch
 from torch import Tensor, nn

@@ -23,7 +23,7 @@ class LayerNorm2d(nn.Module):
 
 
 class SimpleGate(nn.Module):
-    """The first half of the channels times the second: (N, 2C, h, w) to (N, C, h, w) (NAFNet §3.3, Eq. 4)."""
+    """The first half of the channels times the second: (N, 2C, h, w) to (N, C, h, w) (NAFNet §3)."""
 
     def forward(self, h: Tensor) -> Tensor:
         first, second = h.chunk(2, dim=1)
@@ -31,7 +31,7 @@ class SimpleGate(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """h times a 1x1 convolution of its mean over the whole map (NAFNet §3.3, Eq. 7)."""
+    """h times a 1x1 convolution of its mean over the whole map (NAFNet §3)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class ChannelAttention(nn.Module):
 
 
 class NafBlock(nn.Module):
-    """NAFNet's block (Fig. 3c): two residuals, each times a scale a channel that starts at 0; 7C² + 33C weights."""
+    """NAFNet's block: two residuals, each times a scale a channel that starts at 0; 7C² + 33C weights."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class NafBlock(nn.Module):
 
 
 class ConvNextBlock(nn.Module):
-    """ConvNeXt's block (§2.6, Fig. 4), its residual times a scale a channel of 1e-6 at first; 8C² + 58C weights."""
+    """ConvNeXt's block (§2), its residual times a scale a channel of 1e-6 at first; 8C² + 58C weights."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,5 +1,5 @@
 """Spatially-adaptive normalisation: scale and shift of a norm, read from the condition at each pixel (SPADE:
-Park et al. 2019, §3.1, Eq. 1 to 3)."""
+Park et al. 2019, §3)."""
 
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d

@@ -1,5 +1,5 @@
 """A discriminator that is a U-Net: it judges the image and each of its pixels (Schönfeld et al. 2020, §3.1); or gives
-each pixel a class (OASIS: Schönfeld et al. 2021, §3.1)."""
+each pixel a class (OASIS: Schönfeld et al. 2021, §3)."""
 
 import torch
 from torch import Tensor, nn

@@ -28,8 +28,8 @@ COMPONENTS: dict[str, Iterable[str]] = {
     "objective": OBJECTIVE_NAMES,
 }
 GRID_KEYS = (
-    "question", "about", "published", "primary", "contrasts", "margins", "baseline", "factors", "include", "exclude",
-    "protocol", "seeds", *SECTIONS,
+    "question", "about", "published", "primary", "contrasts", "margins", "baseline", "factors", "cumulative", "include",
+    "exclude", "protocol", "seeds", *SECTIONS,
 )  # fmt: skip
 PROTOCOL_KEYS = ("about", "seeds", *SECTIONS)
 DEFAULT_PROTOCOL = "quick"
@@ -49,6 +49,8 @@ class Protocol:
 class Level:
     label: str
     settings: dict[str, Any]
+    source: str = ""
+    """Where the idea comes from, as the grid says it."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ def read_grid(name: str) -> Grid:
         raise ConfigError(f"grid {name!r}: the name of its study, {path.stem!r}, begins with a dot; rename the file")
     content = _mapping(path, GRID_KEYS)
     levels = _factors(content.get("factors"), path)
+    if _cumulative(content, path):
+        levels = {factor: _added_up(factor, listed, path) for factor, listed in levels.items()}
     grid = Grid(
         name=path.stem,
         file=path,
@@ -148,6 +152,27 @@ def _factors(factors: Any, path: Path) -> dict[str, list[Level]]:
         if len(set(labels)) < len(labels):
             raise ConfigError(f"{path}: factor {factor!r} names a level twice: {', '.join(labels)}")
     return levels
+
+
+def _cumulative(content: Mapping[str, Any], path: Path) -> bool:
+    value = content.get("cumulative", False)
+    if type(value) is not bool:
+        raise ConfigError(f"{path}: cumulative is {value!r}: say true, and each level has what those before it have")
+    return value
+
+
+def _added_up(factor: str, levels: list[Level], path: Path) -> list[Level]:
+    """``levels``, each with the settings of those before it, of which it may change some."""
+    if factor in COMPONENTS or factor in SETTINGS:
+        raise ConfigError(
+            f"{path}: cumulative: the levels of {factor!r} are values of one setting, which cannot be added up; give "
+            "levels with a label"
+        )
+    found, so_far = [], dict[str, Any]()
+    for level in levels:
+        so_far = so_far | level.settings
+        found.append(Level(level.label, so_far, level.source))
+    return found
 
 
 def _mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
@@ -230,10 +255,14 @@ def _level(factor: str, value: Any, path: Path) -> Level:
             f"with a label, as in {{label: small, generator.ngf: 32}}; got {value!r}"
         )
     settings = dict(value)
-    label = settings.pop("label", None)
+    label, source = settings.pop("label", None), settings.pop("source", "")
     if not isinstance(label, str) or not label or not label.isprintable():
         raise ConfigError(f"{where}: a level needs a label: in words, on one line; got {label!r} in {value!r}")
-    return Level(label, _without_seed(flatten(settings, where), f"{where}: level {label!r}"))
+    if not isinstance(source, str) or not source.isprintable():
+        raise ConfigError(
+            f"{where}: level {label!r}: source is {source!r}; say in words, on one line, whose idea it is"
+        )
+    return Level(label, _without_seed(flatten(settings, where), f"{where}: level {label!r}"), source)
 
 
 def _included(entries: list[dict[str, Any]], factors: Mapping[str, list[Level]], path: Path) -> list[dict[str, Level]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from p2pbench.report.records import read_study
 from p2pbench.runs.cell import Watcher, run_cell
 from p2pbench.runs.store import Store
 from p2pbench.study.grid import label_of, read_grid, read_protocol
+from p2pbench.study.naming import recipe_of
 from p2pbench.study.plan import Cell, build_study
 from p2pbench.study.study_file import write_study
 from p2pbench.system.cache_dir import home
@@ -42,6 +44,7 @@ def test_there_are_grids_and_protocols_to_ship() -> None:
         "spectral_norm", "preset", "train_size", "maps", "spade", "anti_aliasing", "attention", "backbone",
         "ema", "two_rates", "perceptual",
         "feature_matching", "gradient_penalty", "augment_gan", "regression", "oasis", "multiscale",
+        "ladder", "ladder_without",
     }  # fmt: skip
     assert set(SHIPPED_PROTOCOLS) == {
         "quick", "quick-labels", "facades-64", "facades-128", "paper-facades", "paper-maps", "paper-cityscapes",
@@ -434,3 +437,59 @@ def test_the_grid_of_presets_has_each_difference_alone_and_all_together() -> Non
     alone = [settings_of(variant).items() - PRESETS["paper"].items() for variant in configs]
     assert sorted(map(len, alone)) == [0, *[1] * len(PRESETS["paper"]), len(PRESETS["paper"])]
     assert set().union(*alone) == set(PRESETS["pytorch"].items())
+
+
+def recipes_of(grid: str) -> dict[str, dict[str, object]]:
+    return {cell.variant: recipe_of(cell.config) for cell in build_study(grid, "facades-64", {}, [0], plan=True).cells}
+
+
+def changed(one: dict[str, object], other: dict[str, object]) -> set[str]:
+    return {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
+
+
+def test_each_rung_of_the_ladder_adds_its_own_settings_and_has_a_source() -> None:
+    grid = read_grid("ladder")
+    levels = grid.factors["rung"]
+    assert [level.label[0] for level in levels] == list("0123456789")
+    assert all(level.source for level in levels)
+    assert grid.contrasts == "previous"
+    for before, after in itertools.pairwise(levels):
+        assert before.settings.items() <= after.settings.items() or after.label.startswith("8")
+    found = recipes_of("ladder")
+    assert len({str(recipe) for recipe in found.values()}) == 10
+
+
+def test_without_each_idea_the_top_of_the_ladder_differs_in_that_alone() -> None:
+    ladder, without = recipes_of("ladder"), recipes_of("ladder_without")
+    top = without.pop("nothing")
+    assert top == ladder["9 SPADE"]
+    rungs = [changed(before, after) for before, after in itertools.pairwise(ladder.values())]
+    assert len(without) == len(rungs) == 9
+    for taken_out, rung in zip(without.values(), rungs, strict=True):
+        # The hinge of rung 2 gives way to rung 8; a rate of D's own that is G's is the same run under either spelling.
+        assert changed(taken_out, top) | {"objective.adversarial"} == rung | {"objective.adversarial"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cumulative: yes please\nfactors: {rung: [{label: a}]}", "say true, and each level has"),
+        ("cumulative: true\nfactors: {objective: [l1, l1+cgan]}", "which cannot be added up"),
+        ("factors: {rung: [{label: a, source: [b]}]}", "say in words, on one line, whose idea it is"),
+    ],
+)
+def test_what_no_ladder_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_grid(write(tmp_path, text))
+
+
+def test_cumulative_levels_have_what_those_before_them_have(tmp_path: Path) -> None:
+    text = (
+        "cumulative: true\nfactors: {rung: [{label: a, generator.ngf: 8}, {label: b, source: 'B 2020, §1', "
+        "objective: l1}, {label: c, generator.ngf: 4}]}"
+    )
+    levels = read_grid(write(tmp_path, text)).factors["rung"]
+    first = {"generator.ngf": 8}
+    second = {**first, "objective.name": "l1"}
+    assert [level.settings for level in levels] == [first, second, {**second, "generator.ngf": 4}]
+    assert [level.source for level in levels] == ["", "B 2020, §1", ""]

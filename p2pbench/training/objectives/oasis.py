@@ -1,4 +1,4 @@
-"""OASIS: D says of each pixel which label the condition has there, or that it is fake (Schönfeld et al. 2021, §3.1)."""
+"""OASIS: D says of each pixel which label the condition has there, or that it is fake (Schönfeld et al. 2021, §3)."""
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,7 @@ class Oasis(Translation):
         return of_classes(judged.of_fake.logits[0], labels)
 
     def _labelmix(self, judged: Judged, labels: Tensor, real: Tensor, fake: Tensor) -> Tensor:
-        """How far D of an image that is real in some classes and fake in others is from its logits mixed alike (Eq. 4).
+        """How far D of an image that is real in some classes and fake in others is from its logits mixed alike.
 
         Each class of each image is real with probability 1/2, drawn from the random state that dropout draws from.
         """
@@ -64,7 +64,7 @@ def labels_of(condition: Tensor, palette: Palette) -> Tensor:
 
 def class_weights(labels: Tensor) -> Tensor:
     """w_c = pixels / (classes there are x pixels of c) over a batch of labels (N, K, H, W); (K,), 0 for what is absent,
-    at most ``MOST_WEIGHT`` (§3.1)."""
+    at most ``MOST_WEIGHT`` (§3)."""
     counts = labels.sum(dim=(0, 2, 3))
     present = (counts > 0).sum()
     return (counts.sum() / (present * counts).clamp(min=1)).clamp(max=MOST_WEIGHT) * (counts > 0)
