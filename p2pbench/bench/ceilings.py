@@ -19,8 +19,8 @@ ADAM_BYTES, SGD_BYTES = 28, 12
 """Bytes that an optimiser moves for a parameter. Adam reads the weight, the gradient and two moments and writes three
 of them. SGD, which stands in for Adam while operations are counted, moves only the weight and the gradient."""
 COPY = "copy"
-SIZES = {"cuda": (8192, 2**29), "cpu": (2048, 2**27)}
-"""For each device the side of the matrices, and how many floats are copied: far more than a cache holds."""
+SIZES = {"cuda": (8192, 2**26), "cpu": (2048, 2**27)}
+"""For each device the side of the matrices, and how many floats are copied: more than a cache holds."""
 
 
 @dataclass(frozen=True)

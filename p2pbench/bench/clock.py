@@ -165,8 +165,7 @@ def _compete(contestant: Contestant, pipe: Connection) -> None:
         while n_steps := pipe.recv():
             start = time.perf_counter()
             uncounted = sum(step() or 0.0 for _ in range(n_steps))
-            if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
-                torch.cuda.synchronize()
+            synchronise()
             pipe.send((time.perf_counter() - start - uncounted) / n_steps)
         pipe.send(_peak_bytes())
     except EOFError:
@@ -177,12 +176,22 @@ def _compete(contestant: Contestant, pipe: Connection) -> None:
         pipe.send(P2PBenchError(f"bench: {contestant.name} failed: {type(error).__name__}: {error}"))
 
 
+def synchronise() -> None:
+    """Wait for all that this process has asked of a GPU."""
+    if (torch := sys.modules.get("torch")) is None:
+        return
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    elif torch.backends.mps.is_available():
+        torch.mps.synchronize()
+
+
 def _peak_bytes() -> int:
     """The peak on the GPU where it was used; else of resident memory, of this process and its largest child."""
     if torch := sys.modules.get("torch"):
         from p2pbench.training.engine import peak_memory_bytes
 
-        on_cuda = torch.cuda.is_available() and torch.cuda.memory_allocated() > 0
+        on_cuda = torch.cuda.is_available() and torch.cuda.memory_reserved() > 0
         return peak_memory_bytes(torch.device("cuda" if on_cuda else "cpu"))
     used = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return used * (1 if sys.platform == "darwin" else 1024)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import statistics
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,10 @@ MIN_NOISE = 0.05
 """Two runs of the same code may differ by this share, however small the spread within each."""
 STANDARD_ERRORS = 2.0
 """A difference must also exceed this many standard errors."""
+MOST_SPREAD = 0.1
+"""A row is called unstable where its quartiles are further apart, as a share of the median."""
+PLAIN_LOOP = 2
+"""Counted up when the plain loop changes: ratios to another one cannot be compared."""
 
 
 def read_baseline(path: Path) -> dict[str, Any]:
@@ -61,25 +66,43 @@ def common_rows(old: dict[str, Any], rows: Sequence[dict[str, Any]]) -> list[tup
 
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any]]:
-    """A verdict for every row that both have: ``slower``, ``faster`` or ``same``.
+    """A verdict for every row that both have: ``slower``, ``faster`` or ``not significant``.
 
     Rows are compared by their ratio to the plain loop of their own run, which changes little when the machine is
-    busier. The plain rows themselves are left out. A difference counts where it exceeds ``MIN_NOISE`` and
-    ``STANDARD_ERRORS`` standard errors of the two medians, which come from their quartiles.
+    busier. Steps on a GPU, which the plain loop's processor does not keep busy, and those beside another plain loop are
+    compared by images per second. The plain rows themselves are left out. A difference counts where it exceeds
+    ``MIN_NOISE`` and ``STANDARD_ERRORS`` standard errors of the two medians, which come from their quartiles.
     """
     verdicts = []
     for base, row in common_rows(old, new["rows"]):
         if row["ratio_to_plain"] == 1.0 and base["ratio_to_plain"] == 1.0:
             continue
-        change = row["ratio_to_plain"] / base["ratio_to_plain"]
-        noise = max(MIN_NOISE, STANDARD_ERRORS * math.hypot(_error(row), _error(base)))
-        verdict = "slower" if change < 1 / (1 + noise) else "faster" if change > 1 + noise else "same"
-        verdicts.append({**{key: row.get(key) for key in KEY}, "change": change, "noise": noise, "verdict": verdict})
+        another = row["workload"] == "step" and old.get("plain_loop") != new.get("plain_loop")
+        by = "images_per_second" if another or "gpu" in new["machine"] else "ratio_to_plain"
+        change = row[by] / base[by]
+        noise = max(MIN_NOISE, STANDARD_ERRORS * math.hypot(_error(row, by), _error(base, by)))
+        found = "slower" if change < 1 / (1 + noise) else "faster" if change > 1 + noise else "not significant"
+        about = {"by": by, "change": change, "noise": noise, "verdict": found}
+        verdicts.append({**{key: row.get(key) for key in KEY}, **about})
     return verdicts
 
 
-def _error(row: dict[str, Any]) -> float:
-    """Standard error of the median ratio, as a share of it: 1.253 times that of the mean of normal values."""
-    low, high = row["ratio_quartiles"]
-    deviation = (high - low) / 1.349 / row["ratio_to_plain"]
-    return float(1.253 * deviation / math.sqrt(max(1, row["repeats"])))
+def geometric_mean(verdicts: Sequence[dict[str, Any]]) -> float | None:
+    """The mean change of all rows, 1 for none; None without rows."""
+    return statistics.geometric_mean(verdict["change"] for verdict in verdicts) if verdicts else None
+
+
+def unstable(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows whose turns differ so much that another run may well say something else."""
+    return [row for row in rows if _spread(row, "images_per_second") > MOST_SPREAD]
+
+
+def _spread(row: dict[str, Any], by: str) -> float:
+    """How far the quartiles are apart, as a share of the median."""
+    low, high = row["ratio_quartiles" if by == "ratio_to_plain" else f"{by}_quartiles"]
+    return float((high - low) / row[by])
+
+
+def _error(row: dict[str, Any], by: str) -> float:
+    """Standard error of the median, as a share of it: 1.253 times that of the mean of normal values."""
+    return 1.253 * _spread(row, by) / 1.349 / math.sqrt(max(1, row["repeats"]))

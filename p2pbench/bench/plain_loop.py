@@ -14,28 +14,33 @@ from p2pbench.bench.clock import Step
 from p2pbench.config.schema import RunConfig
 from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.system.hardware import available_cores
+from p2pbench.training.device import available_device
 from p2pbench.training.losses import discriminator_input
 
 N_PAIRS = 16
 """Pairs that are trained on; more where a batch has more."""
+N_BATCHES = 16
+"""Batches of an epoch; at its end the workers begin anew."""
+MOST_WORKERS = 4
+"""The port's ``--num_threads``."""
 
 
 class JpegPairs(Dataset[tuple[Tensor, Tensor]]):
     """Side-by-side JPEG files, held in memory as the system caches them, and read, resized and cropped by Pillow."""
 
     def __init__(self, config: RunConfig) -> None:
-        self.data = config.data
-        self.files = []
+        self.data, self.batch_size = config.data, config.training.batch_size
+        self.files: list[bytes] = []
         for pair in random_pairs(config)[..., :3]:
             stream = io.BytesIO()
             Image.fromarray(np.concatenate([pair, pair], axis=1)).save(stream, "JPEG", quality=95)
             self.files.append(stream.getvalue())
 
     def __len__(self) -> int:
-        return len(self.files)
+        return N_BATCHES * self.batch_size
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        with Image.open(io.BytesIO(self.files[index])) as file:
+        with Image.open(io.BytesIO(self.files[index % len(self.files)])) as file:
             image = file.convert("RGB")
         (height, width), (load_height, load_width) = self.data.crop_shape, self.data.load_shape
         if not self.data.jitter:
@@ -66,25 +71,32 @@ def random_pairs(config: RunConfig) -> np.ndarray:
     return np.ascontiguousarray(coarse.repeat(8, 1).repeat(8, 2)[:, :height, :width])
 
 
-def build_plain(config: RunConfig) -> tuple[Step, int]:
-    """A step in eager float32 with PyTorch's own layout and defaults: a DataLoader with Pillow (four workers beside a
-    GPU), Adam without fusion, D run again for G's update, and every loss read from the device.
+def build_plain(config: RunConfig, workers: int | None = None) -> tuple[Step, int]:
+    """A step as people run it: eager, with PyTorch's own layout, Adam and float32, which cuDNN may make TF32.
+
+    Workers decode pairs by Pillow ahead of their steps, ``cudnn.benchmark`` is on as in the port, D is run again for
+    G's update, and losses are read every ``log_every`` steps.
+
+    Args:
+        workers: processes that decode; by default as many as the port has, or as there are cores.
     """
     torch.set_num_threads(config.training.threads or available_cores())
-    cuda = config.training.device in ("auto", "cuda") and torch.cuda.is_available()
-    device = torch.device("cuda" if cuda else "cpu")
+    torch.backends.cudnn.benchmark = torch.backends.cudnn.allow_tf32 = True
+    device = torch.device(available_device(config.training.device))
     generator, discriminator = build_generator(config).to(device), build_discriminator(config)
     lambda_l1 = config.objective.lambda_l1 if config.objective.has_l1 else 0.0
-    adam = {"lr": config.training.learning_rate, "betas": (0.5, 0.999), "foreach": False, "fused": False}
+    adam = {"lr": config.training.learning_rate, "betas": (0.5, 0.999)}
     optimiser_g = torch.optim.Adam(generator.parameters(), **adam)  # type: ignore[arg-type]
     if discriminator is not None:
         discriminator.to(device)
         optimiser_d = torch.optim.Adam(discriminator.parameters(), **adam)  # type: ignore[arg-type]
+    workers = min(MOST_WORKERS, available_cores()) if workers is None else workers
     loader = DataLoader(
-        JpegPairs(config), config.training.batch_size, shuffle=True, drop_last=True,
-        num_workers=4 if cuda else 0, persistent_workers=cuda,
+        JpegPairs(config), config.training.batch_size, shuffle=True, drop_last=True, num_workers=workers,
+        persistent_workers=workers > 0,
     )  # fmt: skip
     batches = itertools.chain.from_iterable(itertools.repeat(loader))
+    steps = itertools.count(1)
 
     def gan_loss(discriminator: nn.Module, condition: Tensor, image: Tensor, real: float) -> Tensor:
         logits = discriminator(discriminator_input(condition, image, conditional=config.objective.conditional))
@@ -107,7 +119,8 @@ def build_plain(config: RunConfig) -> tuple[Step, int]:
         losses += [lambda_l1 * l1_loss(fake, target)]
         torch.stack(losses[-2:]).sum().backward()  # those of G: the adversarial one, where there is D, and L1
         optimiser_g.step()
-        for loss in losses:
-            loss.item()
+        if next(steps) % config.training.log_every == 0:
+            for loss in losses:
+                loss.item()
 
     return step, config.training.batch_size

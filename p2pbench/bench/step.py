@@ -1,9 +1,11 @@
 """``bench step``: the update of D and G, ours in each engine and precision beside a plain loop as people write it."""
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from p2pbench.bench.clock import Contestant, Step
@@ -13,6 +15,7 @@ from p2pbench.config.resolve import Resolved
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.batches import Batches
 from p2pbench.scoring.lpips_loss import untrained_lpips_loss
+from p2pbench.training.device import has_tensor_cores
 from p2pbench.training.engine import (
     available_engine,
     build_networks,
@@ -31,20 +34,23 @@ NAMED = ("generator.", "objective.", "training.preset", "training.bias_rule", "d
 def step_contestants(resolved: Resolved, device: str) -> list[Contestant]:
     """The plain loop, then our step in each precision that the device has and, on CUDA, eager and as a graph.
 
+    The plain loop's precision is that of PyTorch's defaults: TF32, which cuDNN may use, where the GPU has it.
     A ``training.precision`` or ``training.engine`` that was set on purpose leaves that one alone beside the plain loop.
     Our step begins with the index of its batch and ends with both of Adam's updates. The pairs are random, and lie
     where training has them. Raises :class:`ConfigError` if the engine cannot run on ``device``.
     """
     training = resolved.config.training
     available_engine(training.engine, torch.device(device))
-    precisions = ["fp32", "tf32", "bf16"] if device == "cuda" else ["fp32", "bf16"] if device == "cpu" else ["fp32"]
+    fast = device == "cuda" and has_tensor_cores(torch.device(device))
+    precisions = ["fp32", "tf32", "bf16"] if fast else ["fp32", "bf16"] if device == "cpu" else ["fp32"]
     engines = ["eager", "graph"] if device == "cuda" else ["eager"]
     if resolved.origin["training.precision"].startswith(("--set", "level")):  # a protocol's own value does not count
         precisions = [training.precision]
     if training.engine != "auto":
         engines = [training.engine]
     plain = resolved.config.changed("training", precision="fp32", engine="auto")
-    found = [Contestant("plain loop", build_plain, (plain,), {**row_of(plain), "engine": "plain"})]
+    row = {**row_of(plain), "engine": "plain", "precision": "tf32" if fast else "fp32"}
+    found = [Contestant("plain loop", build_plain, (plain,), row)]
     for engine, precision in itertools.product(engines, precisions):
         ours = resolved.config.changed("training", precision=precision, engine=engine)
         found.append(Contestant(f"{engine}, {precision}", build_ours, (ours,), row_of(ours)))
@@ -104,10 +110,7 @@ def profile_step(config: RunConfig) -> list[dict[str, Any]]:
             step()
         if on_cuda:
             torch.cuda.synchronize()
-    spent = [
-        (event.key, event.self_device_time_total if on_cuda else event.self_cpu_time_total, event.count)
-        for event in recorded.key_averages()
-    ]
+    spent = time_spent(recorded.key_averages(), on_cuda=on_cuda)
     total = sum(microseconds for _, microseconds, _ in spent)
     return [
         {
@@ -118,4 +121,19 @@ def profile_step(config: RunConfig) -> list[dict[str, Any]]:
         }
         for name, microseconds, count in sorted(spent, key=lambda found: -found[1])
         if microseconds > 0
+    ]
+
+
+def time_spent(events: Iterable[Any], *, on_cuda: bool) -> list[tuple[str, float, int]]:
+    """The name, the microseconds of its own and the number of calls of each profiled operation.
+
+    On CUDA these are kernels, copies and fills, once: an operation's own time on the device is that of its kernels, and
+    an annotated block's that of all in it.
+    """
+    if not on_cuda:
+        return [(event.key, event.self_cpu_time_total, event.count) for event in events]
+    return [
+        (event.key, event.self_device_time_total, event.count)
+        for event in events
+        if event.device_type == DeviceType.CUDA and not event.is_user_annotation
     ]

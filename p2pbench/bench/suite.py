@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ from p2pbench.system.cache_dir import home
 from p2pbench.system.progress import Count, no_progress
 
 if TYPE_CHECKING:
-    from p2pbench.bench.clock import Contestant
+    from p2pbench.bench.clock import Contestant, Timing
 
 
 Variant = tuple[str, Resolved]
@@ -57,11 +59,14 @@ def measure(
         if old is not None and baseline is not None:
             comparison.check(old, machine, rows, baseline)
         limits = _time(groups, machine, rounds, round_seconds, stage(f"timing {', '.join(workloads)}", "turns"))
-    document = {"machine": machine, **({"limits": limits} if limits else {}), "rows": rows}
+    document: dict[str, Any] = {"machine": machine, **({"limits": limits} if limits else {}), "rows": rows}
+    if "step" in workloads:
+        document["plain_loop"] = comparison.PLAIN_LOOP
     if profiled:
         document["profiles"] = _profiles(variants, stage("profiling", "steps"))
     if old is not None:
         document["comparison"] = comparison.compare(old, document)
+        document["geometric_mean"] = comparison.geometric_mean(document["comparison"])
     return document
 
 
@@ -113,7 +118,7 @@ def _contestants(workload: str, resolved: Resolved, device: str, scratch: Path) 
 
 
 def _time(
-    groups: Sequence[Sequence[tuple[Contestant, dict[str, Any]]]],
+    groups: Sequence[Group],
     machine: dict[str, Any],
     rounds: int,
     round_seconds: float,
@@ -126,7 +131,9 @@ def _time(
 
     precisions = [row["precision"] for group in groups for _, row in group if row["workload"] == "step"]
     limited = ceilings(machine["device"], machine["threads"], list(dict.fromkeys(precisions))) if precisions else []
-    total = rounds * sum(map(len, groups)) + 5 * len(limited)
+    alone = machine["device"] == "cuda"
+    heats = {index: _heats(group, alone=alone) for index, group in enumerate(groups)}
+    total = rounds * sum(len(heat) for of_group in heats.values() for heat in of_group) + 5 * len(limited)
     turns = itertools.count(1)
 
     def count(*_: int) -> None:
@@ -134,19 +141,34 @@ def _time(
 
     limits = {}
     if limited:
-        timings = race(limited, rounds=5, round_seconds=round_seconds / 2, progress=count)
-        limits = limits_of(timings, machine["device"])
-    for group in groups:
-        timings = race([one for one, _ in group], rounds=rounds, round_seconds=round_seconds, progress=count)
+        found: dict[str, Timing] = {}
+        for at_once in [[one] for one in limited] if alone else [limited]:
+            found |= race(at_once, rounds=5, round_seconds=round_seconds / 2, progress=count)
+        limits = limits_of(found, machine["device"])
+    for index, group in enumerate(groups):
+        plain: list[Timing] = []
+        for heat in heats[index]:
+            timings = race([one for one, _ in heat], rounds=rounds, round_seconds=round_seconds, progress=count)
+            plain.append(timings[heat[0][0].name])
+            for contestant, row in heat[1:]:
+                row.update(figures(timings[contestant.name], plain[-1]))
+        of_all = replace(plain[0], seconds=[seconds for one in plain for seconds in one.seconds])
+        group[0][1].update(figures(of_all, of_all))
         for contestant, row in group:
-            timing = timings[contestant.name]
-            row.update(figures(timing, timings[group[0][0].name]))
             if row["workload"] == "step":
-                work = work_of(contestant.arguments[0])
-                row.update(against_ceilings(work, timing.median, row["precision"], limits))
+                work, median = work_of(contestant.arguments[0]), statistics.median(row["seconds_per_step"])
+                row.update(against_ceilings(work, median, row["precision"], limits))
             elif row["workload"] == "score":
                 row["time_of_bare"] = 1 / row["ratio_to_plain"]
     return limits
+
+
+Group = Sequence[tuple["Contestant", dict[str, Any]]]
+
+
+def _heats(group: Group, *, alone: bool) -> list[Group]:
+    """Who is timed in turns: all of ``group``; or its first with one rival at a time, where memory is a GPU's."""
+    return [[group[0], rival] for rival in group[1:]] if alone and len(group) > 2 else [group]
 
 
 def _machine(workloads: Sequence[str], config: RunConfig) -> dict[str, Any]:

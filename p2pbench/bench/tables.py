@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from p2pbench.bench.comparison import MOST_SPREAD, unstable
 from p2pbench.bench.rows import groups
 from p2pbench.system.console import escape
 
@@ -27,6 +28,8 @@ def show(document: dict[str, Any], out: Console) -> None:
         for row in rows:
             table.add_row(*map(escape, row))
         out.print(table)
+    for line in _remarks(document):
+        out.print(f"\n{escape(line)}", highlight=False)
 
 
 def markdown(document: dict[str, Any]) -> str:
@@ -40,6 +43,8 @@ def markdown(document: dict[str, Any]) -> str:
         texts = [f"| {' | '.join(row)} |" for row in rows]
         texts.insert(1, "|---" * n_words + "|---:" * (len(rows[0]) - n_words) + "|")
         lines += [f"## {title}", "", *texts, ""]
+    for line in _remarks(document):
+        lines += [line, ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -48,6 +53,15 @@ def machine_line(machine: dict[str, Any]) -> str:
     return (
         f"{where}, {machine['threads']} threads, torch {versions['torch']}, p2pbench {versions.get('git', '')}".rstrip()
     )
+
+
+def _remarks(document: dict[str, Any]) -> Iterator[str]:
+    """What stands below the tables: the mean of all comparisons, and what not to trust."""
+    if (mean := document.get("geometric_mean")) is not None:
+        yield f"geometric mean of the {len(document['comparison'])} changes: {100 * (mean - 1):+.1f} %"
+    if rows := unstable(document["rows"]):
+        names = ", ".join(dict.fromkeys(f"{_engine(row)} {row['precision']}" for row in rows))
+        yield f"unstable: the quartiles of {names} are more than {MOST_SPREAD:.0%} apart; is the machine busy?"
 
 
 def tables_of(document: dict[str, Any]) -> Iterator[Cells]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from p2pbench.bench.clock import Contestant, Step
+from p2pbench.bench.clock import Contestant, Step, synchronise
 from p2pbench.bench.rows import named
 from p2pbench.config.resolve import Resolved
 from p2pbench.config.schema import RunConfig
@@ -66,8 +66,7 @@ def build_bare(config: RunConfig) -> tuple[Step, int]:
                 given = batch[: N_PICTURES - start]
                 random[:] = noises[: len(given)]
                 network(given)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+        synchronise()
 
     return step, N_PICTURES
 

@@ -10,6 +10,7 @@ import pytest
 from program import error_of, invoke
 
 from p2pbench.bench import comparison
+from p2pbench.bench.tables import _remarks
 
 
 def settings(source: Path) -> list[str]:
@@ -29,7 +30,7 @@ def test_every_workload_takes_its_own_baseline(
     invoke(*command, "--out", file)
     document = json.loads(invoke(*command, "--compare", file, "--json").stdout)
     assert {row["workload"] for row in document["comparison"]} == set(workloads)
-    assert {row["verdict"] for row in document["comparison"]} == {"same"}
+    assert {row["verdict"] for row in document["comparison"]} == {"not significant"}
     assert document["machine"] == json.loads(file.read_text())["machine"]
 
 
@@ -55,5 +56,37 @@ def test_a_baseline_of_version_0_1_is_compared_where_its_names_are_enough() -> N
                 "ratio_to_plain": ratio, "ratio_quartiles": [ratio, ratio], "repeats": 2, **more}  # fmt: skip
 
     old = {"rows": [row("unet", 2.0), row("resnet6", 2.0), row("resnet6", 4.0)]}
-    new = {"rows": [row("unet", 1.0, variant="a"), row("resnet6", 1.0, variant="b")]}
+    new = {"machine": {}, "rows": [row("unet", 1.0, variant="a"), row("resnet6", 1.0, variant="b")]}
     assert [(found["name"], found["verdict"]) for found in comparison.compare(old, new)] == [("unet", "slower")]
+
+
+@pytest.mark.parametrize(("machine", "plain_loop"), [({"gpu": "H100"}, 2), ({}, None)])
+def test_on_a_gpu_and_beside_another_plain_loop_images_per_second_are_compared(
+    machine: dict[str, Any], plain_loop: int | None
+) -> None:
+    def document(speed: float, ratio: float, plain_loop: int | None) -> dict[str, Any]:
+        row: dict[str, Any] = {"workload": "step", "name": "unet", "variant": "", "repeats": 20}
+        row |= {"images_per_second": speed, "images_per_second_quartiles": [speed, speed]}
+        row |= {"ratio_to_plain": ratio, "ratio_quartiles": [ratio, ratio]}
+        return {"machine": machine, "plain_loop": plain_loop, "rows": [row]}
+
+    old = document(100.0, 4.0, plain_loop)
+    for speed, verdict in ((80.0, "slower"), (102.0, "not significant"), (125.0, "faster")):
+        [found] = comparison.compare(old, document(speed, 2.0, 2))
+        assert (found["verdict"], found["by"]) == (verdict, "images_per_second")
+        assert found["change"] == speed / 100
+    of_both = [{"change": 0.5}, {"change": 2.0}]
+    assert comparison.geometric_mean(of_both) == pytest.approx(1.0)
+    assert comparison.geometric_mean([]) is None
+
+
+def test_a_run_that_is_not_to_be_trusted_says_so() -> None:
+    steady = {"workload": "step", "engine": "eager", "precision": "fp32", "images_per_second": 10.0,
+              "images_per_second_quartiles": [9.6, 10.4]}  # fmt: skip
+    shaky = {**steady, "precision": "bf16", "images_per_second_quartiles": [9.4, 10.6]}
+    assert comparison.unstable([steady, shaky]) == [shaky]
+    document = {"rows": [steady, shaky], "comparison": [{}, {}], "geometric_mean": 1.25}
+    assert list(_remarks(document)) == [
+        "geometric mean of the 2 changes: +25.0 %",
+        "unstable: the quartiles of eager bf16 are more than 10% apart; is the machine busy?",
+    ]

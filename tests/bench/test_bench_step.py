@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from torch.autograd import DeviceType
 from typer.testing import CliRunner
 
-from p2pbench.bench import ceilings, comparison, suite
+from p2pbench.bench import ceilings, clock, comparison, step, suite
 from p2pbench.bench.ceilings import ADAM_BYTES, Work, against_ceilings, work_of
+from p2pbench.bench.clock import Contestant
 from p2pbench.bench.figure import write_figure
-from p2pbench.bench.step import step_contestants
+from p2pbench.bench.step import step_contestants, time_spent
 from p2pbench.bench.tables import _three, markdown
 from p2pbench.cli.app import app
 from p2pbench.config.resolve import Layer, resolve
@@ -53,7 +56,51 @@ def test_the_documented_rows(document: dict[str, Any]) -> None:
     json.dumps(document, allow_nan=False)
 
 
-def test_a_precision_or_engine_that_was_set_stands_alone() -> None:
+def test_on_a_gpu_the_plain_loop_meets_one_rival_at_a_time(
+    seconds: dict[str, float], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """So no more than two processes hold its memory; the ceilings are measured one by one."""
+    raced: list[list[str]] = []
+    race = clock.race
+
+    def note(contestants: Sequence[Contestant], **how: Any) -> Any:
+        raced.append([one.name for one in contestants])
+        return race(contestants, **how)
+
+    monkeypatch.setattr(clock, "race", note)
+    machine = suite._machine(["step"], suite.read_variants(str(GRID), None, SMALL)[0][1].config)
+    monkeypatch.setattr(suite, "_machine", lambda *_: {**machine, "device": "cuda", "gpu": "H100"})
+    monkeypatch.setattr(step, "has_tensor_cores", lambda _: True)
+    settings = ["training.precision=bf16", "training.device=cuda"]
+    document = suite.measure(["step"], suite.read_variants(str(GRID), None, settings)[:1], rounds=2)
+    rivals = ["eager, bf16", "graph, bf16"]
+    assert raced == [["tf32"], ["bf16"], ["copy"], *(["plain loop", rival] for rival in rivals)]
+    plain, *ours = document["rows"]
+    assert (plain["precision"], plain["ratio_to_plain"], plain["repeats"]) == ("tf32", 1.0, 4)
+    assert [row["ratio_to_plain"] for row in ours] == [2.0, 2.0]
+    assert document["plain_loop"] == comparison.PLAIN_LOOP
+
+
+def test_a_profile_counts_a_kernel_once() -> None:
+    """The operation that launched it has its time too, and so has the block that somebody named."""
+
+    def event(key: str, where: DeviceType, *, named: bool = False) -> SimpleNamespace:
+        return SimpleNamespace(
+            key=key, device_type=where, is_user_annotation=named, self_device_time_total=5.0, self_cpu_time_total=7.0,
+            count=3,
+        )  # fmt: skip
+
+    events = [
+        event("aten::mm", DeviceType.CPU), event("gemm", DeviceType.CUDA),
+        event("Optimizer.step#Adam.step", DeviceType.CUDA, named=True),
+    ]  # fmt: skip
+    assert time_spent(events, on_cuda=True) == [("gemm", 5.0, 3)]
+    assert len(time_spent(events, on_cuda=False)) == 3
+
+
+def test_a_precision_or_engine_that_was_set_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step, "has_tensor_cores", lambda _: True)
+
     def rows(*more: str) -> list[str]:
         [(_, resolved)] = suite.read_variants(None, None, [*SMALL, *more])
         return [contestant.name for contestant in step_contestants(resolved, "cpu")]
@@ -117,8 +164,8 @@ def test_verdicts_take_noise_into_account(document: dict[str, Any]) -> None:
         return {row["verdict"] for row in found}
 
     assert verdicts(1.8, 1.79, 1.81) == {"slower"}
-    assert verdicts(1.95, 1.94, 1.96) == {"same"}  # less than two runs of the same code differ
-    assert verdicts(1.8, 1.2, 2.4) == {"same"}  # the repeats differ by more
+    assert verdicts(1.95, 1.94, 1.96) == {"not significant"}  # less than two runs of the same code differ
+    assert verdicts(1.8, 1.2, 2.4) == {"not significant"}  # the repeats differ by more
     assert verdicts(2.2, 2.19, 2.21) == {"faster"}
 
 
@@ -148,8 +195,10 @@ def test_the_program_writes_three_files_and_fails_where_it_is_slower(
     seconds["eager, bf16"] = 1.5
     again = CliRunner().invoke(app, [*command, "--compare", str(tmp_path / "a.json")])
     assert again.exit_code == 4, again.output
-    verdicts = [line.split()[-1] for line in again.stdout.splitlines() if " %" in line and "peak" not in line]
-    assert verdicts == ["same", "slower"] * 2
+    lines = [line for line in again.stdout.splitlines() if " %" in line and "peak" not in line]
+    verdicts = [line.split(" % ")[-1].strip() for line in lines[:-1]]
+    assert verdicts == ["not significant", "slower"] * 2
+    assert lines[-1].startswith("geometric mean of the 4 changes: -")
     wrong = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "a.txt")])
     assert wrong.exit_code == 2
 

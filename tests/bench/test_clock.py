@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from p2pbench.bench.clock import Contestant, Timing, crowd, race
 from p2pbench.bench.plain_loop import JpegPairs, build_plain
@@ -71,7 +74,7 @@ def test_a_crowd_runs_at_once() -> None:
 
 def test_the_plain_loop_reads_jpegs_by_pillow(tiny: Tiny) -> None:
     pairs = JpegPairs(tiny(training__batch_size=20, data__channels=[1, 3]))
-    assert len(pairs) == 20
+    assert (len(pairs.files), len(pairs)) == (20, 16 * 20)
     condition, target = pairs[3]
     assert (condition.shape, target.shape) == ((1, 16, 16), (3, 16, 16))
     assert -1 <= float(target.min()) < float(target.max()) <= 1
@@ -80,7 +83,7 @@ def test_the_plain_loop_reads_jpegs_by_pillow(tiny: Tiny) -> None:
 @pytest.mark.parametrize("objective", ["l1", "gan", "l1+cgan"])
 def test_both_steps_run_as_they_are_timed(objective: str, tiny: Tiny) -> None:
     config = tiny(objective__name=objective, training__batch_size=2)
-    for build in (build_ours, build_plain):
+    for build in (build_ours, partial(build_plain, workers=0)):
         step, images = build(config)
         step()
         step()
@@ -95,3 +98,24 @@ def test_the_machine_is_described_without_its_name_or_user() -> None:
     assert platform.node() not in text
     assert getpass.getuser() not in text
     assert versions()["p2pbench"]
+
+
+def test_the_plain_loop_is_what_people_run(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's own Adam; losses that are read now and then."""
+    config, built = tiny(training__log_every=2), list[dict[str, Any]]()
+    read: list[bool] = []
+    adam, item = torch.optim.Adam, torch.Tensor.item
+
+    def build(*arguments: Any, **settings: Any) -> torch.optim.Adam:
+        built.append(settings)
+        return adam(*arguments, **settings)
+
+    monkeypatch.setattr(torch.optim, "Adam", build)
+    step, _ = build_plain(config, workers=0)
+    assert [set(settings) for settings in built] == [{"lr", "betas"}] * 2
+    monkeypatch.setattr(torch.Tensor, "item", lambda tensor: [read.append(tensor.grad_fn is not None), item(tensor)][1])
+    counts = []
+    for _ in range(4):
+        step()
+        counts.append(sum(read))
+    assert counts == [0, 4, 4, 8]

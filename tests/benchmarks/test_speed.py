@@ -9,6 +9,7 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from p2pbench.bench.clock import synchronise
 from p2pbench.bench.plain_loop import build_plain
 from p2pbench.bench.step import build_ours
 from p2pbench.config.resolve import Layer, resolve
@@ -24,8 +25,7 @@ def synchronised(step: Callable[[], object]) -> Callable[[], None]:
 
     def run() -> None:
         step()
-        if DEVICE == "cuda":
-            torch.cuda.synchronize()
+        synchronise()
 
     return run
 
