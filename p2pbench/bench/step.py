@@ -14,6 +14,7 @@ from p2pbench.bench.rows import named
 from p2pbench.config.resolve import Resolved
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.batches import Batches
+from p2pbench.errors import P2PBenchError
 from p2pbench.scoring.lpips_loss import untrained_lpips_loss
 from p2pbench.training.device import has_tensor_cores
 from p2pbench.training.engine import (
@@ -21,10 +22,12 @@ from p2pbench.training.engine import (
     build_networks,
     build_optimisers,
     engine_for,
+    in_the_way,
     place_networks,
     runner,
 )
 from p2pbench.training.memory import out_of_memory_explained
+from p2pbench.training.winner import Way
 
 PROFILED_STEPS = 5
 NAMED = ("generator.", "objective.", "training.preset", "training.bias_rule", "data.colours", "data.channels")
@@ -71,15 +74,21 @@ def row_of(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def build_ours(config: RunConfig) -> tuple[Step, int]:
-    """Our training step as ``train`` runs it: it waits for the device only to read the losses every ``log_every``."""
-    engine = engine_for(config)
+def build_ours(config: RunConfig, way: Way | None = None) -> tuple[Step, int]:
+    """Our training step as ``train`` runs it: it waits for the device only to read the losses every ``log_every``.
+
+    Args:
+        way: how it is run, instead of as ``auto`` would be. Raises :class:`P2PBenchError` where it cannot be.
+    """
+    engine = engine_for(config) if way is None else in_the_way(engine_for(config), way)
     with out_of_memory_explained(config, engine.device):
         net = config.objective.perceptual
         perceptual = None if net is None else untrained_lpips_loss(net)
         networks = place_networks(build_networks(config, perceptual), engine)
-        optimisers = build_optimisers(networks, config, capturable=engine.kind == "graph")
+        optimisers = build_optimisers(networks, config, capturable="graph" in engine.kind)
         run = runner(engine, networks, optimisers, Batches(random_pairs(config), config, engine.device), config)
+    if way is not None and run.kind != way.kind:
+        raise P2PBenchError(f"this step cannot be run as {way}")
     steps = itertools.count()
 
     def step() -> None:

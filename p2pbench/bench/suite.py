@@ -49,7 +49,7 @@ def measure(
             this measurement; before anything is timed.
     """
     old = None if baseline is None else comparison.read_baseline(baseline)
-    machine = _machine(workloads, variants[0][1].config)
+    machine = machine_of(workloads, variants[0][1].config)
     with _scratch_folder() as scratch:
         groups = []
         for workload, (index, (label, resolved)) in itertools.product(workloads, enumerate(variants)):
@@ -171,7 +171,7 @@ def _heats(group: Group, *, alone: bool) -> list[Group]:
     return [[group[0], rival] for rival in group[1:]] if alone and len(group) > 2 else [group]
 
 
-def _machine(workloads: Sequence[str], config: RunConfig) -> dict[str, Any]:
+def machine_of(workloads: Sequence[str], config: RunConfig) -> dict[str, Any]:
     """What the rows were measured on; ``data`` and ``score`` use all cores whatever ``training.threads`` is."""
     import torch
 

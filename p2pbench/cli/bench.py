@@ -1,13 +1,17 @@
 """``p2pbench bench``: how fast training, data, scoring and translation are on this machine."""
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from p2pbench.cli.options import Json, ProtocolOrNone, Sets, answer, parameter
 from p2pbench.errors import ConfigError, unknown
 from p2pbench.system.console import err, out
+
+if TYPE_CHECKING:
+    from p2pbench.bench.suite import Variant
 
 WORKLOADS = ("step", "data", "score", "translate")
 
@@ -20,6 +24,8 @@ def bench(
     device: Annotated[str | None, parameter("bench", "--device")] = None,
     compare: Annotated[Path | None, parameter("bench", "--compare")] = None,
     profile: Annotated[bool, parameter("bench", "--profile")] = False,
+    raced: Annotated[bool, parameter("bench", "--race")] = False,
+    minutes: Annotated[float, parameter("bench", "--minutes")] = 5.0,
     file: Annotated[Path | None, parameter("bench", "--out")] = None,
     as_json: Json = False,
 ) -> None:
@@ -32,10 +38,15 @@ def bench(
     from p2pbench.bench.tables import show
     from p2pbench.system.progress import stages
 
+    if raced and (names != ["step"] or compare is not None or profile):
+        raise ConfigError("--race is for bench step alone, without --compare and --profile")
     if file is not None:
         check_name(file)
     assignments = [*(sets or []), *([f"training.device={device}"] if device else [])]
     variants = read_variants(grid, protocol, assignments)
+    if raced:
+        race_all(variants, minutes, file, as_json=as_json)
+        return
     with stages(err) as stage:
         document = measure(names, variants, baseline=compare, profiled=profile, stage=stage)
     if file is not None:
@@ -46,3 +57,26 @@ def bench(
         out.print("written: " + ", ".join(map(str, written)), soft_wrap=True, markup=False)
     if any(verdict["verdict"] == "slower" for verdict in document.get("comparison", [])):
         raise typer.Exit(4)
+
+
+def race_all(variants: "list[Variant]", minutes: float, file: Path | None, *, as_json: bool) -> None:
+    """Race the ways to run the step of each variant, print what was found, and write it to ``file``."""
+    from p2pbench.bench.race import find_fastest
+    from p2pbench.bench.suite import machine_of
+    from p2pbench.system.files import write_json
+
+    found = []
+    for label, resolved in variants:
+        title = label or "the settings"
+        say = partial(err.print, f"{title}:", markup=False, highlight=False)
+        raced = find_fastest(resolved.config, seconds=60 * minutes / len(variants), say=say)
+        found.append({"variant": label, "precision": resolved.config.training.precision, **raced})
+        for way in raced["ways"]:
+            speed = way["reason"] or f"{way['images_per_second']:.1f} images/s"
+            out.print(f"{way['way']}: {speed}", soft_wrap=True, markup=False, highlight=False)
+        taken = "auto takes it from now on" if raced["recorded"] else "auto stays as it is: records are of GPUs alone"
+        out.print(f"{title}: the fastest is {raced['winner']}; {taken}", soft_wrap=True, markup=False, highlight=False)
+    document = {"machine": machine_of(["step"], variants[0][1].config), "races": found}
+    if file is not None:
+        write_json(file, document)
+    answer(document, as_json)

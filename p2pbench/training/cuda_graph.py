@@ -31,6 +31,7 @@ class Captured:
 
     Args:
         optimisers: built as ``capturable``.
+        kind: what the steps are recorded as.
         search: as of :func:`p2pbench.training.arithmetic.of_steps`.
     Raises:
         NotCapturable: the step waits for the device, as a user's own network may; nothing has been captured then.
@@ -39,17 +40,17 @@ class Captured:
             torch/cuda/graphs.py, ``capture_end`` in CUDAGraph.cpp), so that this process is of no more use.
     """
 
-    kind = "graph"
-
     def __init__(
         self,
         networks: Networks,
         optimisers: Optimisers,
         batches: Batches | StreamedBatches,
         config: RunConfig,
+        kind: str = "graph",
         *,
         search: bool = False,
     ) -> None:
+        self.kind = kind
         self.networks, self.optimisers, self.batches, self.config = networks, optimisers, batches, config
         device = next(networks.generator.parameters()).device
         self._inputs = tuple(tensor.clone(memory_format=torch.preserve_format) for tensor in self._inputs_of(0))

@@ -24,6 +24,7 @@ from p2pbench.training.arithmetic import of_steps
 from p2pbench.training.average import Average
 from p2pbench.training.device import available_device, has_tensor_cores
 from p2pbench.training.step import Networks, Optimisers, train_step
+from p2pbench.training.winner import Way, recorded_way
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class Engine:
     memory_format: torch.memory_format
     threads: int
     kind: str = "eager"
-    """``eager``, ``compile`` or ``graph``."""
+    """``eager``, ``compile``, ``graph`` or ``graph+compile``."""
     search: bool = False
     """Whether cuDNN times its algorithms (``cudnn.benchmark``)."""
     sharers: int = 1
@@ -92,7 +93,16 @@ def engine_for(config: RunConfig, threads: int | None = None, *, sharers: int = 
         )
     if config.training.engine == "auto" and own_code(config):
         return replace(engine, kind="eager")  # a graph would replay one draw of Python's for ever
+    if config.training.engine == "auto" and not config.training.deterministic:
+        way = recorded_way(config)
+        return engine if way is None else in_the_way(engine, way)
     return engine
+
+
+def in_the_way(engine: Engine, way: Way) -> Engine:
+    """``engine``, whose steps are run as ``way`` says."""
+    layout = torch.channels_last if way.channels_last else torch.contiguous_format
+    return replace(engine, kind=way.kind, memory_format=layout, search=way.search)
 
 
 def own_code(config: RunConfig) -> bool:
@@ -234,17 +244,29 @@ def runner(
         CaptureFailed: it was found out too late; only another process can train it eagerly.
     """
     kind = engine.kind
-    if kind == "graph":
+    if "compile" in kind:
+        compile_networks(networks, config)
+    if "graph" in kind:
         try:
-            return cuda_graph.Captured(networks, optimisers, batches, config, search=engine.search)
+            return cuda_graph.Captured(networks, optimisers, batches, config, kind, search=engine.search)
         except cuda_graph.NotCapturable as error:
             if config.training.engine == "graph":
                 raise ConfigError(f"training.engine is graph: {error}; use training.engine eager") from error
             log.warning("%s: using the eager engine", error)
-            kind = "eager"
-    if kind == "compile":
-        compile_networks(networks, config)
+            kind = "compile" if "compile" in kind else "eager"
     return Eager(networks, optimisers, batches, config, kind, search=engine.search)
+
+
+def check_compilable(config: RunConfig) -> None:
+    """Raise :class:`ConfigError` where the objective has a penalty that differentiates D twice."""
+    objective = config.objective
+    twice = {"adversarial wgan-gp": objective.adversarial == "wgan-gp", "r1": objective.r1 > 0, "r2": objective.r2 > 0}
+    if objective.has_discriminator and any(twice.values()):
+        penalty = next(name for name, there in twice.items() if there)
+        raise ConfigError(
+            f"training.engine is compile and objective.{penalty}: the gradient penalty differentiates D twice, which "
+            "torch.compile does not support; use training.engine eager"
+        )
 
 
 def compile_networks(networks: Networks, config: RunConfig) -> None:
@@ -255,14 +277,7 @@ def compile_networks(networks: Networks, config: RunConfig) -> None:
     Raises:
         ConfigError: the objective has a penalty that differentiates D twice.
     """
-    objective = config.objective
-    twice = {"adversarial wgan-gp": objective.adversarial == "wgan-gp", "r1": objective.r1 > 0, "r2": objective.r2 > 0}
-    if networks.discriminator is not None and any(twice.values()):
-        penalty = next(name for name, there in twice.items() if there)
-        raise ConfigError(
-            f"training.engine is compile and objective.{penalty}: the gradient penalty differentiates D twice, which "
-            "torch.compile does not support; use training.engine eager"
-        )
+    check_compilable(config)
     # While tracing, torch reads the gradient of D's input and warns about that.
     warnings.filterwarnings(
         "ignore", message="The .grad attribute of a Tensor that is not a leaf", category=UserWarning

@@ -66,7 +66,7 @@ class TrainingResult:
     data_wait_share: float
     """The share of this sitting's time between asking for a batch and having it enqueued, 0 to 1."""
     engine: str
-    """What ran the steps: ``eager``, ``compile`` or ``graph``."""
+    """What ran the steps: ``eager``, ``compile``, ``graph`` or ``graph+compile``."""
     selected: checkpoint.Best | None
     """The epoch that was selected by its validation score, and its generator; None for the last epoch."""
 
@@ -110,7 +110,7 @@ def _train(
     check_conditions(config, images)
     networks = place_networks(networks, engine)
     networks = group.synchronise_norms(networks, config)
-    optimisers = build_optimisers(networks, config, capturable=engine.kind == "graph")
+    optimisers = build_optimisers(networks, config, capturable="graph" in engine.kind)
     group.attach(optimisers)
     share = group.share_of(training.batch_size)
     batches = open_batches(images, config, engine.device, share=share, sharers=engine.sharers)

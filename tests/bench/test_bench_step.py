@@ -68,8 +68,8 @@ def test_on_a_gpu_the_plain_loop_meets_one_rival_at_a_time(
         return race(contestants, **how)
 
     monkeypatch.setattr(clock, "race", note)
-    machine = suite._machine(["step"], suite.read_variants(str(GRID), None, SMALL)[0][1].config)
-    monkeypatch.setattr(suite, "_machine", lambda *_: {**machine, "device": "cuda", "gpu": "H100"})
+    machine = suite.machine_of(["step"], suite.read_variants(str(GRID), None, SMALL)[0][1].config)
+    monkeypatch.setattr(suite, "machine_of", lambda *_: {**machine, "device": "cuda", "gpu": "H100"})
     monkeypatch.setattr(step, "has_tensor_cores", lambda _: True)
     settings = ["training.precision=bf16", "training.device=cuda"]
     document = suite.measure(["step"], suite.read_variants(str(GRID), None, settings)[:1], rounds=2)
