@@ -4,7 +4,7 @@ nox -s quickstart    the main job: the loss ablation and its report, on built-in
 nox -s tests         the tests
 nox -s lint types    ruff with its security rules, mypy
 nox -s bench         speed, in turns with a plain loop (with -- --short: only that it runs)
-nox -s gpu           CUDA tests, benchmarks and a short study, with the Python that is there
+nox -s gpu           half an hour of a GPU machine: CUDA tests, benchmarks, a cell, with the Python that is there
 nox -s faults        hundreds of kills, every write point, every fault: the table in tests/README.md; half an hour
 nox -s fuzz          thousands of bad grids, data sets, images, records and checkpoints
 nox -s load          a thousand tiny cells, a store of ten thousand records
@@ -90,7 +90,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def gpu(session: nox.Session) -> None:
-    """tests/benchmarks/gpu.py: parts of under nine minutes, each of which leaves its results at once."""
+    """tests/benchmarks/gpu.py: parts that share the time, each of which leaves its result at once."""
     session.run("python", "tests/benchmarks/gpu.py", *session.posargs, external=True)
 
 

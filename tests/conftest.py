@@ -16,6 +16,7 @@ from tiny_runs import TINY, write_pairs
 
 from p2pbench.config.resolve import Layer, resolve
 from p2pbench.config.schema import RunConfig
+from p2pbench.system.hardware import available_cores
 
 if TYPE_CHECKING:
     from p2pbench.report.page import Report
@@ -26,6 +27,12 @@ settings.register_profile("default", deadline=None, max_examples=30, derandomize
 settings.register_profile("explore", deadline=None, max_examples=500)
 settings.register_profile("fuzz", deadline=None, max_examples=3000)
 settings.load_profile(os.environ.get("P2PBENCH_HYPOTHESIS", "default"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """``-n auto`` is the cores that the tests may use: xdist does not know of a container's limit."""
+    return available_cores()
 
 
 @pytest.fixture(autouse=True)

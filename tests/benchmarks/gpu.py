@@ -1,123 +1,176 @@
-"""Everything that wants a GPU, unattended: CUDA tests, benchmarks, scaling, a short study of eager beside graph.
+"""Half an hour of a borrowed GPU machine: CUDA tests, the race, a kernel table, cells per GPU, speed, one cell.
 
-``python tests/benchmarks/gpu.py --out DIR`` with the Python that is there: torch >= 2.11 and p2pbench's other
-dependencies; nothing is installed. Each part ends within nine minutes and leaves its results in DIR at once: its own
-files, NAME.log, and a line in parts.json. ``--part NAME`` runs some alone. ``--device cpu`` is the same in miniature,
-to know that it runs.
+Where there is a network: ``python tests/benchmarks/gpu.py --carry wheels`` fetches what such a machine lacks beside
+torch (some MB). There: ``python tests/benchmarks/gpu.py --wheels wheels --out DIR``; nothing is installed.
+
+The parts share ``--minutes`` by their worth; one that takes longer is stopped, and the others go on. Each leaves its
+result in DIR at once: NAME.json or tests.txt, with parts.json and log.txt eight files in all. A machine that is lent
+for 15 minutes, 10 a command, is worth two commands: ``--minutes 8 tests race kernels``, and ``--minutes 4 table cell``.
+``--device cpu`` is the same in miniature, to know that it runs.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-PART_SECONDS = 530
-SHORT: dict[str, dict[str, str]] = {"cuda": {}, "cpu": {"P2PBENCH_SHORT_BENCH": "1"}}
-NEEDED = ("torch", "pydantic", "typer", "rich", "ruamel.yaml", "safetensors", "filelock", "platformdirs", "skimage",
-          "pandas", "seaborn", "scipy", "pooch", "torch_fidelity", "lpips", "pytest", "pytest_benchmark", "hypothesis",
-          "pytest_timeout")  # fmt: skip
+MINUTES = {"tests": 3.0, "race": 5.0, "kernels": 2.0, "cells": 6.0, "table": 6.0, "cell": 4.0}
+"""Of each part where there are as many in all."""
+CARRIED = (
+    "pydantic", "pydantic-core", "annotated-types", "typing-inspection", "typing-extensions", "ruamel.yaml",
+    "platformdirs", "pooch", "torch-fidelity", "lpips", "flask", "werkzeug", "itsdangerous", "blinker", "pypng",
+)  # fmt: skip
+"""What a machine with torch lacks, with what it needs in turn but torch."""
+TINY = (
+    "data.load_size=18",
+    "data.crop_size=16",
+    "generator.ngf=4",
+    "discriminator.ndf=4",
+    "discriminator.name=patch16",
+)
 
 
-def parts(device: str, out: Path) -> dict[str, list[list[str]]]:
-    """For each part the commands it consists of, without the interpreter."""
+def sets(*settings: str) -> list[str]:
+    return [f"--set={setting}" for setting in settings]
+
+
+def with_cuda_tests() -> list[str]:
+    """The files with tests that a GPU alone runs."""
+    return sorted(str(path) for path in (ROOT / "tests").rglob("test_*.py") if "mark.cuda" in path.read_text())
+
+
+def command_of(part: str, device: str, minutes: float, folder: Path) -> list[str]:
+    """What a part runs, without the interpreter.
+
+    Args:
+        folder: where it may keep what is no result.
+    """
     small = device == "cpu"
-    program, pytest = ["-m", "p2pbench"], ["-m", "pytest", "-o", "addopts=--import-mode=importlib"]
-    bench = [*program, "bench", "step", "--device", device]
-    every = ["--grid", str(HERE / ("small.yaml" if small else "gpu.yaml"))]
-    some = every if small else []  # else the paper's setting alone
-    speed = [*pytest, "tests/benchmarks", "--benchmark-only", f"--benchmark-json={out}/pytest-benchmark.json"]
-    # The same study twice, in stores of their own: an engine does not decide a run's identity.
-    if small:
-        settings = ["training.device=cpu", "training.epochs=2", "data.source=drawn:6", "data.load_size=18",
-                    "data.crop_size=16", "generator.ngf=4", "discriminator.ndf=4", "discriminator.name=patch16",
-                    "scoring.metrics=[l1]"]  # fmt: skip
-        engines: tuple[str, ...] = ("eager",)
-        seeds = "0"
-    else:
-        settings = ["training.device=cuda", "training.epochs=10", "data.source=drawn:400", "data.load_size=286",
-                    "data.crop_size=256", "generator.ngf=64", "discriminator.ndf=64", "training.precision=bf16",
-                    "scoring.metrics=[l1,psnr,ssim]"]  # fmt: skip
-        engines, seeds = ("eager", "graph"), "0,1,2"
-    study = [
-        [*program, "ablate", "--grid", str(HERE / "l1_cgan.yaml"), "--protocol", "quick-labels", "--seeds", seeds,
-         "--jobs", "auto", "--runs", f"{out}/runs-{engine}", *(f"--set={s}" for s in settings),
-         f"--set=training.engine={engine}"]
-        for engine in engines
+    on, precision = f"training.device={device}", f"training.precision={'fp32' if small else 'bf16'}"
+    grid = ["--grid", str(HERE / ("small.yaml" if small else "gpu.yaml"))]
+    bench = ["-m", "p2pbench", "bench", "step", "--json", *sets(on)]
+    if part == "tests":
+        files = [str(ROOT / "tests/data/test_batches.py")] if small else with_cuda_tests()
+        return [
+            "-m",
+            "pytest",
+            "-o",
+            "addopts=--import-mode=importlib",
+            "-q",
+            "-ra",
+            "-m",
+            "cuda",
+            "--benchmark-skip",
+            *files,
+        ]
+    if part == "race":
+        return [*bench, "--race", f"--minutes={minutes * 0.9:.2f}", *sets(precision, *(TINY if small else ()))]
+    if part == "kernels":  # of replays of the graph
+        engine = "training.engine=eager" if small else "training.engine=graph"
+        return [*bench, "--profile", *sets(engine, precision, *(TINY if small else ()))]
+    if part == "cells":
+        return [
+            str(HERE / "scaling.py"),
+            "--device",
+            device,
+            "--minutes",
+            f"{minutes * 0.9:.2f}",
+            "--out",
+            str(folder / "cells.json"),
+        ]
+    if part == "table":
+        return [*bench, *grid]
+    size = TINY if small else ("data.load_size=286", "data.crop_size=256", "generator.ngf=64", "discriminator.ndf=64")
+    data = ("data.source=drawn:6", "training.epochs=2") if small else ("data.source=drawn:400", "training.epochs=10")
+    return [
+        "-m", "p2pbench", "ablate", "--grid", str(HERE / "l1_cgan.yaml"), "--protocol", "quick-labels", "--seeds=0",
+        "--runs", str(folder / "runs"), "--json", *sets(on, precision, *size, *data, "scoring.metrics=[l1,psnr,ssim]"),
     ]  # fmt: skip
-    reports = [
-        [*program, "report", "--runs", f"{out}/runs-{engine}", "--out", f"{out}/study-{engine}"] for engine in engines
-    ]
-    return {
-        "doctor": [[*program, "doctor"]],
-        "tests": [[*pytest, "-q", "-m", "cuda", "tests/training" if small else "tests", "--benchmark-skip"]],
-        "step": [[*bench, *every, "--out", f"{out}/step.json"]],
-        "compile": [[*bench, *some, "--set=training.engine=compile", "--set=training.precision=bf16",
-                     "--out", f"{out}/compile.json"]],
-        "profile": [[*bench, *some, "--set=training.engine=eager", "--set=training.precision=bf16", "--profile",
-                     "--out", f"{out}/profile.json"]],
-        "scaling": [[str(HERE / "scaling.py"), "--device", device, "--out", f"{out}/scaling.json"]],
-        "benchmarks": [speed],
-        "study": [*study, *reports],
-    }  # fmt: skip
 
 
-def run(name: str, commands: list[list[str]], out: Path, device: str) -> dict[str, object]:
-    """Carry out one part; what it prints goes to NAME.log. Whatever happens to it, the others go on."""
-    start = time.monotonic()
-    env = {
-        **os.environ,
-        **SHORT[device],
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-    }
-    state = "done"
-    with (out / f"{name}.log").open("w") as log:
-        for command in commands:
-            left = PART_SECONDS - (time.monotonic() - start)
-            try:
-                code = subprocess.call(
-                    [sys.executable, *command], cwd=ROOT, env=env, stdout=log, stderr=log, timeout=max(1, left)
-                )
-            except subprocess.TimeoutExpired:
-                state = f"stopped after {PART_SECONDS} s"
-                break
-            # 5: no test was selected or all were skipped by a marker; on a CPU that is what happens to CUDA's.
-            if code not in (0, 5):
-                state = f"failed with exit code {code}"
-                break
-    return {"part": name, "state": state, "seconds": round(time.monotonic() - start, 1)}
+def run(part: str, command: list[str], out: Path, seconds: float, env: dict[str, str]) -> str:
+    """Carry out a part within ``seconds``; its standard output is its result. Returns how it ended."""
+    result = out / ("tests.txt" if part == "tests" else f"{part}.json")
+    with (out / "log.txt").open("a") as log, result.open("w") as stream:
+        log.write(f"\n== {part}\n")
+        log.flush()
+        process = subprocess.Popen(
+            [sys.executable, *command], cwd=ROOT, env=env, stdout=stream, stderr=log, start_new_session=True
+        )
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # with the processes that it started
+            process.wait()
+            return f"stopped after {seconds:.0f} s"
+    # 5: all tests were skipped, as CUDA's are on a CPU.
+    return "done" if code in (0, 5) else f"failed with exit code {code}"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+def collect(part: str, out: Path, folder: Path) -> None:
+    """Put what a part left in ``folder`` into its result."""
+    if part == "cells" and (folder / "cells.json").is_file():
+        shutil.copy(folder / "cells.json", out / "cells.json")
+    if part == "cell":
+        said = (out / "cell.json").read_text().strip()
+        records = [json.loads(path.read_text()) for path in sorted(folder.glob("runs/cells/*/status.json"))]
+        document = {"ablate": json.loads(said) if said else None, "runs": records}
+        (out / "cell.json").write_text(json.dumps(document, indent=2) + "\n")
+
+
+def carry(folder: Path) -> int:
+    """Fetch the wheels of ``CARRIED`` for Python 3.12 on Linux into ``folder``."""
+    return subprocess.call([
+        sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--python-version=3.12",
+        "--platform=manylinux2014_x86_64", "--platform=manylinux_2_28_x86_64", "--dest", str(folder), *CARRIED,
+    ])  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(MINUTES)}; all unless given")
+    parser.add_argument("--minutes", type=float, help="for all that is asked for; 26 for all")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--out", type=Path, default=ROOT / "reports" / "benchmarks" / "gpu")
-    parser.add_argument("--part", action="append", help="only this one; may be repeated")
-    asked = parser.parse_args()
-    missing = [name for name in NEEDED if importlib.util.find_spec(name.split(".")[0]) is None]
-    if missing:
-        print(f"this Python lacks {', '.join(missing)}; nothing is installed here", file=sys.stderr)
-        return 2
+    parser.add_argument("--wheels", type=Path, help="the folder that --carry filled")
+    parser.add_argument("--carry", type=Path, metavar="FOLDER", help="fetch wheels into it, and end")
+    asked = parser.parse_args(arguments)
+    if asked.carry:
+        return carry(asked.carry)
+    if unknown := set(asked.parts) - MINUTES.keys():
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(MINUTES)}")
+    parts = asked.parts or list(MINUTES)
+    scale = 1.0 if asked.minutes is None else asked.minutes / sum(MINUTES[part] for part in parts)
     out = asked.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    every = parts(asked.device, out)
-    unknown = set(asked.part or []) - every.keys()
-    if unknown:
-        print(f"no part {', '.join(sorted(unknown))}; there are {', '.join(every)}", file=sys.stderr)
-        return 2
-    results = []
-    for name in asked.part or every:
-        results.append(run(name, every[name], out, asked.device))
-        print("{part}: {state}, {seconds} s".format(**results[-1]), flush=True)
-        (out / "parts.json").write_text(json.dumps(results, indent=2) + "\n")
-    return int(any(result["state"] != "done" for result in results))
+    states = json.loads((out / "parts.json").read_text()) if (out / "parts.json").is_file() else {}
+    with tempfile.TemporaryDirectory() as scratch:
+        site = Path(scratch) / "site"
+        for wheel in sorted(asked.wheels.glob("*.whl")) if asked.wheels else ():
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(site)
+        paths = [str(ROOT), str(ROOT / "tests"), str(site), os.environ.get("PYTHONPATH", "")]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "P2PBENCH_HOME": f"{scratch}/home"}
+        for part in parts:
+            start, minutes, folder = time.monotonic(), scale * MINUTES[part], Path(scratch) / part
+            folder.mkdir()
+            state = run(part, command_of(part, asked.device, minutes, folder), out, 60 * minutes, env)
+            collect(part, out, folder)
+            states[part] = {"state": state, "seconds": round(time.monotonic() - start, 1), "device": asked.device}
+            (out / "parts.json").write_text(json.dumps(states, indent=2) + "\n")
+            print(f"{part}: {state}, {states[part]['seconds']} s", flush=True)
+    return int(any(states[part]["state"] != "done" for part in parts))
 
 
 if __name__ == "__main__":

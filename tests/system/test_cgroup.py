@@ -64,3 +64,14 @@ def test_cores_and_memory_keep_to_the_limits(
     assert hardware.memory_bytes() == GIB // 2
     described = hardware.describe_machine()
     assert (described["cores"], described["memory_gib"]) == (expected, 0.5)
+
+
+def test_as_many_tests_run_at_once_as_there_are_cores_for(
+    pytestconfig: pytest.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ``-n auto`` asks; pytest-xdist by itself would count the machine's."""
+    make_groups(tmp_path, monkeypatch, "0::/\n", {"cpu.max": "100000 100000"})
+    hook = getattr(pytestconfig.hook, "pytest_xdist_auto_num_workers", None)
+    if hook is None:
+        pytest.skip("pytest-xdist is not installed")
+    assert hook(config=pytestconfig) == 1

@@ -1,0 +1,55 @@
+"""The script for a borrowed GPU machine: parts share the time, one that fails stops no other, eight files."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from benchmarks import gpu
+
+
+def test_parts_are_stopped_and_collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: dict[str, tuple[str, float]] = {}
+    scripts = {
+        "tests": "import carried; print(carried.NAME)",
+        "race": "import time; print('begun', flush=True); time.sleep(600)",
+        "kernels": "raise SystemExit(3)",
+        "cells": "import sys; open(sys.argv[1] + '/cells.json', 'w').write('[1]'); print('a row')",
+        "cell": "import sys, pathlib; p = pathlib.Path(sys.argv[1]) / 'runs/cells/a'; p.mkdir(parents=True); "
+        "(p / 'status.json').write_text('{\"state\": \"finished\"}'); print('{\"trained\": 1}')",
+        "table": "print('{}')",
+    }
+
+    def command(part: str, device: str, minutes: float, folder: Path) -> list[str]:
+        said[part] = device, minutes
+        return ["-c", scripts[part], str(folder)]
+
+    monkeypatch.setattr(gpu, "command_of", command)
+    (tmp_path / "wheels").mkdir()
+    with zipfile.ZipFile(tmp_path / "wheels" / "carried.whl", "w") as wheel:
+        wheel.writestr("carried.py", "NAME = 'from the wheel'")
+    monkeypatch.setitem(gpu.MINUTES, "race", 0.05)
+    out, wheels = tmp_path / "out", str(tmp_path / "wheels")
+    assert gpu.main(["--out", str(out), "--wheels", wheels]) == 1
+    states = {part: about["state"] for part, about in json.loads((out / "parts.json").read_text()).items()}
+    assert states == {
+        "tests": "done", "race": "stopped after 3 s", "kernels": "failed with exit code 3", "cells": "done",
+        "table": "done", "cell": "done",
+    }  # fmt: skip
+    assert len(list(out.iterdir())) == 8
+    assert (out / "tests.txt").read_text() == "from the wheel\n"
+    assert (out / "race.json").read_text() == "begun\n"
+    assert json.loads((out / "cells.json").read_text()) == [1]
+    assert json.loads((out / "cell.json").read_text()) == {"ablate": {"trained": 1}, "runs": [{"state": "finished"}]}
+    assert gpu.main(["table", "cell", "--minutes", "5", "--out", str(out)]) == 0
+    assert said["table"] == ("cuda", 3.0)
+    assert said["cell"] == ("cuda", 2.0)
+    assert json.loads((out / "parts.json").read_text())["tests"]["state"] == "done"  # of the first command
+
+
+def test_only_files_with_cuda_tests_are_run() -> None:
+    files = {Path(path).name for path in gpu.with_cuda_tests()}
+    assert {"test_engine.py", "test_batches.py", "test_loop.py"} <= files
+    assert "test_grid.py" not in files
