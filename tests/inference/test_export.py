@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,12 @@ def test_what_is_no_export_is_refused(exported: tuple[Path, dict[str, object]], 
     for name, part in (("broken.onnx", "cannot be read as an ONNX file"), ("none.onnx", "there is no such file")):
         arguments = ("--model", tmp_path / name, folder / "picture.png", "--out", tmp_path / "out")
         assert part in invoke("translate", *arguments, code=3).stderr
+
+
+def test_it_is_scored_on_its_data_wherever_they_lie(exported: tuple[Path, dict[str, object]], tmp_path: Path) -> None:
+    folder, _ = exported
+    shutil.copytree(folder / "pairs", tmp_path / "moved")
+    ask = ("score", "--metrics", "l1", "--set", f"data.source={tmp_path / 'moved'}")
+    of_file = document(*ask, "--model", folder / "model.onnx")["scores"]["l1"]["value"]
+    of_run = document(*ask, "--model", folder / "first", "--inference", "instance-stats")["scores"]["l1"]["value"]
+    assert of_file == pytest.approx(of_run, abs=1e-4)
