@@ -26,7 +26,7 @@ from p2pbench.study.prepare import decode_data, fetch_weights, train_segmentatio
 from p2pbench.study.ray import RayExecutor
 from p2pbench.study.ray_cluster import connected
 from p2pbench.study.reference_rows import record_failure, rows_to_make
-from p2pbench.study.study_file import recorded_alike, write_study
+from p2pbench.study.study_file import check_may_write, recorded_alike, write_study
 from p2pbench.study.worker import IMPATIENCE_SECONDS, on_signals
 
 log = logging.getLogger(__name__)
@@ -106,6 +106,7 @@ def carry_out(
     """
     if not replace:
         recorded_alike(study, store)  # or another study has the name: nothing is prepared for this one then
+    check_may_write(study.name, store)
     with contextlib.ExitStack() as stack:
         if executor is None and how.executor == "ray":
             configs = [cell.config for cell in study.cells]

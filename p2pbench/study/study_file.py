@@ -6,11 +6,12 @@ Reading, merging and writing happen under a lock: two processes that record othe
 import datetime
 import re
 import shutil
+import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from p2pbench.errors import ConfigError, DataError
+from p2pbench.errors import ConfigError, DataError, StorageError
 from p2pbench.runs import records
 from p2pbench.runs.records import SCHEMA_VERSION, Change, StudyCell, StudyFile
 from p2pbench.runs.store import Store
@@ -44,6 +45,19 @@ def write_study(study: Study, store: Store, *, replace: bool = False) -> None:
         if record != before:
             # JSON is YAML 1.2, and a thousand cells are read in milliseconds instead of half a minute.
             records.write(path, record)
+
+
+def check_may_write(name: str, store: Store) -> None:
+    """Find out before the work whether the study can be recorded. Raises :class:`StorageError` where it cannot."""
+    folder = store.study_file(name).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be written: {error.strerror or error}; name a folder of your own with --runs"
+        ) from None
 
 
 def recorded_alike(study: Study, store: Store) -> StudyFile | None:

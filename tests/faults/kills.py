@@ -18,6 +18,7 @@ from study_workplace import Workplace
 
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.housekeeping import verify
+from p2pbench.runs.store import Store
 
 SLOW = (
     "--set", "training.epochs=30", "--set", "training.checkpoint_seconds=0", "--set", "training.log_every=1",
@@ -75,6 +76,7 @@ def kill_at_random(workplace: Workplace, grid: str, kills: int, seed: int) -> Ta
             tally.moments["writing"] += bool(set(store.rglob("*.part")) - parts)
             problems = [p for run in (store / "cells").glob("*") for p in verify(RunFolder(run))]
             assert not problems, problems
+            assert all(len(Store(store).read_study(name).cells) == 2 for name in Store(store).studies())
         last = subprocess.run(program, cwd=workplace.folder, env=workplace.environment, capture_output=True, text=True,
                               check=False)  # fmt: skip
         assert last.returncode == 0, last.stderr

@@ -18,6 +18,7 @@ from program import document, error_of, invoke
 from report_records import fill, loss_study
 
 from p2pbench.errors import ConfigError
+from p2pbench.report.records import read_study
 from p2pbench.runs.store import Store
 from p2pbench.study.plan import Study, build_study
 from p2pbench.study.study_file import restore_version, write_study
@@ -196,6 +197,23 @@ def test_prune_offers_nothing_that_a_study_or_a_version_names_unless_it_is_asked
     assert "--version is 'which:2'" in error_of("runs", "prune", "--version", "which:2", code=2)
     restore_version(store, "which", 1)
     assert document("runs", "prune", "--version", "which:1")["found"] == []
+
+
+def test_a_version_whose_runs_are_gone_is_told_and_comes_back_without_them(store: Store) -> None:
+    first = study_of(GRID)
+    write_study(first, store)
+    for cell in first.cells:
+        fill(store, str(cell.run_id), 0, cell.seed)
+    write_study(study_of(GRID + "training: {epochs: 1}\n"), store, replace=True)
+    assert len(document("runs", "prune", "--version", "which:1", "--yes")["found"]) == 2
+    (version,) = document("study", "versions", "which")["versions"]
+    assert (version["cells"], version["finished"], version["without_run"]) == (2, 0, 2)
+    assert "0 of 2" in invoke("study", "versions", "which").stdout
+    restore_version(store, "which", 1)
+    assert "2 cells: 2 no run" in invoke("study", "show", "which").stdout
+    assert [cell.state for cell in read_study(store, "which").cells] == ["not run", "not run"]
+    study_of(GRID)
+    assert document("ablate", "--grid", "which.yaml", "--plan", "--set", "scoring.metrics=[l1]")["skipped"] == 0
 
 
 def test_a_report_is_not_overwritten_by_one_of_fewer_finished_cells(store: Store) -> None:
