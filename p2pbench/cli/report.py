@@ -30,6 +30,7 @@ def report(
             raise ConfigError(unknown("study", name, names))
 
     from p2pbench.report import verdict
+    from p2pbench.report.claims import judged_claims
     from p2pbench.report.index import write_index
     from p2pbench.report.page import write_report
     from p2pbench.report.primary import primary_metric
@@ -48,6 +49,7 @@ def report(
         {
             "study": r.study, "out": str(r.folder), "primary": primary_metric(r.record),
             "answer": verdict.answer(r.record), "verdicts": verdict.verdicts_json(r.record) if as_json else [],
+            "claims": [judged.to_json() for judged in judged_claims(r.record)] if as_json else [],
             "finished": r.n_finished, "cells": r.n_cells, "files": [str(file) for file in r.files],
         }
         for r in reports

@@ -3,13 +3,14 @@
 import functools
 import re
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from p2pbench.config import yaml12
 
-PUBLISHED = "published.yaml"
-"""The file of the papers' tables; it lies beside the grids."""
+PUBLISHED, CLAIMS = "published.yaml", "claims.yaml"
+"""The files of the papers' tables and claims; they lie beside the grids."""
 
 
 def shipped(kind: str) -> Path:
@@ -21,7 +22,7 @@ def shipped(kind: str) -> Path:
 
 def shipped_files(kind: str) -> dict[str, Path]:
     """The shipped grids or protocols by name, as ``kind`` of :func:`shipped` says."""
-    return {path.stem: path for path in sorted(shipped(kind).glob("*.yaml")) if path.name != PUBLISHED}
+    return {path.stem: path for path in sorted(shipped(kind).glob("*.yaml")) if path.name not in (PUBLISHED, CLAIMS)}
 
 
 class PublishedTable(BaseModel):
@@ -45,6 +46,27 @@ class PublishedTable(BaseModel):
 def published_tables() -> dict[str, PublishedTable]:
     """Every table of ``ablations/published.yaml`` by its name."""
     return TypeAdapter(dict[str, PublishedTable]).validate_python(yaml12.read(shipped("") / PUBLISHED))
+
+
+class Claim(BaseModel):
+    """What a paper says that its idea buys, on a contrast of a shipped grid; its fields as ``claims.yaml`` says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    grid: str
+    variant: str
+    against: str
+    scores: tuple[str, ...]
+    direction: Literal["better", "worse"]
+    size: str
+    data: str
+    source: str
+
+
+@functools.cache
+def claims() -> tuple[Claim, ...]:
+    """Every claim of ``ablations/claims.yaml``, in its order."""
+    return TypeAdapter(tuple[Claim, ...]).validate_python(yaml12.read(shipped("") / CLAIMS))
 
 
 @functools.cache

@@ -11,6 +11,7 @@ import pandas as pd
 from p2pbench.errors import ConfigError
 from p2pbench.report import effects, html, published, tables
 from p2pbench.report.agreement import agreement
+from p2pbench.report.claims import NOTE, claims_table, judged_claims
 from p2pbench.report.curves import curve_sentences
 from p2pbench.report.figures.all import write_figures
 from p2pbench.report.figures.panels import drawn
@@ -126,6 +127,8 @@ def render(
         published=paper,
         published_rows=published.published_rows(paper) if paper else None,
         published_notes=[published.published_note(paper), *published.order_sentences(study)] if paper else [],
+        claims=claims_table(judged) if (judged := judged_claims(study)) else None,
+        claims_note=NOTE,
         while_training=curve_sentences(study),
         figures={name: html.data_url(path.with_suffix(".svg")) for name, path in figures.items()},
         redraws=html.data_url(sheets["redraws"]) if "redraws" in sheets else None,

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from p2pbench.report.claims import NOTE, claims_table, judged_claims
 from p2pbench.report.comparisons import best, with_baseline
 from p2pbench.report.markup import latex_table, markdown_table
 from p2pbench.report.notes import notes
@@ -128,6 +129,9 @@ def to_markdown(study: StudyRecord) -> str:
         body = markdown_table(published_rows(table))
         parts += [f"\n## The paper's rows: {table.title}\n", body, f"\n{published_note(table)}"]
         parts += [f"\n{sentence}" for sentence in order_sentences(study)]
+    if judged := judged_claims(study):
+        parts += ["\n## What papers claim, and whether it shows here\n", markdown_table(claims_table(judged))]
+        parts += [f"\n{NOTE}"]
     return "\n".join(parts) + "\n"
 
 
