@@ -6,6 +6,8 @@ it is streamed), the learning rate, and the state of the generator that dropout 
 and advance as eager steps do. So order, jitter and noise are those of the eager engine.
 """
 
+import warnings
+
 import torch
 from torch import Tensor
 
@@ -73,10 +75,11 @@ class Captured:
             with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):  # a thread may read batches
                 self._losses = self._step()
         except RuntimeError as error:
-            if is_out_of_memory(error):
-                raise
+            first = error.__context__ or error  # graph.__exit__ has an error of its own, of a capture that was broken
+            if isinstance(first, RuntimeError) and is_out_of_memory(first):
+                raise first from error
             raise CaptureFailed(
-                f"this step cannot be captured in a CUDA graph ({first_line(error)}); use training.engine eager"
+                f"this step cannot be captured in a CUDA graph ({first_line(first)}); use training.engine eager"
             ) from error
 
     def feed(self, step: int) -> None:
@@ -97,11 +100,11 @@ class Captured:
             with torch.cuda.stream(stream):
                 self._step()  # loads libraries and compiles, which may wait
                 # What would end a capture is refused while it still does no harm.
-                torch.cuda.set_sync_debug_mode("error")
+                _refuse_to_wait(True)
                 for _ in range(WARM_UP - 1):
                     self._step()
         finally:
-            torch.cuda.set_sync_debug_mode("default")
+            _refuse_to_wait(False)
             torch.cuda.current_stream(device).wait_stream(stream)
 
     def _step(self) -> Tensor:
@@ -111,6 +114,13 @@ class Captured:
     def _inputs_of(self, step: int) -> tuple[Tensor, ...]:
         """The places where the batch of ``step`` is cut, or the batch itself if it is streamed."""
         return (self.batches.crops(step),) if isinstance(self.batches, Batches) else self.batches[step]
+
+
+def _refuse_to_wait(refuse: bool) -> None:
+    """Have CUDA operations that make the host wait raise a RuntimeError, or no more."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype feature", UserWarning)
+        torch.cuda.set_sync_debug_mode("error" if refuse else "default")
 
 
 class State:
