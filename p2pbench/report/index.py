@@ -14,7 +14,7 @@ from p2pbench.report.forest import difference_text
 from p2pbench.report.page import Report
 from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import cell_text, oriented, summarise
+from p2pbench.report.summaries import cell_text, measured, oriented, summarise
 from p2pbench.report.training_cost import printed_cost
 from p2pbench.report.verdict import headline
 from p2pbench.system.files import write_text
@@ -66,7 +66,8 @@ def _row(whole: StudyRecord, variant: str, machine: str) -> dict[str, str]:
         whole, cells=[c for c in whole.of(variant) if c.machine == machine], summaries={}, comparisons={}, best={}
     )
     primary = primary_metric(whole)
-    metrics = sorted(study.metrics, key=lambda metric: metric != primary)
+    having = [metric for metric in study.metrics if measured(study, variant, metric)]
+    metrics = sorted(having, key=lambda metric: metric != primary)
     return {
         "study": study.about.name,
         "protocol": str(study.about.protocol.get("name", "")),

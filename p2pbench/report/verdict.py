@@ -230,4 +230,4 @@ def verdicts_json(study: StudyRecord) -> list[dict[str, Any]]:
 def counted(counts: Sequence[int], what: str) -> str:
     """``1 training``, ``3 trainings``, ``2 to 5 trainings``: the least and the most of ``counts``, ascending."""
     numbers = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"{numbers} {what}{'s' if counts[-1] != 1 else ''}"
+    return f"{numbers} {what}{'' if list(counts) == [1] else 's'}"
