@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from p2pbench.config.metrics import METRICS
+from p2pbench.config.plugins import is_reference
+from p2pbench.config.sections import LAYER_NORMED
 
 if TYPE_CHECKING:
     from p2pbench.config.schema import RunConfig
@@ -20,8 +22,36 @@ def contradictions(config: RunConfig) -> Iterator[str]:
                 f"discriminator.name is 'oasis' and training.augment {config.training.augment!r}: the labels that D is "
                 "asked for stay where they are when the image is moved; leave training.augment out"
             )
+    yield from _of_transports(config)
     if config.objective.perceptual is not None:
         yield from _of_perceptual_loss(config, config.objective.perceptual)
+
+
+def _of_transports(config: RunConfig) -> Iterator[str]:
+    """A flow or a bridge has a network that is told the time, no single output, and inference modes of its own."""
+    name, mode, generator = config.objective.name, config.scoring.inference, config.generator
+    if mode not in config.inference_modes:
+        modes = " or ".join(config.inference_modes)
+        yield f"scoring.inference is {mode!r} and objective {name!r}, which is run in {modes}"
+    if not config.objective.is_transport:
+        return
+    if is_reference(generator.name):
+        yield f"objective is {name!r} and generator.name {generator.name!r}: a network of your own is not told the time"
+    elif generator.norm != "group" and generator.name not in LAYER_NORMED:
+        yield (
+            f"objective is {name!r} and generator.norm {generator.norm!r}: the time reaches the generator by its "
+            "norms, and those of a batch or of an image alone wipe out noise and colour; use generator.norm group"
+        )
+    if generator.spade != "none":
+        yield f"objective is {name!r} and generator.spade {generator.spade!r}: the time takes its place; leave it out"
+    if config.objective.perceptual is not None:
+        yield f"objective is {name!r} and objective.perceptual: what the network says is no image; leave it out"
+    condition, image = config.data.channels
+    if name != "flow" and condition != image:
+        yield (
+            f"objective is {name!r} and data.channels [{condition}, {image}]: it moves the condition itself to the "
+            "target, and so both have the same channels; use objective flow"
+        )
 
 
 def _of_penalties(config: RunConfig) -> Iterator[str]:

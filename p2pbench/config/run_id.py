@@ -15,7 +15,7 @@ RECIPE = 1
 LATER: dict[str, tuple[str, ...]] = {
     "generator": ("downsampling", "attention", "spade"),
     "discriminator": ("scales", "downsampling", "attention"),
-    "objective": ("pairing", "r1", "r2", "lambda_features", "perceptual", "lambda_perceptual"),
+    "objective": ("pairing", "r1", "r2", "lambda_features", "perceptual", "lambda_perceptual", "noise"),
     "training": ("augment", "ema", "discriminator_learning_rate", "discriminator_beta1", "discriminator_beta2"),
 }
 """Settings that version 0.1 did not have, by section. They are hashed only where they are not at their defaults, with
@@ -75,6 +75,8 @@ def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, 
         del objective["lambda_l1"]
     if config.objective.perceptual is None:
         objective.pop("lambda_perceptual", None)
+    if config.objective.name not in ("condition-flow", "bridge"):
+        objective.pop("noise", None)
     if config.objective.pairing == "relativistic":
         objective.pop("discriminator_loss", None)
     norms = {generator.get("norm")} | ({config.discriminator.norm} if config.objective.has_discriminator else set())

@@ -17,10 +17,12 @@ from p2pbench.config.sections import (
     DISCRIMINATOR_STRIDES,
     GENERATOR_NAMES,
     HALVINGS,
+    INFERENCE_MODES,
     MOST_THREADS,
     OBJECTIVE_NAMES,
     DiscriminatorConfig,
     GeneratorConfig,
+    InferenceMode,
     ObjectiveConfig,
     ScoringConfig,
     Section,
@@ -104,6 +106,16 @@ class RunConfig(Section):
             return None
         side = min(self.padded_shape)
         return next(level for level in range(self.depth or 0) if side >> (level + 1) <= ATTENTION_SIDE)
+
+    @property
+    def inference_modes(self) -> tuple[InferenceMode, ...]:
+        """The inference modes that its generator can run in."""
+        return tuple(mode for mode in INFERENCE_MODES if mode.startswith("euler-") == self.objective.is_transport)
+
+    @property
+    def watched_mode(self) -> InferenceMode:
+        """The mode of samples and of scores on validation pairs while training, whatever test images are scored in."""
+        return "euler-4" if self.objective.is_transport else "paper"
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> RunConfig:

@@ -20,15 +20,21 @@ LAYER_NORMED = ("nafnet", "convnext_unet")
 DISCRIMINATOR_STRIDES = {"pixel": 0, "patch16": 1, "patch34": 2, "patch70": 3, "image286": 5}
 """Named discriminators and the number of their stride-2 layers (pix2pix §6.1.2)."""
 DISCRIMINATOR_NAMES = (*DISCRIMINATOR_STRIDES, "unet", "oasis")
-OBJECTIVE_NAMES = ("l1", "l2", "charbonnier", "gan", "cgan", "l1+gan", "l1+cgan")
+TRANSPORT_NAMES = ("flow", "condition-flow", "bridge")
+OBJECTIVE_NAMES = ("l1", "l2", "charbonnier", "gan", "cgan", "l1+gan", "l1+cgan", *TRANSPORT_NAMES)
 
 SELECTIONS = ("last", *QUICK_METRICS)
 """What ``training.select`` may say."""
 
 
-InferenceMode = Literal["paper", "instance-stats", "eval"]
+InferenceMode = Literal["paper", "instance-stats", "eval", "euler-1", "euler-4", "euler-8", "euler-16"]
 """How a generator runs after training; ``inference/modes.py`` says what each does."""
 INFERENCE_MODES: tuple[InferenceMode, ...] = get_args(InferenceMode)
+
+
+def passes_of(mode: str) -> int:
+    """How often an inference mode runs the generator for one image."""
+    return int(mode.removeprefix("euler-")) if mode.startswith("euler-") else 1
 
 
 class Section(BaseModel):
@@ -63,8 +69,9 @@ class GeneratorConfig(Section):
     dropout: Literal["first-three", "middle", "none"] = "first-three"
     """The decoder's levels with dropout 0.5: the first three, as in the authors' Lua release; or, as in the PyTorch
     port, those between the innermost and the four outermost. The ResNets have it in every block, unless ``none``."""
-    norm: Literal["batch", "instance", "none"] = "batch"
-    """Normalisation by statistics of the batch or of each image alone, both with scale and shift, or none."""
+    norm: Literal["batch", "instance", "group", "none"] = "batch"
+    """Normalisation by statistics of the batch, of each image alone, or of up to 32 groups of an image's channels (Wu
+    and He 2018), all with scale and shift, or none. The time of a flow reaches the generator by ``group``."""
     upsampling: Literal["transposed", "nearest", "bilinear", "pixel-shuffle"] = "transposed"
     """How the decoder doubles its map: the paper's transposed convolution, a resize before a 3x3 convolution (Odena
     et al. 2016), or a 3x3 convolution to four times the channels, shuffled into pixels (Shi et al. 2016)."""
@@ -107,7 +114,8 @@ class ObjectiveConfig(Section):
     name: Annotated[str, _one_of("objective", OBJECTIVE_NAMES)] = "l1+cgan"
     """The terms of the loss: ``l1`` (no discriminator), ``gan`` (D sees the image alone), ``cgan`` (D sees the image
     and its condition), and their sums. Experimental: ``l2``, and ``charbonnier``, an L1 that is smooth at 0 (Lai et al.
-    2017, §3.2), without discriminator or λ."""
+    2017, §3.2), without discriminator or λ; a ``flow`` from noise to the target (Lipman et al. 2023, §4.1), a
+    ``condition-flow`` and a Brownian ``bridge`` (BBDM: Li et al. 2023, §3.2) from the condition to it."""
     adversarial: Literal["bce", "lsgan", "hinge", "wgan-gp"] = "bce"
     """The loss on D's logits: the paper's cross-entropy (non-saturating for G), least squares (Mao et al. 2017),
     hinge (Lim and Ye 2017), or Wasserstein with gradient penalty (Gulrajani et al. 2017)."""
@@ -138,6 +146,15 @@ class ObjectiveConfig(Section):
     was trained on is no evidence: it must not be scored by the same network, and LPIPS by any network leans on it."""
     lambda_perceptual: Annotated[float, Field(ge=0)] = 10.0
     """Experimental, as above. The weight of the perceptual loss, where there is one."""
+
+    noise: Annotated[float, Field(ge=0)] = 1.0
+    """Experimental. The standard deviation of the noise that a ``condition-flow`` adds to the condition, and the factor
+    of that of a ``bridge``, whose variance is 2t(1-t) with 1. Without any, both come to the regression's mean."""
+
+    @property
+    def is_transport(self) -> bool:
+        """Whether the generator moves an image along a path, a step at a time."""
+        return self.name in TRANSPORT_NAMES
 
     @property
     def has_l1(self) -> bool:
@@ -240,7 +257,8 @@ MetricNames = Annotated[tuple[str, ...], BeforeValidator(_metric_names)]
 class ScoringConfig(Section):
     inference: InferenceMode = "paper"
     """How test images are translated: ``paper``, with dropout, each image normalised by its own statistics (§3.3);
-    ``instance-stats``, the same without dropout; ``eval``, with running statistics and without dropout."""
+    ``instance-stats``, the same without dropout; ``eval``, with running statistics and without dropout; for flows and
+    bridges ``euler-N``, without dropout, in N passes from the start to the image."""
     metrics: Annotated[MetricNames, Field(min_length=1)] = ("l1", "psnr", "ssim", "lpips", "fid", "kid")
     """The metrics that every variant is scored with; ``module:function`` is one of your own."""
     extra_metrics: MetricNames = ()

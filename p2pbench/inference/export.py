@@ -25,6 +25,7 @@ from p2pbench.inference.modes import inference
 from p2pbench.inference.onnx import METADATA, OnnxGenerator, runtime
 from p2pbench.inference.samples import spread
 from p2pbench.models.layers import pad_to_multiple
+from p2pbench.models.timed import TimedGenerator
 from p2pbench.system.files import atomic, sha256_of, write_text
 from p2pbench.system.hardware import available_cores
 
@@ -62,6 +63,11 @@ def export(
     if isinstance(model.generator, OnnxGenerator):
         raise ConfigError(f"{model.name} is an ONNX file already; export the run that it came from")
     mode = current_value("scoring.inference", mode, "--inference") or MODES[0]
+    if isinstance(model.generator, TimedGenerator):
+        raise ConfigError(
+            f"{model.name} is a {model.config.objective.name}, which draws noise at each image: an ONNX file that does "
+            "would answer differently everywhere; use translate, or export a generator of one pass"
+        )
     if mode not in MODES:
         raise ConfigError(f"--inference {mode}: a file is exported in {' or '.join(MODES)}, which draw no noise")
     runtime()

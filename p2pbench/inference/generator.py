@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from p2pbench.config.schema import DataConfig, RunConfig
-from p2pbench.config.sections import INFERENCE_MODES
 from p2pbench.data.dataset import wanted_by_role
 from p2pbench.data.images import Stored, as_wanted
 from p2pbench.data.transforms import condition_to_model, from_model
 from p2pbench.errors import NotFinite
 from p2pbench.inference.modes import inference, noise
 from p2pbench.inference.onnx import OnnxGenerator
+from p2pbench.models.timed import TimedGenerator
 from p2pbench.training.engine import prepare_engine
 
 
@@ -38,7 +38,7 @@ class Model:
         """The inference modes that it can run in, its own first."""
         if isinstance(self.generator, OnnxGenerator):
             return (self.config.scoring.inference,)
-        return tuple(dict.fromkeys((self.config.scoring.inference, *INFERENCE_MODES)))
+        return tuple(dict.fromkeys((self.config.scoring.inference, *self.config.inference_modes)))
 
     @property
     def deep(self) -> bool:
@@ -47,7 +47,9 @@ class Model:
 
     @property
     def has_noise(self) -> bool:
-        """Whether its outputs differ from one seed to another in the mode ``paper``."""
+        """Whether its outputs differ from one seed to another in the mode ``paper``, or in those of a flow."""
+        if isinstance(self.generator, TimedGenerator):
+            return self.config.objective.name == "flow" or self.config.objective.noise > 0
         return any(isinstance(module, nn.Dropout | nn.Dropout2d) for module in self.generator.modules())
 
     def as_condition(self, picture: Stored) -> np.ndarray:

@@ -9,6 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import instance_norm
 
+from p2pbench.config.sections import passes_of
+from p2pbench.inference.euler import EulerSampler
+from p2pbench.models.timed import TimedGenerator
+
 
 class PerImageNorm(nn.Module):
     """Batch norm as the paper runs it at test time: each image is normalised by its own statistics (§3.3).
@@ -46,8 +50,8 @@ class KeyedDropout(nn.Module):
 def inference(generator: nn.Module, mode: str) -> Iterator[tuple[nn.Module, list[torch.Generator]]]:
     """A copy of ``generator`` in an inference mode, a value of ``scoring.inference``.
 
-    Yields the copy and the list in which its dropout looks for one random generator per image. The copy's weights are
-    the original's; the original, its running statistics included, is not touched.
+    Yields the copy and the list in which its dropout, or a flow, looks for one random generator per image. The copy's
+    weights are the original's; the original, its running statistics included, is not touched.
     """
     random: list[torch.Generator] = []
     memo = {id(tensor): tensor for tensor in (*generator.parameters(), *generator.buffers())}  # shared, not copied
@@ -59,6 +63,8 @@ def inference(generator: nn.Module, mode: str) -> Iterator[tuple[nn.Module, list
                 setattr(parent, name, PerImageNorm(child))
             elif isinstance(child, nn.Dropout | nn.Dropout2d) and mode == "paper":
                 setattr(parent, name, KeyedDropout(child.p, random, whole_channels=isinstance(child, nn.Dropout2d)))
+    if isinstance(twin, TimedGenerator):
+        twin = EulerSampler(twin, passes_of(mode), random)
     devices = {tensor.device for tensor in generator.parameters() if tensor.device.type == "cuda"}
     # A network of the user's own may draw noise by itself: training's random state is not to feel it.
     with torch.inference_mode(), torch.random.fork_rng(devices=devices):

@@ -18,6 +18,8 @@ from p2pbench.models.multi_scale import MultiScale
 from p2pbench.models.patchgan import build_patchgan
 from p2pbench.models.residual_unet import ResidualUNet, build_residual_unet
 from p2pbench.models.resnet import build_resnet
+from p2pbench.models.timed import TimedGenerator
+from p2pbench.models.transport import transport_of
 from p2pbench.models.unet import UNet
 from p2pbench.models.unet_discriminator import UNetDiscriminator, halvings
 
@@ -109,6 +111,10 @@ def build_discriminator(config: RunConfig) -> nn.Module | None:
 
 
 def _build(name: str, builders: dict[str, Builder], config: RunConfig, *, stream: int) -> nn.Module:
+    condition, image = config.data.channels
+    if stream == 0 and config.objective.is_transport:  # it sees a point of the path beside the condition
+        config = config.changed("data", channels=(image + condition, image))
+
     def one() -> nn.Module:
         return _custom(name, config, stream) if is_reference(name) else builders[name](config)
 
@@ -120,6 +126,8 @@ def _build(name: str, builders: dict[str, Builder], config: RunConfig, *, stream
         network.initialise(generator)
     else:
         initialise(network, generator)
+    if stream == 0 and config.objective.is_transport:
+        network = TimedGenerator(network, config.data.channels[1], transport_of(config.objective), generator)
     for module in list(network.modules()):
         if isinstance(module, SelfAttention):
             apply_spectral_norm(module, config.training.seed)

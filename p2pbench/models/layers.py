@@ -1,5 +1,7 @@
 """Building blocks of the networks: normalisation, upsampling, padding, initialisation (pix2pix §6.1)."""
 
+from math import gcd
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -13,11 +15,13 @@ from p2pbench.models.convolution import Convolution, TransposedConvolution
 def norm_layer(kind: str, channels: int, *, affine: bool = True) -> list[nn.Module]:
     """Normalisation of a map with ``channels`` channels, as a list of one layer or none.
 
-    Both ``batch`` and ``instance`` have scale and shift (unless ``affine`` is false), so that they differ only in whose
+    All kinds have scale and shift (unless ``affine`` is false), so that they differ only in whose
     statistics they use.
     """
     if kind == "none":
         return []
+    if kind == "group":  # up to 32 groups of at least 4 channels, as in edm
+        return [nn.GroupNorm(gcd(channels, max(1, min(32, channels // 4))), channels, affine=affine)]
     return [(nn.BatchNorm2d if kind == "batch" else nn.InstanceNorm2d)(channels, affine=affine)]
 
 
@@ -68,7 +72,7 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
     for module in sorted(network.modules(), key=attention.__contains__):
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(module.weight, 0.0, 0.02, generator=generator)
-        elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d) and module.affine:
+        elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d | nn.GroupNorm) and module.affine:
             nn.init.normal_(module.weight, 1.0, 0.02, generator=generator)
         else:
             continue

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from p2pbench.config.sections import passes_of
 from p2pbench.report.records import CellRecord, StudyRecord
 from p2pbench.system.console import bytes_text, duration
 
@@ -22,7 +23,8 @@ class Cost:
     parameters: float | None
     """The generator's parameters."""
     flops: float | None
-    """The generator's convolutions for one image; a multiplication and an addition count as two."""
+    """The generator's convolutions for one image, in all passes of its inference mode; a multiplication and an addition
+    count as two."""
     seconds: float | None
     """The seconds of a training, the mean over seeds."""
     images_per_second: float | None
@@ -36,11 +38,12 @@ def costs(study: StudyRecord, variant: str) -> list[Cost]:
     by_machine: dict[str, list[CellRecord]] = {}
     for cell in study.of(variant):
         by_machine.setdefault(cell.machine, []).append(cell)
+    passes = max((passes_of(cell.run.inference) for cell in study.of(variant)), default=1)
     return [
         Cost(
             machine=machine,
             parameters=next(iter(_recorded(cells, "generator_parameters")), None),
-            flops=next(iter(_recorded(cells, "generator_flops")), None),
+            flops=next((passes * flops for flops in _recorded(cells, "generator_flops")), None),
             seconds=_mean(_recorded(cells, "seconds")),
             images_per_second=_mean(images_per_second(cells)),
             peak_memory_bytes=max(_recorded(cells, "peak_memory_bytes"), default=None),

@@ -72,7 +72,8 @@ def _profile(config: RunConfig, generator: nn.Module, dataset: DataSet, run: Run
     for position in profile.kept:
         condition = as_displayed(conditions_of(test[position : position + 1], config.data), config.data)[0]
         save_png(run.sample_file("condition", position), as_rgb8(condition))
-    redrawn = spread(len(test), N_REDRAWN) if config.scoring.inference == "paper" else []  # other modes draw no noise
+    noisy = config.scoring.inference == "paper" or config.objective.is_transport  # other modes draw no noise
+    redrawn = spread(len(test), N_REDRAWN) if noisy else []
     with contextlib.suppress(NotFinite):  # the scores say that outputs are not finite
         for draw in range(1, REDRAWS + 1) if redrawn else ():
             outputs = _outputs(config, generator, test[redrawn], keys=[draw * len(test) + p for p in redrawn])

@@ -106,12 +106,14 @@ def reporter_of(
     kept = spread(len(test), N_UNTRAINED)
 
     def sample(epochs: int, generator: nn.Module) -> None:
-        outputs = translate(generator, given, config.data, seed=config.training.seed)
+        outputs = translate(generator, given, config.data, seed=config.training.seed, mode=config.watched_mode)
         columns = [as_displayed(given, config.data), outputs, targets_of(shown, config.data)]
         write_sheet(run.samples / f"epoch-{epochs:04d}.png", [as_rgb8(column) for column in columns])
         if epochs == 0:
             untrained = conditions_of(test[kept], config.data)
-            outputs = translate(generator, untrained, config.data, seed=config.training.seed, keys=kept)
+            outputs = translate(
+                generator, untrained, config.data, seed=config.training.seed, mode=config.watched_mode, keys=kept
+            )
             for position, output in zip(kept, outputs, strict=True):
                 save_png(run.sample_file("untrained", position), as_rgb8(output))
 

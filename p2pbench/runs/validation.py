@@ -69,7 +69,10 @@ class Validation:
     def _outputs(self, generator: nn.Module) -> np.ndarray:
         """What ``generator`` makes of the pairs, (N, H, W, C'), uint8 or uint16."""
         data = self.config.data
-        return translate(generator, conditions_of(self.pairs, data), data, seed=self.config.training.seed)
+        return translate(
+            generator, conditions_of(self.pairs, data), data,
+            seed=self.config.training.seed, mode=self.config.watched_mode,
+        )  # fmt: skip
 
     def distance(self, generator: nn.Module) -> float:
         """How far ``generator`` is from the best by the score that ``training.select`` names: lower is better.

@@ -126,7 +126,7 @@ def generator_parameters(config: RunConfig) -> int | None:
     A test holds this against the networks.
     """
     generator = config.generator
-    if generator.name not in ("unet", "encoder_decoder"):
+    if generator.name not in ("unet", "encoder_decoder") or config.objective.is_transport:
         return None
     biased, normed = _biased_and_normed(config, generator.norm)
     kernel, spread = {"transposed": (16, 1), "pixel-shuffle": (9, 4)}.get(generator.upsampling, (9, 1))

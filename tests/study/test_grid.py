@@ -43,7 +43,7 @@ def test_there_are_grids_and_protocols_to_ship() -> None:
         "normalization", "inference", "upsampling", "generator_family", "batch_size", "augmentation", "noise",
         "spectral_norm", "preset", "train_size", "maps", "spade", "anti_aliasing", "attention", "backbone",
         "ema", "two_rates", "perceptual",
-        "feature_matching", "gradient_penalty", "augment_gan", "regression", "oasis", "multiscale",
+        "feature_matching", "gradient_penalty", "augment_gan", "regression", "families", "oasis", "multiscale",
         "ladder", "ladder_without",
     }  # fmt: skip
     assert set(SHIPPED_PROTOCOLS) == {
