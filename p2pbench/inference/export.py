@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from p2pbench.config.renamed import current_value
 from p2pbench.config.schema import RunConfig
+from p2pbench.config.sections import passes_of
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
 from p2pbench.data.transforms import condition_to_model, conditions_of
@@ -48,7 +49,7 @@ def export(
     Args:
         background: what is known of the model's run, for the file's metadata and the card.
         tolerance: the most that onnxruntime's and torch's outputs may differ, in [-1, 1].
-        mode: one of :data:`MODES`, by default the first.
+        mode: one of :data:`MODES`, by default the first; of a flow or a bridge one that draws no noise.
     Returns:
         The documented JSON: the files, the ``sizes`` at which ``images`` test images were checked, the largest
         difference of outputs in [-1, 1], and ``size_multiple``, which both sides of what the file takes are multiples
@@ -62,14 +63,10 @@ def export(
         raise ConfigError(f"--out {out}: an ONNX file is named .onnx")
     if isinstance(model.generator, OnnxGenerator):
         raise ConfigError(f"{model.name} is an ONNX file already; export the run that it came from")
-    mode = current_value("scoring.inference", mode, "--inference") or MODES[0]
-    if isinstance(model.generator, TimedGenerator):
-        raise ConfigError(
-            f"{model.name} is a {model.config.objective.name}, which draws noise at each image: an ONNX file that does "
-            "would answer differently everywhere; use translate, or export a generator of one pass"
-        )
-    if mode not in MODES:
-        raise ConfigError(f"--inference {mode}: a file is exported in {' or '.join(MODES)}, which draw no noise")
+    modes = _modes(model)
+    mode = current_value("scoring.inference", mode, "--inference") or modes[0]
+    if mode not in modes:
+        raise ConfigError(f"--inference {mode}: a file is exported in {' or '.join(modes)}, which draw no noise")
     runtime()
     config, multiple = model.config, 2**model.config.depth if model.config.depth else 0
     images = _checked_images(config)
@@ -96,6 +93,19 @@ def export(
     }  # fmt: skip
     write_text(card, model_card(model, background, done))
     return done
+
+
+def _modes(model: Model) -> tuple[str, ...]:
+    """The inference modes of ``model`` that draw no noise. Raises :class:`ConfigError` where all of a flow's do."""
+    if not isinstance(model.generator, TimedGenerator):
+        return MODES
+    path = model.generator.transport
+    if found := tuple(mode for mode in model.modes if not path.draws(passes_of(mode))):
+        return found
+    raise ConfigError(
+        f"{model.name} is a {model.config.objective.name} with noise, and an ONNX file that draws its own would answer "
+        "differently everywhere; use translate"
+    )
 
 
 def _checked_images(config: RunConfig) -> Tensor:

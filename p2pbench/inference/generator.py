@@ -49,7 +49,7 @@ class Model:
     def has_noise(self) -> bool:
         """Whether its outputs differ from one seed to another in the mode ``paper``, or in those of a flow."""
         if isinstance(self.generator, TimedGenerator):
-            return self.config.objective.name == "flow" or self.config.objective.noise > 0
+            return self.generator.transport.draws(2)
         return any(isinstance(module, nn.Dropout | nn.Dropout2d) for module in self.generator.modules())
 
     def as_condition(self, picture: Stored) -> np.ndarray:

@@ -27,6 +27,10 @@ class Flow:
     from_condition: bool
     noise: float
 
+    def draws(self, _steps: int) -> bool:
+        """Whether an image that is made in so many steps has noise."""
+        return not self.from_condition or self.noise > 0
+
     def start(self, condition: Tensor, draw: Draw) -> Tensor:
         if not self.from_condition:
             return draw()
@@ -51,6 +55,10 @@ class Bridge:
     """
 
     noise: float
+
+    def draws(self, steps: int) -> bool:
+        """Whether an image that is made in so many steps has noise."""
+        return self.noise > 0 and steps > 1
 
     def start(self, condition: Tensor, _draw: Draw) -> Tensor:
         return condition

@@ -125,3 +125,32 @@ def test_it_is_scored_on_its_data_wherever_they_lie(exported: tuple[Path, dict[s
     of_file = document(*ask, "--model", folder / "model.onnx")["scores"]["l1"]["value"]
     of_run = document(*ask, "--model", folder / "first", "--inference", "instance-stats")["scores"]["l1"]["value"]
     assert of_file == pytest.approx(of_run, abs=1e-4)
+
+
+PATHS: dict[str, Any] = {"generator__norm": "group", "generator__depth": 2, "training__ema": 20.0}
+
+
+def test_a_bridge_of_one_pass_is_exported_with_its_averaged_weights(tmp_path: Path) -> None:
+    run = train_run(tmp_path, objective__name="bridge", scoring__inference="euler-1", **PATHS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("P2PBENCH_HOME", str(tmp_path / "home"))
+        said = document("export", "--model", run, "--out", tmp_path / "model.onnx")
+        assert (said["inference"], len(said["sizes"])) == ("euler-1", 2)
+        assert said["max_difference"] < 1e-4
+        error = error_of("export", "--model", run, "--out", tmp_path / "more.onnx", "--inference", "euler-4", code=2)
+        assert "a file is exported in euler-1, which draw no noise" in error
+        (tmp_path / "in").mkdir()
+        Image.new("RGB", (16, 16), (90, 120, 200)).save(tmp_path / "in" / "a.png")
+        outputs = [
+            translate(load(str(model)), np.asarray(Image.open(tmp_path / "in" / "a.png")))
+            for model in (run, tmp_path / "model.onnx")
+        ]
+        assert np.abs(outputs[0].astype(int) - outputs[1].astype(int)).max() <= 1
+
+
+def test_a_flow_from_noise_is_not_exported_and_says_why(tmp_path: Path) -> None:
+    run = train_run(tmp_path, objective__name="flow", scoring__inference="euler-4", **PATHS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("P2PBENCH_HOME", str(tmp_path / "home"))
+        error = error_of("export", "--model", run, "--out", tmp_path / "model.onnx", code=2)
+        assert "is a flow with noise, and an ONNX file that draws its own would answer differently everywhere" in error
