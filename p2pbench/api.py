@@ -47,7 +47,8 @@ def translate(
 
     Args:
         picture: (H, W, C), uint8 or uint16, or a file. Grey becomes RGB and RGB grey where the model wants it.
-        mode: ``paper`` (with dropout), ``instance-stats`` or ``eval``; by default the one that the model was scored in.
+        mode: ``paper`` (with dropout), ``instance-stats`` or ``eval``, or a flow's ``euler-N``; by default the one that
+            the model was scored in.
         seed: of the dropout's noise; the training's unless given.
     Returns:
         (H, W, C'), uint8 or uint16.

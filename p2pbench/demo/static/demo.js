@@ -352,7 +352,7 @@ $("wipe").addEventListener("pointerdown", (event) => {
 });
 $("wipe").addEventListener("pointermove", (event) => event.buttons && wipeTo(event));
 const modes = [...new Set(about.models.flatMap((model) => model.modes))];
-$("mode").replaceChildren(...modes.map((mode) => new Option(MODES[mode], mode)));
+$("mode").replaceChildren(...modes.map((mode) => new Option(MODES[mode] ?? `${mode}: steps along a path`, mode)));
 const noisy = about.models.some((model) => model.noise);
 function showNoise() {
   const on = noisy && $("mode").value === "paper";
