@@ -25,6 +25,9 @@ Step = Callable[[], float | None]
 """One step of a workload. It may return before a GPU has finished; the clock waits for it at the end of a turn. What it
 returns is the seconds that do not count."""
 
+GRACE_SECONDS = 5.0
+"""How long a contestant's process has to end by itself; in the middle of a step it cannot."""
+
 
 @dataclass(frozen=True)
 class Contestant:
@@ -152,7 +155,10 @@ def _started(contestants: Sequence[Contestant]) -> Iterator[list[_Started]]:
             started.append(_Started(contestant.name, ours))
         yield started
     finally:
+        for one in started:
+            one.pipe.close()  # ends a process that waits to be asked, which ends its own
         for process in processes:
+            process.join(GRACE_SECONDS)
             process.terminate()
             process.join()
 

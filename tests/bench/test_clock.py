@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
+from multiprocessing import util
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,17 @@ def test_a_race_tells_the_slow_from_the_fast() -> None:
     assert np.median(timings["fast"].ratios_to(timings["slow"])) > 1.5
     assert np.median(timings["slow"].speeds) < 2 / 0.2
     assert timings["slow"].peak_memory_bytes > 2**20
+
+
+def leaving(path: str) -> tuple[Callable[[], None], int]:
+    util.Finalize(None, Path(path).touch, exitpriority=1)
+    return lambda: None, 1
+
+
+def test_a_contestant_ends_by_itself(tmp_path: Path) -> None:
+    """And so do the workers that it started; killed, they would leave semaphores behind."""
+    race([Contestant("leaving", leaving, (str(tmp_path / "left"),))], rounds=1, round_seconds=0.001)
+    assert (tmp_path / "left").exists()
 
 
 def test_a_contestant_that_fails_is_named() -> None:
