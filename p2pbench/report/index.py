@@ -71,11 +71,11 @@ def _row(whole: StudyRecord, variant: str, machine: str) -> dict[str, str]:
     return {
         "study": study.about.name,
         "protocol": str(study.about.protocol.get("name", "")),
-        "machine": machine or "not recorded",
         "trainings": str(len(study.cells)),
         "place": _place(whole, variant, primary),
         f"from {whole.baseline}": _difference(whole, variant, primary),
         **{study.metric(m).heading: cell_text(summarise(study, variant, m)) for m in metrics},
+        "machine": machine or "not recorded",
         **printed_cost(study, variant),
     }
 

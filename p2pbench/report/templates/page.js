@@ -44,7 +44,8 @@ for (const box of document.querySelectorAll(".scroll")) {
     const right = places.filter((place) => place.right > frame.right + 8).length;
     const left = places.filter((place) => place.left < first.right - 8).length;
     said.hidden = box.scrollWidth <= box.clientWidth + 1;
-    said.textContent = `${left ? `← ${left} ` : ""}${right ? `${right} →` : ""} more of ${heads.length} columns`;
+    const sides = [left && `← ${left}`, right && `${right} →`].filter(Boolean).join(" and ");
+    said.textContent = `${sides} of ${heads.length} columns out of sight`;
   };
   box.addEventListener("scroll", count, { passive: true });
   new ResizeObserver(count).observe(box);
