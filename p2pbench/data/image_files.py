@@ -32,7 +32,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from p2pbench.data.images import MOST_SURE, NeedsBackground, Stored, Wanted, as_wanted, picture_of, turned
+from p2pbench.data.images import MOST_SURE, Stored, picture_of, turned
 from p2pbench.errors import DataError, UnsupportedImage
 from p2pbench.system.files import NO_ARRAY
 
@@ -48,44 +48,13 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "JPEG2000", "PPM", "TIFF")
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
-def read_image(path: Path) -> np.ndarray:
-    """An 8-bit image as RGB, (H, W, 3), uint8.
-
-    Raises:
-        UnsupportedImage: it is an image of another kind. DataError: it cannot be read. Both name the file.
-    """
-    return as_eight(read(path))
-
-
-def as_eight(stored: Stored) -> np.ndarray:
-    """``stored`` as :func:`read_image` gives it."""
-    try:
-        image = as_wanted(stored, Wanted())
-    except NeedsBackground:
-        raise UnsupportedImage(f"{stored.path} has transparency: flatten it onto a background first") from None
-    if image.dtype != np.uint8:
-        raise UnsupportedImage(
-            f"{stored.path} has more than 8 bits a channel, which would be cut off; convert it first"
-        )
-    return image
-
-
 def preview(path: Path) -> np.ndarray:
     """Any image as a picture for people, (H, W, 3), uint8, on white where it is transparent; see :func:`picture_of`.
 
     Raises:
-        UnsupportedImage, DataError: as :func:`read_image`.
+        UnsupportedImage, DataError: as :func:`read`.
     """
     return picture_of(read(path).opaque("white"))
-
-
-def read_array(path: Path, background: str | None) -> np.ndarray:
-    """What the file holds, (H, W, C), in its own type, upright and opaque.
-
-    Raises:
-        UnsupportedImage, DataError: as :func:`read_image`.
-    """
-    return read(path).opaque(background)
 
 
 def read(path: Path, content: bytes | None = None, *, most: int = MAX_PIXELS) -> Stored:

@@ -241,15 +241,3 @@ def read_wanted(pair: Pair, wanted: tuple[Wanted, Wanted]) -> Images:
 
     a, b = read_both(pair)
     return as_wanted(a, wanted[0]), as_wanted(b, wanted[1])
-
-
-def read_pair(pair: Pair) -> Images:
-    """A and B of ``pair``, 8-bit images as RGB: each (H, W, 3), uint8.
-
-    Raises:
-        DataError: as :func:`read_both`, or a file is of another kind.
-    """
-    from p2pbench.data.image_files import as_eight
-
-    a, b = read_both(pair)
-    return as_eight(a), as_eight(b)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reading import read_pair
 from typer.testing import CliRunner
 
 from p2pbench.bench import suite
@@ -53,7 +54,7 @@ def test_built_ins_are_written_as_files_that_are_read(tmp_path: Path) -> None:
     folder = as_files(open_dataset(DataConfig(source="drawn:3")), tmp_path)
     found = pairs.find_pairs(folder)
     assert len(found["train"]) == 3
-    a, b = pairs.read_pair(found["train"][0])
+    a, b = read_pair(found["train"][0])
     assert a.shape == b.shape == (256, 256, 3)
 
 

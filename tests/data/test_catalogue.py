@@ -83,7 +83,9 @@ def test_the_list_fits_a_terminal_and_is_json_when_asked() -> None:
 
 @pytest.mark.shared
 def test_the_real_facades_are_as_the_catalogue_says(shared: Path) -> None:
-    from p2pbench.data.pairs import find_pairs, read_pair
+    from reading import read_pair
+
+    from p2pbench.data.pairs import find_pairs
 
     found = find_pairs(shared / "data" / "facades")
     assert {split: len(pairs) for split, pairs in found.items()} == PAPER_SETS["facades"].pairs

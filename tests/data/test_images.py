@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from reading import read_pair
 
 from p2pbench.data.image_files import ORIENTATION, read
 from p2pbench.data.image_writing import write_like
 from p2pbench.data.images import NeedsBackground, Stored, Wanted, as_wanted
-from p2pbench.data.pairs import Pair, read_pair, read_wanted
+from p2pbench.data.pairs import Pair, read_wanted
 from p2pbench.errors import UnsupportedImage
 
 A, B = (np.full((16, 16, 3), colour, np.uint8) for colour in ((200, 30, 30), (30, 30, 200)))

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from PIL import Image, PngImagePlugin
 from program import error_of, invoke
+from reading import read_image
 from tiny_runs import TINY
 
 from p2pbench.config.schema import DataConfig
 from p2pbench.data.dataset import open_dataset
-from p2pbench.data.image_files import preview, read_image
+from p2pbench.data.image_files import preview
 from p2pbench.data.pairs import find_pairs
 from p2pbench.errors import DataError, StorageError
 

@@ -13,10 +13,10 @@ import flask.testing
 import numpy as np
 import pytest
 from PIL import Image
+from reading import read_image
 from trained_run import train_run
 
 from p2pbench.api import load
-from p2pbench.data.image_files import read_image
 from p2pbench.data.images import Stored
 from p2pbench.data.pairs import find_folder
 from p2pbench.demo.app import create_app

@@ -24,6 +24,7 @@ from faults.bad_inputs import tried
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from reading import read_array
 from study_workplace import PROTOCOL
 from trained_run import train_run
 
@@ -32,7 +33,7 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.cache import folder as cache_folder
 from p2pbench.data.dataset import open_dataset
-from p2pbench.data.image_files import preview, read_array
+from p2pbench.data.image_files import preview
 from p2pbench.data.pairs import find_pairs
 from p2pbench.errors import DataError, P2PBenchError
 from p2pbench.models.build import build_discriminator, build_generator

@@ -13,12 +13,13 @@ import pytest
 import tifffile
 from PIL import Image
 from program import document, error_of, invoke
+from reading import read_array, read_image
 from study_workplace import PROTOCOL
 from tiny_runs import write_pairs
 from trained_run import train_run
 
 from p2pbench.api import load
-from p2pbench.data.image_files import MAX_PIXELS, preview, read_array, read_image
+from p2pbench.data.image_files import MAX_PIXELS, preview
 from p2pbench.demo.app import create_app
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.runs.folder import RunFolder

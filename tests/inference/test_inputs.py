@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from program import document, error_of, invoke
+from reading import read_image, read_pair
 from trained_run import train_run
 
 from p2pbench.api import load, translate
-from p2pbench.data.image_files import read_image
 from p2pbench.data.images import Stored
-from p2pbench.data.pairs import find_pairs, read_pair
+from p2pbench.data.pairs import find_pairs
 from p2pbench.inference.inputs import condition_in
 
 

@@ -10,9 +10,8 @@ import torch
 from PIL import Image
 from port_network import Port, trained
 from program import document, error_of, invoke
+from reading import read_array
 from study_workplace import Workplace
-
-from p2pbench.data.image_files import read_array
 
 SETTINGS = ("--protocol", "tiny.yaml", "--set", "training.epochs=1")
 

@@ -84,7 +84,9 @@ def test_too_few_training_pairs_are_said_to_be() -> None:
 
 
 def test_a_real_layout_finds_itself_through_jpeg_noise(shared: Path) -> None:
-    from p2pbench.data.pairs import find_pairs, read_pair
+    from reading import read_pair
+
+    from p2pbench.data.pairs import find_pairs
 
     pairs = [read_pair(pair) for pair in find_pairs(shared / "data/facades")["train"][:12]]
     photos, labels = (np.stack([pair[side] for pair in pairs]) for side in (0, 1))

@@ -25,13 +25,14 @@ import numpy as np
 import program
 import pytest
 from PIL import Image
+from reading import read_pair
 from tiny_runs import write_pairs
 from typer.testing import CliRunner
 
 from p2pbench.cli.app import app
 from p2pbench.curation.fetch import download
 from p2pbench.data.catalogue import PAPER_SETS, datasets_folder
-from p2pbench.data.pairs import find_pairs, read_pair
+from p2pbench.data.pairs import find_pairs
 
 COUNTS = {"train": 4, "test": 2}
 

@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from reading import read_image, read_pair
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from p2pbench.cli.app import app
 from p2pbench.curation.prepare import hed
 from p2pbench.curation.prepare.hed import edge_probability, layout, read_detector, side_outputs
-from p2pbench.data.image_files import read_image
-from p2pbench.data.pairs import find_pairs, read_pair
+from p2pbench.data.pairs import find_pairs
 from p2pbench.errors import ConfigError, WeightsError
 
 WIDTHS = {"One": [64, 64], "Two": [128, 128], "Thr": [256] * 3, "Fou": [512] * 3, "Fiv": [512] * 3}

@@ -21,6 +21,7 @@ import skimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from reading import read_image, read_pair
 
 from p2pbench.config.resolve import Layer, resolve
 from p2pbench.curation.prepare.prepare import prepare_pairs
@@ -28,9 +29,9 @@ from p2pbench.curation.prepare.recipe import build_recipe
 from p2pbench.curation.prepare.splits import split_of
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
-from p2pbench.data.image_files import ORIENTATION, read, read_image
+from p2pbench.data.image_files import ORIENTATION, read
 from p2pbench.data.images import scaled
-from p2pbench.data.pairs import SPLITS, find_pairs, read_pair
+from p2pbench.data.pairs import SPLITS, find_pairs
 from p2pbench.data.photos import condition_of
 from p2pbench.errors import DataError
 

@@ -9,11 +9,11 @@ import pytest
 import tifffile
 from PIL import Image
 from program import document, error_of, invoke
+from reading import read_array, read_pair
 
 from p2pbench.curation.prepare.sources import sides_of
-from p2pbench.data.image_files import read_array
 from p2pbench.data.images import Wanted
-from p2pbench.data.pairs import find_pairs, read_pair, read_wanted
+from p2pbench.data.pairs import find_pairs, read_wanted
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reading import read_pair
 from scipy import ndimage
 
 from p2pbench.data import pairs
@@ -188,7 +189,7 @@ def test_the_palette_is_the_one_of_the_real_label_maps(shared: Path) -> None:
     seen = np.zeros(len(CLASSES), np.int64)
     off = 0
     for pair in pairs.find_pairs(shared / "data" / "facades")["val"]:
-        _, labels = pairs.read_pair(pair)
+        _, labels = read_pair(pair)
         packed = labels.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
         flat = labels[ndimage.minimum_filter(packed, 5) == ndimage.maximum_filter(packed, 5)].astype(np.int64)
         distance = np.abs(flat[:, None] - palette).max(-1)
