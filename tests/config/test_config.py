@@ -13,7 +13,7 @@ from p2pbench.config.metrics import asked_metrics
 from p2pbench.config.resolve import Layer, flatten, from_mapping, parse_set, resolve
 from p2pbench.config.run_id import identity, run_id
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, GENERATOR_NAMES, OBJECTIVE_NAMES, PRESETS, SETTINGS, RunConfig
-from p2pbench.config.sections import TRANSPORT_NAMES
+from p2pbench.config.sections import DISCRIMINATOR_NAMES, TRANSPORT_NAMES
 from p2pbench.errors import ConfigError
 from p2pbench.models.build import DISCRIMINATORS, GENERATORS
 
@@ -225,6 +225,7 @@ INDIFFERENT = {
     "training.threads": 3,
     "training.device": "cpu",
     "training.engine": "eager",
+    "training.deterministic": True,
     "data.source": "elsewhere",
     # What these decide is in the fields that they set, or in the data's content.
     "training.preset": "paper",
@@ -373,4 +374,4 @@ def test_the_users_own_network_is_identified_by_its_source(tmp_path: Path, monke
 
 def test_the_tables_of_names_agree() -> None:
     assert set(GENERATORS) == set(GENERATOR_NAMES)
-    assert set(DISCRIMINATORS) == set(DISCRIMINATOR_STRIDES)
+    assert set(DISCRIMINATORS) == set(DISCRIMINATOR_NAMES)
