@@ -64,7 +64,7 @@ def show_answer(study: StudyRecord) -> None:
     """What a study answers, and a small table: the primary score and two more, of the best variants of many."""
     from p2pbench.report.comparisons import with_baseline
     from p2pbench.report.primary import leading, primary_metric
-    from p2pbench.report.summaries import summarise, value_text
+    from p2pbench.report.summaries import digits_of, summarise, value_text
     from p2pbench.report.verdict import answer
 
     out.print(escape(" ".join(answer(study))))
@@ -77,7 +77,7 @@ def show_answer(study: StudyRecord) -> None:
     table = plain_table("variant", right=[study.metric(m).heading for m in metrics])
     for variant in shown:
         marks = {m: compared.mark for m in metrics if (compared := with_baseline(study, variant, m))}
-        texts = [f"{value_text(summarise(study, variant, m))}{marks.get(m, '')}" for m in metrics]
+        texts = [f"{value_text(summarise(study, variant, m), digits_of(study, m))}{marks.get(m, '')}" for m in metrics]
         table.add_row(escape(variant), *texts)
     out.print(table)
     if len(study.variants) > len(shown):

@@ -14,7 +14,7 @@ from p2pbench.statistics.comparison import ALPHA, holm, sign_flip_p
 from p2pbench.statistics.factorial import Contrast, factorial_contrasts
 from p2pbench.statistics.intervals import mean_interval
 from p2pbench.statistics.trainings import over_trainings
-from p2pbench.system.console import decimals
+from p2pbench.system.console import decimals, number
 
 COLUMNS = [
     "score", "effect", "kind", "levels", "estimate", "low", "high", "p", "p_raw", "p_images",
@@ -153,9 +153,10 @@ def _mark(row: Any) -> str:
 
 def _effect_text(row: Any) -> str:
     if pd.isna(row.low) or pd.isna(row.high):
-        return f"{row.estimate:+.4g}{_mark(row)}"
+        return f"{number(row.estimate, 4, sign=True)}{_mark(row)}"
     digits = decimals(float(row.high) - float(row.low))
-    return f"{row.estimate:+.{digits}f}{_mark(row)} [{row.low:+.{digits}f}, {row.high:+.{digits}f}]"
+    value, low, high = (number(end, digits, sign=True) for end in (row.estimate, row.low, row.high))
+    return f"{value}{_mark(row)} [{low}, {high}]"
 
 
 def effects_notes(table: pd.DataFrame) -> list[str]:

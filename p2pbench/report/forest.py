@@ -9,7 +9,7 @@ import numpy as np
 from p2pbench.report.comparisons import Comparison, comparisons, distances, paired
 from p2pbench.report.records import StudyRecord
 from p2pbench.statistics.intervals import image_interval
-from p2pbench.system.console import decimals
+from p2pbench.system.console import decimals, number
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def forest(study: StudyRecord, metric: str) -> Forest | None:
     rows = [_row(c, values, place) for c, values in found]
     return Forest(
         rows=rows,
-        ticks=[(place(tick), signed(tick, digits) if tick else "0") for tick in ticks],
+        ticks=[(place(tick), number(tick, digits, sign=True) if tick else "0") for tick in ticks],
         zero=place(0.0),
         margin=(place(band[0]), place(band[1]) - place(band[0])) if margin else None,
         intervals={row.interval for row in rows if row.interval},
@@ -135,12 +135,7 @@ def _step(width: float) -> float:
 def difference_text(value: float, low: float | None, high: float | None) -> str:
     """A difference with its interval, with the decimals that the interval gives meaning."""
     if low is None or high is None or low == high:
-        return signed(value, 4)
+        return number(value, 4, sign=True)
     digits = decimals(high - low)
-    return f"{signed(value, digits)} [{signed(low, digits)}, {signed(high, digits)}]"
-
-
-def signed(value: float, digits: int) -> str:
-    """A difference with its sign, a real minus; zero, rounded too, has none."""
-    text = f"{value:+.{digits}f}"
-    return text[1:] if not float(text) else text.replace("-", "−")
+    text, least, most = (number(end, digits, sign=True) for end in (value, low, high))
+    return f"{text} [{least}, {most}]"

@@ -14,7 +14,7 @@ from p2pbench.report.forest import difference_text
 from p2pbench.report.page import Report
 from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import cell_text, measured, oriented, summarise
+from p2pbench.report.summaries import cell_text, digits_of, measured, oriented, summarise
 from p2pbench.report.training_cost import printed_cost
 from p2pbench.report.verdict import headline
 from p2pbench.system.files import write_text
@@ -74,7 +74,7 @@ def _row(whole: StudyRecord, variant: str, machine: str) -> dict[str, str]:
         "trainings": str(len(study.cells)),
         "place": _place(whole, variant, primary),
         f"from {whole.baseline}": _difference(whole, variant, primary),
-        **{study.metric(m).heading: cell_text(summarise(study, variant, m)) for m in metrics},
+        **{study.metric(m).heading: cell_text(summarise(study, variant, m), digits_of(study, m)) for m in metrics},
         "machine": machine or "not recorded",
         **printed_cost(study, variant),
     }

@@ -1,6 +1,4 @@
-"""Tables as Markdown and as LaTeX."""
-
-import re
+"""Tables as Markdown, and texts as LaTeX takes them."""
 
 import pandas as pd
 
@@ -14,42 +12,12 @@ LATEX = str.maketrans({
 """What LaTeX needs in place of a character: its own specials, and signs that its older engines lack."""
 
 
-MOST_COLUMNS = 5
-"""The most columns that fit a line at the letters' own size."""
-
-
 def markdown_table(frame: pd.DataFrame, apart: pd.DataFrame | None = None) -> str:
     """``frame`` as Markdown, with the rows of ``apart`` set apart below it."""
     rows = [list(frame.columns), ["---"] * frame.shape[1], *frame.astype(str).to_numpy().tolist()]
     if apart is not None and len(apart):
         rows += [["*references*", *[""] * (frame.shape[1] - 1)], *apart.astype(str).to_numpy().tolist()]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
-
-
-def latex_table(frame: pd.DataFrame, caption: str, note: str, apart: pd.DataFrame | None = None) -> str:
-    """A table (booktabs); a wide one is scaled down to the line, and what it needs said stands below it."""
-    lines = [" & ".join(map(latex_escape, frame.columns)) + r" \\", r"\midrule"]
-    lines += [_latex_row(row) for row in frame.astype(str).to_numpy().tolist()]
-    if apart is not None and len(apart):
-        lines += [r"\midrule", *map(_latex_row, apart.astype(str).to_numpy().tolist())]
-    body = "\n".join(lines)
-    tabular = f"\\begin{{tabular}}{{l{'r' * (frame.shape[1] - 1)}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}"
-    if frame.shape[1] > MOST_COLUMNS:
-        tabular = f"\\resizebox{{\\linewidth}}{{!}}{{%\n{tabular}}}"
-    return (
-        f"\\begin{{table}}\n\\centering\n\\caption{{{latex_escape(caption)}}}\n{tabular}\n\n"
-        f"\\smallskip\n\\begin{{minipage}}{{\\linewidth}}\\footnotesize\n{latex_escape(note)}\n\\end{{minipage}}\n"
-        "\\end{table}\n"
-    )
-
-
-def _latex_row(row: list[str]) -> str:
-    cells = [re.fullmatch(r"\*\*(.*)\*\*", text) for text in row]
-    texts = [
-        rf"\textbf{{{latex_escape(bold[1])}}}" if bold else latex_escape(text)
-        for bold, text in zip(cells, row, strict=True)
-    ]
-    return " & ".join(texts) + r" \\"
 
 
 def latex_escape(text: object) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 
 from p2pbench.errors import ConfigError
-from p2pbench.report import effects, html, published, tables
+from p2pbench.report import effects, html, latex, published, tables
 from p2pbench.report.agreement import agreement
 from p2pbench.report.claims import NOTE, claims_table, judged_claims
 from p2pbench.report.curves import curve_sentences
-from p2pbench.report.figures.all import write_figures
+from p2pbench.report.figures.all import IN_PAPER, files_of, write_figures
 from p2pbench.report.figures.panels import drawn
 from p2pbench.report.figures.sheets import write_sheets
 from p2pbench.report.forest import forest
@@ -43,17 +43,19 @@ class Report:
     record: StudyRecord
 
 
-def write_report(store: Store, name: str, out: Path, *, overwrite: bool = False) -> Report:
+def write_report(store: Store, name: str, out: Path, *, overwrite: bool = False, paper: bool = False) -> Report:
     """Write the report of study ``name`` to ``out / name``; the same records give the same bytes.
 
     Args:
         overwrite: also in the place of a report of more finished cells.
+        paper: with the figures of a paper; they stay with a report that has them.
     Raises:
         ConfigError: there is no such study, its file cannot be read, or there is a report of more finished cells.
         StorageError: the report cannot be written.
     """
     study = read_study(store, name)
     folder = out / name
+    paper = paper or (folder / IN_PAPER).is_dir()
     finished = [cell for cell in study.cells if cell.state == "finished"]
     if not overwrite and (before := _cells_of_report(folder)) > len(finished):
         raise ConfigError(
@@ -64,19 +66,19 @@ def write_report(store: Store, name: str, out: Path, *, overwrite: bool = False)
         "scores.csv": tables.wide(study).to_csv(index=False),
         "scores_long.csv": tables.long(study).to_csv(index=False),
         "scores.md": tables.to_markdown(study),
-        "scores.tex": tables.to_latex(study),
+        "scores.tex": latex.to_latex(study),
     }
     found = effects.effects_table(study)
     if len(found):
         texts |= {"effects.csv": found.to_csv(index=False), "effects.md": effects.effects_markdown(study, found)}
     for file, text in texts.items():
         write_text(folder / file, text)
-    figures = write_figures(study, folder)
+    figures = write_figures(study, folder, paper=paper)
     choice = choose(study)
     sheets = write_sheets(study, choice, folder)
     write_text(folder / "index.html", render(study, figures, sheets, choice, found))
-    vectors = [path.with_suffix(".svg") for path in figures.values()]
-    files = [folder / "index.html", *(folder / f for f in texts), *figures.values(), *vectors, *sheets.values()]
+    drawings = [file for png in figures.values() for kind in files_of(png)[: 3 if paper else 1] for file in kind]
+    files = [folder / "index.html", *(folder / f for f in texts), *drawings, *sheets.values()]
     return Report(name, folder, files, len(finished), len(study.cells), study)
 
 

@@ -27,7 +27,8 @@ def leading(study: StudyRecord, most: int) -> list[str]:
         value = None if metric is None else summarise(study, variant, metric).value
         return -math.inf if metric is None or value is None else oriented(value, study.metric(metric).better)
 
-    chosen = {study.baseline, *sorted(study.variants, key=place, reverse=True)[: most - 1]}
+    others = [variant for variant in study.variants if variant != study.baseline]
+    chosen = {study.baseline, *sorted(others, key=place, reverse=True)[: most - 1]}
     return [variant for variant in study.variants if variant in chosen]
 
 

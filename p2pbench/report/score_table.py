@@ -6,9 +6,8 @@ from p2pbench.config.metrics import ARROWS
 from p2pbench.report.comparisons import best, with_baseline
 from p2pbench.report.primary import listed, primary_metric
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import Summary, measured, summarise, value_text
+from p2pbench.report.summaries import Summary, digits_of, interval_text, measured, sd_text, summarise, value_text
 from p2pbench.report.tables import reference_summary
-from p2pbench.system.console import value_and_interval
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,11 @@ def score_table(study: StudyRecord) -> ScoreTable:
     references = []
     for row in study.references:
         summaries = [reference_summary(row, metric) for metric in shown]
+        digits = [digits_of(study, metric) for metric in shown]
         absent = ["not measured" if row.reason else "–"] * len(shown)
-        references.append(Row(row.name, [_of_summary(s, a) for s, a in zip(summaries, absent, strict=True)]))
+        references.append(
+            Row(row.name, [_of_summary(s, d, a) for s, d, a in zip(summaries, digits, absent, strict=True)])
+        )
     return ScoreTable(columns, rows, references)
 
 
@@ -90,24 +92,16 @@ def shown_metrics(study: StudyRecord) -> list[str]:
 def _cell(study: StudyRecord, variant: str, metric: str) -> Cell:
     compared = with_baseline(study, variant, metric)
     mark = compared.mark if compared else ""
-    return _of_summary(summarise(study, variant, metric), "–", mark, variant == best(study, metric))
+    return _of_summary(
+        summarise(study, variant, metric), digits_of(study, metric), "–", mark, variant == best(study, metric)
+    )
 
 
-def _of_summary(summary: Summary, absent: str, mark: str = "", is_best: bool = False) -> Cell:
+def _of_summary(summary: Summary, digits: int, absent: str, mark: str = "", is_best: bool = False) -> Cell:
     if summary.value is None:
         return Cell(absent)
-    interval = value_and_interval(summary.value, summary.low, summary.high)[1]
-    text = value_text(summary)
-    return Cell(text, summary.value, _sd(summary, text), interval, mark, is_best)
-
-
-def _sd(summary: Summary, text: str) -> str:
-    """The spread over trainings with the decimals of the value, ``text``; empty where there is none."""
-    if not summary.seed_sd:
-        return ""
-    digits = len(text.partition(".")[2])
-    shown = f"{summary.seed_sd:.{digits}f}"
-    return f"± {shown}" if float(shown) else f"± less than {10**-digits:g}"
+    value, sd, interval = (write(summary, digits) for write in (value_text, sd_text, interval_text))
+    return Cell(value, summary.value, sd, interval, mark, is_best)
 
 
 def missing_scores(study: StudyRecord) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ import pandas as pd
 from p2pbench.report.records import CellRecord, StudyRecord
 from p2pbench.statistics.intervals import image_intervals, sd_over_seeds
 from p2pbench.statistics.trainings import over_trainings
-from p2pbench.system.console import decimals, value_and_interval
+from p2pbench.system.console import decimals, number
 
 MAY_DIFFER = {"inference", "ema", "noise_seed", "over_set", "interval", "levels", "std_over_subsets", "per_class"}
 """Settings in which scores that are compared may differ: a grid asks about them, the seed decides them, or they are
@@ -178,29 +178,43 @@ def oriented(values: Values, better: str) -> Values:
     return -values if better == "lower" else -abs(values - 1)
 
 
-def cell_text(summary: Summary, mark: str = "") -> str:
+def digits_of(study: StudyRecord, metric: str) -> int:
+    """The decimals of all that is printed of a score: those that leave two digits to its usual uncertainty."""
+    found = [summarise(study, variant, metric) for variant in study.variants]
+    widths = [s.high - s.low for s in found if s.low is not None and s.high is not None and s.high > s.low]
+    widths = widths or [s.seed_sd for s in found if s.seed_sd]
+    if widths:
+        return decimals(float(np.median(widths)))
+    most = max((abs(s.value) for s in found if s.value is not None), default=0)
+    return min(max(0, 2 - math.floor(math.log10(most or 1))), 6)
+
+
+def cell_text(summary: Summary, digits: int, mark: str = "") -> str:
     """A cell of the printed table: ``value [low, high] ± sd``, with the mark of its comparison."""
-    text, sd = value_text(summary), summary.seed_sd
+    text, interval, sd = value_text(summary, digits), interval_text(summary, digits), sd_text(summary, digits)
     if summary.value is None:
         return text
-    text += mark
-    if summary.low is not None and summary.high is not None:
-        text += f" {value_and_interval(summary.value, summary.low, summary.high)[1]}"
-        return text if sd is None else f"{text} ± {sd:.{decimals(summary.high - summary.low) + 1}f}"
-    if summary.n_seeds == 1:
-        return f"{text} one seed"
-    return text if sd is None else f"{text} ± {sd:.{_digits(summary.value, sd)}f}"
+    alone = "one seed" if not interval and summary.n_seeds == 1 else ""
+    return " ".join(filter(None, [text + mark, interval, sd, alone]))
 
 
-def value_text(summary: Summary) -> str:
-    """The value with as many decimals as its uncertainty leaves meaning."""
+def value_text(summary: Summary, digits: int) -> str:
+    """The value, or why there is none."""
     if summary.value is None:
         return "not measured" if summary.reason != "no finished cell" else "no result"
-    if summary.low is not None and summary.high is not None:
-        return value_and_interval(summary.value, summary.low, summary.high)[0]
-    return f"{summary.value:.{_digits(summary.value, summary.seed_sd)}f}"
+    return number(summary.value, digits)
 
 
-def _digits(value: float, sd: float | None) -> int:
-    """The decimals of a value without an interval: those that its spread over seeds leaves, else three digits."""
-    return decimals(sd) if sd else min(max(0, 2 - math.floor(math.log10(abs(value) or 1))), 6)
+def interval_text(summary: Summary, digits: int) -> str:
+    """``[low, high]``; empty where there is none."""
+    if summary.low is None or summary.high is None:
+        return ""
+    return f"[{number(summary.low, digits)}, {number(summary.high, digits)}]"
+
+
+def sd_text(summary: Summary, digits: int) -> str:
+    """``± sd`` over seeds; below what so many decimals show, what it is less than. Empty with one seed."""
+    if not summary.seed_sd:
+        return "" if summary.seed_sd is None else "± 0"
+    text = number(summary.seed_sd, digits)
+    return f"± {text}" if float(text) else f"± <{10.0**-digits:.{digits}f}"

@@ -6,11 +6,11 @@ import pandas as pd
 
 from p2pbench.report.claims import NOTE, claims_table, judged_claims
 from p2pbench.report.comparisons import best, with_baseline
-from p2pbench.report.markup import latex_table, markdown_table
+from p2pbench.report.markup import markdown_table
 from p2pbench.report.notes import notes
 from p2pbench.report.published import order_sentences, published_note, published_rows, published_table
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import Summary, cell_text, summarise, without_value
+from p2pbench.report.summaries import Summary, cell_text, digits_of, summarise, without_value
 from p2pbench.report.training_cost import COSTS, full_cost, printed_cost
 from p2pbench.runs.records import ReferenceRow
 
@@ -81,21 +81,23 @@ def printed(study: StudyRecord) -> pd.DataFrame:
     """
     rows = []
     for variant in study.variants:
-        row = {"variant": _row_name(study, variant)}
+        row = {"variant": row_name(study, variant, variant)}
         for metric in study.metrics:
             compared = with_baseline(study, variant, metric)
-            text = cell_text(summarise(study, variant, metric), compared.mark if compared else "")
+            text = cell_text(
+                summarise(study, variant, metric), digits_of(study, metric), compared.mark if compared else ""
+            )
             row[study.metric(metric).heading] = f"**{text}**" if variant == best(study, metric) else text
         rows.append(row | printed_cost(study, variant))
     return pd.DataFrame(rows).fillna("")
 
 
-def _row_name(study: StudyRecord, variant: str) -> str:
-    """The variant, whether it is the baseline, and how many of its trainings failed."""
+def row_name(study: StudyRecord, variant: str, name: str) -> str:
+    """The variant as ``name``, whether it is the baseline, and how many of its trainings failed."""
     cells = [cell for cell in study.cells if cell.variant == variant]
     failed = sum(cell.state == "failed" for cell in cells)
     said = ["baseline"] * (variant == study.baseline) + [f"{failed} of {len(cells)} failed"] * (failed > 0)
-    return f"{variant} ({', '.join(said)})" if said else variant
+    return f"{name} ({', '.join(said)})" if said else name
 
 
 def printed_references(study: StudyRecord) -> pd.DataFrame:
@@ -104,7 +106,7 @@ def printed_references(study: StudyRecord) -> pd.DataFrame:
     for reference in study.references:
         row = {"variant": reference.name}
         for metric in study.metrics:
-            text = cell_text(reference_summary(reference, metric))
+            text = cell_text(reference_summary(reference, metric), digits_of(study, metric))
             row[study.metric(metric).heading] = text if metric in reference.scores or reference.reason else "-"
         rows.append(row | dict.fromkeys(COSTS, ""))
     return pd.DataFrame(rows)
@@ -132,18 +134,4 @@ def to_markdown(study: StudyRecord) -> str:
     if judged := judged_claims(study):
         parts += ["\n## What papers claim, and whether it shows here\n", markdown_table(claims_table(judged))]
         parts += [f"\n{NOTE}"]
-    return "\n".join(parts) + "\n"
-
-
-def to_latex(study: StudyRecord) -> str:
-    """The printed table and the paper's rows as LaTeX tables (booktabs)."""
-    parts = [
-        "% \\usepackage{booktabs, graphicx}; names in other letters than Latin need LuaLaTeX or XeLaTeX",
-        latex_table(printed(study), study.about.question, " ".join(notes(study)), printed_references(study)),
-    ]
-    table = published_table(study)
-    if table is not None:
-        parts.append(
-            latex_table(published_rows(table), table.title, " ".join([published_note(table), *order_sentences(study)]))
-        )
     return "\n".join(parts) + "\n"

@@ -25,6 +25,8 @@ class Cost:
     flops: float | None
     """The generator's convolutions for one image, in all passes of its inference mode; a multiplication and an addition
     count as two."""
+    training_flops: float | None
+    """Those of a training (:func:`training_flops`), the mean over seeds."""
     seconds: float | None
     """The seconds of a training, the mean over seeds."""
     images_per_second: float | None
@@ -44,6 +46,7 @@ def costs(study: StudyRecord, variant: str) -> list[Cost]:
             machine=machine,
             parameters=next(iter(_recorded(cells, "generator_parameters")), None),
             flops=next((passes * flops for flops in _recorded(cells, "generator_flops")), None),
+            training_flops=_mean([n for cell in cells if (n := training_flops(cell)) is not None]),
             seconds=_mean(_recorded(cells, "seconds")),
             images_per_second=_mean(images_per_second(cells)),
             peak_memory_bytes=max(_recorded(cells, "peak_memory_bytes"), default=None),
@@ -56,6 +59,19 @@ def _recorded(cells: Sequence[CellRecord], key: str) -> list[float]:
     """What the trainings of ``cells`` recorded under ``key``."""
     found = [getattr(cell.training, key, None) for cell in cells]
     return [float(value) for value in found if value is not None]
+
+
+def training_flops(cell: CellRecord) -> float | None:
+    """The operations of the networks' convolutions in a training; None where they are not recorded.
+
+    A backward pass counts as two forward passes, and as one where only the image's gradient is wanted: a step is 3
+    passes of G an image, 6 of D for its own update and 2 for G's, and 6 more of D with a gradient penalty.
+    """
+    training, batch = cell.training, cell.config.get("training", {}).get("batch_size")
+    if training is None or not batch or training.generator_flops is None or training.discriminator_flops is None:
+        return None
+    passes = 14 if cell.config.get("objective", {}).get("adversarial") == "wgan-gp" else 8
+    return float(training.steps * batch) * (3 * training.generator_flops + passes * training.discriminator_flops)
 
 
 def images_per_second(cells: Sequence[CellRecord]) -> list[float]:

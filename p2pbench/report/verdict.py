@@ -15,7 +15,7 @@ from p2pbench.report.primary import (
     unbeaten_foils,
 )
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import summarise, value_text
+from p2pbench.report.summaries import digits_of, summarise, value_text
 from p2pbench.statistics.comparison import LEAST_IMAGES
 from p2pbench.statistics.trainings import LEAST_SEEDS, MOST_SEEDS
 
@@ -85,7 +85,9 @@ def _verdict(study: StudyRecord, metric: str) -> str:
     found = [c.found for c in judged if c.found is not None]
     seeds, images = sorted({f.n_seeds for f in found}), sorted({f.n_images for f in found})
     base = summarise(study, study.baseline, metric)
-    value = f" ({quoted(study.baseline)}: {value_text(base)})" if base.value is not None else ""
+    value = (
+        f" ({quoted(study.baseline)}: {value_text(base, digits_of(study, metric))})" if base.value is not None else ""
+    )
     top = best(study, metric)
     ahead = f"; {quoted(top)} is ahead of every other variant" if top else ""
     body = f"{'; '.join(clauses(judged))}{ahead}."

@@ -195,11 +195,13 @@ def _record(run: RunFolder, **about: Any) -> None:
 
 
 def _training_with_flops(run: RunFolder, config: RunConfig) -> Training:
-    """The record of the training, to which the operations of its generator for one image are added."""
+    """The record of the training, to which the operations of its networks for one image are added."""
     training = run.training()
     assert training is not None
-    if training.generator_flops is None:
-        training = training.model_copy(update={"generator_flops": describe(config)["generator"]["flops"]})
+    if training.generator_flops is None or training.discriminator_flops is None:
+        found = describe(config)
+        flops = {f"{role}_flops": float(about["flops"]) if about else 0.0 for role, about in found.items()}
+        training = training.model_copy(update=flops)
         _record(run, training=training)
     return training
 

@@ -69,6 +69,8 @@ class Training(Record):
     generator_parameters: int | None = None
     generator_flops: float | None = None
     """Operations of the generator for one image; a multiplication and an addition count as two."""
+    discriminator_flops: float | None = None
+    """Those of the discriminator; 0 where there is none. Not in a record of version 0.1."""
     cost_key: str | None = None
     generator_sha256: str | None = None
     perceptual: dict[str, Any] | None = None

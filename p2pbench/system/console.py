@@ -65,15 +65,25 @@ def decimals(width: float) -> int:
     return max(0, min(6, 1 - math.floor(math.log10(width))))
 
 
+def number(value: float, digits: int, *, sign: bool = False) -> str:
+    """``value`` with so many decimals and a real minus sign; zero, rounded too, has none.
+
+    Args:
+        sign: a plus sign before what is above zero, as differences have it.
+    """
+    text = f"{value:{'+' if sign else ''}z.{digits}f}"
+    return text.removeprefix("+") if not float(text) else text.replace("-", "−")
+
+
 def value_and_interval(value: float, low: float | None, high: float | None) -> tuple[str, str]:
     """A score and ``[low, high]``, both with the decimals that the interval gives meaning.
 
     Without an interval the score has four decimals, and the second text is empty.
     """
     if low is None or high is None:
-        return f"{value:.4f}", ""
+        return number(value, 4), ""
     digits = decimals(high - low)
-    return f"{value:.{digits}f}", f"[{low:.{digits}f}, {high:.{digits}f}]"
+    return number(value, digits), f"[{number(low, digits)}, {number(high, digits)}]"
 
 
 def duration(seconds: float) -> str:

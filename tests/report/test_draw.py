@@ -15,6 +15,7 @@ from p2pbench.report.figures.all import DRAW
 from p2pbench.report.figures.costs import pareto_front
 from p2pbench.report.figures.panels import MOST_DRAWN, drawn
 from p2pbench.report.figures.sheets import GAP, LABEL, TITLE, write_sheets
+from p2pbench.report.figures.style import COLUMN
 from p2pbench.report.index import compare_studies
 from p2pbench.report.page import write_report
 from p2pbench.report.records import read_study
@@ -164,11 +165,12 @@ def test_bad_records_are_reported_as_far_as_they_can_be(store: Store, what: str)
     study = read_study(store, "loss")
     import matplotlib.pyplot as plt
 
-    from p2pbench.report.tables import long, to_latex, to_markdown, wide
+    from p2pbench.report.latex import to_latex
+    from p2pbench.report.tables import long, to_markdown, wide
 
     assert answer(study)[0].startswith("By L1")
     for draw in DRAW.values():
-        plt.close(draw(study))
+        plt.close(draw(study, COLUMN))
     assert len(wide(study)) == 5
     assert len(long(study)) >= 12
     assert to_markdown(study)

@@ -10,7 +10,7 @@ from report_records import OBJECTIVES, fill, loss_study, study_of
 
 from p2pbench.report.agreement import agreement
 from p2pbench.report.comparisons import comparisons
-from p2pbench.report.forest import forest, signed
+from p2pbench.report.forest import forest
 from p2pbench.report.page import write_report
 from p2pbench.report.records import read_study
 from p2pbench.report.score_table import missing_scores, score_table
@@ -18,6 +18,7 @@ from p2pbench.report.verdict import headline
 from p2pbench.runs.store import Store
 from p2pbench.study.plan import build_study
 from p2pbench.study.study_file import write_study
+from p2pbench.system.console import number
 
 
 def scores_of(level: float, seeds: int = 3, images: int = 20, entropy: int = 0) -> np.ndarray:
@@ -76,7 +77,7 @@ def test_two_trainings_have_an_interval_over_images_that_is_named_so() -> None:
 
 
 def test_a_difference_has_a_real_minus_and_zero_no_sign() -> None:
-    assert [signed(value, 2) for value in (-0.25, 0.25, 0.0, -0.001)] == ["−0.25", "+0.25", "0.00", "0.00"]
+    assert [number(value, 2, sign=True) for value in (-0.25, 0.25, 0.0, -0.001)] == ["−0.25", "+0.25", "0.00", "0.00"]
 
 
 def test_the_primary_score_comes_first_and_what_was_not_measured_is_one_line_a_reason(tmp_path: Path) -> None:

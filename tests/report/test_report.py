@@ -20,11 +20,12 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.config.shipped import published_tables
 from p2pbench.report.comparisons import best, comparisons, with_baseline
 from p2pbench.report.figures.training import draw_losses
+from p2pbench.report.latex import to_latex
 from p2pbench.report.markup import latex_escape
 from p2pbench.report.page import Report, write_report
 from p2pbench.report.records import read_study
 from p2pbench.report.summaries import summarise
-from p2pbench.report.tables import printed, to_latex, to_markdown, wide
+from p2pbench.report.tables import printed, to_markdown, wide
 from p2pbench.report.verdict import answer, by_score
 from p2pbench.runs.store import Store
 from p2pbench.statistics.comparison import sign_flip_p
@@ -33,7 +34,7 @@ from p2pbench.statistics.trainings import over_trainings
 from p2pbench.study.plan import build_study
 from p2pbench.study.study_file import write_study
 
-FIGURES = ("scores", "distributions", "differences", "pareto", "throughput", "losses", "spectrum", "colours")
+FIGURES = ("answer", "scores", "distributions", "differences", "pareto", "throughput", "losses", "spectrum", "colours")
 SHEETS = ("samples", "errors", "redraws")
 TEXTS = {"index.html", "scores.csv", "scores_long.csv", "scores.md", "scores.tex"}
 
@@ -49,8 +50,10 @@ def store(tmp_path: Path) -> Store:
 def test_a_report_has_all_its_files(loss_report: Report) -> None:
     assert (loss_report.n_finished, loss_report.n_cells) == (10, 10)
     figures = {f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")}
-    assert {file.name for file in loss_report.files} == TEXTS | figures | {f"{name}.jpg" for name in SHEETS}
-    assert {file.name for file in loss_report.folder.iterdir()} == {file.name for file in loss_report.files}
+    folder = loss_report.folder
+    files = {file.relative_to(folder).as_posix() for file in loss_report.files}
+    assert files == TEXTS | figures | {f"{name}.jpg" for name in SHEETS}
+    assert files == {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
     frame = pd.read_csv(loss_report.folder / "scores.csv")
     assert list(frame["variant"]) == OBJECTIVES
     assert len(pd.read_csv(loss_report.folder / "scores_long.csv")) == 10 * 3
@@ -142,7 +145,7 @@ def test_only_what_is_ahead_of_every_other_variant_is_bold(store: Store, tmp_pat
     assert table.loc["l1", "L1 ↓"].startswith("**0.")
     assert table["L1 ↓"].str.contains(r"\*\*").sum() == 1
     assert best(study, "fid") is None  # no test: the lowest is not known to be
-    assert "\\textbf{0." in to_latex(study)
+    assert "\\bfseries 0." in to_latex(study)
 
 
 def test_what_it_cost_stands_beside_the_scores(store: Store) -> None:
@@ -182,10 +185,13 @@ def test_the_two_sentences_say_what_the_statistics_say(store: Store) -> None:
 
 def test_latex_is_balanced_and_escaped(store: Store) -> None:
     text = to_latex(read_study(store, "loss"))
-    for word in ("\\toprule", "\\midrule", "\\bottomrule"):
-        assert text.count(word) == 2
+    n = text.count("\\label{tab:")
+    assert n == 3  # scores, costs, the paper's
+    for word in ("\\toprule", "\\midrule", "\\bottomrule", "\\caption{"):
+        assert text.count(word) == n
     assert text.count("{") == text.count("}")
-    assert text.count("\\begin{table}") == text.count("\\end{table}") == 2
+    assert text.count("\\begin{table") == text.count("\\end{table") == n
+    assert "resizebox" not in text
     for table in text.split("\\midrule")[1:]:
         rows = [row for row in table.split("\\bottomrule")[0].splitlines() if row.strip()]
         assert len({len(re.findall(r"(?<!\\)&", row)) for row in rows}) == 1
@@ -213,7 +219,9 @@ def test_the_page_needs_nothing_beside_it(loss_report: Report) -> None:
     page = (loss_report.folder / "index.html").read_text()
     parser = Resources()
     parser.feed(page)
-    assert parser.tags.count("img") == len(FIGURES) + 1 + 4 + 9 * 7  # the sheet of redraws, the viewer's, nine pairs'
+    assert (
+        parser.tags.count("img") == len(FIGURES) - 1 + 1 + 4 + 9 * 7
+    )  # one is for papers alone; the sheet of redraws, the viewer's, nine pairs'
     assert all(resource.startswith(("data:", "#")) for resource in parser.found)
     for word in ("Which objective?", "quick", "p2pbench ablate --grid loss --set", "data.crop_size", "Isola"):
         assert word in page

@@ -8,9 +8,10 @@ import pytest
 from report_records import study_of
 
 from p2pbench.report.comparisons import Comparison, best, comparisons, with_baseline
+from p2pbench.report.latex import to_latex
 from p2pbench.report.primary import primary_metric, saturated
 from p2pbench.report.summaries import summarise
-from p2pbench.report.tables import printed, to_latex, to_markdown, wide
+from p2pbench.report.tables import printed, to_markdown, wide
 from p2pbench.report.verdict import answer, by_score, verdicts_json
 from p2pbench.statistics.comparison import holm
 from p2pbench.statistics.trainings import over_trainings

@@ -11,7 +11,7 @@ from program import document, error_of
 from report_records import fill, loss_study
 from study_workplace import Workplace
 
-from p2pbench.report import tables
+from p2pbench.report import latex, tables
 from p2pbench.report.page import write_report
 from p2pbench.report.records import read_study
 from p2pbench.runs.store import Store
@@ -38,7 +38,7 @@ def store_of(folder: str, *seeds: int) -> Store:
 
 def tables_of(store: Store) -> list[str]:
     study = read_study(store, "loss")
-    return [tables.wide(study).to_csv(), tables.long(study).to_csv(), tables.to_markdown(study), tables.to_latex(study)]
+    return [tables.wide(study).to_csv(), tables.long(study).to_csv(), tables.to_markdown(study), latex.to_latex(study)]
 
 
 def export(runs: str, to: str, *more: str) -> dict[str, object]:

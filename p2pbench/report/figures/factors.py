@@ -1,87 +1,57 @@
-"""Figure of a grid of several factors: what each does by itself, and what two do together."""
+"""Figure of a grid of several factors: what each does, how two act together, and what one does at each level."""
 
-import itertools
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from p2pbench.report.effects import combinations, factors_of
-from p2pbench.report.figures.panels import MOST_DRAWN
-from p2pbench.report.figures.style import COLUMN, MARKERS
+from p2pbench.report.effects import effects_table
+from p2pbench.report.figures.panels import COLOURS, Look, draw_rows, finish
+from p2pbench.report.figures.scores import directed, draw_estimate
+from p2pbench.report.figures.style import COLUMN, DIM, LINE
 from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import score_matrices
-from p2pbench.statistics.intervals import Estimate, mean_interval
-from p2pbench.statistics.trainings import over_trainings
+from p2pbench.report.verdict import counted
+from p2pbench.statistics.comparison import ALPHA
 
-MOST_PAIRS = 6
-"""The most pairs of factors that have a panel."""
+MOST_EFFECTS = 24
+"""The most effects that are drawn, in the order of their table: main effects, interactions, simple effects."""
+KINDS = {kind: Look(kind, COLOURS[k], "oDs"[k], "-") for k, kind in enumerate(("main", "interaction", "simple"))}
 
 
-def draw_effects(study: StudyRecord) -> Figure | None:
-    """The means of the primary score: a panel for each factor, then a panel for each two of them."""
-    factors, metric = factors_of(study), primary_metric(study)
-    if len(factors) < 2 or metric is None:
+def draw_effects(study: StudyRecord, width: float = COLUMN) -> Figure | None:
+    """The contrasts of the factors by the primary score, with their paired intervals, as a forest plot."""
+    metric, table = primary_metric(study), effects_table(study)
+    rows: list[Any] = list(table[table["score"] == metric].itertuples())
+    if metric is None or not rows:
         return None
-    matrices = score_matrices(study, metric, study.variants)
-    scores = {
-        levels: matrices[variant].dropna(axis="columns").to_numpy()
-        for levels, variant in combinations(study, factors).items()
-        if variant in matrices
-    }
-    if len(scores) < np.prod([len(levels) for levels in factors.values()]) or len(scores) > MOST_DRAWN**2:
-        return None  # not every combination: means over the others would not be comparable
-    pairs = list(itertools.combinations(range(len(factors)), 2))[:MOST_PAIRS]
-    names = list(factors)
-    n_panels = len(names) + len(pairs)
-    rows = -(-n_panels // 2)
-    figure, grid = plt.subplots(rows, 2, figsize=(COLUMN, 1.75 * rows), squeeze=False, sharey=True)
-    axes = list(grid.flat)
-    for axis, (i, name) in zip(axes, enumerate(names), strict=False):
-        estimates = [_estimate([s for key, s in scores.items() if key[i] == level]) for level in factors[name]]
-        _line(axis, factors[name], estimates, "black", "o", 0)
-        axis.set_title(name.split(".")[-1])
-    for axis, (i, j) in zip(axes[len(names) :], pairs, strict=False):
-        colours = sns.color_palette("colorblind", len(factors[names[j]]))
-        for k, level in enumerate(factors[names[j]]):
-            estimates = [
-                _estimate([s for key, s in scores.items() if key[i] == first and key[j] == level])
-                for first in factors[names[i]]
-            ]
-            _line(axis, factors[names[i]], estimates, colours[k], MARKERS[k % len(MARKERS)], 0.06 * k, label=level)
-        axis.set_title(f"{names[i].split('.')[-1]} × {names[j].split('.')[-1]}")
-        axis.legend(title=names[j].split(".")[-1], title_fontsize=6, fontsize=6, loc="best")
-    for axis in axes[n_panels:]:
-        axis.set_visible(False)
-    for axis in grid[:, 0]:
-        axis.set_ylabel(study.metric(metric).heading)
-    figure.tight_layout()
-    return figure
+    shown = rows[:MOST_EFFECTS]
+    about, margin = study.metric(metric), study.margin(metric)
 
+    def draw(axis: Axes, _: int, row: int, place: float) -> bool:
+        effect = shown[row]
+        if row == 0:
+            axis.axvline(0, color=DIM, lw=0.6, ls="--", zorder=1)
+            if margin:
+                axis.axvspan(-margin, margin, color=LINE, alpha=0.5, lw=0, zorder=0)
+        low, high = (None if pd.isna(end) else end for end in (effect.low, effect.high))
+        marked = any(pd.notna(p) and p < ALPHA for p in (effect.p, effect.p_images))
+        draw_estimate(
+            axis, place, KINDS[effect.kind], effect.estimate, low, high, np.empty(0),
+            over_trainings=effect.interval == "trainings", filled=marked,
+        )  # fmt: skip
+        return True
 
-def _estimate(scores: list[np.ndarray]) -> Estimate:
-    """The mean over combinations with its interval: over trainings and images where the seeds allow it."""
-    if len({found.shape for found in scores}) == 1:
-        over = over_trainings(np.mean(scores, axis=0))
-        if over.low is not None:
-            return Estimate(over.value, over.low, over.high, over.n_images)
-    return mean_interval(np.mean([found.mean(axis=0) for found in scores], axis=0))
-
-
-def _line(
-    axis: Axes, levels: list[str], estimates: list[Estimate], colour: Any, marker: str, aside: float,
-    label: str | None = None,
-) -> None:  # fmt: skip
-    at = np.arange(len(levels)) + aside
-    axis.plot(at, [e.value for e in estimates], marker, ls="-", color=colour, ms=3.5, lw=1, label=label)
-    for x, e in zip(at, estimates, strict=True):
-        if e.low is not None and e.high is not None:
-            axis.plot([x, x], [e.low, e.high], color=colour, lw=1)
-    slanted = sum(map(len, levels)) > 20
-    axis.set_xticks(range(len(levels)), [level.split("=")[-1] for level in levels], rotation=25 if slanted else 0,
-                    ha="right" if slanted else "center")  # fmt: skip
-    axis.set_xlim(-0.4, len(levels) - 0.4)
+    names = [row.levels.replace(" - ", " − ") for row in shown]
+    figure = draw_rows(width, names, [(about.heading, directed(about))], draw)
+    more = [f"{len(shown)} of {len(rows)} effects shown"] if len(shown) < len(rows) else []
+    over = "trainings and images" if shown[0].interval == "trainings" else "images of these trainings"
+    text = "; ".join([
+        counted(sorted({row.n_seeds for row in shown}), "seed"),
+        counted(sorted({row.n for row in shown}), "test image"), *more,
+        "circles: main effects, diamonds: interactions, squares: simple effects", "filled: p < 0.05 (Holm)",
+        f"lines: 95 % over {over}", "band: the margin",
+    ])  # fmt: skip
+    return finish(figure, text)

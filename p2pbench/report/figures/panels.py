@@ -1,24 +1,50 @@
-"""What the figures of a report share: which variants they show, in which colours, and their panels and legends."""
+"""What the figures of a report share: which variants they show and how these look, panels, rows, legends and notes."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
+from matplotlib.ticker import MaxNLocator
 
-from p2pbench.report.figures.style import COLUMN
+from p2pbench.report.figures.names import ordered, shortened, wrapped
+from p2pbench.report.figures.style import COLUMN, DIM, MARKERS
 from p2pbench.report.primary import leading
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import score_matrices
-
-Colour = tuple[float, float, float]
-Row = Callable[[Axes, str, int, str, Colour], bool]
+from p2pbench.report.summaries import score_matrices, summarise
+from p2pbench.report.verdict import counted
 
 MOST_DRAWN = 12
 """The most variants that a figure shows; the tables have all."""
+COLOURS = ("#246bc8", "#c12932", "#31b17f", "#8717fd", "#a5a002", "#cb7eba")
+"""Found by search: as far apart as six can be in normal sight and in three kinds of colour blindness (Machado et al.
+2009), each with a contrast of 2.7 or more to a white page and to a dark one."""
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.4)))
+ROW, LINE_HEIGHT = 0.19, 0.118
+"""In inches, of a row of a figure at least, and of a line of its name."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a variant looks in every figure: no two are alike."""
+
+    name: str
+    """The variant's name without what all have in common."""
+    colour: str
+    marker: str
+    dash: Any
+
+    def line(self, **more: Any) -> dict[str, Any]:
+        """Matplotlib's settings for its lines, with a few of its markers on them."""
+        return {"color": self.colour, "ls": self.dash, "lw": 0.9, "marker": self.marker, "ms": 2.8, "mew": 0, **more}
 
 
 def drawn(study: StudyRecord) -> list[str]:
@@ -26,54 +52,136 @@ def drawn(study: StudyRecord) -> list[str]:
     return leading(study, MOST_DRAWN)
 
 
-def palette(study: StudyRecord) -> dict[str, Colour]:
-    """A colour for each variant that is shown, the same in every figure (Okabe and Ito's, as seaborn has it)."""
-    shown = drawn(study)
-    return dict(zip(shown, sns.color_palette("colorblind", max(1, len(shown))), strict=False))
+def looks(study: StudyRecord) -> dict[str, Look]:
+    """How each variant that is shown looks: steps of one quantity from dark to light, else in colours far apart."""
+    shown, (short, _) = drawn(study), shortened(study.variants)
+    if ordered([short[variant] for variant in study.variants]):
+        colours = [to_hex(colour) for colour in matplotlib.colormaps["viridis"](np.linspace(0.2, 0.75, len(shown)))]
+        return {v: Look(short[v], colours[k], MARKERS[k], DASHES[0]) for k, v in enumerate(shown)}
+    n = len(COLOURS)
+    return {v: Look(short[v], COLOURS[k % n], MARKERS[k], DASHES[k // n]) for k, v in enumerate(shown)}
 
 
-def draw_rows(study: StudyRecord, metrics: list[str], draw: Row) -> Figure | None:
-    """A panel a score, two side by side, with a row a variant and its name at the left; None where there is no score.
+def note(study: StudyRecord, variants: Iterable[str], metrics: Sequence[str] | None, *more: str) -> str:
+    """What stands below a figure: how many seeds and images, how many variants are shown, what names leave out.
 
-    ``draw`` gets the panel, the score, the row's position, the variant and its colour; it returns whether there is any
-    result, which is written there otherwise.
+    Args:
+        variants: those shown. metrics: the scores shown, for the number of images; None where it is of no scores.
     """
-    if not metrics:
-        return None
-    shown = drawn(study)
-    columns = min(2, len(metrics))
-    rows = -(-len(metrics) // columns)
-    height = 0.55 + 0.17 * len(shown)
-    figure, axes = plt.subplots(rows, columns, figsize=(COLUMN, height * rows), sharey=True, squeeze=False)
-    for axis, metric in zip(axes.flat, metrics, strict=False):
-        axis.set_title(study.metric(metric).heading)
-        axis.set_xlabel(study.metric(metric).unit, fontsize=6)
+    variants = list(variants)
+    said = [counted(seeds, "seed")] if (seeds := sorted({len(study.of(v)) for v in variants} - {0})) else []
+    if metrics is not None:
+        images = sorted({summarise(study, v, m).n_images for v in variants for m in metrics} - {0})
+        said += [counted(images, "test image")] if images else []
+    if len(variants) < len(study.variants):
+        said.append(f"{len(variants)} of {len(study.variants)} variants shown")
+    common = shortened(study.variants)[1]
+    return "; ".join([*said, *more, *([f"names: {common}"] if common else [])])
+
+
+def panels(n: int, width: float, height: float, *, most: int = 3, **share: Any) -> tuple[Figure, list[Axes]]:
+    """``n`` panels of ``height`` inches: below one another in a column of a paper, else ``most`` side by side."""
+    columns = 1 if width == COLUMN else min(n, most)
+    rows = -(-n // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(width, rows * height), squeeze=False, **share)
+    for axis in list(grid.flat)[n:]:
+        axis.remove()
+    return figure, list(grid.flat)[:n]
+
+
+Panel = tuple[str, str]
+"""The title of a panel and what its axis shows."""
+
+
+def draw_rows(
+    width: float, rows: Sequence[str], columns: Sequence[Panel], draw: Callable[[Axes, int, int, float], bool]
+) -> Figure:
+    """A panel for each of ``columns``, with a row for each name in ``rows``, which stand at the left.
+
+    ``draw`` gets the panel, its number, the row's number and its height on the axis; it returns whether there is any
+    result, which is said there otherwise.
+    """
+    names = [shown(name, 22 if width == COLUMN else 32) for name in rows]
+    heights = np.array([max(ROW, LINE_HEIGHT * (1 + name.count("\n")) + 0.06) for name in names])
+    places, total = heights.cumsum() - heights / 2, float(heights.sum())
+    lines = [line for name in names for line in name.split("\n") if line]
+    room = width - 0.15 - max(TextPath((0, 0), line, size=7).get_extents().width for line in lines) / 72
+    beside = min(len(columns), max(1, int(room / 0.8)), 2 if width == COLUMN else 4)
+    letters = int((room / beside - 0.1) / 0.075)
+    titles = [
+        (shown(title, letters), "\n".join(shown(line, int(1.2 * letters)) for line in unit.split("\n")))
+        for title, unit in columns
+    ]
+    extra = max(title.count("\n") + unit.count("\n") for title, unit in titles)
+    n_rows = -(-len(columns) // beside)
+    figure, grid = plt.subplots(n_rows, beside, figsize=(width, n_rows * (total + 0.55 + 0.13 * extra)), squeeze=False)
+    for axis in list(grid.flat)[len(columns) :]:
+        axis.remove()
+    for k, (axis, (title, unit)) in enumerate(zip(grid.flat, titles, strict=False)):
+        axis.set_title(title)
+        axis.set_xlabel(unit, fontsize=6)
         axis.grid(axis="y", visible=False)
-        axis.locator_params(axis="x", nbins=4)
-    for axis in axes.flat[len(metrics) :]:
-        axis.set_visible(False)
-    axes[0, 0].set_yticks(range(len(shown)), [v if len(v) <= 26 else f"{v[:25]}…" for v in shown])
-    axes[0, 0].set_ylim(len(shown) - 0.5, -0.5)
-    for axis, metric in zip(axes.flat, metrics, strict=False):
-        for position, (variant, colour) in enumerate(palette(study).items()):
-            if not draw(axis, metric, position, variant, colour):
+        axis.tick_params(axis="y", length=0)
+        if k % beside == 0:
+            axis.set_yticks(places, names)
+        else:
+            axis.set_yticks([])
+        axis.set_ylim(total, 0)
+        axis.spines["left"].set_visible(False)
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=min(5, max(2, letters // 7)), min_n_ticks=2))
+        for row, place in enumerate(places):
+            if not draw(axis, k, row, place):
                 where = {"transform": axis.get_yaxis_transform(), "ha": "center", "va": "center"}
-                axis.text(0.5, position, "no result", color=".45", fontsize=6, **where)
-    figure.tight_layout()
+                axis.text(0.5, place, "no result", color=DIM, fontsize=6, **where)
     return figure
 
 
-def legend_of(study: StudyRecord, variants: Container[str]) -> list[Line2D]:
-    """Entries of a legend for those of ``variants`` that are shown, lines in their colours."""
-    return [Line2D([], [], color=colour, label=v) for v, colour in palette(study).items() if v in variants]
+def shown(text: str, letters: int) -> str:
+    """``text`` in lines of so many letters, as Matplotlib takes it: a dollar sign begins no formula."""
+    return wrapped(text, max(6, letters)).replace("$", r"\$")
 
 
-def legend_below(figure: Figure, handles: list[Line2D], columns: int = 3) -> None:
-    """A legend under the panels."""
-    figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(columns, len(handles)))
+def handles(look: Iterable[Look], width: float, *, line: bool = True) -> list[Line2D]:
+    """Entries of a legend for variants."""
+    letters = 22 if width == COLUMN else 32
+    return [
+        Line2D([], [], **one.line(ms=4, **({} if line else {"ls": ""})), label=shown(one.name, letters)) for one in look
+    ]
+
+
+def finish(figure: Figure, text: str, entries: Sequence[Line2D] = ()) -> Figure:
+    """The figure with a legend and a note below its panels, in room of their own; nothing moves after that."""
+    width, height = (float(side) for side in figure.get_size_inches())
+    below, letters = figure.text(0.04 / width, 0, "", color=DIM, fontsize=6, va="bottom"), int(width / 0.048)
+    while not below.get_text() or below.get_window_extent().x1 > width * figure.dpi:
+        below.set_text(shown(text, letters))
+        letters -= 4
+    room = below.get_window_extent().height / figure.dpi + 0.06
+    if entries:
+        rows = (-(-len(entries) // columns) for columns in range(min(len(entries), 6), 0, -1))
+        for columns in [-(-len(entries) // n) for n in dict.fromkeys(rows)]:  # as full rows as there can be
+            legend = figure.legend(handles=list(entries), ncols=columns, loc="lower center", borderaxespad=0)
+            extent = legend.get_window_extent()
+            if extent.width <= width * figure.dpi or columns == 1:
+                break
+            legend.remove()
+        total = height + room + extent.height / figure.dpi
+        legend.set_bbox_to_anchor((0.5, room / total))
+        room += extent.height / figure.dpi
+    figure.set_size_inches(width, height + room)
+    below.set_y(0.03 / (height + room))
+    ConstrainedLayoutEngine(rect=(0, room / (height + room), 1, height / (height + room))).execute(figure)
+    for axis in figure.axes:  # the solver's last digits are not the same each time
+        axis.set_position(tuple(np.round(axis.get_position().bounds, 6)))
+    return figure
 
 
 def per_image(study: StudyRecord, variant: str, metric: str) -> np.ndarray | None:
     """The score of each test image, the mean over the seeds, (n,); None where there is none."""
     matrix = score_matrices(study, metric, [variant]).get(variant)
     return None if matrix is None else matrix.mean(axis=0).to_numpy()
+
+
+def looked(study: StudyRecord, variants: Container[str]) -> list[Look]:
+    """The looks of those of ``variants`` that are shown."""
+    return [look for variant, look in looks(study).items() if variant in variants]

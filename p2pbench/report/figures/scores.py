@@ -1,83 +1,166 @@
-"""Figures of the scores: means with intervals, the distribution over test images, differences to the baseline."""
+"""Figures of the scores: means with intervals, differences as forest plots, the distribution over test images."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from p2pbench.report.comparisons import distances, paired, with_baseline
-from p2pbench.report.figures.panels import Colour, draw_rows, drawn, per_image
-from p2pbench.report.figures.style import MARKERS
+from p2pbench.config.metrics import Metric
+from p2pbench.report.comparisons import Comparison, comparisons, distances, paired
+from p2pbench.report.figures.names import shortened
+from p2pbench.report.figures.panels import ROW, Look, draw_rows, drawn, finish, looks, note, per_image
+from p2pbench.report.figures.style import COLUMN, DIM, GROUND, INK, LINE
+from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import summarise
+from p2pbench.report.score_table import shown_metrics
+from p2pbench.report.summaries import measured, summarise
 from p2pbench.statistics.intervals import image_interval
+from p2pbench.statistics.trainings import LEAST_SEEDS
+
+LEAST_BOXED = 10
+"""The fewest images that have a box of quartiles; fewer are points alone."""
 
 
-def draw_scores(study: StudyRecord) -> Figure | None:
-    """A panel a score: each variant's mean with its interval, the baseline as a line."""
+def draw_scores(study: StudyRecord, width: float = COLUMN) -> Figure | None:
+    """A panel a score: each variant's mean with its interval and its seeds, the baseline as a line."""
+    metrics = [m for m in shown_metrics(study) if any(summarise(study, v, m).value is not None for v in drawn(study))]
+    if not metrics:
+        return None
+    look = looks(study)
 
-    def draw(axis: Axes, metric: str, position: int, variant: str, colour: Colour) -> bool:
+    def draw(axis: Axes, panel: int, row: int, place: float) -> bool:
+        metric, variant = metrics[panel], drawn(study)[row]
         s = summarise(study, variant, metric)
         if s.value is None:
             return False
         if variant == study.baseline:
-            axis.axvline(s.value, color=".6", lw=0.8, ls="--", zorder=1)
-        if s.low is not None and s.high is not None:
-            axis.plot([s.low, s.high], [position] * 2, color=colour, lw=1.5, solid_capstyle="butt", zorder=2)
-        axis.plot(s.value, position, MARKERS[position % len(MARKERS)], color=colour, ms=4, zorder=3)
+            axis.axvline(s.value, color=DIM, lw=0.6, ls="--", zorder=1)
+        seeds = np.array([c.scores[metric].value for c in measured(study, variant, metric)], dtype=float)
+        draw_estimate(axis, place, look[variant], s.value, s.low, s.high, seeds, over_trainings=s.method == "trainings")
         return True
 
-    shown = [m for m in study.metrics if any(summarise(study, v, m).value is not None for v in drawn(study))]
-    return draw_rows(study, shown, draw)
+    figure = draw_rows(width, [look[v].name for v in drawn(study)], _panels(study, metrics), draw)
+    more = f"dashed: {look[study.baseline].name}" if study.baseline in look else ""
+    return finish(figure, note(study, drawn(study), metrics, *filter(None, [more]), *_marks(study)))
 
 
-def draw_distributions(study: StudyRecord) -> Figure | None:
-    """A panel a score: every test image as a dot, with a box of the quartiles."""
-    thin = {"lw": 0.7}
+def draw_answer(study: StudyRecord, width: float = COLUMN) -> Figure | None:
+    """The primary score's contrasts as a forest plot: what answers the question."""
+    metric = primary_metric(study)
+    return None if metric is None else _forest(study, [metric], width)
 
-    def draw(axis: Axes, metric: str, position: int, variant: str, colour: Colour) -> bool:
-        values = per_image(study, variant, metric)
+
+def draw_differences(study: StudyRecord, width: float = COLUMN) -> Figure | None:
+    """A forest plot of the contrasts for each score that was compared."""
+    return _forest(study, shown_metrics(study), width)
+
+
+def _forest(study: StudyRecord, metrics: Sequence[str], width: float) -> Figure | None:
+    """Variant minus what it is compared with: mean, paired interval, each seed, and the margin as a band."""
+    found = {m: [c for c in comparisons(study, m) if c.variant in drawn(study)] for m in metrics}
+    found = {m: compared for m, compared in found.items() if any(c.found is not None for c in compared)}
+    if not found:
+        return None
+    metrics, contrasts = list(found), next(iter(found.values()))
+    look, (short, _) = looks(study), shortened(study.variants)
+    against = {c.against for c in contrasts}
+    one = len(against) == 1
+    names = [short[c.variant] if one else f"{short[c.variant]} − {short[c.against]}" for c in contrasts]
+
+    def draw(axis: Axes, panel: int, row: int, place: float) -> bool:
+        metric = metrics[panel]
+        c = found[metric][row]
+        if row == 0:
+            axis.axvline(0, color=DIM, lw=0.6, ls="--", zorder=1)
+            if c.margin:
+                axis.axvspan(-c.margin, c.margin, color=LINE, alpha=0.5, lw=0, zorder=0)
+        if c.found is None:
+            return False
+        seeds, low, high = _of_trainings(study, metric, c)
+        draw_estimate(
+            axis, place, look[c.variant], c.found.value, low, high, seeds,
+            over_trainings=c.found.squares is not None, filled=bool(c.mark),
+        )  # fmt: skip
+        return True
+
+    titles = [(study.metric(m).heading, directed(study.metric(m))) for m in metrics]
+    figure = draw_rows(width, names, titles, draw)
+    of = f"differences to {short[next(iter(against))]}" if one else "differences"
+    variants = dict.fromkeys(c.variant for c in contrasts)
+    shown = list(dict.fromkeys([*variants, *(against if one else ())]))
+    return finish(
+        figure, note(study, shown, metrics, of, "filled: p < 0.05 (Holm)", "band: the margin", *_marks(study)),
+    )  # fmt: skip
+
+
+def _of_trainings(study: StudyRecord, metric: str, c: Comparison) -> tuple[np.ndarray, float | None, float | None]:
+    """The difference of each seed, and the ends of the interval: over trainings and images, else over images."""
+    assert c.found is not None
+    better, pair = study.metric(metric).better, paired(study, metric, [c.variant, c.against])
+    values = distances(pair[c.variant], better) - distances(pair[c.against], better)
+    if c.found.squares is not None:
+        return values.mean(axis=1), c.found.low, c.found.high
+    return values.mean(axis=1), *image_interval(values.mean(axis=0))[0][1:3]
+
+
+def draw_distributions(study: StudyRecord, width: float = COLUMN) -> Figure | None:
+    """A panel a score: every test image as a dot, from ten images on with a box of the quartiles."""
+    metrics = [m for m in shown_metrics(study) if any(per_image(study, v, m) is not None for v in drawn(study))]
+    if not metrics:
+        return None
+    look, thin = looks(study), {"lw": 0.7, "color": INK}
+
+    def draw(axis: Axes, panel: int, row: int, place: float) -> bool:
+        variant = drawn(study)[row]
+        values = per_image(study, variant, metrics[panel])
         if values is None:
             return False
-        _dots(axis, values, position, colour)
-        axis.boxplot(
-            values, positions=[position], orientation="horizontal", widths=0.5, showfliers=False, manage_ticks=False,
-            medianprops={"color": "black", "lw": 1}, boxprops=thin, whiskerprops=thin, capprops=thin,
-        )  # fmt: skip
+        # Spread out, so that they do not hide each other; as pixels, for thousands make a drawing large.
+        spread = (np.arange(len(values)) * 0.618 % 1 - 0.5) * 0.5 * ROW
+        style = {"ms": 2.6, "mew": 0, "alpha": 0.7} if len(values) >= LEAST_BOXED else {"ms": 4, "mew": 0}
+        axis.plot(values, place + spread, ".", color=look[variant].colour, zorder=2, rasterized=True, **style)
+        if len(values) >= LEAST_BOXED:
+            axis.boxplot(
+                values, positions=[place], orientation="horizontal", widths=0.6 * ROW, showfliers=False,
+                manage_ticks=False, medianprops={"color": INK, "lw": 1.2}, boxprops=thin, whiskerprops=thin,
+                capprops=thin,
+            )  # fmt: skip
         return True
 
-    shown = [m for m in study.metrics if any(per_image(study, v, m) is not None for v in drawn(study))]
-    return draw_rows(study, shown, draw)
+    figure = draw_rows(width, [look[v].name for v in drawn(study)], _panels(study, metrics), draw)
+    return finish(figure, note(study, drawn(study), metrics, "a dot: a test image, the mean over seeds"))
 
 
-def draw_differences(study: StudyRecord) -> Figure | None:
-    """A panel a score: variant minus what it is compared with, on each test image, and the mean with its interval."""
-    compared = {m: {v: with_baseline(study, v, m) for v in drawn(study)} for m in study.metrics}
-
-    def draw(axis: Axes, metric: str, position: int, variant: str, colour: Colour) -> bool:
-        if position == 0:
-            axis.axvline(0, color=".4", lw=0.8, ls="--", zorder=1)
-        c = compared[metric][variant]
-        if c is None or c.found is None:
-            return c is None
-        better, pair = study.metric(metric).better, paired(study, metric, [variant, c.against])
-        values = (distances(pair[variant], better) - distances(pair[c.against], better)).mean(axis=0)
-        _dots(axis, values, position, colour)
-        low, high = (c.found.low, c.found.high) if c.found.squares is not None else image_interval(values)[0][1:3]
-        if low is not None and high is not None:
-            axis.plot([low, high], [position] * 2, color="black", lw=1.2, zorder=4)
-        axis.plot(
-            c.found.value, position, MARKERS[position % len(MARKERS)], ms=4, zorder=5,
-            mec="black", mew=0.8, mfc=colour if c.mark else "white",
-        )  # fmt: skip
-        return True
-
-    shown = [m for m, found in compared.items() if any(c is not None and c.found is not None for c in found.values())]
-    return draw_rows(study, shown, draw)
+def directed(metric: Metric) -> str:
+    """What the axis of a difference shows: its unit, and below it which way is better."""
+    way = {"lower": "← better", "higher": "better →", "closer to 1": "← nearer to 1"}[metric.better]
+    return f"{metric.unit}\n{way}" if metric.unit else way
 
 
-def _dots(axis: Axes, values: np.ndarray, position: int, colour: Colour) -> None:
-    """A dot an image, spread out by its place in the set so that they do not hide each other."""
-    spread = (np.arange(len(values)) * 0.618 % 1 - 0.5) * 0.5
-    axis.plot(
-        values, position + spread, ".", color=colour, ms=2.6, mew=0, alpha=0.7, zorder=2, rasterized=True
-    )  # thousands of dots would make the SVG large
+def _panels(study: StudyRecord, metrics: Sequence[str]) -> list[tuple[str, str]]:
+    return [(study.metric(metric).heading, study.metric(metric).unit) for metric in metrics]
+
+
+def draw_estimate(
+    axis: Axes, place: float, look: Look, value: float, low: float | None, high: float | None,
+    seeds: np.ndarray, *, over_trainings: bool, filled: bool = True,
+) -> None:  # fmt: skip
+    """A marker, its interval, which is thin where it is over images alone, and below them a tick for each seed."""
+    if low is not None and high is not None:
+        width = 1.6 if over_trainings else 0.7
+        axis.plot([low, high], [place] * 2, color=look.colour, lw=width, solid_capstyle="butt", zorder=2)
+    if len(seeds) > 1:
+        axis.plot(seeds, [place + 0.38 * ROW] * len(seeds), "|", color=look.colour, ms=2.6, mew=0.7, zorder=2)
+    face = look.colour if filled else GROUND
+    axis.plot(value, place, look.marker, mec=look.colour, mfc=face, mew=0.8, ms=3.8, zorder=3)
+
+
+def _marks(study: StudyRecord) -> list[str]:
+    """What ticks and thin lines are, where there are any."""
+    most = max((len(study.of(variant)) for variant in drawn(study)), default=0)
+    ticks = ["ticks: seeds"] if most > 1 else []
+    return [
+        *ticks,
+        "lines: 95 % over " + ("trainings and images" if most >= LEAST_SEEDS else "images of these trainings"),
+    ]

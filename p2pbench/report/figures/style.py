@@ -2,7 +2,9 @@
 benchmarks share this."""
 
 import io
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,59 +13,90 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import seaborn as sns
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 from PIL import Image
 
-from p2pbench.system.files import atomic
+from p2pbench.system.files import atomic, write_text
 
 SCREEN: dict[str, Any] = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 9, "axes.labelsize": 8,
     "xtick.labelsize": 8, "ytick.labelsize": 8, "figure.dpi": 160, "savefig.dpi": "figure", "font.size": 9,
 }  # fmt: skip
 """Matplotlib's settings for figures that are looked at on a screen: of explorations and benchmarks."""
-MARKERS = "osD^vPX*<>"
+MARKERS = "osD^vPX*<>ph"
 """Markers of variants, which tell them apart where colours do not."""
+PAPER: Any = matplotlib.rc_params_from_file(Path(__file__).with_name("report.mplstyle"), use_default_template=False)
+"""Matplotlib's settings for the figures of a report."""
+COLUMN, TEXT = 3.5, 7.16
+"""The widths of a report's figures in inches: one of a paper's two columns, and both."""
+INK, DIM, LINE, GROUND = "#1c1f23", "#5c636b", "#d9dde2", "#ffffff"
+"""What is read, what stands back, lines of a grid, and the page below; the colours of variants suit both pages."""
+DARK = {INK: "#e6e8ea", DIM: "#a0a7af", LINE: "#3a4048", GROUND: "#16191d"}
+"""What stands for them where the page is dark."""
 
 
-def write_all(
-    figures: Mapping[str, Callable[[], Figure | None]],
-    folder: Path,
-    *,
-    style: Mapping[str, Any] = SCREEN,
-    drawings: bool = False,
-) -> dict[str, Path]:
-    """Draw each of ``figures`` into ``folder / NAME.png``; returns the files, none where there was nothing to draw.
+OTHER_SCRIPTS = (
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Hiragino Sans", "Yu Gothic", "Microsoft YaHei",
+    "Malgun Gothic", "Arial Unicode MS",
+)  # fmt: skip
+"""Fonts with the letters that Matplotlib's own lacks, where a machine has one; else boxes stand for them."""
 
-    Args:
-        drawings: the figures are lines and areas: PNGs of 256 colours, a third as large, and ``NAME.svg`` too.
-        style: matplotlib's settings, over seaborn's white grid.
-    """
+
+@contextmanager
+def settings(style: Mapping[str, Any]) -> Iterator[None]:
+    """Matplotlib's settings ``style``, over seaborn's white grid, while the block runs."""
+    fonts = [name for name in OTHER_SCRIPTS if name in set(font_manager.get_font_names())]
+    look: Any = {
+        "svg.hashsalt": "p2pbench", **sns.axes_style("whitegrid", rc={"grid.color": ".9"}), **style,
+        "font.family": ["DejaVu Sans", *fonts],
+    }  # fmt: skip
+    with plt.rc_context(look), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing")
+        yield
+
+
+def write_all(figures: Mapping[str, Callable[[], Figure | None]], folder: Path) -> dict[str, Path]:
+    """Draw each of ``figures`` into ``folder / NAME.png``; returns the files, none where there was nothing to draw."""
     written = {}
-    settings: Any = {"svg.hashsalt": "p2pbench", **sns.axes_style("whitegrid", rc={"grid.color": ".9"}), **style}
-    with plt.rc_context(settings):
+    with settings(SCREEN):
         for name, draw in figures.items():
-            figure = draw()
-            if figure is None:
-                continue
-            path, drawn = folder / f"{name}.png", io.BytesIO()
-            # Without the software's version: the same data give the same bytes.
-            figure.savefig(drawn, format="png", bbox_inches="tight", metadata={"Software": None})
-            with atomic(path) as part:
-                if drawings:
-                    few = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-                    few.save(part, format="PNG", optimize=True)
-                else:
-                    part.write_bytes(drawn.getvalue())
-            if drawings:
-                with atomic(path.with_suffix(".svg")) as part:
-                    about = {"Date": None, "Creator": None}
-                    figure.savefig(part, format="svg", bbox_inches="tight", metadata=about)
-            plt.close(figure)
-            written[name] = path
+            if (figure := draw()) is not None:
+                written[name] = folder / f"{name}.png"
+                with atomic(written[name]) as part:
+                    part.write_bytes(_png(figure, bbox_inches="tight"))
+                plt.close(figure)
     return written
 
 
-COLUMN = 3.5
-"""The width of a figure in inches: one of a paper's two columns."""
+def write_png(figure: Figure, path: Path) -> None:
+    """Write a figure of lines and areas as a PNG of 256 colours, a third as large."""
+    few = Image.open(io.BytesIO(_png(figure, facecolor=GROUND))).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    with atomic(path) as part:
+        few.save(part, format="PNG", optimize=True)
 
-STYLE: Any = matplotlib.rc_params_from_file(Path(__file__).with_name("report.mplstyle"), use_default_template=False)
+
+def _png(figure: Figure, **how: Any) -> bytes:
+    drawn = io.BytesIO()
+    # Without the software's version: the same data give the same bytes.
+    figure.savefig(drawn, format="png", metadata={"Software": None}, **how)
+    return drawn.getvalue()
+
+
+def write_svg(figure: Figure, path: Path) -> None:
+    """Write a figure as an SVG on no ground, whose greys turn where a page is dark; letters are outlines."""
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    turned = "".join(
+        f'[style*="{what}: {light}"]{{{what}:{dark}!important}}'
+        for light, dark in DARK.items()
+        for what in ("fill", "stroke")
+    )
+    text = drawn.getvalue().replace("</style>", f"@media (prefers-color-scheme: dark){{{turned}}}</style>", 1)
+    write_text(path, text)
+
+
+def write_pdf(figure: Figure, path: Path) -> None:
+    """Write a figure as a PDF with its fonts in it, as TrueType."""
+    with atomic(path) as part:
+        figure.savefig(part, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})

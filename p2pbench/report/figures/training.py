@@ -3,14 +3,13 @@
 import itertools
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from p2pbench.report.curves import curve_metrics, curve_of
-from p2pbench.report.figures.panels import Colour, legend_below, legend_of, palette
+from p2pbench.report.figures.panels import Look, drawn, finish, handles, looked, looks, note, panels, shown
 from p2pbench.report.figures.style import COLUMN
 from p2pbench.report.records import CellRecord, StudyRecord
 
@@ -19,58 +18,63 @@ MOST_STEPS = 400
 """The most points of a line; where there are more, neighbours are averaged."""
 
 
-def draw_losses(study: StudyRecord) -> Figure | None:
+def draw_losses(study: StudyRecord, width: float = COLUMN) -> Figure | None:
     """Training losses by step, a panel a loss: a line a variant, a band over its seeds."""
-    panels: dict[str, dict[str, pd.DataFrame]] = {}
-    for name, variant in itertools.product(PANELS, palette(study)):
+    found: dict[str, dict[str, pd.DataFrame]] = {}
+    for name, variant in itertools.product(PANELS, drawn(study)):
         frame = _by_seed([c for c in study.cells if c.variant == variant], name)
         if frame is not None:
-            panels.setdefault(name, {})[variant] = frame
-    if not panels:
+            found.setdefault(name, {})[variant] = frame
+    if not found:
         return None
-    figure, axes = plt.subplots(len(panels), 1, figsize=(COLUMN, 1.35 * len(panels)), sharex=True, squeeze=False)
-    for axis, (name, frames) in zip(axes[:, 0], panels.items(), strict=True):
-        for variant, frame in frames.items():
-            _line(axis, frame.index, frame, palette(study)[variant])
+    look = looks(study)
+    figure, axes = panels(len(found), width, 1.45 if width == COLUMN else 1.9)
+    for axis, (name, frames) in zip(axes, found.items(), strict=True):
+        for k, (variant, frame) in enumerate(frames.items()):
+            _line(axis, frame.index, frame, look[variant], k)
         axis.set_title(PANELS[name])
+        axis.set_xlabel("step")
+        axis.locator_params(axis="x", nbins=4)
         if min(frame.min().min() for frame in frames.values()) >= 0:  # hinge and Wasserstein losses go below
             axis.set_ylim(bottom=0)
-    axes[-1, 0].set_xlabel("step")
-    figure.tight_layout()
-    legend_below(figure, legend_of(study, set().union(*panels.values())))
-    return figure
+    variants = [v for v in look if any(v in frames for frames in found.values())]
+    return finish(figure, _note(study, variants), handles(looked(study, variants), width))
 
 
-def draw_curves(study: StudyRecord) -> Figure | None:
-    """Scores of validation pairs by step, left, and by time, right: a line a variant, a band over its seeds."""
-    metrics = curve_metrics(study)
-    if not metrics:
+def draw_curves(study: StudyRecord, width: float = COLUMN) -> Figure | None:
+    """Scores of validation pairs by step and by time: a line a variant, a band over its seeds."""
+    found = {
+        name: {v: curve for v in drawn(study) if (curve := curve_of(study, v, name)) is not None}
+        for name in curve_metrics(study)
+    }
+    found = {name: curves for name, curves in found.items() if curves}
+    if not found:
         return None
-    figure, axes = plt.subplots(len(metrics), 2, figsize=(COLUMN, 1.35 * len(metrics)), sharey="row", squeeze=False)
-    shown = set()
-    for row, name in zip(axes, metrics, strict=True):
-        for variant, colour in palette(study).items():
-            curve = curve_of(study, variant, name)
-            if curve is None:
-                continue
-            shown.add(variant)
-            for axis, x in zip(row, (curve.values.index, curve.minutes), strict=True):
-                _line(axis, x, curve.values, colour, marker=".", ms=2)
-        row[0].set_title(study.metric(name).heading)
-    for axis, label in zip(axes[-1], ("step", "minutes of training"), strict=True):
-        axis.set_xlabel(label)
-    for axis in axes.flat:
-        axis.locator_params(axis="x", nbins=4)
-    figure.tight_layout()
-    legend_below(figure, legend_of(study, shown))
-    return figure
+    look = looks(study)
+    figure, axes = panels(2 * len(found), width, 1.45, most=4 if len(found) > 1 else 2)
+    for left, right, (name, curves) in zip(axes[::2], axes[1::2], found.items(), strict=True):
+        for k, (variant, curve) in enumerate(curves.items()):
+            for axis, x in ((left, curve.values.index), (right, curve.minutes)):
+                _line(axis, x, curve.values, look[variant], k)
+        for axis, label in ((left, "step"), (right, "minutes of training")):
+            axis.set_xlabel(label)
+            axis.set_title(shown(study.metric(name).heading, 20))
+            axis.locator_params(axis="x", nbins=4)
+    variants = [v for v in look if any(v in curves for curves in found.values())]
+    text = _note(study, variants, "validation pairs")
+    return finish(figure, text, handles(looked(study, variants), width))
 
 
-def _line(axis: Axes, x: Any, values: pd.DataFrame, colour: Colour, **marks: Any) -> None:
+def _note(study: StudyRecord, variants: list[str], *more: str) -> str:
+    several = any(len(study.of(variant)) > 1 for variant in variants)
+    return note(study, variants, None, *more, *(["bands: from the least to the most of the seeds"] if several else []))
+
+
+def _line(axis: Axes, x: Any, values: pd.DataFrame, look: Look, position: int) -> None:
     """The mean over the columns of ``values``, which are seeds, and a band from the least to the most."""
-    axis.plot(x, values.mean(axis=1), color=colour, lw=0.9, **marks)
+    axis.plot(x, values.mean(axis=1), **look.line(markevery=(0.02 * position, 0.25)))
     if values.shape[1] > 1:
-        axis.fill_between(x, values.min(axis=1), values.max(axis=1), color=colour, alpha=0.2, lw=0)
+        axis.fill_between(x, values.min(axis=1), values.max(axis=1), color=look.colour, alpha=0.15, lw=0)
 
 
 def _by_seed(cells: list[CellRecord], name: str) -> pd.DataFrame | None:

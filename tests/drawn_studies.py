@@ -1,0 +1,170 @@
+"""Studies that figures are tried on, of any number of variants, seeds and images, without training.
+
+As a program it draws sheets of all their figures to look at: ``python tests/drawn_studies.py OUT``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from PIL import Image
+from report_records import study_of
+
+from p2pbench.report.figures.all import DRAW
+from p2pbench.report.figures.style import COLUMN, GROUND, PAPER, TEXT, settings
+from p2pbench.report.records import CellRecord, StudyRecord
+from p2pbench.runs.records import Status
+
+SCORES = ("lpips", "l1", "ssim", "sharpness", "precision", "fid")
+COUNTS, SEEDS, IMAGES = (2, 5, 12, 24, 40), (1, 3, 10), (1, 3, 30, 106)
+
+
+def names(kind: str, n: int) -> list[str]:
+    """``n`` names of variants: ``short``, ``long``, ``unbroken``, ``ordered``, ``factors`` or ``strange``."""
+    letters = [f"{a}{b}" for a, b in itertools.product("abcdefgh", "klmno")]
+    long = (
+        "encoder-decoder without skips, and a discriminator of ",
+        "U-Net with skips, least squares and spectral norm, ",
+    )
+    return {
+        "short": [f"{pair}+" if k % 3 else f"{pair}1" for k, pair in enumerate(letters)],
+        "long": [f"{long[k % 2]}kind {pair}" for k, pair in enumerate(letters)],
+        "unbroken": [f"{pair}{'W' * 58}" for pair in letters],
+        "ordered": [f"lambda_l1={10 * k}" for k in range(len(letters))],
+        "factors": [f"{g}, {o}" for g, o in itertools.product(LEVELS["generator"], LEVELS["objective"])],
+        "strange": [f"$_{k}<b>\\alpha^2$ Ωмега {{%}} #{k}" for k in range(len(letters))],
+    }[kind][:n]
+
+
+LEVELS = {
+    "generator": ["unet", "encoder-decoder", "resnet6", "resnet9"],
+    "objective": ["l1", "gan", "cgan", "l1+gan", "l1+cgan", "l1+wgan-gp with a long name", "hinge", "lsgan", "a", "b"],
+}
+
+
+def drawn_study(kind: str, n: int, n_seeds: int, n_images: int) -> StudyRecord:
+    """A study with every record that a figure is made of."""
+    variants = names(kind, n)
+    scores = {v: _scores(k, n_seeds, n_images) for k, v in enumerate(variants)}
+    about = {"factors": LEVELS, "primary": ["lpips"]} if kind == "factors" else {"primary": ["lpips"]}
+    made = study_of(scores, **about)
+    if kind == "factors":
+        cells = [
+            cell.model_copy(update={"levels": dict(zip(LEVELS, cell.variant.split(", "), strict=True))})
+            for cell in made.about.cells
+        ]
+        made = replace(made, about=made.about.model_copy(update={"cells": cells}))
+    return replace(made, cells=[_filled(cell, variants.index(cell.variant)) for cell in made.cells])
+
+
+def _scores(rank: int, n_seeds: int, n_images: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(rank)
+    images = np.random.default_rng(0).normal(0, 0.1, n_images)
+    seeds = rng.normal(0, 0.01, (n_seeds, 1))
+    spread = rng.normal(0, 0.02, (n_seeds, n_images))
+    shape = images + seeds + spread
+    return {
+        "lpips": 0.4 + 0.012 * (rank * 7 % 12) + 0.3 * shape, "l1": 0.2 + 0.01 * rank + 0.2 * shape,
+        "ssim": np.clip(0.3 - 0.004 * rank - shape, -1, 1), "sharpness": 0.9 + 0.02 * rank + shape,
+        "precision": np.clip(0.5 + 0.01 * rank + shape, 0, 1), "fid": 1000 + 20.0 * rank + 300 * shape,
+    }  # fmt: skip
+
+
+def _filled(cell: CellRecord, rank: int) -> CellRecord:
+    """The cell with losses, curves, a profile and what its training took."""
+    steps = np.arange(100, 8001, 100)
+    ease = np.exp(-steps / 2000)
+    rng = np.random.default_rng([rank, cell.seed])
+    losses = pd.DataFrame({
+        "step": steps, "g_l1": 0.3 + 0.01 * rank + 0.2 * ease + rng.normal(0, 0.01, len(steps)),
+        "g_adversarial": 1 + 0.2 * rank + ease, "d_loss": 1.3 - 0.02 * rank + 0.3 * ease,
+    })  # fmt: skip
+    frequency = np.linspace(0, 0.707, 46)
+    target = 100 * np.exp(-12 * frequency)
+    output = target * np.exp(rank / 4 * (frequency - 0.4))
+    bell = {c: np.exp(-(np.linspace(-3 - rank / 9, 3, 80) ** 2)) / 40 for c in "Lab"}
+    lab = {c: {"first": -40 * (c != "L"), "output": list(bell[c]), "target": list(bell[c][::-1])} for c in "Lab"}
+    spectrum = {"frequency": list(frequency), "target": list(target), "output": list(output)}
+    status = Status.model_validate({
+        "schema_version": 1, "state": "finished", "machine": {"processor": f"processor {cell.seed % 2}"},
+        "training": {
+            "steps": 8000, "seconds": 1000.0 + rank, "seconds_per_step": 0.1 + 0.01 * rank, "peak_memory_bytes": 2**30,
+            "generator_parameters": 10**7, "generator_flops": 1e9 * (1 + rank % 4), "discriminator_flops": 5e8,
+        },
+    })  # fmt: skip
+    config = cell.config | {"training": {"batch_size": 1}, "objective": {}}
+    filled = replace(cell, losses=losses, profile={"spectrum": spectrum, "lab": lab}, status=status, config=config)
+    every = steps[::10]
+    filled.__dict__["curve"] = pd.DataFrame(
+        {"step": every, "seconds": every / 8, "lpips": 0.4 + 0.01 * rank + ease[::10], "ssim": 0.3 - ease[::10] / 3}
+    )
+    return filled
+
+
+def overlaps(figure: Any) -> list[str]:
+    """The texts of a drawn figure that touch one another, or leave it."""
+    drawn: list[tuple[str, Any]] = []
+    draw = plt.Text.draw
+
+    def draw_and_note(text: plt.Text, renderer: Any) -> None:
+        draw(text, renderer)
+        if text.get_visible() and text.get_text().strip():
+            drawn.append((text.get_text(), text.get_window_extent(renderer)))
+
+    with mock.patch.object(plt.Text, "draw", draw_and_note):
+        figure.canvas.draw()
+    wide, high = figure.get_size_inches() * figure.dpi
+    found = [
+        f"{text!r} leaves the figure"
+        for text, box in drawn
+        if box.x0 < -1 or box.y0 < -1 or box.x1 > wide + 1 or box.y1 > high + 1
+    ]
+    for (one, a), (other, b) in itertools.combinations(drawn, 2):
+        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1:
+            found.append(f"{one!r} and {other!r} touch")
+    return found
+
+
+def contact_sheet(study: StudyRecord, widths: Sequence[float] = (COLUMN, TEXT)) -> Image.Image:
+    """All figures of ``study`` side by side."""
+    pictures = []
+    with settings({**PAPER, "figure.dpi": 110}):
+        for draw, width in itertools.product(DRAW.values(), widths):
+            figure = draw(study, width)
+            if figure is not None:
+                figure.set_facecolor(GROUND)
+                figure.canvas.draw()
+                pictures.append(Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3]))  # type: ignore[attr-defined]
+                plt.close(figure)
+    return tiled(pictures, 2400)
+
+
+def tiled(pictures: Sequence[Image.Image], width: int) -> Image.Image:
+    """Pictures in rows on grey, each row as high as its highest."""
+    places, x, y, high = [], 0, 0, 0
+    for picture in pictures:
+        if x + picture.width > width:
+            x, y, high = 0, y + high + 12, 0
+        places.append((x, y))
+        x, high = x + picture.width + 12, max(high, picture.height)
+    sheet = Image.new("RGB", (width, y + high), "gray")
+    for picture, place in zip(pictures, places, strict=True):
+        sheet.paste(picture, place)
+    return sheet
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, n in itertools.product(("short", "long", "unbroken", "ordered", "factors", "strange"), COUNTS):
+        for n_seeds, n_images in ((1, 1), (1, 30), (3, 3), (10, 106)):
+            contact_sheet(drawn_study(kind, n, n_seeds, n_images)).save(folder / f"{kind}-{n}-{n_seeds}-{n_images}.png")
