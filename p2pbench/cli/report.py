@@ -16,6 +16,7 @@ def report(
     runs: Runs = DEFAULT_RUNS,
     folder: Annotated[Path, parameter("report", "--out")] = Path("reports"),
     overwrite: Annotated[bool, parameter("report", "--overwrite")] = False,
+    paper: Annotated[bool, parameter("report", "--paper")] = False,
     as_json: Json = False,
 ) -> None:
     """Write tables, figures and a page from the records of finished studies."""
@@ -38,7 +39,7 @@ def report(
     reports, unreadable, chosen = [], [], study or names
     for name in chosen:
         try:
-            reports.append(write_report(store, name, folder, overwrite=overwrite))
+            reports.append(write_report(store, name, folder, overwrite=overwrite, paper=paper))
         except ConfigError as error:  # the other studies are reported all the same
             unreadable.append((name, error))
             err.print(f"[red]skipped[/red] {escape(name)}: {escape(str(error))}", soft_wrap=True)
