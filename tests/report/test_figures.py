@@ -85,6 +85,15 @@ def test_names_are_wrapped_and_never_cut(kind: str) -> None:
     assert wrapped("建物の正面写真", 6) == "建物の\n正面写\n真"
 
 
+@pytest.mark.parametrize("width", [COLUMN, TEXT])
+def test_each_cost_is_named_at_its_axis(width: float) -> None:
+    figure = DRAW["pareto"](drawn_study("short", 5, 1, 3), width)
+    assert figure is not None
+    found = [axis.xaxis.label for axis in figure.axes if axis.xaxis.label.get_visible()]
+    assert [label.get_text() for label in found] == ["training, PFLOPs", "generator, GFLOPs an image"]
+    plt.close(figure)
+
+
 def test_few_images_have_no_boxes() -> None:
     few, many = (DRAW["distributions"](drawn_study("short", 2, 1, n), COLUMN) for n in (9, 10))
     assert few is not None

@@ -42,7 +42,8 @@ def draw_pareto(study: StudyRecord, width: float = COLUMN) -> Figure | None:
         axis.set_xlim(0, 1.1 * max(own.values()))
         axis.locator_params(nbins=5)
         axis.set_ylabel(study.metric(metric).heading)
-        axis.label_outer()
+        if width != COLUMN:  # below one another they are of different costs
+            axis.label_outer()
     variants = [v for v in drawn(study) if any(v in own for own in found.values())]
     text = note(study, variants, [metric], "filled and joined: nothing is both better and cheaper", "lines: 95 %")
     return finish(figure, text, handles(looked(study, variants), width, line=False))
