@@ -84,9 +84,10 @@ def ablate(
 
     live = LivePage(store, study.name, runs.parent / "reports" / study.name / "live.html")
     tracking = Tracking(store, study.name, track) if track else None
-    err.print(escape(f"live page: {live.path}"), soft_wrap=True)
 
     def watch(event: Event) -> None:
+        if not live.begun:  # a study that is refused has none
+            err.print(escape(f"live page: {live.path}"), soft_wrap=True)
         live(event)
         if tracking:
             tracking(event)

@@ -44,7 +44,9 @@ def _grid_document(name: str) -> dict[str, Any]:
         "seeds": grid.seeds,
         "baseline": grid.baseline,
         "factors": {
-            factor: [{"label": level.label, "settings": level.settings, "source": level.source} for level in levels]
+            factor: [
+                {"label": level.label, "settings": level.settings, "source": level.source or None} for level in levels
+            ]
             for factor, levels in grid.factors.items()
         },
         "settings": grid.settings,

@@ -66,9 +66,14 @@ class LivePage:
         if event.kind in ENDS or time.monotonic() >= self._next:
             self._write(ended=False)
 
+    @property
+    def begun(self) -> bool:
+        """Whether the page has been written."""
+        return self._next > 0
+
     def end(self) -> None:
         """Write the page a last time, as one that reloads itself no more."""
-        if self._next:
+        if self.begun:
             self._write(ended=True)
 
     def _write(self, *, ended: bool) -> None:
