@@ -266,7 +266,7 @@ def test_a_cell_that_fails_is_recorded_and_the_others_go_on(workplace: Workplace
     assert (report["finished"], report["cells"]) == (2, 3)
     page = (workplace.folder / "reports" / "mine" / "index.html").read_text()
     assert "own:fails" in page
-    assert "1 of 3 cells have no result" in page
+    assert "1 of 3 cells has no result" in page
 
     (workplace.folder / "own.py").write_text(
         FAILING.replace('raise RuntimeError("a mistake of the user\'s own")', "return works(config)")

