@@ -1,39 +1,50 @@
 """Settings that are right by themselves and mean nothing together, and the reason why."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from p2pbench.config.data_section import DataConfig
 from p2pbench.config.metrics import METRICS
 from p2pbench.config.plugins import is_reference
-from p2pbench.config.sections import LAYER_NORMED
+from p2pbench.config.sections import (
+    LAYER_NORMED,
+    DiscriminatorConfig,
+    GeneratorConfig,
+    ObjectiveConfig,
+    ScoringConfig,
+    TrainingConfig,
+)
 
-if TYPE_CHECKING:
-    from p2pbench.config.schema import RunConfig
 
-
-def contradictions(config: RunConfig) -> Iterator[str]:
-    """What ``config`` asks for that cannot be, a sentence each with the ways out."""
-    if config.objective.has_discriminator:
-        yield from _of_penalties(config)
-        if config.discriminator.name == "oasis" and config.training.augment != "none":
+def contradictions(
+    data: DataConfig,
+    generator: GeneratorConfig,
+    discriminator: DiscriminatorConfig,
+    objective: ObjectiveConfig,
+    training: TrainingConfig,
+    scoring: ScoringConfig,
+) -> Iterator[str]:
+    """What the sections of a run ask for together that cannot be, a sentence each with the ways out."""
+    if objective.has_discriminator:
+        yield from _of_penalties(discriminator, objective)
+        if discriminator.name == "oasis" and training.augment != "none":
             yield (
-                f"discriminator.name is 'oasis' and training.augment {config.training.augment!r}: the labels that D is "
+                f"discriminator.name is 'oasis' and training.augment {training.augment!r}: the labels that D is "
                 "asked for stay where they are when the image is moved; leave training.augment out"
             )
-    yield from _of_transports(config)
-    if config.objective.perceptual is not None:
-        yield from _of_perceptual_loss(config, config.objective.perceptual)
+    yield from _of_transports(data, generator, objective, scoring)
+    if objective.perceptual is not None:
+        yield from _of_perceptual_loss(objective.perceptual, data, training, scoring)
 
 
-def _of_transports(config: RunConfig) -> Iterator[str]:
+def _of_transports(
+    data: DataConfig, generator: GeneratorConfig, objective: ObjectiveConfig, scoring: ScoringConfig
+) -> Iterator[str]:
     """A flow or a bridge has a network that is told the time, no single output, and inference modes of its own."""
-    name, mode, generator = config.objective.name, config.scoring.inference, config.generator
-    if mode not in config.inference_modes:
-        modes = " or ".join(config.inference_modes)
+    name, mode = objective.name, scoring.inference
+    if mode not in objective.inference_modes:
+        modes = " or ".join(objective.inference_modes)
         yield f"scoring.inference is {mode!r} and objective {name!r}, which is run in {modes}"
-    if not config.objective.is_transport:
+    if not objective.is_transport:
         return
     if is_reference(generator.name):
         yield f"objective is {name!r} and generator.name {generator.name!r}: a network of your own is not told the time"
@@ -44,9 +55,9 @@ def _of_transports(config: RunConfig) -> Iterator[str]:
         )
     if generator.spade != "none":
         yield f"objective is {name!r} and generator.spade {generator.spade!r}: the time takes its place; leave it out"
-    if config.objective.perceptual is not None:
+    if objective.perceptual is not None:
         yield f"objective is {name!r} and objective.perceptual: what the network says is no image; leave it out"
-    condition, image = config.data.channels
+    condition, image = data.channels
     if name != "flow" and condition != image:
         yield (
             f"objective is {name!r} and data.channels [{condition}, {image}]: it moves the condition itself to the "
@@ -54,15 +65,14 @@ def _of_transports(config: RunConfig) -> Iterator[str]:
         )
 
 
-def _of_penalties(config: RunConfig) -> Iterator[str]:
-    objective = config.objective
+def _of_penalties(discriminator: DiscriminatorConfig, objective: ObjectiveConfig) -> Iterator[str]:
     penalties = {
         "objective.adversarial is 'wgan-gp'": objective.adversarial == "wgan-gp",
         f"objective.r1 is {objective.r1:g}": objective.r1 > 0,
         f"objective.r2 is {objective.r2:g}": objective.r2 > 0,
     }
     asked = [name for name, there in penalties.items() if there]
-    if asked and config.discriminator.norm == "batch":
+    if asked and discriminator.norm == "batch":
         yield (
             f"{asked[0]} and discriminator.norm 'batch': the penalty is on the gradient for each image, which batch "
             "norm makes depend on the others; use discriminator.norm instance or none"
@@ -74,18 +84,18 @@ def _of_penalties(config: RunConfig) -> Iterator[str]:
         )
 
 
-def _of_perceptual_loss(config: RunConfig, net: str) -> Iterator[str]:
+def _of_perceptual_loss(net: str, data: DataConfig, training: TrainingConfig, scoring: ScoringConfig) -> Iterator[str]:
     asked, score = f"objective.perceptual is {net!r}", f"lpips-{net}"
-    if score in (*config.scoring.wanted, config.training.select):
+    if score in (*scoring.wanted, training.select):
         other = "vgg" if net == "squeeze" else "squeeze"
         yield (
             f"{asked} and the run is scored by {score}, which is the same network: a score that was trained on is no "
             f"evidence; leave {score} out of scoring.metrics and training.select, or use perceptual {other}"
         )
-    if config.data.channels[1] != 3 or config.data.colours != "rgb":
+    if data.channels[1] != 3 or data.colours != "rgb":
         yield (
-            f"{asked} and the output is no RGB image (data.channels {list(config.data.channels)}, data.colours "
-            f"{config.data.colours}), which the network takes; leave it out"
+            f"{asked} and the output is no RGB image (data.channels {list(data.channels)}, data.colours "
+            f"{data.colours}), which the network takes; leave it out"
         )
-    if (side := min(config.data.crop_shape)) < (least := METRICS[score].least_side):
+    if (side := min(data.crop_shape)) < (least := METRICS[score].least_side):
         yield f"{asked} and data.crop_size has a side of {side}: the network takes {least} and more"

@@ -17,7 +17,6 @@ from p2pbench.config.sections import (
     DISCRIMINATOR_STRIDES,
     GENERATOR_NAMES,
     HALVINGS,
-    INFERENCE_MODES,
     MOST_THREADS,
     OBJECTIVE_NAMES,
     DiscriminatorConfig,
@@ -108,11 +107,6 @@ class RunConfig(Section):
         return next(level for level in range(self.depth or 0) if side >> (level + 1) <= ATTENTION_SIDE)
 
     @property
-    def inference_modes(self) -> tuple[InferenceMode, ...]:
-        """The inference modes that its generator can run in."""
-        return tuple(mode for mode in INFERENCE_MODES if mode.startswith("euler-") == self.objective.is_transport)
-
-    @property
     def watched_mode(self) -> InferenceMode:
         """The mode of samples and of scores on validation pairs while training, whatever test images are scored in."""
         return "euler-4" if self.objective.is_transport else "paper"
@@ -127,7 +121,9 @@ class RunConfig(Section):
         check_generator(self.generator, self.data, self.depth, self.padded_shape)
         if self.objective.has_discriminator:
             check_discriminator(self.discriminator, self.objective, self.data)
-        for contradiction in contradictions(self):
+        for contradiction in contradictions(
+            self.data, self.generator, self.discriminator, self.objective, self.training, self.scoring
+        ):
             raise ValueError(contradiction)
         return self
 

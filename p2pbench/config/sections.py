@@ -157,6 +157,11 @@ class ObjectiveConfig(Section):
         return self.name in TRANSPORT_NAMES
 
     @property
+    def inference_modes(self) -> tuple[InferenceMode, ...]:
+        """The inference modes that its generator can run in."""
+        return tuple(mode for mode in INFERENCE_MODES if mode.startswith("euler-") == self.is_transport)
+
+    @property
     def has_l1(self) -> bool:
         return self.name.startswith("l1")
 

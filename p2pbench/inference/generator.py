@@ -38,7 +38,7 @@ class Model:
         """The inference modes that it can run in, its own first."""
         if isinstance(self.generator, OnnxGenerator):
             return (self.config.scoring.inference,)
-        return tuple(dict.fromkeys((self.config.scoring.inference, *self.config.inference_modes)))
+        return tuple(dict.fromkeys((self.config.scoring.inference, *self.config.objective.inference_modes)))
 
     @property
     def deep(self) -> bool:
