@@ -5,7 +5,7 @@ seeds that the two have in common are needed to speak of recipes; below, only of
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -16,6 +16,7 @@ from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import measured, oriented, score_matrices, summarise
 from p2pbench.runs.records import before_jackknives
 from p2pbench.statistics.comparison import ALPHA, holm, sign_flip_p
+from p2pbench.statistics.intervals import image_interval
 from p2pbench.statistics.trainings import OverTrainings, over_trainings, seeds_needed
 
 Verdict = Literal[
@@ -47,6 +48,22 @@ class Comparison:
     """The level of the strictest of Holm's tests, to which all contrasts of the score belong."""
     reason: str | None = None
     """Why it was not compared."""
+    differences: np.ndarray | None = field(default=None, compare=False, repr=False)
+    """(seeds, images), what ``found`` is made of; None where there is none."""
+
+    @property
+    def of_seeds(self) -> list[float]:
+        """The difference of each training of the variant from the other's of the same seed."""
+        return [] if self.differences is None else self.differences.mean(axis=1).tolist()
+
+    @cached_property
+    def interval(self) -> tuple[float | None, float | None]:
+        """Ends of the 95 % interval: over trainings and images, below three seeds over images; none of one image."""
+        if self.found is None or self.differences is None:
+            return None, None
+        if self.found.squares is not None:
+            return self.found.low, self.found.high
+        return image_interval(self.differences.mean(axis=0))[0][1:3]
 
     @cached_property
     def needed(self) -> int | None:
@@ -148,15 +165,14 @@ def _compared(study: StudyRecord, metric: str, variant: str, against: str) -> Co
     kind = study.metric(metric).better
     differences = distances(matrices[variant], kind) - distances(matrices[against], kind)
     found = over_trainings(differences)
+    compared = Comparison(variant, against, "cannot tell", found, margin=margin, differences=differences)
     if differences.shape[1] == 1:
-        return Comparison(variant, against, "not compared", found, margin=margin, reason="one image has no interval")
+        return replace(compared, verdict="not compared", reason="one image has no interval")
     better = found.value > 0 if kind == "higher" else found.value < 0
     if found.squares is None:
         p_images = float(sign_flip_p(differences.mean(axis=0)))
-        return Comparison(
-            variant, against, "too few trainings", found, better, margin, p_images=p_images, reason=found.reason
-        )
-    return Comparison(variant, against, "cannot tell", found, better, margin, p_raw=found.p())
+        return replace(compared, verdict="too few trainings", better=better, p_images=p_images, reason=found.reason)
+    return replace(compared, better=better, p_raw=found.p())
 
 
 def distances(matrix: pd.DataFrame, better: str) -> np.ndarray:

@@ -1,14 +1,11 @@
 """The forest plot of the page: what one score says of each contrast, its seeds, its interval, and its verdict."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
-
-from p2pbench.report.comparisons import Comparison, comparisons, distances, paired
+from p2pbench.report.comparisons import Comparison, comparisons
 from p2pbench.report.records import StudyRecord
-from p2pbench.statistics.intervals import image_interval
 from p2pbench.system.console import decimals, number
 
 
@@ -53,11 +50,11 @@ class Forest:
 
 def forest(study: StudyRecord, metric: str) -> Forest | None:
     """The forest plot of ``metric``; None where no contrast has a difference."""
-    found = [(c, _differences(study, metric, c)) for c in comparisons(study, metric)]
-    drawn = [(c, values) for c, values in found if values is not None]
+    contrasts = comparisons(study, metric)
+    drawn = [c for c in contrasts if c.found is not None]
     if not drawn:
         return None
-    ends = [end for c, values in drawn for end in (*_interval(c, values), *values.mean(axis=1))]
+    ends = [end for c in drawn for end in (*_interval(c), *c.of_seeds)]
     margin = study.margin(metric)
     least, most = min(0.0, *ends), max(0.0, *ends)
     beside = 0.04 * (most - least) or 1.0
@@ -70,7 +67,7 @@ def forest(study: StudyRecord, metric: str) -> Forest | None:
     digits = max(0, -math.floor(math.log10(step)))
     ticks = [k * step for k in range(math.ceil(least / step), math.floor(most / step) + 1)]
     band = (max(least, -margin), min(most, margin))
-    rows = [_row(c, values, place) for c, values in found]
+    rows = [_row(c, place) for c in contrasts]
     return Forest(
         rows=rows,
         ticks=[(place(tick), number(tick, digits, sign=True) if tick else "0") for tick in ticks],
@@ -81,33 +78,22 @@ def forest(study: StudyRecord, metric: str) -> Forest | None:
     )
 
 
-def _differences(study: StudyRecord, metric: str, c: Comparison) -> np.ndarray | None:
-    """What is compared, variant minus the other, (seeds, images); None where it was not compared."""
-    if c.found is None:
-        return None
-    better, pair = study.metric(metric).better, paired(study, metric, [c.variant, c.against])
-    differences: np.ndarray = distances(pair[c.variant], better) - distances(pair[c.against], better)
-    return differences
-
-
-def _interval(c: Comparison, values: np.ndarray) -> tuple[float, float]:
-    """The 95 % interval over trainings, below three seeds over images; of one image no more than its value."""
+def _interval(c: Comparison) -> tuple[float, float]:
+    """The ends of the interval; of one image no more than its value."""
     assert c.found is not None
-    low, high = c.found.low, c.found.high
-    if low is None and values.shape[1] > 1:
-        _, low, high = image_interval(values.mean(axis=0))[0][:3]
+    low, high = c.interval
     return (c.found.value, c.found.value) if low is None or high is None else (low, high)
 
 
-def _row(c: Comparison, values: np.ndarray | None, place: Any) -> Row:
-    if values is None or c.found is None:
+def _row(c: Comparison, place: Callable[[float], float]) -> Row:
+    if c.found is None:
         return Row(c.variant, c.against, "", _verdict(c), "open")
-    low, high = _interval(c, values)
+    low, high = _interval(c)
     text = difference_text(c.found.value, low, high)
     tone = ("better" if c.better else "worse") if c.mark == "*" else "open"
     return Row(
         c.variant, c.against, text, _verdict(c), tone, place(c.found.value), place(low), place(high),
-        _over(c) if high > low else "", [place(value) for value in values.mean(axis=1)],
+        _over(c) if high > low else "", [place(value) for value in c.of_seeds],
     )  # fmt: skip
 
 

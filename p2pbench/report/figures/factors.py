@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -39,7 +38,7 @@ def draw_effects(study: StudyRecord, width: float = COLUMN) -> Figure | None:
         low, high = (None if pd.isna(end) else end for end in (effect.low, effect.high))
         marked = any(pd.notna(p) and p < ALPHA for p in (effect.p, effect.p_images))
         draw_estimate(
-            axis, place, KINDS[effect.kind], effect.estimate, low, high, np.empty(0),
+            axis, place, KINDS[effect.kind], effect.estimate, low, high, (),
             over_trainings=effect.interval == "trainings", filled=marked,
         )  # fmt: skip
         return True

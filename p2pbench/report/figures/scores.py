@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from p2pbench.config.metrics import Metric
-from p2pbench.report.comparisons import Comparison, comparisons, distances, paired
+from p2pbench.report.comparisons import comparisons
 from p2pbench.report.figures.names import shortened
 from p2pbench.report.figures.panels import ROW, Look, draw_rows, drawn, finish, looks, note, per_image
 from p2pbench.report.figures.style import COLUMN, DIM, GROUND, INK, LINE
@@ -15,7 +15,6 @@ from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.score_table import shown_metrics
 from p2pbench.report.summaries import measured, summarise
-from p2pbench.statistics.intervals import image_interval
 from p2pbench.statistics.trainings import LEAST_SEEDS
 
 LEAST_BOXED = 10
@@ -36,7 +35,7 @@ def draw_scores(study: StudyRecord, width: float = COLUMN) -> Figure | None:
             return False
         if variant == study.baseline:
             axis.axvline(s.value, color=DIM, lw=0.6, ls="--", zorder=1)
-        seeds = np.array([c.scores[metric].value for c in measured(study, variant, metric)], dtype=float)
+        seeds = [v for c in measured(study, variant, metric) if (v := c.scores[metric].value) is not None]
         draw_estimate(axis, place, look[variant], s.value, s.low, s.high, seeds, over_trainings=s.method == "trainings")
         return True
 
@@ -69,17 +68,15 @@ def _forest(study: StudyRecord, metrics: Sequence[str], width: float) -> Figure 
     names = [short[c.variant] if one else f"{short[c.variant]} − {short[c.against]}" for c in contrasts]
 
     def draw(axis: Axes, panel: int, row: int, place: float) -> bool:
-        metric = metrics[panel]
-        c = found[metric][row]
+        c = found[metrics[panel]][row]
         if row == 0:
             axis.axvline(0, color=DIM, lw=0.6, ls="--", zorder=1)
             if c.margin:
                 axis.axvspan(-c.margin, c.margin, color=LINE, alpha=0.5, lw=0, zorder=0)
         if c.found is None:
             return False
-        seeds, low, high = _of_trainings(study, metric, c)
         draw_estimate(
-            axis, place, look[c.variant], c.found.value, low, high, seeds,
+            axis, place, look[c.variant], c.found.value, *c.interval, c.of_seeds,
             over_trainings=c.found.squares is not None, filled=bool(c.mark),
         )  # fmt: skip
         return True
@@ -92,16 +89,6 @@ def _forest(study: StudyRecord, metrics: Sequence[str], width: float) -> Figure 
     return finish(
         figure, note(study, shown, metrics, of, "filled: p < 0.05 (Holm)", "band: the margin", *_marks(study)),
     )  # fmt: skip
-
-
-def _of_trainings(study: StudyRecord, metric: str, c: Comparison) -> tuple[np.ndarray, float | None, float | None]:
-    """The difference of each seed, and the ends of the interval: over trainings and images, else over images."""
-    assert c.found is not None
-    better, pair = study.metric(metric).better, paired(study, metric, [c.variant, c.against])
-    values = distances(pair[c.variant], better) - distances(pair[c.against], better)
-    if c.found.squares is not None:
-        return values.mean(axis=1), c.found.low, c.found.high
-    return values.mean(axis=1), *image_interval(values.mean(axis=0))[0][1:3]
 
 
 def draw_distributions(study: StudyRecord, width: float = COLUMN) -> Figure | None:
@@ -144,7 +131,7 @@ def _panels(study: StudyRecord, metrics: Sequence[str]) -> list[tuple[str, str]]
 
 def draw_estimate(
     axis: Axes, place: float, look: Look, value: float, low: float | None, high: float | None,
-    seeds: np.ndarray, *, over_trainings: bool, filled: bool = True,
+    seeds: Sequence[float], *, over_trainings: bool, filled: bool = True,
 ) -> None:  # fmt: skip
     """A marker, its interval, which is thin where it is over images alone, and below them a tick for each seed."""
     if low is not None and high is not None:
