@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
+from p2pbench.data.image_files import preview
 from p2pbench.runs.folder import RunFolder
 
 Point = tuple[str, int, float]
@@ -72,5 +70,4 @@ def log_to_tensorboard(run: RunFolder) -> None:
         for name, value in found.scores.items():
             writer.add_scalar(f"test/{name}", value, training.steps if training else 0)
         for epoch, path in found.sheets.items():
-            with Image.open(path) as sheet:
-                writer.add_image("samples", np.asarray(sheet.convert("RGB")), epoch, dataformats="HWC")
+            writer.add_image("samples", preview(path), epoch, dataformats="HWC")
