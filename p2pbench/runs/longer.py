@@ -7,7 +7,6 @@ Imports no torch until a checkpoint is taken over.
 import csv
 import io
 import logging
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError
 from p2pbench.runs.folder import RunFolder
-from p2pbench.system.files import atomic, entries, write_text
+from p2pbench.system.files import copy_file, entries, write_text
 
 log = logging.getLogger(__name__)
 
@@ -84,20 +83,15 @@ def begin_from(begin: Kept, run: RunFolder, identity: str, config: RunConfig, pr
         return False
     for sheet in begin.run.samples.glob("epoch-*.png"):
         if int(sheet.stem.removeprefix("epoch-")) % config.training.sample_every == 0:
-            _copy(sheet, run.samples / sheet.name)
+            copy_file(sheet, run.samples / sheet.name)
     for picture in begin.run.test_samples.glob("*-untrained.png"):
-        _copy(picture, run.test_samples / picture.name)
+        copy_file(picture, run.test_samples / picture.name)
     if config.scoring.every and begin.run.curve_file.is_file():
         _copy_curve(begin.run.curve_file, run.curve_file, config.scoring.every)
     begun = checkpoint.take_over(begin.run.checkpoint, begin.run_id, run.checkpoint, identity, world_size=processes)
     if begun:
         log.info("%s goes on from %s", identity, begin.said)
     return begun
-
-
-def _copy(source: Path, target: Path) -> None:
-    with atomic(target) as part:
-        shutil.copyfile(source, part)
 
 
 def _copy_curve(source: Path, target: Path, every: int) -> None:

@@ -3,7 +3,6 @@
 What is there already grows by what the store has: seeds and levels of one definition, from whichever machine.
 """
 
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from p2pbench.runs.records import References, Status, StudyFile
 from p2pbench.runs.store import Store
 from p2pbench.study.definition import differences, named, of_record
 from p2pbench.study.study_file import check_label, grown
-from p2pbench.system.files import atomic, locked
+from p2pbench.system.files import copy_file, locked
 
 
 @dataclass(frozen=True)
@@ -157,8 +156,7 @@ def _copied(source: Path, target: Path) -> bool:
     """Copy a file where there is one and ``target`` is not the same; returns whether it did."""
     if not source.is_file() or (target.is_file() and target.read_bytes() == source.read_bytes()):
         return False
-    with atomic(target) as part:
-        shutil.copyfile(source, part)
+    copy_file(source, target)
     return True
 
 

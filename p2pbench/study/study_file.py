@@ -17,7 +17,7 @@ from p2pbench.runs.records import SCHEMA_VERSION, Change, StudyCell, StudyFile
 from p2pbench.runs.store import Store
 from p2pbench.study.definition import differences, named, of_study
 from p2pbench.study.plan import Cell, Study
-from p2pbench.system.files import atomic, atomic_folder, locked
+from p2pbench.system.files import atomic_folder, copy_file, locked
 
 VERSIONED = ("study.yaml", "references.json", "references-per_image.csv")
 """The files of a study that a version of it keeps."""
@@ -111,8 +111,7 @@ def restore_version(store: Store, name: str, number: int) -> int:
         for file in reversed(VERSIONED):  # study.yaml last: until it is written, nothing has changed
             source = store.study_file(name, number).with_name(file)
             if source.is_file():
-                with atomic(path.with_name(file)) as part:
-                    shutil.copyfile(source, part)
+                copy_file(source, path.with_name(file))
         return kept
 
 

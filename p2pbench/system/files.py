@@ -157,6 +157,16 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file to where its folder may not be yet, whole or not at all.
+
+    Raises:
+        StorageError: as :func:`atomic`.
+    """
+    with atomic(target) as part:
+        shutil.copyfile(source, part)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as JSON (which has no NaN and no infinity) to ``path``, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from levels import Settings, config_of, parameters, random
+from torch import nn
 
-from p2pbench.config.resolve import Layer, resolve
 from p2pbench.config.run_id import identity, run_id
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError
@@ -21,7 +20,6 @@ from p2pbench.models.multi_scale import MultiScale
 from p2pbench.models.unet_discriminator import ResidualBlock, UNetDiscriminator, halvings
 from p2pbench.study.estimate import discriminator_parameters
 
-Settings = dict[str, Any]
 LEVELS: dict[str, Settings] = {
     "two scales": {"discriminator.scales": 2},
     "three scales": {"discriminator.scales": 3},
@@ -29,11 +27,6 @@ LEVELS: dict[str, Settings] = {
     "blur": {"discriminator.downsampling": "blur"},
     "attention": {"discriminator.attention": True},
 }
-
-
-def config_of(settings: Settings | None = None, **more: object) -> RunConfig:
-    layers = [Layer("level", settings or {}), Layer("test", {k.replace("__", "."): v for k, v in more.items()})]
-    return resolve(layers).config
 
 
 def small(settings: Settings | None = None, **more: object) -> RunConfig:
@@ -46,14 +39,6 @@ def built(config: RunConfig) -> nn.Module:
     discriminator = build_discriminator(config)
     assert discriminator is not None
     return discriminator
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from levels import Settings, config_of, parameters, random
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from p2pbench.config.resolve import Layer, resolve
 from p2pbench.config.run_id import identity, run_id
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError
@@ -23,7 +23,6 @@ from p2pbench.models.residual_unet import ConvNextBlock, NafBlock, ResidualUNet,
 from p2pbench.models.spade import Spade
 from p2pbench.study.estimate import generator_parameters
 
-Settings = dict[str, Any]
 LEVELS: dict[str, Settings] = {
     "blur": {"generator.downsampling": "blur", "generator.upsampling": "bilinear"},
     "attention": {"generator.attention": True},
@@ -34,22 +33,9 @@ LEVELS: dict[str, Settings] = {
 }
 
 
-def config_of(settings: Settings | None = None, **more: object) -> RunConfig:
-    layers = [Layer("level", settings or {}), Layer("test", {k.replace("__", "."): v for k, v in more.items()})]
-    return resolve(layers).config
-
-
 def small(settings: Settings | None = None, **more: object) -> RunConfig:
     given = {"data__crop_size": 32, "generator__ngf": 4, "discriminator__name": "patch16"}
     return config_of(settings, **{**given, **more})
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 @pytest.mark.parametrize("level", LEVELS)

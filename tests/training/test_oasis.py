@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from levels import random
 from torch import Tensor
 
 from p2pbench.config.resolve import Layer, resolve
@@ -33,10 +34,6 @@ def config_of(**more: object) -> RunConfig:
              "discriminator.ndf": 4, "generator.dropout": "none"}  # fmt: skip
     layers = [Layer("level", {**small, **LEVEL}), Layer("test", {k.replace("__", "."): v for k, v in more.items()})]
     return resolve(layers).config
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def label_maps(n: int = 2, size: int = 16) -> Tensor:
