@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,15 +49,20 @@ def load_backbone(net: str, path: Path, device: str) -> Backbone:
     shift, scale = (torch.tensor(values, device=device)[:, None, None] for values in (SHIFT, SCALE))
 
     def backbone(images: Tensor) -> list[Tensor]:
-        h = ((to_network(images) - shift) / scale).contiguous(memory_format=torch.channels_last)
-        maps = []
-        for index, layer in enumerate(layers):
-            h = layer(h)
-            if index in taps:
-                maps.append(h)
-        return maps
+        scaled = ((to_network(images) - shift) / scale).contiguous(memory_format=torch.channels_last)
+        return maps_of(scaled, layers, taps)
 
     return backbone
+
+
+def maps_of(images: Tensor, layers: nn.Sequential, taps: Collection[int]) -> list[Tensor]:
+    """What the layers at ``taps`` make of ``images``, (B, 3, H, W), scaled by ``SHIFT`` and ``SCALE``."""
+    h, maps = images, []
+    for index, layer in enumerate(layers):
+        h = layer(h)
+        if index in taps:
+            maps.append(h)
+    return maps
 
 
 def load_layers(net: str, path: Path) -> nn.Sequential:

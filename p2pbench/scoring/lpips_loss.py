@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from p2pbench.scoring import weights
-from p2pbench.scoring.lpips import MODELS, SCALE, SHIFT, TAPS, load_heads, load_layers
+from p2pbench.scoring.lpips import MODELS, SCALE, SHIFT, TAPS, load_heads, load_layers, maps_of
 
 
 class LpipsLoss(nn.Module):
@@ -48,12 +48,7 @@ class LpipsLoss(nn.Module):
         return total
 
     def _maps(self, images: Tensor) -> list[Tensor]:
-        h, maps = (images - self.shift) / self.scale, []
-        for index, layer in enumerate(self.layers):
-            h = layer(h)
-            if index in self.taps:
-                maps.append(h)
-        return maps
+        return maps_of((images - self.shift) / self.scale, self.layers, self.taps)
 
 
 def _of_unit_length(maps: Tensor) -> Tensor:
