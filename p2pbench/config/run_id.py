@@ -44,7 +44,7 @@ def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, 
             "epochs", "batch_size", "seed", "learning_rate", "beta1", "beta2", "schedule", "bias_rule", "precision",
         }
     )  # fmt: skip
-    training |= {key: value for key, value in _settings(config, "training").items() if key in LATER.get("training", ())}
+    training |= {key: value for key, value in _settings(config, "training").items() if key in LATER["training"]}
     if config.training.select != "last":
         training["select"] = {"l1": "best-on-val"}.get(config.training.select, config.training.select)  # its old name
     objective = _settings(config, "objective")
@@ -69,7 +69,9 @@ def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, 
     else:
         objective = {key: value for key, value in objective.items() if key not in OF_DISCRIMINATORS}
         whole["objective"] = objective
-        training = {key: value for key, value in training.items() if key != "augment" and key[:14] != "discriminator_"}
+        training = {
+            key: value for key, value in training.items() if key != "augment" and not key.startswith("discriminator_")
+        }
         whole["training"] = training
     if not config.objective.has_l1:
         del objective["lambda_l1"]
@@ -95,7 +97,7 @@ def _settings(config: RunConfig, name: str) -> dict[str, Any]:
     """The settings of a section, without later ones that are at their defaults."""
     section: Section = getattr(config, name)
     fields = type(section).model_fields
-    added = {key for key in LATER.get(name, ()) if getattr(section, key) == fields[key].default}
+    added = {key for key in LATER[name] if getattr(section, key) == fields[key].default}
     return section.model_dump(exclude=added)
 
 
