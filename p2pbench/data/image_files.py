@@ -162,16 +162,20 @@ def _deep_colours(path: Path, image: Image.Image, stream: BinaryIO) -> np.ndarra
         if found and int(found[1]) > 255:
             raise UnsupportedImage(f"{path} is a PPM of 16 bits, of which 8 would be cut off: save it as PNG or TIFF")
         return None
-    import imagecodecs
-
     if image.format == "PNG":
         # The bits stand in byte 24: signature, length, IHDR, width, height, bit depth.
         if content[24] < 16 or (image.mode == "I;16" and "transparency" not in image.info):
             return None
+        import imagecodecs  # takes long: where it is needed alone
+
         return _with_channels(imagecodecs.png_decode(content), path)
     # The bits of the first component, less 1, with the sign in front: ISO 15444-1, A.5.1.
     bits = content[content.index(b"\xff\x4f\xff\x51") + 42]
-    return _with_channels(imagecodecs.jpeg2k_decode(content), path) if bits & 127 > 7 else None
+    if bits & 127 <= 7:
+        return None
+    import imagecodecs
+
+    return _with_channels(imagecodecs.jpeg2k_decode(content), path)
 
 
 # ---- arrays
