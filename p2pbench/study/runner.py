@@ -26,6 +26,7 @@ from p2pbench.study.prepare import decode_data, fetch_weights, train_segmentatio
 from p2pbench.study.ray import RayExecutor
 from p2pbench.study.ray_cluster import connected
 from p2pbench.study.reference_rows import record_failure, rows_to_make
+from p2pbench.study.shared_gpu import kernels_at_once
 from p2pbench.study.study_file import check_may_write, recorded_alike, write_study
 from p2pbench.study.worker import IMPATIENCE_SECONDS, on_signals
 
@@ -115,6 +116,8 @@ def carry_out(
             executor.check(configs)
         unfinished = [cell for cell in study.cells if not _is_complete(cell, store, how.weights_dir)]
         todo = _prepared(study, unfinished, store, how, console)
+        if executor is None and _share_a_gpu(todo, how):
+            stack.enter_context(kernels_at_once(lambda said: console.print(said, markup=False, highlight=False)))
         executor = executor or _local_executor(todo, store, how, measure_jobs)
         write_study(study, store, replace=replace)
         for line in study.reads:
@@ -191,6 +194,15 @@ def _is_complete(cell: Cell, store: Store, weights_dir: Path | None) -> bool:
     run = store.run(str(cell.run_id), cell.config.scoring.inference)
     own = run.recorded_id() == cell.run_id
     return own and run.finished() and run.profiled() and not run.missing_scores(cell.config, weights_dir)
+
+
+def _share_a_gpu(todo: dict[str, list[Cell]], how: Execution) -> bool:
+    """Whether several cells are to be trained at once, on CUDA."""
+    if how.jobs in (None, 1) or len(todo) < 2:
+        return False
+    from p2pbench.training.device import visible_gpus
+
+    return bool(visible_gpus()) and any(c[0].config.training.device in ("auto", "cuda") for c in todo.values())
 
 
 def _local_executor(

@@ -29,7 +29,7 @@ MINUTES = {"tests": 3.0, "race": 5.0, "kernels": 2.0, "cells": 6.0, "table": 6.0
 """Of each part where there are as many in all."""
 CARRIED = (
     "pydantic", "pydantic-core", "annotated-types", "typing-inspection", "typing-extensions", "ruamel.yaml",
-    "platformdirs", "pooch", "torch-fidelity", "lpips", "flask", "werkzeug", "itsdangerous", "blinker", "pypng",
+    "platformdirs", "pooch", "torch-fidelity", "lpips", "flask", "werkzeug", "itsdangerous", "blinker", "waitress",
 )  # fmt: skip
 """What a machine with torch lacks, with what it needs in turn but torch."""
 TINY = (
@@ -130,8 +130,9 @@ def collect(part: str, out: Path, folder: Path) -> None:
 
 
 def carry(folder: Path) -> int:
-    """Fetch the wheels of ``CARRIED`` for Python 3.12 on Linux into ``folder``."""
-    return subprocess.call([
+    """Fetch the wheels of ``CARRIED`` for Python 3.12 on Linux into ``folder``, and make the package's own there."""
+    built = subprocess.call([sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(folder), str(ROOT)])
+    return built or subprocess.call([
         sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--python-version=3.12",
         "--platform=manylinux2014_x86_64", "--platform=manylinux_2_28_x86_64", "--dest", str(folder), *CARRIED,
     ])  # fmt: skip

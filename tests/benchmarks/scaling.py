@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import subprocess
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +20,10 @@ from p2pbench.bench.clock import Contestant, crowd
 from p2pbench.bench.step import build_ours
 from p2pbench.config.resolve import Layer, resolve
 from p2pbench.errors import P2PBenchError
+from p2pbench.study.shared_gpu import CONTROL, kernels_at_once
 from p2pbench.system.hardware import available_cores, describe_machine, versions
 
 CELLS, STEPS = 5, 80_000
-CONTROL = "nvidia-cuda-mps-control"
 
 
 def main() -> None:
@@ -51,7 +47,7 @@ def main() -> None:
     }
     longest = 0.0
     for mps in (False, True) if asked.device == "cuda" and shutil.which(CONTROL) else (False,):
-        with multi_process_service() if mps else without():
+        with kernels_at_once(print) if mps else nullcontext():
             for jobs in counts:
                 start = time.monotonic()
                 if end - start < 1.5 * longest:
@@ -87,26 +83,6 @@ def add_extrapolation(document: dict[str, Any], seconds: float) -> None:
         "mps": best["mps"],
         "minutes": CELLS * STEPS / best["steps_per_second"] / 60,
     }
-
-
-@contextmanager
-def without() -> Iterator[None]:
-    yield
-
-
-@contextmanager
-def multi_process_service() -> Iterator[None]:
-    """The service of this user's alone, for the processes that are started in the block."""
-    with tempfile.TemporaryDirectory() as folder:
-        own = {"CUDA_MPS_PIPE_DIRECTORY": folder, "CUDA_MPS_LOG_DIRECTORY": folder}
-        os.environ |= own
-        subprocess.run([CONTROL, "-d"], check=True)
-        try:
-            yield
-        finally:
-            subprocess.run([CONTROL], input="quit\n", text=True, check=False)
-            for name in own:
-                del os.environ[name]
 
 
 if __name__ == "__main__":
