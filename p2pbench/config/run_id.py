@@ -113,6 +113,8 @@ def cost_key(config: RunConfig) -> str:
     training = config.training
     engine: list[str] = [] if training.engine == "auto" else [training.engine]
     engine += ["deterministic"] if training.deterministic else []
+    engine += ["ema"] if training.ema is not None else []  # whatever its half-life
+    engine += [training.augment] if config.objective.has_discriminator and training.augment != "none" else []
     parts: dict[str, Any] = {
         "generator": _settings(config, "generator"),
         "discriminator": _settings(config, "discriminator") if config.objective.has_discriminator else None,

@@ -33,7 +33,7 @@ def to_latex(study: StudyRecord) -> str:
     short = shortened(study.variants)[0]
     most = MOST_SCORES if max(map(len, short.values())) <= 2 * LONG_NAME else MOST_SCORES - 1
     parts = [_scores(study, metrics[k : k + most], k // most) for k in range(0, len(metrics), most)]
-    costs = cost_table(study).drop(columns=["training", "images/s"], errors="ignore")  # machines may have been busy
+    costs = cost_table(study).drop(columns=["s/image", "training", "images/s"], errors="ignore")  # busy machines
     if len(costs) and costs.shape[1] > 1:
         costs["variant"] = costs["variant"].map(short)
         parts.append(_plain(costs, "What each variant cost.", _label(study, "costs")))

@@ -1,4 +1,4 @@
-"""What the trainings of a variant cost: time, memory, parameters. Two machines are never averaged."""
+"""What a variant cost: its trainings, and its generator for an image. Two machines are never averaged."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from p2pbench.config.sections import passes_of
 from p2pbench.report.records import CellRecord, StudyRecord
 from p2pbench.system.console import bytes_text, duration
 
-COSTS = ("parameters", "GFLOPs", "training", "images/s", "memory")
+COSTS = ("parameters", "GFLOPs", "s/image", "training", "images/s", "memory")
 """The columns of the printed table that say what a variant cost."""
 
 
@@ -25,6 +25,8 @@ class Cost:
     flops: float | None
     """The generator's convolutions for one image, in all passes of its inference mode; a multiplication and an addition
     count as two."""
+    seconds_per_image: float | None
+    """The seconds of translating a test image in its inference mode, in batches, the mean over seeds."""
     training_flops: float | None
     """Those of a training (:func:`training_flops`), the mean over seeds."""
     seconds: float | None
@@ -46,6 +48,7 @@ def costs(study: StudyRecord, variant: str) -> list[Cost]:
             machine=machine,
             parameters=next(iter(_recorded(cells, "generator_parameters")), None),
             flops=next((passes * flops for flops in _recorded(cells, "generator_flops")), None),
+            seconds_per_image=_mean([n for cell in cells if (n := seconds_per_image(cell)) is not None]),
             training_flops=_mean([n for cell in cells if (n := training_flops(cell)) is not None]),
             seconds=_mean(_recorded(cells, "seconds")),
             images_per_second=_mean(images_per_second(cells)),
@@ -59,6 +62,11 @@ def _recorded(cells: Sequence[CellRecord], key: str) -> list[float]:
     """What the trainings of ``cells`` recorded under ``key``."""
     found = [getattr(cell.training, key, None) for cell in cells]
     return [float(value) for value in found if value is not None]
+
+
+def seconds_per_image(cell: CellRecord) -> float | None:
+    """The seconds of translating a test image in the cell's inference mode; None where they were not measured."""
+    return cell.status.seconds_per_image.get(cell.run.inference) if cell.status else None
 
 
 def training_flops(cell: CellRecord) -> float | None:
@@ -93,6 +101,7 @@ def full_cost(study: StudyRecord, variant: str) -> dict[str, Any]:
     columns = {
         "generator_parameters": [c.parameters for c in found[:1]],
         "generator_flops": [c.flops for c in found[:1]],
+        "seconds_per_image": [c.seconds_per_image for c in found],
         "training_seconds": [c.seconds for c in found],
         "training_images_per_second": [c.images_per_second for c in found],
         "peak_memory_bytes": [c.peak_memory_bytes for c in found],
@@ -125,6 +134,8 @@ def printed_cost(study: StudyRecord, variant: str) -> dict[str, str]:
     return {
         "parameters": "" if first is None or first.parameters is None else f"{first.parameters / 1e6:.3g} M",
         "GFLOPs": "" if first is None or first.flops is None else f"{first.flops / 1e9:.3g}",
+        "s/image": on_each(lambda cost: cost.seconds_per_image, "{:.3g}".format)
+        or ("not measured" if any(cost.seconds is not None for cost in found) else ""),
         "training": on_each(lambda cost: cost.seconds, duration),
         "images/s": on_each(lambda cost: cost.images_per_second, "{:.3g}".format),
         "memory": on_each(lambda cost: cost.peak_memory_bytes, lambda n: bytes_text(int(n))),

@@ -100,7 +100,7 @@ def run_cell(
             run.set_status(
                 "running", run_id=identity, threads=engine.threads, processes=group.size, data_key=dataset.key,
                 started=_now(), started_in=str(Path.cwd()), machine=describe_machine(engine.device),
-                versions=versions(),
+                versions=versions(), seconds_per_image={},
             )  # fmt: skip
             run.write_config(config)
             images = training_pairs(dataset, watcher.progress)

@@ -106,6 +106,9 @@ class Status(Record):
     files: dict[str, str] = {}
     """The SHA-256 of each record by its name; empty while the run is not finished."""
     seconds_beside_training: float | None = None
+    seconds_per_image: dict[str, float] = {}
+    """The time of translating a test image on ``machine``, in batches, by inference mode; without those that an earlier
+    version or another machine scored."""
 
     @field_validator("files")
     @classmethod

@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+import statistics
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from p2pbench.scoring.images import LazyImages
 from p2pbench.scoring.jackknife import jackknife_table, pseudo_values_in
 from p2pbench.scoring.segmentation import ClassReader, NoReader, find_reader
 from p2pbench.system.files import write_json, write_text
-from p2pbench.system.hardware import let_go
+from p2pbench.system.hardware import describe_machine, let_go
 from p2pbench.system.progress import Count, no_progress
 from p2pbench.training.engine import Engine
 
@@ -56,14 +58,29 @@ def score_run(
     if not wanted and profile is None:
         return
     log.info("scoring: %s", ", ".join(wanted) or "what reports show")
+    paces: list[float] = []
     scores = score_generator(
         config, generator, dataset, wanted, engine, weights_dir, progress,
-        learned=progress, fetch=fetch, watchers=[] if profile is None else [profile.add],
+        learned=progress, fetch=fetch, watchers=[] if profile is None else [profile.add], paces=paces,
     )  # fmt: skip
+    _record_pace(run, paces, engine)
     if profile is not None:
         _profile(config, generator, dataset, run, profile)
     if wanted:
         record_scores(run, scores)
+
+
+def _record_pace(run: RunFolder, paces: Sequence[float], engine: Engine) -> None:
+    """Record the median of ``paces``, which a first batch that warms up does not move, where the run lacks it.
+
+    A record has one machine, and so another one's pace does not belong in it.
+    """
+    status = run.status()
+    if status is None or not paces or run.inference in status.seconds_per_image:
+        return
+    if status.machine == describe_machine(engine.device):
+        pace = {**status.seconds_per_image, run.inference: statistics.median(paces)}
+        run.set_status(status.state, status.reason, seconds_per_image=pace)
 
 
 def _profile(config: RunConfig, generator: nn.Module, dataset: DataSet, run: RunFolder, profile: Profile) -> None:
@@ -95,6 +112,7 @@ def score_generator(
     fetch: bool = True,
     split: str = "test",
     watchers: Sequence[Callable[[np.ndarray, np.ndarray], None]] = (),
+    paces: list[float] | None = None,
 ) -> Scores:
     """The scores of ``generator`` on a split, at ``crop_size``; translated, and read, batch by batch.
 
@@ -102,6 +120,7 @@ def score_generator(
         progress: called with (images scored, in all).
         learned: called with the steps of the segmentation network, where FCN-scores need one that is not there yet.
         watchers: as :func:`evaluate` takes them.
+        paces: gets the seconds an image that each batch took to translate.
 
     Raises:
         ConfigError: the data have no such split.
@@ -121,7 +140,12 @@ def score_generator(
         """The outputs with the k-th noise; those with the 0th are scored."""
 
         def outputs(start: int, stop: int) -> np.ndarray:
-            return as_scored(_outputs(config, generator, rows(start, stop), keys=range(k * n + start, k * n + stop)))
+            chunk = rows(start, stop)
+            begin = time.perf_counter()
+            translated = _outputs(config, generator, chunk, keys=range(k * n + start, k * n + stop))
+            if paces is not None:
+                paces.append((time.perf_counter() - begin) / len(chunk))
+            return as_scored(translated)
 
         return LazyImages(shape, outputs)
 

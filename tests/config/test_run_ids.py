@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from p2pbench.config.resolve import Layer, resolve
-from p2pbench.config.run_id import run_id
+from p2pbench.config.run_id import cost_key, run_id
+from p2pbench.config.schema import RunConfig
 from p2pbench.study.grid import read_grid, read_protocol
 
 DATA_KEY = "key of the data"
@@ -58,3 +59,14 @@ def test_shipped_grids_have_the_run_ids_of_version_0_1(grid: str, protocol: str,
         found.append(run_id(resolve(layers).config, DATA_KEY))
     # Later versions may have added levels; those of 0.1 are the runs that they were.
     assert [run for run in dict.fromkeys(found) if run in expected] == expected
+
+
+def test_steps_share_a_cost_where_no_setting_makes_one_slower() -> None:
+    plain, alone = RunConfig(), RunConfig().changed("objective", name="l1")
+    assert cost_key(plain) == "2f76be1d7a0c"  # as it was before there were augmentations and averages
+    for slower in ({"augment": "diffaugment"}, {"augment": "translation"}, {"ema": 500.0}):
+        assert cost_key(plain.changed("training", **slower)) != cost_key(plain)
+    assert cost_key(plain.changed("training", ema=500.0)) == cost_key(plain.changed("training", ema=4000.0))
+    assert cost_key(alone.changed("training", augment="diffaugment")) == cost_key(alone)  # no D sees it
+    rates = {"learning_rate": 1e-4, "discriminator_learning_rate": 4e-4, "epochs": 2}
+    assert cost_key(plain.changed("training", **rates)) == cost_key(plain)

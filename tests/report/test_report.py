@@ -151,12 +151,23 @@ def test_only_what_is_ahead_of_every_other_variant_is_bold(store: Store, tmp_pat
 def test_what_it_cost_stands_beside_the_scores(store: Store) -> None:
     study = read_study(store, "loss")
     table: Any = printed(study).set_index("variant")
-    assert list(table.loc["gan", ["parameters", "GFLOPs", "training", "images/s", "memory"]]) == [
-        "0.001 M", "4", "1.0 min", "5", "1.0 GiB",
+    assert list(table.loc["gan", ["parameters", "GFLOPs", "s/image", "training", "images/s", "memory"]]) == [
+        "0.001 M", "4", "not measured", "1.0 min", "5", "1.0 GiB",
     ]  # fmt: skip
     frame: Any = wide(study).set_index("variant")
     assert frame.loc["gan", "training_images_per_second"] == pytest.approx(5)
     assert frame.loc["gan", "generator_flops"] == 4e9
+
+
+def test_the_time_of_an_image_is_that_of_the_inference_mode(store: Store) -> None:
+    for cell in read_study(store, "loss").cells:
+        paces = {"paper": 0.02 + 0.02 * cell.seed, "eval": 5.0}
+        cell.run.set_status("finished", seconds_per_image=paces)
+    study = read_study(store, "loss")
+    table: Any = printed(study).set_index("variant")
+    assert table.loc["gan", "s/image"] == "0.03"  # the mean over seeds
+    frame: Any = wide(study).set_index("variant")
+    assert frame.loc["gan", "seconds_per_image"] == pytest.approx(0.03)
 
 
 def test_two_machines_are_never_averaged(store: Store) -> None:

@@ -21,8 +21,11 @@ def test_a_finished_generator_is_scored_without_being_read_again(
     monkeypatch.setattr("p2pbench.runs.cell.load_generator", read)
     run = RunFolder(train_run(tmp_path, scoring__metrics="[l1]"))
     assert run.finished()
-    training = run.training()
+    training, status = run.training(), run.status()
     assert training is not None
+    assert status is not None
+    assert status.seconds_per_image.keys() == {"paper"}
+    assert status.seconds_per_image["paper"] > 0
     assert training.generator_sha256 == sha256_of(run.generator_file)
 
 
