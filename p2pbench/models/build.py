@@ -1,20 +1,18 @@
 """Networks by name: :func:`build_generator` and :func:`build_discriminator` build what a configuration names."""
 
-import copy
 from collections.abc import Callable
 
 import torch
 from torch import nn
 
 from p2pbench.config.combinations import attention_level
-from p2pbench.config.plugins import is_reference, running
+from p2pbench.config.plugins import is_reference
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig
 from p2pbench.data.label_classes import classes_of_condition
-from p2pbench.errors import ConfigError
 from p2pbench.models.attention import SelfAttention
-from p2pbench.models.judgement import Judgement
 from p2pbench.models.layers import apply_spectral_norm, bias_before_norm, initialise
 from p2pbench.models.multi_scale import MultiScale
+from p2pbench.models.own_network import own_discriminator, own_generator
 from p2pbench.models.patchgan import build_patchgan
 from p2pbench.models.residual_unet import ResidualUNet, build_residual_unet
 from p2pbench.models.resnet import build_resnet
@@ -116,7 +114,11 @@ def _build(name: str, builders: dict[str, Builder], config: RunConfig, *, stream
         config = config.changed("data", channels=(image + condition, image))
 
     def one() -> nn.Module:
-        return _custom(name, config, stream) if is_reference(name) else builders[name](config)
+        if not is_reference(name):
+            return builders[name](config)
+        if stream == 0:
+            return own_generator(name, config)
+        return own_discriminator(name, config, discriminator_in_channels(config))
 
     scales = config.discriminator.scales if stream == 1 else 1
     network = one() if scales == 1 else MultiScale(one() for _ in range(scales))
@@ -131,33 +133,4 @@ def _build(name: str, builders: dict[str, Builder], config: RunConfig, *, stream
     for module in list(network.modules()):
         if isinstance(module, SelfAttention):
             apply_spectral_norm(module, config.training.seed)
-    return network
-
-
-def _custom(reference: str, config: RunConfig, stream: int) -> nn.Module:
-    """The network that a user's ``module:function`` builds, tried on one image of zeros.
-
-    Raises:
-        ConfigError: it cannot be imported, fails, or is not a network of the right kind; the user's exception is its
-            cause.
-    """
-    shape = (1, discriminator_in_channels(config) if stream == 1 else config.data.channels[0], *config.data.crop_shape)
-    image = (1, config.data.channels[1], *config.data.crop_shape)
-    with running(reference) as build:
-        network = build(config)
-        if not isinstance(network, nn.Module):
-            raise TypeError(f"it returned {type(network).__name__}, not a torch.nn.Module")
-        if not any(True for _ in network.parameters()):
-            raise ValueError("it has no parameters to train")
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            output = copy.deepcopy(network).eval()(torch.zeros(shape))
-    maps = output.logits if stream == 1 and isinstance(output, Judgement) else (output,)
-    for one in maps:
-        found = tuple(one.shape) if isinstance(one, torch.Tensor) else type(one).__name__
-        if stream == 0 and found != image:
-            raise ConfigError(f"{reference!r} maps {shape} to {found}; a generator's output here is {image}")
-        if stream == 1 and (len(found) != 4 or found[1] != 1):
-            raise ConfigError(
-                f"{reference!r} maps {shape} to {found}; a discriminator's is a map of logits (N, 1, h, w)"
-            )
     return network
