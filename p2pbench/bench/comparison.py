@@ -69,8 +69,8 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any]]:
     """A verdict for every row that both have: ``slower``, ``faster`` or ``not significant``.
 
     Rows are compared by their ratio to the plain loop of their own run, which changes little when the machine is
-    busier. Steps on a GPU, which the plain loop's processor does not keep busy, and those beside another plain loop are
-    compared by images per second. The plain rows themselves are left out. A difference counts where it exceeds
+    busier. Steps on a GPU, which the plain loop's processor does not keep busy, and those beside another plain loop or
+    none are compared by images per second. The plain rows themselves are left out. A difference counts where it exceeds
     ``MIN_NOISE`` and ``STANDARD_ERRORS`` standard errors of the two medians, which come from their quartiles.
     """
     verdicts = []
@@ -78,7 +78,8 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any]]:
         if row["ratio_to_plain"] == 1.0 and base["ratio_to_plain"] == 1.0:
             continue
         another = row["workload"] == "step" and old.get("plain_loop") != new.get("plain_loop")
-        by = "images_per_second" if another or "gpu" in new["machine"] else "ratio_to_plain"
+        alone = row["ratio_to_plain"] is None or base["ratio_to_plain"] is None
+        by = "images_per_second" if another or alone or "gpu" in new["machine"] else "ratio_to_plain"
         change = row[by] / base[by]
         noise = max(MIN_NOISE, STANDARD_ERRORS * math.hypot(_error(row, by), _error(base, by)))
         found = "slower" if change < 1 / (1 + noise) else "faster" if change > 1 + noise else "not significant"

@@ -51,8 +51,10 @@ def without_folders(titles: list[str]) -> list[str]:
 
 
 def draw_ratios(axis: Axes, labelled: dict[str, list[dict[str, Any]]]) -> None:
-    """A bar for each row, with its quartiles; above each group its label, first in it what it is compared with."""
+    """A bar for each row, with its quartiles; above each group its label, first in it what it is compared with. Rows
+    without a plain loop have no bar."""
     every = [row for rows in labelled.values() for row in rows]
+    compared = [row for row in every if row["ratio_to_plain"] is not None]
     colours = _colours(every)
     places: list[float] = []
     place = 0.0
@@ -60,18 +62,22 @@ def draw_ratios(axis: Axes, labelled: dict[str, list[dict[str, Any]]]) -> None:
         axis.text(0, place, label, va="center", fontsize=8, color=".35")
         for row in rows:
             place += 1
+            places.append(place)
+            if row["ratio_to_plain"] is None:
+                axis.text(0, place, "  no plain loop", va="center", fontsize=8)
+                continue
             ratio, (low, high) = row["ratio_to_plain"], row["ratio_quartiles"]
             axis.barh(place, ratio, 0.75, color=colours[_kind(row)])
             axis.errorbar(ratio, place, xerr=[[max(0, ratio - low)], [max(0, high - ratio)]], color=".25", lw=1)
             axis.text(max(ratio, high), place, f"  {ratio:.2f}", va="center", fontsize=8)
-            places.append(place)
         place += 1.1
     axis.set_yticks(places, [_kind(row) for row in every], fontsize=8)
     axis.invert_yaxis()
     axis.axvline(1, color=".4", lw=0.8)
-    axis.set_xlabel(f"times the images/s of “{every[0]['engine']}” (quartiles over rounds)")
+    axis.set_xlabel(f"times the images/s of “{(compared or every)[0]['engine']}” (quartiles over rounds)")
     # The numbers stand after the quartiles, which can reach far on a busy machine: they have to fit too.
-    axis.set_xlim(0, 1.15 * max(max(row["ratio_to_plain"], row["ratio_quartiles"][1]) for row in every))
+    most = max((max(row["ratio_to_plain"], row["ratio_quartiles"][1]) for row in compared), default=1.0)
+    axis.set_xlim(0, 1.15 * most)
     axis.grid(axis="y", visible=False)
 
 

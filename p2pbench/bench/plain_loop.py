@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from p2pbench.bench.clock import Step
 from p2pbench.config.schema import RunConfig
 from p2pbench.models.build import build_discriminator, build_generator
+from p2pbench.models.judgement import judgement
 from p2pbench.system.hardware import available_cores
 from p2pbench.training.device import available_device
 from p2pbench.training.losses import discriminator_input
@@ -23,6 +24,31 @@ N_BATCHES = 16
 """Batches of an epoch; at its end the workers begin anew."""
 MOST_WORKERS = 4
 """The port's ``--num_threads``."""
+
+
+def why_no_plain_loop(config: RunConfig) -> str | None:
+    """Why the plain loop cannot train the networks of ``config``, in words; None where it can."""
+    if config.objective.is_transport:
+        return f"objective {config.objective.name} asks its generator for a way, not for an image"
+    if config.objective.has_discriminator and config.discriminator.name == "oasis":
+        return "discriminator oasis says which class a pixel has, not whether it is real"
+    return None
+
+
+def left_out(config: RunConfig) -> list[str]:
+    """What our step of ``config`` has and the plain loop has not: it trains the same networks by pix2pix's losses."""
+    objective, training = config.objective, config.training
+    of_d = {
+        f"adversarial {objective.adversarial}": objective.adversarial != "bce",
+        f"pairing {objective.pairing}": objective.pairing != "absolute",
+        "r1": objective.r1 > 0,
+        "r2": objective.r2 > 0,
+        "feature matching": objective.lambda_features > 0,
+        f"augment {training.augment}": training.augment != "none",
+    }
+    rest = {f"perceptual {objective.perceptual}": objective.perceptual is not None, "ema": training.ema is not None}
+    found = rest | of_d if objective.has_discriminator else rest
+    return [name for name, there in found.items() if there]
 
 
 class JpegPairs(Dataset[tuple[Tensor, Tensor]]):
@@ -84,7 +110,7 @@ def build_plain(config: RunConfig, workers: int | None = None) -> tuple[Step, in
     torch.backends.cudnn.benchmark = torch.backends.cudnn.allow_tf32 = True
     device = torch.device(available_device(config.training.device))
     generator, discriminator = build_generator(config).to(device), build_discriminator(config)
-    lambda_l1 = config.objective.lambda_l1 if config.objective.has_l1 else 0.0
+    lambda_l1 = config.objective.lambda_l1 if config.objective.has_l1 or discriminator is None else 0.0
     adam = {"lr": config.training.learning_rate, "betas": (0.5, 0.999)}
     optimiser_g = torch.optim.Adam(generator.parameters(), **adam)  # type: ignore[arg-type]
     if discriminator is not None:
@@ -99,8 +125,10 @@ def build_plain(config: RunConfig, workers: int | None = None) -> tuple[Step, in
     steps = itertools.count(1)
 
     def gan_loss(discriminator: nn.Module, condition: Tensor, image: Tensor, real: float) -> Tensor:
-        logits = discriminator(discriminator_input(condition, image, conditional=config.objective.conditional))
-        return binary_cross_entropy_with_logits(logits, torch.full_like(logits, real))
+        seen = discriminator_input(condition, image, conditional=config.objective.conditional)
+        said = judgement(discriminator, seen)
+        losses = [binary_cross_entropy_with_logits(one, torch.full_like(one, real)) for one in said.logits]
+        return said.weight * torch.stack(losses).sum()
 
     def step() -> None:
         condition, target = (images.to(device) for images in next(batches))

@@ -9,11 +9,12 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from p2pbench.bench.clock import Contestant, Step
-from p2pbench.bench.plain_loop import build_plain, random_pairs
+from p2pbench.bench.plain_loop import build_plain, left_out, random_pairs, why_no_plain_loop
 from p2pbench.bench.rows import named
 from p2pbench.config.resolve import Resolved
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.batches import Batches
+from p2pbench.data.label_classes import classes_of_condition
 from p2pbench.errors import P2PBenchError
 from p2pbench.scoring.lpips_loss import untrained_lpips_loss
 from p2pbench.training.device import has_tensor_cores
@@ -30,19 +31,24 @@ from p2pbench.training.memory import out_of_memory_explained
 from p2pbench.training.winner import Way
 
 PROFILED_STEPS = 5
-NAMED = ("generator.", "objective.", "training.preset", "training.bias_rule", "data.colours", "data.channels")
+NAMED = (
+    "generator.", "objective.", "training.preset", "training.bias_rule", "training.augment", "training.ema",
+    "data.colours", "data.channels",
+)  # fmt: skip
 """Settings that a row's name tells where they are not the defaults."""
 
 
 def step_contestants(resolved: Resolved, device: str) -> list[Contestant]:
     """The plain loop, then our step in each precision that the device has and, on CUDA, eager and as a graph.
 
+    Where there can be no plain loop the rows say why, and where it leaves something out its row says what.
     The plain loop's precision is that of PyTorch's defaults: TF32, which cuDNN may use, where the GPU has it.
     A ``training.precision`` or ``training.engine`` that was set on purpose leaves that one alone beside the plain loop.
     Our step begins with the index of its batch and ends with both of Adam's updates. The pairs are random, and lie
-    where training has them. Raises :class:`ConfigError` if the engine cannot run on ``device``.
+    where training has them. Raises :class:`ConfigError` if the engine cannot run on ``device``, or if D is asked for
+    the classes of a condition that has none.
     """
-    training = resolved.config.training
+    config, training = resolved.config, resolved.config.training
     available_engine(training.engine, torch.device(device))
     fast = device == "cuda" and has_tensor_cores(torch.device(device))
     precisions = ["fp32", "tf32", "bf16"] if fast else ["fp32", "bf16"] if device == "cpu" else ["fp32"]
@@ -51,12 +57,18 @@ def step_contestants(resolved: Resolved, device: str) -> list[Contestant]:
         precisions = [training.precision]
     if training.engine != "auto":
         engines = [training.engine]
-    plain = resolved.config.changed("training", precision="fp32", engine="auto")
+    plain = config.changed("training", precision="fp32", engine="auto")
     row = {**row_of(plain), "engine": "plain", "precision": "tf32" if fast else "fp32"}
-    found = [Contestant("plain loop", build_plain, (plain,), row)]
+    if config.objective.has_discriminator and config.discriminator.name == "oasis":
+        classes_of_condition(config)
+    found = []
+    if (reason := why_no_plain_loop(config)) is None:
+        without = {"left_out": names} if (names := left_out(config)) else {}
+        found = [Contestant("plain loop", build_plain, (plain,), row | without)]
     for engine, precision in itertools.product(engines, precisions):
-        ours = resolved.config.changed("training", precision=precision, engine=engine)
-        found.append(Contestant(f"{engine}, {precision}", build_ours, (ours,), row_of(ours)))
+        ours = config.changed("training", precision=precision, engine=engine)
+        row = row_of(ours) | ({"no_plain_loop": reason} if reason else {})
+        found.append(Contestant(f"{engine}, {precision}", build_ours, (ours,), row))
     return found
 
 

@@ -155,6 +155,8 @@ def _time(
         of_all = replace(plain[0], seconds=[seconds for one in plain for seconds in one.seconds])
         group[0][1].update(figures(of_all, of_all))
         for contestant, row in group:
+            if "no_plain_loop" in row:
+                row.update(ratio_to_plain=None, ratio_quartiles=None)
             if row["workload"] == "step":
                 work, median = work_of(contestant.arguments[0]), statistics.median(row["seconds_per_step"])
                 row.update(against_ceilings(work, median, row["precision"], limits))

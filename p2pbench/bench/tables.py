@@ -59,15 +59,27 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
     """What stands below the tables: the mean of all comparisons, and what not to trust."""
     if (mean := document.get("geometric_mean")) is not None:
         yield f"geometric mean of the {len(document['comparison'])} changes: {100 * (mean - 1):+.1f} %"
+    yield from dict.fromkeys(line for row in document["rows"] if (line := _of_plain_loop(row)))
     if rows := unstable(document["rows"]):
         names = ", ".join(dict.fromkeys(f"{_engine(row)} {row['precision']}" for row in rows))
         yield f"unstable: the quartiles of {names} are more than {MOST_SPREAD:.0%} apart; is the machine busy?"
 
 
+def _of_plain_loop(row: dict[str, Any]) -> str | None:
+    """Why the plain loop is not there, or what it leaves out; None where it does all that our step does."""
+    what = row.get("variant") or row["name"]
+    if "no_plain_loop" in row:
+        return f"no plain loop of {what}: {row['no_plain_loop']}"
+    if "left_out" in row:
+        return f"the plain loop of {what} has no {', '.join(row['left_out'])}: it is pix2pix by these networks"
+    return None
+
+
 def tables_of(document: dict[str, Any]) -> Iterator[Cells]:
     """A table for each group of rows, where the time goes, and the verdicts beside a baseline."""
     for title, rows in groups(document["rows"]).items():
-        headings = ["engine", "precision", "images/s", "quartiles", f"x {rows[0]['engine']}", "peak MiB", "% of peak"]
+        first = "plain" if "no_plain_loop" in rows[0] else rows[0]["engine"]
+        headings = ["engine", "precision", "images/s", "quartiles", f"x {first}", "peak MiB", "% of peak"]
         yield title, 2, [headings, *map(cells_of, rows)]
     for name, operations in document.get("profiles", {}).items():
         cells = [
@@ -93,7 +105,7 @@ def cells_of(row: dict[str, Any]) -> list[str]:
         str(row["precision"]),
         _three(row["images_per_second"]),
         f"{_three(low)}-{_three(high)}",
-        f"{row['ratio_to_plain']:.2f}",
+        "-" if row["ratio_to_plain"] is None else f"{row['ratio_to_plain']:.2f}",
         f"{row['peak_memory_bytes'] / 2**20:.0f}",
         "" if share is None else f"{100 * share:.0f}",
     ]

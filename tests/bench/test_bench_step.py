@@ -216,6 +216,44 @@ def test_figures_of_every_kind_of_row(document: dict[str, Any], tmp_path: Path) 
     assert "data: drawn:5, 18x18" in text
 
 
+TOP = [*SMALL, "data.crop_size=64", "data.load_size=64", "generator.ngf=2", "discriminator.ndf=2"]
+
+
+def test_the_plain_loop_trains_the_networks_of_later_papers_and_says_what_it_leaves_out() -> None:
+    top = suite.read_variants("ladder", None, TOP)[-1][1]
+    plain, *_ = step_contestants(top, "cpu")
+    assert plain.row["left_out"] == ["perceptual squeeze", "ema", "pairing relativistic", "r1", "r2",
+                                     "feature matching", "augment diffaugment"]  # fmt: skip
+    update, images = plain.build(*plain.arguments, 0)
+    update()
+    assert images == 1
+
+
+def test_a_row_without_a_plain_loop_says_why(seconds: dict[str, float], tmp_path: Path) -> None:
+    variants = dict(suite.read_variants("families", None, TOP))
+    document = suite.measure(["step"], [("flow", variants["flow, 1 pass"]), ("l1", variants["l1"])], rounds=2)
+    assert [(row["engine"], row["ratio_to_plain"]) for row in document["rows"]] == [
+        ("eager", None), ("eager", None), ("plain", 1.0), ("eager", 2.0), ("eager", 2.0),
+    ]  # fmt: skip
+    text = markdown(document)
+    assert (
+        "no plain loop of unet, no discriminator, flow, generator.norm=group, training.ema=500.0: objective flow asks"
+        in text
+    )
+    assert "| eager | fp32 | 1.00 | 1.00-1.00 | - |" in text
+    assert write_figure(document, tmp_path / "found.png").stat().st_size > 10_000
+    by = {verdict["by"] for verdict in comparison.compare(document, document) if verdict["variant"] == "flow"}
+    assert by == {"images_per_second"}
+
+
+def test_oasis_is_timed_where_the_condition_has_classes() -> None:
+    variants = dict(suite.read_variants("oasis", None, [*TOP, "scoring.palette=facades"]))
+    assert {one.row["engine"] for one in step_contestants(variants["OASIS"], "cpu")} == {"eager"}
+    variants = dict(suite.read_variants("oasis", None, TOP))
+    with pytest.raises(ConfigError, match="palette"):
+        step_contestants(variants["OASIS"], "cpu")
+
+
 def test_three_digits() -> None:
     assert [_three(value) for value in (0.1234, 1.234, 12.34, 123.4, 1234.5)] == ["0.12", "1.23", "12.3", "123", "1234"]
 
@@ -236,3 +274,11 @@ def test_the_profile_names_operations(tiny: Tiny) -> None:
     operations = profile_step(tiny(training__device="cpu"))
     assert sum(row["share"] for row in operations) == pytest.approx(1)
     assert any("convolution" in row["operation"] for row in operations)
+
+
+def test_the_work_of_a_loss_on_gs_own_output_is_counted(tiny: Tiny) -> None:
+    plain, more = (
+        work_of(tiny(objective__name="l1", data__crop_size=64, data__load_size=64, **settings))
+        for settings in ({}, {"objective__perceptual": "squeeze"})
+    )
+    assert more.flops > plain.flops + 10**7
