@@ -19,7 +19,9 @@ from p2pbench.config.metrics import FCN_SCORES, METRICS
 from p2pbench.config.schema import PRESETS
 from p2pbench.config.shipped import published_name, published_tables, shipped_files
 from p2pbench.errors import ConfigError, DataError
+from p2pbench.report.latex import to_latex
 from p2pbench.report.records import read_study
+from p2pbench.report.tables import printed, to_markdown
 from p2pbench.runs.cell import Watcher, run_cell
 from p2pbench.runs.store import Store
 from p2pbench.study.grid import label_of, read_grid, read_protocol
@@ -106,15 +108,23 @@ def end_to_end(cell: Cell, runs: Path) -> None:
 
 
 @pytest.mark.parametrize("grid", [grid for grid in SHIPPED_GRIDS if grid != "train_size"])  # that one wants 200 pairs
-def test_every_variant_of_every_shipped_grid_trains_and_is_scored(
+def test_every_variant_of_every_shipped_grid_trains_is_scored_and_reported(
     grid: str, pairs_for: Callable[[int], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_squeezenet(home() / "weights", monkeypatch)  # for the perceptual loss
     planned = build_study(grid, None, SMALL, [0], plan=True).cells
     # Random pairs are no label maps, which OASIS needs.
     source = "drawn:2" if grid == "oasis" else pairs_for(max(cell.config.training.batch_size for cell in planned))
-    for cell in build_study(grid, None, {**SMALL, "data.source": source}, [0]).cells:
+    study, store = build_study(grid, None, {**SMALL, "data.source": source}, [0]), Store(tmp_path)
+    for cell in study.cells:
         end_to_end(cell, tmp_path)
+    write_study(study, store)
+    recorded = read_study(store, study.name)
+    table = printed(recorded)
+    assert len(table) == len({cell.variant for cell in study.cells})
+    assert (table["s/image"].astype(float) > 0).all()  # in each one's own inference mode
+    assert study.grid.question in to_markdown(recorded)
+    assert to_latex(recorded).count("\\begin{table") >= 2
 
 
 @pytest.mark.parametrize("protocol", SHIPPED_PROTOCOLS)
