@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from p2pbench.bench.jobs import seconds_per_step
 from p2pbench.config.metrics import checked_metrics
 from p2pbench.config.renamed import current_value
 from p2pbench.config.resolve import Layer
@@ -124,7 +125,9 @@ def run_study(
     study = build_study(str(grid), None if protocol is None else str(protocol), settings or {}, seeds, name=name)
     store = Store(Path(runs))
     how = Execution(jobs=jobs, weights_dir=None if weights_dir is None else Path(weights_dir))
-    result = carry_out(study, store, how, console=Console(stderr=True, quiet=True), replace=replace)
+    result = carry_out(
+        study, store, how, console=Console(stderr=True, quiet=True), replace=replace, probe=seconds_per_step
+    )
     if result.interrupted:
         raise KeyboardInterrupt
     failed = [f"{o.cell.variant} seed {o.cell.seed}: {o.reason}" for o in result.outcomes if o.state == "failed"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from p2pbench.bench.clock import Contestant, crowd
+from p2pbench.bench.clock import Contestant, crowd, race
 from p2pbench.bench.step import build_ours
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.batches import MOST_OF_FREE
@@ -31,6 +31,12 @@ SECONDS = 4.0
 class Choice:
     jobs: int
     why: str
+
+
+def seconds_per_step(config: RunConfig, seconds: float) -> float:
+    """The seconds that a training step of ``config`` takes, timed for about ``seconds`` in a process of its own."""
+    timed = race([Contestant("step", build_ours, (config,))], rounds=1, round_seconds=seconds)
+    return timed["step"].median
 
 
 def choose_jobs(configs: Sequence[RunConfig], *, seconds: float = SECONDS, say: Callable[[str], None]) -> Choice:

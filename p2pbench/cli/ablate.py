@@ -54,6 +54,7 @@ def ablate(
     from p2pbench.study.execution import Execution
     from p2pbench.study.plan import build_study
     from p2pbench.study.study_file import recorded_alike
+    from p2pbench.study.wall_time import in_seconds
 
     if gpus is not None and not plan:
         raise ConfigError("--gpus says what --plan is for; cells take GPUs with --executor ray --gpus-per-cell")
@@ -71,6 +72,7 @@ def ablate(
         if caution is not None:
             err.print(f"[yellow]caution:[/yellow] {caution}", soft_wrap=True, highlight=False)
     if plan:
+        study = in_seconds(study, store, _probe, record=False)
         if not replace:
             recorded_alike(study, store)
         _show_plan(study, store, how.planned_at_once(), as_json)
@@ -93,7 +95,9 @@ def ablate(
             tracking(event)
 
     try:
-        result = carry_out(study, store, how, console=err, replace=replace, measure_jobs=_measured_jobs, watch=watch)
+        result = carry_out(
+            study, store, how, console=err, replace=replace, measure_jobs=_measured_jobs, probe=_probe, watch=watch
+        )
     finally:
         live.end()
     if tracking:
@@ -165,21 +169,24 @@ def _seeds(text: str | None) -> tuple[int, ...] | None:
 
 def _within(hours: float, grid: str, protocol: str | None, settings: Any, seeds: Any, store: Store, how: Any) -> Any:
     """The seeds that fit into ``--budget``, of ``seeds`` or of the first twenty."""
-    from p2pbench.bench.clock import Contestant, race
-    from p2pbench.bench.step import build_ours
     from p2pbench.study.budget import MOST_SEEDS, seeds_within
     from p2pbench.study.plan import build_study
-
-    def probe(config: Any, seconds: float) -> float:
-        err.print(f"timing steps of {config.objective.name}: no past run tells how long they take", highlight=False)
-        timed = race([Contestant("step", build_ours, (config,))], rounds=1, round_seconds=seconds)
-        return timed["step"].median
+    from p2pbench.study.wall_time import in_seconds
 
     whole = build_study(grid, protocol, settings, seeds or range(MOST_SEEDS))
-    chosen, needed = seeds_within(hours, whole, store, how.planned_at_once(), probe)
+    whole = in_seconds(whole, store, _probe, record=False)
+    chosen, needed = seeds_within(hours, whole, store, how.planned_at_once(), _probe)
     fit = "seed fits" if len(chosen) == 1 else "seeds fit"
     err.print(f"--budget {hours:g}: {len(chosen)} {fit}, about {duration(needed)}", highlight=False)
     return chosen
+
+
+def _probe(config: Any, seconds: float) -> float:
+    """The seconds that a step takes, timed for about ``seconds``."""
+    from p2pbench.bench.jobs import seconds_per_step
+
+    err.print(f"timing steps of {config.objective.name}: no record tells how long they take", highlight=False)
+    return seconds_per_step(config, seconds)
 
 
 def _show(result: Result, as_json: bool) -> None:

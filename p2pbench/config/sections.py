@@ -181,6 +181,10 @@ class TrainingConfig(Section):
     (``paper``) or the PyTorch port (``pytorch``)."""
     epochs: Annotated[int, Field(gt=0, le=10**9)] = 200
     """Passes over the training split."""
+    seconds: Annotated[float, Field(gt=0)] | None = None
+    """How long the steps of a training take, for studies at equal time, whose variants then have ``training.epochs`` of
+    their own: ``ablate`` times the steps of each alone, once, and records the whole epochs that fit. Scores, samples
+    and checkpoints come on top. With ``null`` the epochs are as they are given."""
     batch_size: PositiveInt = 1
     """Pairs in a batch, and so in an update."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

@@ -223,6 +223,15 @@ class Change(Record):
     changed: str
 
 
+class Fit(Record):
+    """How ``training.seconds`` of a variant became epochs: steps were timed once, and the result stays."""
+
+    seconds: float
+    seconds_per_step: float
+    epochs: int
+    cost_key: str
+
+
 class StudyFile(Record):
     """``study.yaml``: a question, its protocol, and the resolved cells."""
 
@@ -243,6 +252,8 @@ class StudyFile(Record):
     """The smallest differences that matter, by score, where the grid sets them."""
     reads: list[str] = []
     """Which way the pairs are read: which side is the condition, which the target; not in a record of version 0.1."""
+    fits: dict[str, Fit] = {}
+    """By variant, where the study is one at equal wall time."""
     changes: list[Change] = []
     """What was changed of these three since the study began, in order."""
 

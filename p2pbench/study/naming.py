@@ -71,7 +71,8 @@ def _recipes(
     """The recipes of all variants, with the data by their source; None where some of the settings alone do not fit."""
     try:
         return [
-            recipe_of(config) | {"source": (config.data.source, config.data.condition)}
+            recipe_of(config)
+            | {"source": (config.data.source, config.data.condition), "seconds": config.training.seconds}
             for config in configs(assignments)
         ]
     except ConfigError:

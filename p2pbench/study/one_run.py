@@ -57,6 +57,11 @@ def train_one(
         resume = begun.has_checkpoint() or begun.trained()
     with _where_it_began(begun):
         settings = _settings(config, protocol, assignments)
+        if settings.training.seconds is not None:
+            raise ConfigError(
+                f"training.seconds is {settings.training.seconds:g}: ablate turns it into epochs, for a study's "
+                "variants; give train the training.epochs"
+            )
         dataset = open_dataset(settings.data)
         steps_per_epoch(dataset, settings.training.batch_size)  # or there are too few pairs
         check_selection(dataset, settings.training.select)

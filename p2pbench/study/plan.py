@@ -13,7 +13,7 @@ from p2pbench.config.schema import DataConfig, RunConfig
 from p2pbench.data.dataset import DataSet, check_selection, open_dataset, reading_of, steps_per_epoch
 from p2pbench.data.label_classes import classes_of_condition
 from p2pbench.errors import ConfigError, DataError
-from p2pbench.runs.records import pairs_of
+from p2pbench.runs.records import Fit, pairs_of
 from p2pbench.study.grid import Grid, Level, Protocol, label_of, read_grid, read_protocol, text_of
 from p2pbench.study.naming import checked_name, suffix_of
 
@@ -56,6 +56,8 @@ class Study:
     """What to type to run it again."""
     reads: list[str]
     """Which way the pairs are read, of each data set that the cells have."""
+    fits: dict[str, Fit] = field(default_factory=dict)
+    """By variant, how its seconds became epochs."""
     missing_data: str | None = None
     """In a plan: why the data could not be read."""
 
@@ -152,7 +154,7 @@ def build_study(
         command += ["--name", checked_name(name)]
     command += ["--seeds", ",".join(map(str, chosen))]
     reads = dict.fromkeys(reading_of(data) for data in found.values() if isinstance(data, DataSet))
-    return Study(name, question, fixed, cells, _baseline_of(question), shlex.join(command), list(reads), missing)
+    return Study(name, question, fixed, cells, _baseline_of(question), shlex.join(command), list(reads), {}, missing)
 
 
 def _cell(

@@ -17,6 +17,7 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.errors import P2PBenchError, StorageError
 from p2pbench.runs.longer import kept_checkpoints, shorter
 from p2pbench.runs.store import Store
+from p2pbench.study.budget import Probe
 from p2pbench.study.display import show
 from p2pbench.study.execution import Execution
 from p2pbench.study.job import ENDS, Event, Job
@@ -28,6 +29,7 @@ from p2pbench.study.ray_cluster import connected
 from p2pbench.study.reference_rows import record_failure, rows_to_make
 from p2pbench.study.shared_gpu import kernels_at_once
 from p2pbench.study.study_file import check_may_write, recorded_alike, write_study
+from p2pbench.study.wall_time import in_seconds
 from p2pbench.study.worker import IMPATIENCE_SECONDS, on_signals
 
 log = logging.getLogger(__name__)
@@ -88,6 +90,7 @@ def carry_out(
     console: Console,
     replace: bool = False,
     measure_jobs: Callable[[list[RunConfig]], int] | None = None,
+    probe: Probe | None = None,
     watch: Callable[[Event], None] = lambda _event: None,
     executor: Executor | None = None,
 ) -> Result:
@@ -99,12 +102,14 @@ def carry_out(
         console: where progress is shown.
         replace: let the study take the place of another one of its name, which is kept as a version.
         measure_jobs: where ``how.jobs`` is ``auto``, chooses the number of cells at once from what is to be trained.
+        probe: times steps, where ``training.seconds`` asks for as many as fit.
         watch: told of every event.
         executor: carries out the jobs, instead of what ``how`` asks for.
     Raises:
         ConfigError: the store has another study of that name; the cluster cannot be reached, or has no room for a cell.
         DataError: an image cannot be read. No cell has been touched then.
     """
+    study = in_seconds(study, store, probe, replace_other=replace)
     if not replace:
         recorded_alike(study, store)  # or another study has the name: nothing is prepared for this one then
     check_may_write(study.name, store)

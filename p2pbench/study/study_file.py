@@ -140,7 +140,7 @@ def check_label(record: StudyFile, cell: StudyCell) -> None:
 
 
 def _record(study: Study) -> StudyFile:
-    return StudyFile(
+    record = StudyFile(
         schema_version=SCHEMA_VERSION, name=study.name, question=study.grid.question,
         published=study.grid.published, protocol={**asdict(study.protocol), "about": study.about_protocol},
         baseline=study.baseline, reads=study.reads, command=study.command,
@@ -148,6 +148,7 @@ def _record(study: Study) -> StudyFile:
         margins=study.grid.margins, cells=[_recorded_cell(cell) for cell in study.cells],
         factors={factor: [level.label for level in levels] for factor, levels in study.grid.factors.items()},
     )  # fmt: skip
+    return record.model_copy(update={"fits": study.fits}) if study.fits else record
 
 
 def _recorded_cell(cell: Cell) -> StudyCell:
@@ -172,6 +173,8 @@ def grown(before: StudyFile, now: StudyFile) -> StudyFile:
         "reads": list(dict.fromkeys((*before.reads, *now.reads))),
         "command": _command(before, now, {cell.seed for cell in ordered if not cell.made_elsewhere}),
     }
+    if fits := {**before.fits, **now.fits}:
+        update["fits"] = fits
     changes = [*before.changes, *(change for change in now.changes if change not in before.changes)]
     if changes := [*changes, *_changes(before, now)]:
         update["changes"] = changes

@@ -251,6 +251,7 @@ def test_score_wants_one_thing_to_score(tmp_path: Path) -> None:
         (("ablate", "--grid", "loss", "--set", "discriminator.name=image286", "--set", "data.crop_size=64"), 2, "96"),
         (("report",), 2, "run p2pbench ablate first"),
         (("train", "--set", "data.crop_size=8"), 2, "16 or more"),
+        (("train", "--set", "training.seconds=60"), 2, "give train the training.epochs"),
         (("train", "--config", "missing.yaml"), 2, "cannot be read"),
         (("describe", "--set", "generator.name=unett"), 2, "did you mean 'unet'"),
         (("bench", "stp"), 2, "did you mean 'step'"),

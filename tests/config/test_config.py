@@ -216,6 +216,7 @@ INDIFFERENT = {
     "scoring.inference": "eval",
     "scoring.palette": "cityscapes",
     "scoring.every": 2,
+    "training.seconds": 60.0,  # which becomes epochs
     "training.log_every": 7,
     "training.checkpoint_seconds": 1.0,
     "training.checkpoints": 3,
