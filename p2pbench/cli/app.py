@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from p2pbench.cli import bench, model, report, show
 from p2pbench.cli.ablate import ablate
+from p2pbench.cli.board import board
 from p2pbench.cli.data import data_app
 from p2pbench.cli.runs import runs_app
 from p2pbench.cli.study import study_app
@@ -67,7 +68,7 @@ def _program(
 
 # In the order in which --help lists them: a study, one model, the rest.
 COMMANDS: tuple[Callable[..., None], ...] = (
-    ablate, report.report, show.grids, show.settings, model.train, model.score, model.translate, model.export,
+    ablate, report.report, board, show.grids, show.settings, model.train, model.score, model.translate, model.export,
     model.demo, show.describe, bench.bench, show.doctor,
 )  # fmt: skip
 for command in COMMANDS:

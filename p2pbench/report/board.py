@@ -1,0 +1,207 @@
+"""The leaderboard: the variants of several studies in one order, as far as the tests tell them apart.
+
+A place is a range, as in the rankings of the WMT shared tasks: from one more than the number of variants that are
+better, to the number that are not worse, over other trainings and test images.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import Any
+
+import pandas as pd
+
+from p2pbench.report.comparisons import Comparison, comparisons
+from p2pbench.report.markup import markdown_table
+from p2pbench.report.primary import listed, named, primary_metric, saturated_sentences
+from p2pbench.report.records import CellRecord, StudyRecord
+from p2pbench.report.summaries import digits_of, measured, oriented, sd_text, summarise, value_text
+from p2pbench.runs.records import StudyCell
+
+SHARED = ("data.", "training.epochs", "training.steps")
+"""What variants on one board have in common beside the protocol: the pairs, the sizes, how long is trained."""
+NOTE = (
+    "place: first and last that the tests leave open, over other trainings and test images (p below 0.05 after Holm's "
+    "correction over all pairs of the board, seeds and images crossed); '-' below three seeds. ±: standard deviation "
+    "over seeds. Rows of one name in several studies are one row where they are the same trainings."
+)
+
+
+@dataclass
+class Row:
+    """A variant, and the studies that it is of."""
+
+    variant: str
+    studies: list[str]
+    cells: dict[tuple[str, str], tuple[CellRecord, StudyCell]] = field(default_factory=dict)
+    """By run id and inference mode."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """The variants of all studies under one protocol, and who may stand where."""
+
+    title: str
+    """The protocol, and what its studies changed of it that all variants share."""
+    study: StudyRecord
+    """All of them as one study, whose contrasts are all pairs."""
+    studies: dict[str, list[str]]
+    """The names of the studies that each variant is of."""
+    metric: str | None
+    """The score that decides; None where none is measured."""
+    places: dict[str, tuple[int, int]]
+    """The first and the last place that the tests leave open; of variants of three seeds and more."""
+
+    def sentence(self) -> str:
+        """Who may be first."""
+        if self.metric is None:
+            return "No score is measured."
+        label = self.study.metric(self.metric).label
+        first = [variant for variant, (least, _) in self.places.items() if least == 1]
+        if len(self.places) < 2:
+            return f"By {label} there is no order yet: it takes two variants with three seeds each."
+        if len(first) == 1:
+            return f"By {label}, {first[0]} is ahead of every other variant."
+        return f"By {label}, {named(first)} may be first: the tests do not tell them apart from the best."
+
+    def table(self) -> pd.DataFrame:
+        """A row a variant, the best first; those without a place last."""
+        having = [m for m in self.study.metrics if any(measured(self.study, v, m) for v in self.study.variants)]
+        metrics = sorted(having, key=lambda metric: metric != self.metric)
+        return pd.DataFrame([
+            {
+                "place": _range(self.places.get(variant)),
+                "variant": variant,
+                "studies": ", ".join(self.studies[variant]),
+                "seeds": str(len(self.study.of(variant))),
+                **{self.study.metric(m).heading: self._text(variant, m) for m in metrics},
+            }
+            for variant in self._ordered()
+        ])  # fmt: skip
+
+    def _text(self, variant: str, metric: str) -> str:
+        found, digits = summarise(self.study, variant, metric), digits_of(self.study, metric)
+        if found.value is None:
+            return value_text(found, digits)
+        return " ".join(filter(None, [value_text(found, digits), sd_text(found, digits)]))
+
+    def _ordered(self) -> list[str]:
+        if self.metric is None:
+            return self.study.variants
+        better, metric = self.study.metric(self.metric).better, self.metric
+        values = {variant: summarise(self.study, variant, metric).value for variant in self.study.variants}
+        least = min((oriented(v, better) for v in values.values() if v is not None), default=0.0) - 1
+        gains = {variant: least if v is None else oriented(v, better) for variant, v in values.items()}
+        return sorted(self.study.variants, key=lambda v: (v not in self.places, -gains[v]))
+
+
+def boards(studies: Iterable[StudyRecord]) -> list[Board]:
+    """A board for each protocol under which any of ``studies`` has a finished cell."""
+    groups: dict[str, list[StudyRecord]] = {}
+    for study in studies:
+        if any(cell.state == "finished" for cell in study.cells):
+            groups.setdefault(_title(study), []).append(study)
+    return [_board(title, group) for title, group in sorted(groups.items())]
+
+
+def to_markdown(found: Sequence[Board]) -> str:
+    parts = ["# Leaderboard\n"]
+    for board in found:
+        parts += [f"## {board.title}\n", board.sentence(), *saturated_sentences(board.study), ""]
+        parts += [markdown_table(board.table()), ""]
+    return "\n".join([*parts, NOTE]) + "\n"
+
+
+def to_json(found: Sequence[Board]) -> list[dict[str, Any]]:
+    return [
+        {
+            "protocol": board.title, "primary": board.metric, "answer": board.sentence(),
+            "places": [
+                {"variant": v, "studies": board.studies[v], "first": low, "last": high}
+                for v, (low, high) in board.places.items()
+            ],
+        }
+        for board in found
+    ]  # fmt: skip
+
+
+def _title(study: StudyRecord) -> str:
+    """The protocol of a study, and those settings of data and duration in which its baseline is not the protocol's."""
+    protocol = study.about.protocol
+    config = next(cell.config for cell in study.about.cells if cell.variant == study.baseline)
+    changed = []
+    for key, value in protocol.get("settings", {}).items():
+        section, _, name = key.partition(".")
+        now = config.get(section, {}).get(name, value)
+        if key.startswith(SHARED) and now != value:
+            changed.append(f"{name}={now}")
+    return ", ".join([str(protocol.get("name", "no protocol")), *changed])
+
+
+def _board(title: str, studies: Sequence[StudyRecord]) -> Board:
+    rows = _rows(studies)
+    about = studies[0].about.model_copy(
+        update={
+            "name": title,
+            "baseline": rows[0].variant,
+            "contrasts": [list(pair) for pair in combinations([row.variant for row in rows], 2)],
+            "margins": {metric: margin for study in studies for metric, margin in study.about.margins.items()},
+            "primary": next((study.primary for study in studies if study.primary), []),
+            "cells": [
+                cell.model_copy(update={"variant": row.variant, "made_elsewhere": False})
+                for row in rows
+                for _, cell in row.cells.values()
+            ],
+        }
+    )
+    cells = [replace(cell, variant=row.variant) for row in rows for cell, _ in row.cells.values()]
+    references = next((study.references for study in studies if study.references), [])
+    whole = StudyRecord(about, cells, references)
+    metric = primary_metric(whole)
+    places = {} if metric is None else _places(whole.variants, comparisons(whole, metric))
+    return Board(title, whole, {row.variant: row.studies for row in rows}, metric, places)
+
+
+def _rows(studies: Sequence[StudyRecord]) -> list[Row]:
+    """The variants with a finished cell; those that share a training are one, under the name it had first."""
+    rows: list[Row] = []
+    for study in studies:
+        for variant in study.variants:
+            own = {
+                (cell.run.path.name, cell.run.inference): (cell, recorded)
+                for cell, recorded in zip(study.cells, study.about.cells, strict=True)
+                if cell.variant == variant and cell.state == "finished"
+            }
+            row = next((row for row in rows if row.cells.keys() & own.keys()), None)
+            if row is None and own:
+                row = Row(variant, [])
+                rows.append(row)
+            if row is not None and own:
+                row.cells = own | row.cells
+                row.studies += [study.about.name] if study.about.name not in row.studies else []
+    for row in rows:  # one name for two recipes: the study tells them apart
+        same = [other for other in rows if other.variant == row.variant]
+        if len(same) > 1:
+            for other in same:
+                other.variant = f"{other.variant} ({listed(other.studies)})"
+    return rows
+
+
+def _places(variants: Sequence[str], pairs: Sequence[Comparison]) -> dict[str, tuple[int, int]]:
+    """The places that are open to each variant that was compared over other trainings."""
+    tested = [pair for pair in pairs if pair.p is not None]
+    ranked = [v for v in variants if any(v in (pair.variant, pair.against) for pair in tested)]
+    above, below = dict.fromkeys(ranked, 0), dict.fromkeys(ranked, 0)
+    for pair in tested:
+        if pair.differs:
+            first, second = (pair.variant, pair.against) if pair.better else (pair.against, pair.variant)
+            above[second] += 1
+            below[first] += 1
+    return {variant: (1 + above[variant], len(ranked) - below[variant]) for variant in ranked}
+
+
+def _range(place: tuple[int, int] | None) -> str:
+    if place is None:
+        return "-"
+    first, last = place
+    return str(first) if first == last else f"{first}–{last}"

@@ -1,0 +1,90 @@
+"""The leaderboard: places as far as the tests tell variants apart, and one row for one training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from program import document, error_of, invoke
+from report_records import loss_study, study_of
+
+from p2pbench.report.board import Board, boards
+from p2pbench.report.records import StudyRecord
+from p2pbench.runs.store import Store
+
+IMAGES = np.random.default_rng(3).normal(0.4, 0.05, 30)
+
+
+def lpips(shift: float, seeds: int, key: int) -> dict[str, np.ndarray]:
+    """Trainings whose recipe is ``shift`` worse."""
+    random = np.random.default_rng(key)
+    return {"lpips": IMAGES + shift + random.normal(0, 0.005, (seeds, 1)) + random.normal(0, 0.01, (seeds, 30))}
+
+
+def one_board(*studies: StudyRecord) -> Board:
+    (found,) = boards(studies)
+    return found
+
+
+def test_places_are_those_that_the_tests_leave_open() -> None:
+    board = one_board(study_of({"b": lpips(0.1, 5, 1), "a": lpips(0, 5, 2), "c": lpips(0.1, 5, 3)}))
+    assert board.places == {"b": (2, 3), "a": (1, 1), "c": (2, 3)}
+    assert board.sentence() == "By LPIPS (alex), a is ahead of every other variant."
+    table = board.table()
+    assert table["variant"].iloc[0] == "a"
+    assert list(table["place"]) == ["1", "2–3", "2–3"]
+
+
+def test_variants_that_cannot_be_told_from_the_best_may_all_be_first() -> None:
+    board = one_board(study_of({"a": lpips(0, 5, 1), "b": lpips(0, 5, 2), "c": lpips(0.3, 5, 3)}))
+    assert board.places == {"a": (1, 2), "b": (1, 2), "c": (3, 3)}
+    assert "a and b may be first" in board.sentence()
+
+
+def test_variants_of_two_studies_are_compared_and_below_three_seeds_have_no_place() -> None:
+    first = study_of({"a": lpips(0, 4, 1)}, name="first")
+    second = study_of({"b": lpips(0.2, 4, 2), "late": lpips(-0.2, 2, 3)}, name="second")
+    board = one_board(first, second)
+    assert board.places == {"a": (1, 1), "b": (2, 2)}
+    assert board.table()[["place", "variant", "studies", "seeds"]].to_numpy().tolist() == [
+        ["1", "a", "first", "4"],
+        ["2", "b", "second", "4"],
+        ["-", "late", "second", "2"],
+    ]
+
+
+def test_the_same_trainings_in_two_studies_are_one_row_and_one_name_for_two_recipes_is_two() -> None:
+    first = study_of({"base": lpips(0, 3, 1), "x": lpips(0.1, 3, 2)}, name="first", runs={"base": "r"})
+    second = study_of({"same": lpips(0, 5, 1), "x": lpips(0.2, 5, 4)}, name="second", runs={"same": "r", "x": "y"})
+    table = one_board(first, second).table().set_index("variant")
+    assert list(table.index) == ["base", "x (first)", "x (second)"]
+    assert table.loc["base", "studies"] == "first, second"
+    assert table.loc["base", "seeds"] == "5"
+
+
+def test_studies_of_other_data_or_of_another_duration_stand_on_boards_of_their_own() -> None:
+    protocol = {"name": "p", "settings": {"data.crop_size": 64, "training.epochs": 20, "training.seed": 0}}
+    usual, short = (study_of({"a": lpips(0, 3, 1)}, name=name, protocol=protocol) for name in ("usual", "short"))
+    for study, epochs in ((usual, 20), (short, 2)):
+        for cell in study.about.cells:
+            cell.config["training"] = {"epochs": epochs, "seed": 7}
+    assert [board.title for board in boards([usual, short])] == ["p", "p, epochs=2"]
+
+
+def test_the_command_ranks_the_records_below_reports_and_says_where_there_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loss_study(Store(Path("runs")), [0, 1, 2])
+    said = error_of("board", code=2)
+    assert "there is no study in reports/STUDY/records" in said
+    invoke("study", "export", "loss", "--to", "reports/loss/records")  # the way out that it names
+    found = document("board")
+    assert [place["variant"] for place in found["boards"][0]["places"]] == ["l1", "gan", "cgan", "l1+gan", "l1+cgan"]
+    assert found["boards"][0]["answer"] == "By L1, l1 is ahead of every other variant."
+    table = Path("reports/board.md").read_text(encoding="utf-8")
+    assert "| 1 | l1 | loss | 3 |" in table
+    assert "l1+cgan" in Path("reports/board.html").read_text(encoding="utf-8")
+    invoke("board", "--runs", "runs", "--out", "elsewhere")
+    assert Path("elsewhere/board.md").read_text(encoding="utf-8") == table
