@@ -1,6 +1,6 @@
 """The work of a step in FLOPs and bytes, and the machine's ceilings: the roofline that a step is compared with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,9 +11,9 @@ from torch.utils.flop_counter import flop_registry
 
 from p2pbench.bench.clock import Contestant, Step, Timing
 from p2pbench.config.schema import RunConfig
-from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.scoring.lpips_loss import untrained_lpips_loss
-from p2pbench.training.step import Networks, Optimisers, train_step
+from p2pbench.training.engine import build_networks
+from p2pbench.training.step import Optimisers, train_step
 
 ADAM_BYTES, SGD_BYTES = 28, 12
 """Bytes that an optimiser moves for a parameter. Adam reads the weight, the gradient and two moments and writes three
@@ -41,9 +41,9 @@ def work_of(config: RunConfig) -> Work:
     single = config.changed("training", precision="fp32")
     net = config.objective.perceptual
     perceptual = None if net is None else untrained_lpips_loss(net)
-    networks = Networks(build_generator(config), build_discriminator(config), perceptual=perceptual)
+    networks = replace(build_networks(config, perceptual), average=None)
     networks = networks.each(lambda network: network.to("meta"))
-    both = list(networks.by_name().values())
+    both = [network for network in (networks.generator, networks.discriminator) if network is not None]
     sgd = [torch.optim.SGD(network.parameters(), lr=0.0, foreach=False) for network in both]
     optimisers = Optimisers(sgd[0], sgd[1] if len(sgd) > 1 else None)
     condition, target = (

@@ -14,6 +14,9 @@ from p2pbench.config.sections import (
     TrainingConfig,
 )
 
+ABSOLUTE = (("absolute", "bce"), ("absolute", "hinge"))
+"""The pairing and the adversarial loss with which D's logit is above 0 where it takes an image for real."""
+
 
 def contradictions(
     data: DataConfig,
@@ -30,6 +33,12 @@ def contradictions(
             yield (
                 f"discriminator.name is 'oasis' and training.augment {training.augment!r}: the labels that D is "
                 "asked for stay where they are when the image is moved; leave training.augment out"
+            )
+        if training.augment == "ada" and (objective.pairing, objective.adversarial) not in ABSOLUTE:
+            yield (
+                f"training.augment is 'ada', objective.adversarial {objective.adversarial!r} and pairing "
+                f"{objective.pairing!r}: it goes by how often D's logit of a real image is above 0, which means "
+                "nothing there; use adversarial bce or hinge with pairing absolute, or augment diffaugment"
             )
     yield from _of_transports(data, generator, objective, scoring)
     if objective.perceptual is not None:

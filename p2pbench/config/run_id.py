@@ -16,7 +16,14 @@ LATER: dict[str, tuple[str, ...]] = {
     "generator": ("downsampling", "attention", "spade"),
     "discriminator": ("scales", "downsampling", "attention"),
     "objective": ("pairing", "r1", "r2", "lambda_features", "perceptual", "lambda_perceptual", "noise"),
-    "training": ("augment", "ema", "discriminator_learning_rate", "discriminator_beta1", "discriminator_beta2"),
+    "training": (
+        "augment",
+        "ada_images",
+        "ema",
+        "discriminator_learning_rate",
+        "discriminator_beta1",
+        "discriminator_beta2",
+    ),
 }
 """Settings that version 0.1 did not have, by section. They are hashed only where they are not at their defaults, with
 which a run is what it was before there were any: old runs stay known."""
@@ -45,6 +52,8 @@ def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, 
         }
     )  # fmt: skip
     training |= {key: value for key, value in _settings(config, "training").items() if key in LATER["training"]}
+    if config.training.augment != "ada":
+        training.pop("ada_images", None)
     if config.training.select != "last":
         training["select"] = {"l1": "best-on-val"}.get(config.training.select, config.training.select)  # its old name
     objective = _settings(config, "objective")
@@ -70,7 +79,9 @@ def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, 
         objective = {key: value for key, value in objective.items() if key not in OF_DISCRIMINATORS}
         whole["objective"] = objective
         training = {
-            key: value for key, value in training.items() if key != "augment" and not key.startswith("discriminator_")
+            key: value
+            for key, value in training.items()
+            if key not in ("augment", "ada_images") and not key.startswith("discriminator_")
         }
         whole["training"] = training
     if not config.objective.has_l1:

@@ -203,10 +203,15 @@ class TrainingConfig(Section):
     """Experimental, as above. The discriminator's own beta1; with ``null`` it is ``training.beta1``."""
     discriminator_beta2: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Experimental, as above. The discriminator's own beta2; with ``null`` it is ``training.beta2``."""
-    augment: Literal["none", "translation", "translation+cutout", "diffaugment"] = "none"
+    augment: Literal["none", "translation", "translation+cutout", "diffaugment", "ada"] = "none"
     """Experimental (DiffAugment: Zhao et al. 2020, §3). How the images that D sees, real and fake, are transformed:
     moved by up to an eighth of their sides; half a side squared cut out, too; and, as ``diffaugment``, colours changed,
-    too. Condition and image are moved and cut alike; G's input, L1 and the scores see nothing of it."""
+    too. Condition and image are moved and cut alike; G's input, L1 and the scores see nothing of it. With ``ada`` each
+    of the three is applied with a probability that rises from 0 while D is too sure of real images (Karras et al. 2020,
+    §3, with other transforms)."""
+    ada_images: Annotated[float, Field(gt=0)] = 100_000.0
+    """Experimental, as above: the images in which that probability rises by 1. The paper has 500,000, and 100,000 to
+    fine-tune; facades have 80,000 in all, and shorter trainings want fewer."""
     ema: Annotated[float, Field(gt=0)] | None = None
     """Experimental (Karras et al. 2018, §4, and 2020). The half-life, in images, of a moving average of the generator's
     weights; with ``null`` there is none. Where there is one, it is what is sampled, selected, scored and exported. The

@@ -18,6 +18,7 @@ AUGMENTATIONS = {
     "translation": ("translation",),
     "translation+cutout": ("translation", "cutout"),
     "diffaugment": ("colour", "translation", "cutout"),
+    "ada": ("colour", "translation", "cutout"),  # each with the probability of :class:`Adaptive`
 }
 """The values of ``training.augment``."""
 
@@ -27,6 +28,8 @@ class Draw(NamedTuple):
 
     uniform: Tensor
     used: tuple[str, ...]
+    applied: Tensor | None = None
+    """To which images each of those used is applied, (N, len(used)), bool; None for all."""
 
     @property
     def colour(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -45,30 +48,50 @@ class Draw(NamedTuple):
         return (self.uniform[:, 5 + axis] * (side + 1 - size % 2)).floor().clamp(max=side - size % 2) - size // 2
 
 
-def draw_augmentation(kind: str, images: Tensor) -> Draw | None:
+def draw_augmentation(kind: str, images: Tensor, probability: Tensor | None = None) -> Draw | None:
     """The draw of one update for a batch (N, ...) from the global random state; None for ``none``, which draws nothing.
 
     Args:
         kind: a key of ``AUGMENTATIONS``.
+        probability: a scalar, that each transform is applied to an image; None for always.
     """
     if not (used := AUGMENTATIONS[kind]):
         return None
-    return Draw(torch.rand(len(images), 7, device=images.device), used)
+    uniform = torch.rand(len(images), 7, device=images.device)
+    applied = None if probability is None else torch.rand(len(images), len(used), device=images.device) < probability
+    return Draw(uniform, used, applied)
 
 
 def augmented(condition: Tensor, image: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
     """``condition`` and ``image``, (N, C, H, W) each, as D sees them; values of the image may leave [-1, 1]."""
-    if "colour" in draw.used:
-        added, saturation, contrast = draw.colour
-        image = image + added
-        image = _about(image.mean(dim=1, keepdim=True), image, saturation)
-        image = _about(image.mean(dim=(1, 2, 3), keepdim=True), image, contrast)
-    if "translation" in draw.used:
-        condition, image = _moved(condition, draw), _moved(image, draw)
-    if "cutout" in draw.used:
-        kept = _kept(image, draw)
-        condition, image = condition * kept, image * kept
+    for position, name in enumerate(draw.used):
+        transformed = TRANSFORMS[name](condition, image, draw)
+        if draw.applied is None:
+            condition, image = transformed
+        else:
+            there = draw.applied[:, position, None, None, None]
+            condition, image = torch.where(there, transformed[0], condition), torch.where(there, transformed[1], image)
     return condition, image
+
+
+def _coloured(condition: Tensor, image: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
+    added, saturation, contrast = draw.colour
+    image = image + added
+    image = _about(image.mean(dim=1, keepdim=True), image, saturation)
+    return condition, _about(image.mean(dim=(1, 2, 3), keepdim=True), image, contrast)
+
+
+def _translated(condition: Tensor, image: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
+    return _moved(condition, draw), _moved(image, draw)
+
+
+def _cut_out(condition: Tensor, image: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
+    kept = _kept(image, draw)
+    return condition * kept, image * kept
+
+
+TRANSFORMS = {"colour": _coloured, "translation": _translated, "cutout": _cut_out}
+"""What condition and image go through, by name."""
 
 
 def _about(centre: Tensor, image: Tensor, factor: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from p2pbench.errors import ConfigError
 from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.system.hardware import available_cores, keep_freed_memory
 from p2pbench.training import cuda_graph
+from p2pbench.training.adaptive import Adaptive
 from p2pbench.training.arithmetic import of_steps
 from p2pbench.training.average import Average
 from p2pbench.training.device import available_device, has_tensor_cores
@@ -146,7 +147,9 @@ def build_networks(config: RunConfig, perceptual: nn.Module | None = None) -> Ne
     """
     generator, half_life = build_generator(config), config.training.ema
     average = None if half_life is None else Average(generator, half_life)
-    return Networks(generator, build_discriminator(config), average, perceptual)
+    adapts = config.objective.has_discriminator and config.training.augment == "ada"
+    augmentation = Adaptive(config.training.ada_images) if adapts else None
+    return Networks(generator, build_discriminator(config), average, augmentation, perceptual)
 
 
 def place_networks(networks: Networks, engine: Engine) -> Networks:

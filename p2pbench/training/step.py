@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from p2pbench.config.schema import RunConfig
 from p2pbench.models.judgement import Judgement, judgement
 from p2pbench.models.layers import convolution_biases
+from p2pbench.training.adaptive import Adaptive
 from p2pbench.training.augment import Draw, augmented, draw_augmentation
 from p2pbench.training.average import Average
 from p2pbench.training.losses import discriminator_input
@@ -34,6 +35,8 @@ class Networks:
     discriminator: nn.Module | None
     average: nn.Module | None = None
     """An :class:`Average` of G's weights, where ``training.ema`` asks for it."""
+    augmentation: nn.Module | None = None
+    """The :class:`Adaptive` probability of D's transforms, where ``training.augment`` is ``ada``."""
     perceptual: nn.Module | None = None
     """A frozen distance of two batches of images, where ``objective.perceptual`` asks for it."""
 
@@ -98,8 +101,11 @@ def train_step(
         assert optimisers.discriminator is not None
         _zero_biases(discriminator, config)
         judge_by = partial(_judge, discriminator, condition, config=config, features=objective.features)
-        judge = partial(judge_by, draw=draw_augmentation(config.training.augment, condition))
-        judged = Judged(judge, condition, target, leaf, judge(target), judge(leaf))
+        adaptive = cast(Adaptive | None, networks.augmentation)
+        draw = partial(draw_augmentation, config.training.augment, condition, adaptive.p if adaptive else None)
+        judge = partial(judge_by, draw=draw())
+        of_target = judge(target)
+        judged = Judged(judge, condition, target, leaf, of_target, judge(leaf))
         d_loss = objective.discriminator_loss(judged)
         if config.objective.generator_gradient == "stale":
             # This goes through D as it was before its update, so it must come before the optimiser's step: afterwards
@@ -108,10 +114,12 @@ def train_step(
             (gradient,) = torch.autograd.grad(g_loss.total, leaf, retain_graph=True)
         torch.autograd.backward(d_loss, inputs=list(discriminator.parameters()))
         optimisers.discriminator.step()
+        if adaptive is not None:
+            adaptive.update(of_target.logits, config.training.batch_size)
         if config.objective.generator_gradient == "fresh":
-            judge = partial(judge_by, draw=draw_augmentation(config.training.augment, condition))
-            of_target = judge(target) if objective.compares else None
-            judged = Judged(judge, condition, target, leaf, of_target, judge(leaf))
+            judge = partial(judge_by, draw=draw())
+            compared = judge(target) if objective.compares else None
+            judged = Judged(judge, condition, target, leaf, compared, judge(leaf))
             g_loss = objective.generator_loss(leaf, goal, judged)
             (gradient,) = torch.autograd.grad(g_loss.total, leaf)
 

@@ -286,6 +286,7 @@ DECISIVE = {
     "training.discriminator_beta1": 0.9,
     "training.discriminator_beta2": 0.9,
     "training.augment": "diffaugment",
+    "training.ada_images": 5000.0,
     "training.ema": 500.0,
 }
 
@@ -295,6 +296,7 @@ COMPANIONS: dict[str, dict[str, object]] = {
     "objective.r1": {"discriminator.norm": "none"},
     "objective.r2": {"discriminator.norm": "none"},
     "objective.lambda_perceptual": {"objective.perceptual": "squeeze"},
+    "training.ada_images": {"training.augment": "ada"},
     "objective.noise": {"objective.name": "bridge", "generator.norm": "group", "scoring.inference": "euler-4"},
 }
 """What a value needs beside it to make sense."""
