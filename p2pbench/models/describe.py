@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
-from torch.utils.flop_counter import FlopCounterMode
 
 from p2pbench.config.plugins import is_reference
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig
@@ -62,6 +61,8 @@ def receptive_fields(discriminator: nn.Module, name: str) -> list[int | str]:
 def _layers(network: nn.Module, name: str, shape: tuple[int, int, int]) -> tuple[dict[str, Any], Tensor | Judgement]:
     """Parameters and FLOPs of ``network``, and its layers in the order in which they run for an image of (C, H, W); and
     its output."""
+    from torch.utils.flop_counter import FlopCounterMode  # with Triton, where that is installed: tenths of a second
+
     device = "cpu" if is_reference(name) else "meta"  # a user's network may create tensors; else nothing is computed
     rows: list[dict[str, Any]] = []
     names = {module: name for name, module in network.named_modules()}

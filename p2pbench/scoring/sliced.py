@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from p2pbench.scoring.images import Images
 from p2pbench.scoring.jackknife import groups, pseudo_values
@@ -218,7 +217,9 @@ def _doubled(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _smoothed(planes: np.ndarray, taps: np.ndarray, axis: int) -> np.ndarray:
     """Planes filtered along one axis; the border is mirrored about the outermost sample."""
-    return np.asarray(ndimage.correlate1d(planes, taps, axis, mode="mirror"))
+    from scipy.ndimage import correlate1d  # half a second, in every job
+
+    return np.asarray(correlate1d(planes, taps, axis, mode="mirror"))
 
 
 def _random(key: int, level: int) -> np.random.Generator:
