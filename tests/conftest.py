@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,6 +106,29 @@ def loss_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 @pytest.fixture
 def workplace(tmp_path: Path, pairs_folder: Path) -> Workplace:
     return make_workplace(tmp_path, pairs_folder)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workplace where the study ``two`` was trained, two cells at once, for all that only look at it; what
+    ``ablate --json`` said lies there as ``said.json``."""
+    from program import invoke
+
+    folder = tmp_path_factory.mktemp("trained")
+    make_workplace(folder, write_pairs(folder / "pairs", {"train": 6, "test": 3}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("P2PBENCH_HOME", str(folder / "home"))
+        (folder / "said.json").write_text(invoke("ablate", "--grid", "two.yaml", "--jobs", "2", "--json").stdout)
+    return folder
+
+
+@pytest.fixture
+def with_two(workplace: Workplace, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
+    """A workplace whose store holds the study ``two`` finished, to be changed; it is the current folder."""
+    monkeypatch.chdir(workplace.folder)
+    shutil.copytree(trained / "runs", workplace.folder / "runs")
+    return workplace
 
 
 @pytest.fixture(scope="session")

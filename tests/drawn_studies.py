@@ -121,7 +121,7 @@ def overlaps(figure: Any) -> list[str]:
             drawn.append((text.get_text(), text.get_window_extent(renderer)))
 
     with mock.patch.object(plt.Text, "draw", draw_and_note):
-        figure.canvas.draw()
+        figure.draw_without_rendering()  # everything is placed; no pixel is needed
     wide, high = figure.get_size_inches() * figure.dpi
     found = [
         f"{text!r} leaves the figure"

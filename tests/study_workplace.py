@@ -45,6 +45,12 @@ class Workplace:
         return json.loads(self.run(*arguments, "--json", code=code).stdout)
 
 
+def records(store: Path) -> dict[str, bytes]:
+    """What must be equal to the bit between two stores: weights, losses, scores."""
+    names = ("generator.safetensors", "losses.csv", "scores.json", "per_image.csv", "profile.json")
+    return {f"{run.name}/{name}": (run / name).read_bytes() for run in (store / "cells").iterdir() for name in names}
+
+
 def make_workplace(folder: Path, pairs: Path) -> Workplace:
     (folder / "tiny.yaml").write_text(PROTOCOL.format(source=pairs))
     (folder / "two.yaml").write_text(

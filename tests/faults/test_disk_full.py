@@ -39,17 +39,16 @@ STUDY = "ablate --grid two.yaml --set training.checkpoint_seconds=0 --runs disk/
 
 @pytest.mark.parametrize("free_kib", [8, 150, 700])
 def test_a_store_that_fills_up_fails_its_cells_and_finishes_when_there_is_room(
-    workplace: Workplace, free_kib: int
+    workplace: Workplace, trained: Path, free_kib: int
 ) -> None:
     """Room for a status, for half a checkpoint, for some of the records; then for all."""
-    workplace.run("ablate", "--grid", "two.yaml", "--set", "training.checkpoint_seconds=0", "--runs", "whole")
     done = on_small_disk(
         workplace, workplace.folder / "disk",
         f"dd if=/dev/zero of=disk/ballast bs=1024 count=$((4096 - {free_kib})) 2>/dev/null\n"
         f"$P {STUDY}; echo first $?\nrm disk/ballast\n$P {STUDY}; echo second $?\n"
         "$P runs verify --runs disk/runs; echo verify $?\n"
         "for f in generator.safetensors losses.csv scores.json per_image.csv; do for r in disk/runs/cells/*; do\n"
-        "cmp $r/$f whole/cells/$(basename $r)/$f; done; done; echo compared $?",
+        f"cmp $r/$f {trained}/runs/cells/$(basename $r)/$f; done; done; echo compared $?",
     )  # fmt: skip
     assert "Traceback" not in done.stderr
     assert ("first 4" in done.stdout) or ("first 3" in done.stdout), done.stdout + done.stderr
@@ -72,10 +71,9 @@ def test_a_cache_that_fills_up_is_one_line(workplace: Workplace) -> None:
         assert "cannot be written" in done.stderr
 
 
-def test_a_report_that_does_not_fit_leaves_the_one_before(workplace: Workplace) -> None:
-    workplace.run("ablate", "--grid", "two.yaml")
+def test_a_report_that_does_not_fit_leaves_the_one_before(with_two: Workplace) -> None:
     done = on_small_disk(
-        workplace, workplace.folder / "disk",
+        with_two, with_two.folder / "disk",
         "$P report --out disk/reports >/dev/null; echo first $?\nsha256sum disk/reports/two/scores.csv > before\n"
         "dd if=/dev/zero of=disk/ballast bs=1024 2>/dev/null\n$P report --out disk/reports; echo second $?\n"
         "sha256sum -c before; echo same $?\nfind disk -name '*.part'",

@@ -54,9 +54,8 @@ def group() -> Iterator[Path]:
     pytest.skip("this user may not limit memory")
 
 
-def test_a_cell_that_does_not_fit_fails_alone_and_says_so(workplace: Workplace, group: Path) -> None:
-    # Libraries that are read for the first time inside would be the group's memory.
-    workplace.run("ablate", "--grid", "two.yaml", "--runs", "before")
+def test_a_cell_that_does_not_fit_fails_alone_and_says_so(workplace: Workplace, trained: Path, group: Path) -> None:
+    """``trained`` comes first: libraries that are read for the first time inside would be the group's memory."""
     (workplace.folder / "sizes.yaml").write_text(TWO_SIZES)
     inside = ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(group)]
 

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 from program import document, error_of, invoke
-from study_workplace import make_workplace
-from tiny_runs import write_pairs
 
 from p2pbench.errors import P2PBenchError, StorageError
 from p2pbench.report.records import read_study
@@ -23,16 +21,9 @@ RECORDS = ("status.json", "scores.json", "profile.json", "config.yaml", "losses.
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished study of two cells, and the grid it came from."""
-    folder = tmp_path_factory.mktemp("made")
-    pairs = write_pairs(folder / "pairs", {"train": 4, "test": 3})
-    make_workplace(folder, pairs)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("P2PBENCH_HOME", str(folder / "home"))
-        invoke("ablate", "--grid", "two.yaml", "--jobs", "2", "--set", "scoring.metrics=[l1]")
-    return folder
+    return shutil.copytree(trained, tmp_path_factory.mktemp("made") / "place")
 
 
 @pytest.fixture
@@ -48,7 +39,7 @@ def a_run(runs: Path) -> RunFolder:
 
 
 def ablate(runs: Path, code: int = 0) -> Any:
-    return invoke("ablate", "--grid", "two.yaml", "--set", "scoring.metrics=[l1]", "--runs", runs, code=code)
+    return invoke("ablate", "--grid", "two.yaml", "--runs", runs, code=code)
 
 
 def change(path: Path, *keys: Any, value: Any) -> None:
@@ -112,7 +103,7 @@ def test_a_study_of_other_kinds_is_none_and_its_runs_stay(keys: tuple[Any, ...],
     assert "which runs are in no study is not known" in line
     assert len(Store(runs).runs()) == 2
     assert "--replace" in ablate(runs, code=2).stderr
-    invoke("ablate", "--grid", "two.yaml", "--set", "scoring.metrics=[l1]", "--runs", runs, "--replace")
+    invoke("ablate", "--grid", "two.yaml", "--runs", runs, "--replace")
     assert "versions/1/study.yaml" in error_of("runs", "prune", "--unused", "--yes", "--runs", runs, code=2)
     shutil.rmtree(runs / "studies" / "two" / "versions")
     assert "0 removed" in invoke("runs", "prune", "--unused", "--yes", "--runs", runs).stdout

@@ -12,22 +12,20 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from program import document, error_of, invoke
-from study_workplace import make_workplace
-from tiny_runs import write_pairs
 
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.housekeeping import verify
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with one study of two finished cells and one that failed in a study of its own."""
-    folder = tmp_path_factory.mktemp("made")
-    workplace = make_workplace(folder, write_pairs(folder / "pairs", {"train": 6, "test": 3}))
-    workplace.environment["P2PBENCH_HOME"] = str(folder / "home")
+    folder = shutil.copytree(trained, tmp_path_factory.mktemp("made") / "place")
     (folder / "bad.yaml").write_text("protocol: tiny.yaml\nfactors: {training.learning_rate: [1.0e+30]}\n")
-    workplace.run("ablate", "--grid", "two.yaml", "--jobs", "2")
-    workplace.run("ablate", "--grid", "bad.yaml", code=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("P2PBENCH_HOME", str(folder / "home"))
+        invoke("ablate", "--grid", "bad.yaml", code=4)
     return folder / "runs"
 
 

@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from program import document, invoke
 from study_workplace import Workplace
 
 from p2pbench.study.estimate import makespan
@@ -27,13 +28,16 @@ def test_a_makespan_is_between_what_no_order_can_beat_and_grahams_bound(tasks: l
     assert found <= (2 - 1 / workers) * least + 1e-9
 
 
-def test_shards_share_the_cells_out_and_a_plan_adds_up_their_records(workplace: Workplace) -> None:
-    found = workplace.json("ablate", "--grid", "two.yaml", "--shard", "1/2")
+def test_shards_share_the_cells_out_and_a_plan_adds_up_their_records(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workplace.folder)
+    found = document("ablate", "--grid", "two.yaml", "--shard", "1/2")
     assert [cell["state"] for cell in found["cells"]] == ["trained", "not run"]
     assert found["cells"][1]["reason"] == "not of shard 1/2"
-    text = workplace.run("ablate", "--grid", "two.yaml", "--shard", "1/2").stdout
+    text = invoke("ablate", "--grid", "two.yaml", "--shard", "1/2").stdout
     assert "1 finished before and skipped, 0 failed, 1 of other shards" in text
-    found = workplace.json("ablate", "--grid", "two.yaml", "--shard", "2/2")
+    found = document("ablate", "--grid", "two.yaml", "--shard", "2/2")
     assert [cell["state"] for cell in found["cells"]] == ["skipped", "trained"]
 
     seconds = []
@@ -43,11 +47,11 @@ def test_shards_share_the_cells_out_and_a_plan_adds_up_their_records(workplace: 
         seconds.append(12 * status["training"]["seconds_per_step"] + status["seconds_beside_training"])
     plan = ("--plan", "--seeds", "1,2", "--gpus")
     for gpus, workers in (("1", 1), ("2", 2), ("9", 4)):
-        estimate = workplace.json("ablate", "--grid", "two.yaml", *plan, gpus)["estimate"]
+        estimate = document("ablate", "--grid", "two.yaml", *plan, gpus)["estimate"]
         assert estimate["at_once"] == workers
         in_order = seconds * 2  # in blocks, all variants of a seed before the next
         assert estimate["seconds"] == pytest.approx(makespan(in_order, workers))
-    shared = workplace.json("ablate", "--grid", "two.yaml", *plan, "1", "--gpus-per-cell", "0.5")["estimate"]
+    shared = document("ablate", "--grid", "two.yaml", *plan, "1", "--gpus-per-cell", "0.5")["estimate"]
     assert shared["at_once"] == 2
-    text = workplace.run("ablate", "--grid", "two.yaml", *plan, "2").stdout
+    text = invoke("ablate", "--grid", "two.yaml", *plan, "2").stdout
     assert ", 2 cells at once" in text
