@@ -1,6 +1,7 @@
 """Which settings of the networks go together: what means nothing is refused with its reason. Imports no torch."""
 
 from p2pbench.config.data_section import DataConfig, size_text
+from p2pbench.config.plugins import is_reference
 from p2pbench.config.sections import (
     DISCRIMINATOR_STRIDES,
     LAYER_NORMED,
@@ -41,6 +42,11 @@ def check_generator(
         raise ValueError(
             f"generator.attention is true: with generator.depth {depth} the smallest map is "
             f"{min(padded_shape) >> (depth or 0)} pixels wide, and attention is for {ATTENTION_SIDE}; raise the depth"
+        )
+    if generator.noise and is_reference(name):
+        raise ValueError(
+            f"generator.noise is {generator.noise} and generator.name {name!r}: a network of your own draws noise of "
+            "its own; leave it out"
         )
     if generator.spade != "none":
         _check_spade(generator, data)

@@ -64,6 +64,8 @@ def _of_transports(
         )
     if generator.spade != "none":
         yield f"objective is {name!r} and generator.spade {generator.spade!r}: the time takes its place; leave it out"
+    if generator.noise:
+        yield f"objective is {name!r} and generator.noise {generator.noise}: a flow has noise of its own; leave it out"
     if objective.perceptual is not None:
         yield f"objective is {name!r} and objective.perceptual: what the network says is no image; leave it out"
     condition, image = data.channels

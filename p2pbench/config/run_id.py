@@ -13,7 +13,7 @@ RECIPE = 1
 
 
 LATER: dict[str, tuple[str, ...]] = {
-    "generator": ("downsampling", "attention", "spade"),
+    "generator": ("downsampling", "attention", "spade", "noise"),
     "discriminator": ("scales", "downsampling", "attention"),
     "objective": ("pairing", "r1", "r2", "lambda_features", "perceptual", "lambda_perceptual", "noise"),
     "training": (

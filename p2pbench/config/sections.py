@@ -86,6 +86,10 @@ class GeneratorConfig(Section):
     """Experimental: whether scale and shift of the decoder's norms are read from the condition at each pixel (SPADE:
     Park et al. 2019, §3). It is shrunk to each map: ``labels`` takes single pixels of a label map in colours or grey,
     ``continuous`` means over squares, for photographs and arrays."""
+    noise: Annotated[int, Field(ge=0)] = 0
+    """Experimental: channels of noise that the generator sees beside the condition, in the mode ``paper`` also after
+    training; elsewhere they are 0 then. A vector for each image, the same at every pixel, from the normal distribution
+    (OASIS: Schönfeld et al. 2021, §3, which has 64)."""
 
 
 class DiscriminatorConfig(Section):
@@ -93,7 +97,7 @@ class DiscriminatorConfig(Section):
     """The discriminator's architecture, named by its receptive field in pixels; ``module:function`` builds your own.
     Experimental: ``unet`` judges the image and each of its pixels, a half of the loss each (Schönfeld et al. 2020,
     §3.1, without its CutMix); ``oasis`` says of each pixel which label the condition has there, or that it is fake,
-    with LabelMix and losses of its own (OASIS: Schönfeld et al. 2021, §3, without its noise in G)."""
+    with LabelMix and losses of its own (OASIS: Schönfeld et al. 2021, §3; its noise in G is ``generator.noise``)."""
     ndf: PositiveInt = 64
     """Channels after the discriminator's first convolution."""
     norm: Literal["batch", "instance", "none"] = "batch"

@@ -15,6 +15,7 @@ from p2pbench.data.transforms import condition_to_model, from_model
 from p2pbench.errors import NotFinite
 from p2pbench.inference.modes import inference, noise
 from p2pbench.inference.onnx import OnnxGenerator
+from p2pbench.models.noise import Noise
 from p2pbench.models.timed import TimedGenerator
 from p2pbench.training.engine import prepare_engine
 
@@ -50,7 +51,7 @@ class Model:
         """Whether its outputs differ from one seed to another in the mode ``paper``, or in those of a flow."""
         if isinstance(self.generator, TimedGenerator):
             return self.generator.transport.draws(2)
-        return any(isinstance(module, nn.Dropout | nn.Dropout2d) for module in self.generator.modules())
+        return any(isinstance(module, nn.Dropout | nn.Dropout2d | Noise) for module in self.generator.modules())
 
     def as_condition(self, picture: Stored) -> np.ndarray:
         """A picture as the model takes it, (H, W, C), uint8 or uint16.

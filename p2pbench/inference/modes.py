@@ -11,6 +11,7 @@ from torch.nn.functional import instance_norm
 
 from p2pbench.config.sections import passes_of
 from p2pbench.inference.euler import EulerSampler
+from p2pbench.models.noise import Noise
 from p2pbench.models.timed import TimedGenerator
 
 
@@ -46,6 +47,29 @@ class KeyedDropout(nn.Module):
         return x * torch.stack(masks).to(x) / (1 - self.p)
 
 
+class KeyedNoise(nn.Module):
+    """A generator's noise, drawn as :class:`KeyedDropout` draws its masks, and first."""
+
+    def __init__(self, channels: int, generators: list[torch.Generator]) -> None:
+        super().__init__()
+        self.channels, self.generators = channels, generators
+
+    def forward(self, condition: Tensor) -> Tensor:
+        vectors = [torch.randn(self.channels, 1, 1, generator=one) for one in self.generators]
+        return torch.stack(vectors).to(condition).expand(-1, -1, *condition.shape[2:])
+
+
+class NoNoise(nn.Module):
+    """Zeros, the mean of the noise, in modes that draw none."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, condition: Tensor) -> Tensor:
+        return torch.zeros_like(condition[:, :1]).expand(-1, self.channels, -1, -1)
+
+
 @contextmanager
 def inference(generator: nn.Module, mode: str) -> Iterator[tuple[nn.Module, list[torch.Generator]]]:
     """A copy of ``generator`` in an inference mode, a value of ``scoring.inference``.
@@ -61,6 +85,10 @@ def inference(generator: nn.Module, mode: str) -> Iterator[tuple[nn.Module, list
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.BatchNorm2d) and mode != "eval":
                 setattr(parent, name, PerImageNorm(child))
+            elif isinstance(child, Noise):
+                setattr(
+                    parent, name, KeyedNoise(child.channels, random) if mode == "paper" else NoNoise(child.channels)
+                )
             elif isinstance(child, nn.Dropout | nn.Dropout2d) and mode == "paper":
                 setattr(parent, name, KeyedDropout(child.p, random, whole_channels=isinstance(child, nn.Dropout2d)))
     if isinstance(twin, TimedGenerator):

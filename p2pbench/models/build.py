@@ -12,6 +12,7 @@ from p2pbench.data.label_classes import classes_of_condition
 from p2pbench.models.attention import SelfAttention
 from p2pbench.models.layers import apply_spectral_norm, bias_before_norm, initialise
 from p2pbench.models.multi_scale import MultiScale
+from p2pbench.models.noise import NoisyGenerator
 from p2pbench.models.own_network import own_discriminator, own_generator
 from p2pbench.models.patchgan import build_patchgan
 from p2pbench.models.residual_unet import ResidualUNet, build_residual_unet
@@ -112,6 +113,9 @@ def _build(name: str, builders: dict[str, Builder], config: RunConfig, *, stream
     condition, image = config.data.channels
     if stream == 0 and config.objective.is_transport:  # it sees a point of the path beside the condition
         config = config.changed("data", channels=(image + condition, image))
+    noise = config.generator.noise if stream == 0 else 0
+    if noise:
+        config = config.changed("data", channels=(condition + noise, image))
 
     def one() -> nn.Module:
         if not is_reference(name):
@@ -130,6 +134,8 @@ def _build(name: str, builders: dict[str, Builder], config: RunConfig, *, stream
         initialise(network, generator)
     if stream == 0 and config.objective.is_transport:
         network = TimedGenerator(network, config.data.channels[1], transport_of(config.objective), generator)
+    if noise:
+        network = NoisyGenerator(network, noise)
     for module in list(network.modules()):
         if isinstance(module, SelfAttention):
             apply_spectral_norm(module, config.training.seed)

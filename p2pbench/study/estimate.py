@@ -132,7 +132,7 @@ def generator_parameters(config: RunConfig) -> int | None:
     kernel, spread = {"transposed": (16, 1), "pixel-shuffle": (9, 4)}.get(generator.upsampling, (9, 1))
     depth = config.depth
     assert depth is not None
-    condition, image = config.data.channels
+    condition, image = config.data.channels[0] + generator.noise, config.data.channels[1]
     widths = [generator.ngf * min(2**level, 8) for level in range(depth)]
     total = 0
     for level, (before, after) in enumerate(pairwise([condition, *widths])):

@@ -253,6 +253,7 @@ DECISIVE = {
     "generator.downsampling": "blur",
     "generator.attention": True,
     "generator.spade": "labels",
+    "generator.noise": 8,
     "discriminator.name": "pixel",
     "discriminator.ndf": 32,
     "discriminator.norm": "instance",

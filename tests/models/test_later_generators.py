@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 from p2pbench.config.run_id import identity, run_id
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError
-from p2pbench.inference.modes import inference
+from p2pbench.inference.modes import inference, noise
 from p2pbench.models.attention import SelfAttention
 from p2pbench.models.blur import Blur, convolution_at_stride_1
 from p2pbench.models.build import build_generator
@@ -28,6 +28,7 @@ LEVELS: dict[str, Settings] = {
     "attention": {"generator.attention": True},
     "spade, labels": {"generator.spade": "labels"},
     "spade, continuous": {"generator.spade": "continuous", "generator.norm": "instance"},
+    "noise": {"generator.noise": 8},
     "nafnet": {"generator.name": "nafnet"},
     "convnext_unet": {"generator.name": "convnext_unet"},
 }
@@ -78,8 +79,10 @@ def test_any_size_and_channels(level: str, channels: tuple[int, int]) -> None:
 def test_inference_changes_nothing_of_the_generator(level: str, mode: str) -> None:
     generator = build_generator(small(LEVELS[level], generator__dropout="none"))
     before = {name: tensor.clone() for name, tensor in generator.state_dict().items()}
-    with inference(generator, mode) as (network, _):
+    with inference(generator, mode) as (network, draws):
+        draws[:] = [noise(0, 0)]
         alone = network(random(1, 3, 32, 32))
+        draws[:] = [noise(0, 0), noise(0, 1)]
         again = network(torch.cat([random(1, 3, 32, 32), random(1, 3, 32, 32, seed=1)]))[:1]
     torch.testing.assert_close(alone, again, rtol=1e-4, atol=1e-5)  # an image does not depend on its batch
     assert all(torch.equal(before[name], tensor) for name, tensor in generator.state_dict().items())
