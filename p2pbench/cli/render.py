@@ -63,25 +63,23 @@ MOST_ROWS, MOST_SCORES = 8, 3
 def show_answer(study: StudyRecord) -> None:
     """What a study answers, and a small table: the primary score and two more, of the best variants of many."""
     from p2pbench.report.comparisons import with_baseline
-    from p2pbench.report.primary import leading, primary_metric
+    from p2pbench.report.primary import leading
+    from p2pbench.report.score_table import shown_metrics
     from p2pbench.report.summaries import digits_of, summarise, value_text
     from p2pbench.report.verdict import answer
 
     out.print(escape(" ".join(answer(study))))
-    primary = primary_metric(study)
-    if primary is None:
+    shown, metrics = leading(study, MOST_ROWS), shown_metrics(study)[:MOST_SCORES]
+    if not metrics:
         return
-    having = [m for m in study.metrics if m != primary and any(summarise(study, v, m).value for v in study.variants)]
-    shown = leading(study, MOST_ROWS)
-    metrics = [primary, *having][:MOST_SCORES]
     table = plain_table("variant", right=[study.metric(m).heading for m in metrics])
     for variant in shown:
         marks = {m: compared.mark for m in metrics if (compared := with_baseline(study, variant, m))}
         texts = [f"{value_text(summarise(study, variant, m), digits_of(study, m))}{marks.get(m, '')}" for m in metrics]
         table.add_row(escape(variant), *texts)
     out.print(table)
-    if len(study.variants) > len(shown):
-        out.print(f"and {len(study.variants) - len(shown)} more variants in the report", style="dim")
+    if len(study.chosen_variants) > len(shown):
+        out.print(f"and {len(study.chosen_variants) - len(shown)} more variants in the report", style="dim")
 
 
 def show_networks(document: Mapping[str, Any], config: RunConfig) -> None:

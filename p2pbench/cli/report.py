@@ -17,6 +17,10 @@ def report(
     folder: Annotated[Path, parameter("report", "--out")] = Path("reports"),
     overwrite: Annotated[bool, parameter("report", "--overwrite")] = False,
     paper: Annotated[bool, parameter("report", "--paper")] = False,
+    metrics: Annotated[str | None, parameter("report", "--metrics")] = None,
+    variants: Annotated[str | None, parameter("report", "--variants")] = None,
+    images: Annotated[str | None, parameter("report", "--images")] = None,
+    references: Annotated[bool, parameter("report", "--references/--no-references")] = True,
     as_json: Json = False,
 ) -> None:
     """Write tables, figures and a page from the records of finished studies."""
@@ -31,15 +35,20 @@ def report(
             raise ConfigError(unknown("study", name, names))
 
     from p2pbench.report import verdict
+    from p2pbench.report.chosen import choose
     from p2pbench.report.claims import judged_claims
     from p2pbench.report.index import write_index
     from p2pbench.report.page import write_report
     from p2pbench.report.primary import primary_metric
+    from p2pbench.report.records import StudyRecord
+
+    def of(record: StudyRecord) -> StudyRecord:
+        return choose(record, metrics, variants, images, references=references)
 
     reports, unreadable, chosen = [], [], study or names
     for name in chosen:
         try:
-            reports.append(write_report(store, name, folder, overwrite=overwrite, paper=paper))
+            reports.append(write_report(store, name, folder, overwrite=overwrite, paper=paper, show=of))
         except ConfigError as error:  # the other studies are reported all the same
             unreadable.append((name, error))
             err.print(f"[red]skipped[/red] {escape(name)}: {escape(str(error))}", soft_wrap=True)

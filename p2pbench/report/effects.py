@@ -113,11 +113,12 @@ def _row(study: StudyRecord, metric: str, contrast: Contrast, variants: dict[tup
 def effects_sentences(study: StudyRecord, table: pd.DataFrame) -> list[str]:
     """A sentence a score: which effects are shown, and how far the factors may be from adding up."""
     sentences = []
-    for metric, rows in table.groupby("score", sort=False):
+    for metric, rows in _chosen(study, table).groupby("score", sort=False):
+        digits = _digits(rows)
         main, joint = rows[rows["kind"] == "main"], rows[rows["kind"] == "interaction"]
-        shown = [f"{row.levels} {_effect_text(row)}" for row in main.itertuples() if _mark(row)]
+        shown = [f"{row.levels} {_effect_text(row, digits)}" for row in main.itertuples() if _mark(row)]
         parts = [f"main effects: {', '.join(shown) if shown else 'none shown'}"]
-        depends = [f"{row.levels} {_effect_text(row)}" for row in joint.itertuples() if _mark(row)]
+        depends = [f"{row.levels} {_effect_text(row, digits)}" for row in joint.itertuples() if _mark(row)]
         if depends:
             parts.append(f"what one factor does depends on the other: {', '.join(depends)}")
         elif len(joint):
@@ -131,15 +132,20 @@ def effects_sentences(study: StudyRecord, table: pd.DataFrame) -> list[str]:
 
 
 def printed_effects(study: StudyRecord, table: pd.DataFrame) -> pd.DataFrame:
-    """The table as people read it: ``estimate [low, high]`` with the mark of the tables of scores."""
+    """The table as people read it: ``estimate [low, high]`` with the mark of the tables of scores.
+
+    All effects of a score have one number of decimals.
+    """
+    table = _chosen(study, table)
+    digits = {score: _digits(rows) for score, rows in table.groupby("score")}
     rows: list[Any] = list(table.itertuples())
     return pd.DataFrame(
         {
             "score": study.metric(str(row.score)).heading,
             "factor": row.effect,
             "difference": row.levels,
-            "effect": _effect_text(row),
-            "p (Holm)": next((f"{p:.3g}" for p in (row.p, row.p_images) if pd.notna(p)), ""),
+            "effect": _effect_text(row, digits[row.score]),
+            "p (Holm)": next((p_text(p) for p in (row.p, row.p_images) if pd.notna(p)), ""),
         }
         for row in rows
     )
@@ -151,10 +157,25 @@ def _mark(row: Any) -> str:
     return "†" if pd.notna(row.p_images) and row.p_images < ALPHA else ""
 
 
-def _effect_text(row: Any) -> str:
+def p_text(p: float) -> str:
+    """A p-value with three decimals, below which it says so."""
+    return f"{p:.3f}" if p >= 0.001 else "<0.001"
+
+
+def _chosen(study: StudyRecord, table: pd.DataFrame) -> pd.DataFrame:
+    """The effects on the scores that the report shows."""
+    return table[table["score"].isin(study.chosen_metrics)]
+
+
+def _digits(rows: pd.DataFrame) -> int:
+    """The decimals of one score's effects: those that leave two digits to the usual width of their intervals."""
+    widths = (rows["high"] - rows["low"]).dropna()
+    return decimals(float(widths.median())) if len(widths) else 4
+
+
+def _effect_text(row: Any, digits: int) -> str:
     if pd.isna(row.low) or pd.isna(row.high):
-        return f"{number(row.estimate, 4, sign=True)}{_mark(row)}"
-    digits = decimals(float(row.high) - float(row.low))
+        return f"{number(row.estimate, digits, sign=True)}{_mark(row)}"
     value, low, high = (number(end, digits, sign=True) for end in (row.estimate, row.low, row.high))
     return f"{value}{_mark(row)} [{low}, {high}]"
 

@@ -49,8 +49,8 @@ class Forest:
 
 
 def forest(study: StudyRecord, metric: str) -> Forest | None:
-    """The forest plot of ``metric``; None where no contrast has a difference."""
-    contrasts = comparisons(study, metric)
+    """The forest plot of ``metric``, of the variants that are shown; None where no contrast has a difference."""
+    contrasts = [c for c in comparisons(study, metric) if c.variant in study.chosen_variants]
     drawn = [c for c in contrasts if c.found is not None]
     if not drawn:
         return None

@@ -47,17 +47,18 @@ def to_latex(study: StudyRecord) -> str:
 def _scores(study: StudyRecord, metrics: Sequence[str], position: int) -> str:
     """A table of ``metrics``, whose numbers stand by their points; the first one at ``position`` 0."""
     short, common = shortened(study.variants)
-    rows = [_row(study, variant, short[variant], metrics) for variant in study.variants]
-    rows += [r"\midrule"] if study.references else []
-    for row in study.references:
+    rows = [_row(study, variant, short[variant], metrics) for variant in study.chosen_variants]
+    rows += [r"\midrule"] if study.chosen_references else []
+    for row in study.chosen_references:
         found = [_cell(reference_summary(row, m), digits_of(study, m)) for m in metrics]
         rows.append(f"{latex_escape(row.name)} & {' & '.join(found)} \\\\")
     columns = [_column(study, metric) for metric in metrics]
     heads = [rf"\multicolumn{{2}}{{c}}{{{latex_escape(study.metric(m).heading)}}}" for m in metrics]
-    names = [*(row_name(study, v, short[v]) for v in study.variants), *(row.name for row in study.references)]
+    names = [row_name(study, v, short[v]) for v in study.chosen_variants]
+    names += [row.name for row in study.chosen_references]
     caption = " ".join([
         study.about.question, "Further scores." if position else "", _over(study, metrics),
-        f"Names of variants: {common}." if common else "",
+        f"Names of variants: {common}." if common else "", _left_out(study),
     ])  # fmt: skip
     head = f" & {' & '.join(heads)} \\\\"
     label = _label(study, str(position + 1) if position else "")
@@ -86,8 +87,8 @@ def _cell(summary: Summary, digits: int, mark: str = "", *, bold: bool = False) 
 def _column(study: StudyRecord, metric: str) -> str:
     """A column of numbers as wide as its widest, and one of their spreads."""
     digits = digits_of(study, metric)
-    found = [summarise(study, variant, metric) for variant in study.variants]
-    found += [reference_summary(row, metric) for row in study.references]
+    found = [summarise(study, variant, metric) for variant in study.chosen_variants]
+    found += [reference_summary(row, metric) for row in study.chosen_references]
     texts = [number(s.value, digits).replace("−", "-") for s in found if s.value is not None] or ["0"]
     whole = max(len(text.partition(".")[0].lstrip("-")) for text in texts)
     sign = "-" if any(text.startswith("-") for text in texts) else ""
@@ -96,23 +97,29 @@ def _column(study: StudyRecord, metric: str) -> str:
 
 def _over(study: StudyRecord, metrics: Sequence[str]) -> str:
     """What the means are over."""
-    found = [summarise(study, v, m) for v in study.variants for m in metrics]
+    found = [summarise(study, v, m) for v in study.chosen_variants for m in metrics]
     seeds = sorted({s.n_seeds for s in found if s.value is not None})
     images = sorted({s.n_images for s in found if s.value is not None})
     return f"Means over {counted(seeds, 'training')} and {counted(images, 'test image')}." if seeds else ""
 
 
+def _left_out(study: StudyRecord) -> str:
+    """How many variants are shown, where a choice left some out."""
+    shown, every = len(study.chosen_variants), len(study.variants)
+    return "" if shown == every else f"{shown} of {every} variants; tests are corrected over all contrasts."
+
+
 def _footnote(study: StudyRecord, metrics: Sequence[str]) -> str:
     """What the signs mean, in two lines at the most."""
-    marks = {c.mark for metric in metrics for c in comparisons(study, metric)}
+    marks = {c.mark for metric in metrics for c in comparisons(study, metric) if c.variant in study.chosen_variants}
     against = shortened(study.variants)[0].get(study.baseline, study.baseline)
     of = latex_escape(against) if study.about.contrasts == "baseline" and len(against) <= LONG_NAME else "its contrast"
-    found = [summarise(study, v, m) for v in study.variants for m in metrics]
+    found = [summarise(study, v, m) for v in study.chosen_variants for m in metrics]
     said = [r"$\pm$: s.d.\ over seeds." if any(s.seed_sd is not None for s in found) else ""]
     said += ["Brackets: 95\\,\\% over images." if any(s.n_seeds == 1 and s.low is not None for s in found) else ""]
     said += [rf"$^{{*}}$: differs from {of}, $p<0.05$ (Holm)." if "*" in marks else ""]
     said += [rf"$^{{\dagger}}$: from {of} on these images alone." if "†" in marks else ""]
-    said += ["Bold: ahead of all others." if any(best(study, metric) for metric in metrics) else ""]
+    said += ["Bold: ahead of all others." if any(best(study, m) in study.chosen_variants for m in metrics) else ""]
     return " ".join(filter(None, said))
 
 

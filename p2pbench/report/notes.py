@@ -4,7 +4,9 @@ import numpy as np
 
 from p2pbench.config.metrics import METRICS
 from p2pbench.report import html
+from p2pbench.report.chosen import chosen_sentence
 from p2pbench.report.comparisons import best, comparisons
+from p2pbench.report.primary import listed
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import made_alike, measured, summarise
 from p2pbench.report.training_cost import named_machines
@@ -16,9 +18,10 @@ FLOOR = "real (split half)"
 def notes(study: StudyRecord) -> list[str]:
     """The notes below the table of a study, a sentence or two each."""
     return [
+        *filter(None, [chosen_sentence(study)]),
         *(f"{line[0].upper()}{line[1:]}." for line in study.about.reads),
         *_about_all(study),
-        *(note for metric in study.metrics if (note := _over_set(study, metric))),
+        *(note for metric in study.chosen_metrics if (note := _over_set(study, metric))),
         *_not_compared(study),
         *_of_scores(study),
         *_about_references(study),
@@ -27,14 +30,15 @@ def notes(study: StudyRecord) -> list[str]:
 
 def _about_all(study: StudyRecord) -> list[str]:
     """What brackets, ±, ``*`` and bold type mean, what so many seeds leave open, and what the costs are."""
-    counts = {variant: len(study.of(variant)) for variant in study.variants}
+    counts = {variant: len(study.of(variant)) for variant in study.chosen_variants}
+    metrics = study.chosen_metrics
     text = html.render(
         html.TEMPLATES / "notes.txt",
-        methods=list({summarise(study, v, m).method for v in study.variants for m in study.metrics} - {None}),
+        methods=list({summarise(study, v, m).method for v in study.chosen_variants for m in metrics} - {None}),
         counts=counts,
         most_seeds=max(counts.values(), default=0),
-        any_best=any(best(study, metric) for metric in study.metrics),
-        marks={c.mark for metric in study.metrics for c in comparisons(study, metric)},
+        any_best=any(best(study, metric) in study.chosen_variants for metric in metrics),
+        marks={c.mark for m in metrics for c in comparisons(study, m) if c.variant in study.chosen_variants},
         left_out=_left_out(study),
         machines=named_machines(study),
     )
@@ -44,8 +48,8 @@ def _about_all(study: StudyRecord) -> list[str]:
 def _left_out(study: StudyRecord) -> list[str]:
     """The scores that lack a value for some images, with how many images are left out of which variant's mean."""
     found = []
-    for metric in study.metrics:
-        for variant in study.variants:
+    for metric in study.chosen_metrics:
+        for variant in study.chosen_variants:
             for cell in measured(study, variant, metric):
                 lacking = int(cell.per_image[metric].isna().sum()) if metric in cell.per_image else 0
                 if lacking:
@@ -57,7 +61,7 @@ def _left_out(study: StudyRecord) -> list[str]:
 def _over_set(study: StudyRecord, metric: str) -> str | None:
     """The score over all test images together, where it has one beside the mean over images."""
     values = {}
-    for variant in study.variants:
+    for variant in study.chosen_variants:
         settings = [cell.scores[metric].settings for cell in study.of(variant) if metric in cell.scores]
         whole = [s["over_set"] for s in settings if s.get("over_set") is not None]
         if whole:
@@ -72,23 +76,41 @@ def _not_compared(study: StudyRecord) -> list[str]:
     """The scores that were made in different ways."""
     return [
         f"{study.metric(metric).label} was made in different ways or of images of different sizes, and is not compared."
-        for metric in study.metrics
+        for metric in study.chosen_metrics
         if not made_alike((cell for variant in study.variants for cell in measured(study, variant, metric)), metric)
     ]
 
 
 def _of_scores(study: StudyRecord) -> list[str]:
-    """The notes that the scores brought along, each once, and why scores were not measured."""
+    """The notes that the scores brought along, each once; ``missing_scores`` has why others were not measured."""
     found: dict[str, None] = {}
-    reasons: dict[str, dict[str, None]] = {}
-    for metric in study.metrics:
+    for metric in study.chosen_metrics:
         for score in (cell.scores[metric] for cell in study.cells if metric in cell.scores):
-            if score.value is None and score.reason:
-                reasons.setdefault(score.reason, {})[study.metric(metric).label] = None
             floor = _floor(study, metric, score.n) if score.notes else None
             beside = "" if floor is None else f"; the floor at this n is {floor:.4g} (row {FLOOR!r})"
             found |= dict.fromkeys(f"{note}{beside}" for note in score.notes)
-    return [*found, *(f"{', '.join(names)} not measured: {reason}." for reason, names in reasons.items())]
+    return list(found)
+
+
+def missing_scores(study: StudyRecord) -> list[tuple[str, str]]:
+    """The scores of finished cells that were not measured: which of which variants, and why, a line a reason."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for cell in study.cells:
+        shown = cell.state == "finished" and cell.variant in study.chosen_variants
+        for metric in study.chosen_metrics if shown else ():
+            score = cell.scores.get(metric)
+            if score is None or score.value is None:
+                again = "study add" if cell.run.images_file.exists() else "ablate"
+                reason = str(score.reason) if score else f"the run was not asked for it; run {again} again"
+                found.setdefault((study.metric(metric).label, reason), {})[cell.variant] = None
+    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (label, reason), variants in found.items():
+        alike.setdefault((reason, tuple(variants)), []).append(label)
+    finished = [variant for variant in study.chosen_variants if study.of(variant)]
+    return [
+        (listed(labels) + ("" if list(variants) == finished else f" of {listed(list(variants))}"), reason)
+        for (reason, variants), labels in alike.items()
+    ]
 
 
 def _floor(study: StudyRecord, metric: str, n: int) -> float | None:
@@ -99,7 +121,8 @@ def _floor(study: StudyRecord, metric: str, n: int) -> float | None:
 
 def _about_references(study: StudyRecord) -> list[str]:
     """A line for each reference row, and why it lacks scores that are asked for."""
-    rows = study.references
+    rows = study.chosen_references
+    said = {score.reason for cell in study.cells for score in cell.scores.values() if score.value is None}
     if not rows:
         return []
     lines = [
@@ -110,13 +133,14 @@ def _about_references(study: StudyRecord) -> list[str]:
     for row in rows:
         if row.reason:
             missing.setdefault(row.reason, []).append(row.name)
-        for metric in study.metrics:
+        for metric in study.chosen_metrics:
             score = row.scores.get(metric)
             # A network that is missing is missing for the cells too, which say so.
-            if score is not None and score.value is None and not (metric in METRICS and METRICS[metric].net):
+            network = metric in METRICS and METRICS[metric].net
+            if score is not None and score.value is None and not network and score.reason not in said:
                 label = METRICS[metric].label if metric in METRICS else metric.partition(":")[2]
                 missing.setdefault(f"{label} {score.reason}", []).append(row.name)
     lines += [f"{', '.join(names)} not measured: {reason}." for reason, names in missing.items()]
-    if any(row.scores and any(metric not in row.scores for metric in study.metrics) for row in rows):
+    if any(row.scores and any(metric not in row.scores for metric in study.chosen_metrics) for row in rows):
         lines.append("A dash: paired scores of real images, each its own target, would be perfect and say nothing.")
     return lines

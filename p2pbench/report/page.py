@@ -2,6 +2,7 @@
 
 import csv
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,18 @@ import pandas as pd
 from p2pbench.errors import ConfigError
 from p2pbench.report import effects, html, latex, published, tables
 from p2pbench.report.agreement import agreement
+from p2pbench.report.chosen import chosen_sentence
 from p2pbench.report.claims import NOTE, claims_table, judged_claims
 from p2pbench.report.curves import curve_sentences
 from p2pbench.report.figures.all import IN_PAPER, files_of, write_figures
 from p2pbench.report.figures.panels import drawn
 from p2pbench.report.figures.sheets import write_sheets
 from p2pbench.report.forest import forest
-from p2pbench.report.notes import notes
+from p2pbench.report.notes import missing_scores, notes
 from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord, read_study
 from p2pbench.report.samples import Choice, choose, pairs_on_page
-from p2pbench.report.score_table import missing_scores, score_table
+from p2pbench.report.score_table import score_table, shown_metrics
 from p2pbench.report.training_cost import cost_table
 from p2pbench.report.verdict import answer, by_score, counted, headline
 from p2pbench.runs.store import Store
@@ -43,17 +45,26 @@ class Report:
     record: StudyRecord
 
 
-def write_report(store: Store, name: str, out: Path, *, overwrite: bool = False, paper: bool = False) -> Report:
+def write_report(
+    store: Store,
+    name: str,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    paper: bool = False,
+    show: Callable[[StudyRecord], StudyRecord] = lambda study: study,
+) -> Report:
     """Write the report of study ``name`` to ``out / name``; the same records give the same bytes.
 
     Args:
+        show: what of the study is shown (:func:`p2pbench.report.chosen.choose`); the CSV files have all of it.
         overwrite: also in the place of a report of more finished cells.
         paper: with the figures of a paper; they stay with a report that has them.
     Raises:
         ConfigError: there is no such study, its file cannot be read, or there is a report of more finished cells.
         StorageError: the report cannot be written.
     """
-    study = read_study(store, name)
+    study = show(read_study(store, name))
     folder = out / name
     paper = paper or (folder / IN_PAPER).is_dir()
     finished = [cell for cell in study.cells if cell.state == "finished"]
@@ -62,6 +73,7 @@ def write_report(store: Store, name: str, out: Path, *, overwrite: bool = False,
             f"{folder} has a report of {before} finished cells, and the study has {len(finished)} now: it stays as it "
             "is; write elsewhere with --out, or add --overwrite"
         )
+    choice = choose(study)
     texts = {
         "scores.csv": tables.wide(study).to_csv(index=False),
         "scores_long.csv": tables.long(study).to_csv(index=False),
@@ -74,7 +86,6 @@ def write_report(store: Store, name: str, out: Path, *, overwrite: bool = False,
     for file, text in texts.items():
         write_text(folder / file, text)
     figures = write_figures(study, folder, paper=paper)
-    choice = choose(study)
     sheets = write_sheets(study, choice, folder)
     write_text(folder / "index.html", render(study, figures, sheets, choice, found))
     drawings = [file for png in figures.values() for kind in files_of(png)[: 3 if paper else 1] for file in kind]
@@ -100,7 +111,7 @@ def render(
 ) -> str:
     """The page as one HTML text that needs nothing beside it."""
     paper = published.published_table(study)
-    primary = primary_metric(study)
+    first = next(iter(shown_metrics(study)), None)
     unfinished = [cell for cell in study.cells if cell.state != "finished"]
     return html.render(
         html.TEMPLATES / "study.html",
@@ -113,10 +124,12 @@ def render(
         pairs=pairs_on_page(study, choice),
         without_pictures=choice is None and any(cell.profile.get("kept") for cell in study.cells),
         rule=choice.rule if choice else "",
-        n_variants=len(study.variants),
+        n_variants=len(study.chosen_variants),
         n_drawn=len(drawn(study)),
-        primary=study.metric(primary) if primary else None,
-        forest=forest(study, primary) if primary else None,
+        first=study.metric(first) if first else None,
+        is_primary=first == primary_metric(study),
+        forest=forest(study, first) if first else None,
+        chosen=chosen_sentence(study),
         scores=score_table(study),
         missing=missing_scores(study),
         agreement=agreement(study),
@@ -135,9 +148,17 @@ def render(
         figures={name: html.data_url(path.with_suffix(".svg")) for name, path in figures.items()},
         redraws=html.data_url(sheets["redraws"]) if "redraws" in sheets else None,
         machines=_machines(study),
-        command=f"{study.about.command}\np2pbench report --study {shlex.quote(study.about.name)}",
+        command=f"{study.about.command}\np2pbench report --study {shlex.quote(study.about.name)}{_options(study)}",
         settings=_settings(study),
     )
+
+
+def _options(study: StudyRecord) -> str:
+    """The options of ``report`` that chose what is shown."""
+    chosen = study.chosen
+    named = {"metrics": chosen.metrics, "variants": chosen.variants, "images": chosen.images}
+    options = [f" --{option} {shlex.quote(','.join(names))}" for option, names in named.items() if names is not None]
+    return "".join([*options, "" if chosen.references else " --no-references"])
 
 
 def _facts(study: StudyRecord) -> list[str]:

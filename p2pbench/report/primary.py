@@ -18,18 +18,19 @@ def primary_metric(study: StudyRecord) -> str | None:
 
 
 def leading(study: StudyRecord, most: int) -> list[str]:
-    """The variants, in the grid's order: all; of more than ``most`` the baseline and the best by the primary score."""
-    if len(study.variants) <= most:
-        return study.variants
+    """The variants to be shown: all chosen; of more than ``most`` the baseline and the best by the primary score."""
+    if len(study.chosen_variants) <= most:
+        return study.chosen_variants
     metric = primary_metric(study)
 
     def place(variant: str) -> float:
         value = None if metric is None else summarise(study, variant, metric).value
         return -math.inf if metric is None or value is None else oriented(value, study.metric(metric).better)
 
-    others = [variant for variant in study.variants if variant != study.baseline]
-    chosen = {study.baseline, *sorted(others, key=place, reverse=True)[: most - 1]}
-    return [variant for variant in study.variants if variant in chosen]
+    first = [variant for variant in study.chosen_variants if variant == study.baseline]
+    others = [variant for variant in study.chosen_variants if variant != study.baseline]
+    leading = {*first, *sorted(others, key=place, reverse=True)[: most - len(first)]}
+    return [variant for variant in study.chosen_variants if variant in leading]
 
 
 def saturated(study: StudyRecord, metric: str) -> str | None:

@@ -57,12 +57,27 @@ class CellRecord:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """What of a study a report shows. Verdicts, corrections and bold type are of the whole study all the same."""
+
+    metrics: list[str] | None = None
+    """The scores, in this order; None for all, the primary one first."""
+    variants: list[str] | None = None
+    """The variants, in this order; None for all, in the grid's order."""
+    images: list[str] | None = None
+    """The names of the test images on the sheets; None for those that the rule of the report picks."""
+    references: bool = True
+    """Whether reference rows are shown."""
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """A study and the records of its cells."""
 
     about: StudyFile
     cells: list[CellRecord]
     references: list[ReferenceRow] = field(default_factory=list)
+    chosen: Chosen = field(default_factory=Chosen)
     matrices: dict[tuple[str, str], Any] = field(default_factory=dict, compare=False, repr=False)
     """Values by score and variant, which all that follows is made of: they are stacked once."""
     summaries: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -117,6 +132,21 @@ class StudyRecord:
         """The machines that finished cells were trained on, in order; tables call the first ``A``."""
         trained = (c for c in self.cells if c.state == "finished" and not c.run.images_file.exists())
         return list(dict.fromkeys(cell.machine for cell in trained))
+
+    @property
+    def chosen_metrics(self) -> list[str]:
+        """The scores that the report shows, measured or not."""
+        return self.metrics if self.chosen.metrics is None else self.chosen.metrics
+
+    @property
+    def chosen_variants(self) -> list[str]:
+        """The variants that the report shows."""
+        return self.variants if self.chosen.variants is None else self.chosen.variants
+
+    @property
+    def chosen_references(self) -> list[ReferenceRow]:
+        """The reference rows that the report shows."""
+        return self.references if self.chosen.references else []
 
     def metric(self, name: str) -> Metric:
         """What the score ``name`` is; one of the user's own as it was recorded where it was measured."""

@@ -1,12 +1,14 @@
 """The test pairs that a report shows, which a stated rule chooses, and their pictures."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from p2pbench.config.metrics import DEFAULT_PRIMARY
+from p2pbench.errors import ConfigError, unknown
 from p2pbench.report import html
 from p2pbench.report.figures.panels import drawn
 from p2pbench.report.primary import primary_metric
@@ -30,7 +32,7 @@ class Sample:
     position: int
     name: str
     why: str
-    """``best``, ``median``, ``worst`` or ``fixed``."""
+    """``best``, ``median``, ``worst``, ``fixed`` or ``chosen``."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,24 @@ def choose(study: StudyRecord) -> Choice | None:
 
     The score is the primary one; where that is of whole sets, the next that would be.
 
+    Where the user chose images by name, these.
+
     Returns None where no run left pictures.
+
+    Raises:
+        ConfigError: a chosen image has no pictures; the message lists those that have.
     """
     shown = [cell for variant in drawn(study) if (cell := _first(study.of(variant))) is not None]
     if not shown:
+        if study.chosen.images:
+            raise ConfigError(f"{study.about.name}: no variant that is shown left pictures: leave --images out")
         return None
     base = next((cell for cell in shown if cell.variant == study.baseline), shown[0])
     kept = _kept(base)
+    if study.chosen.images is not None:
+        positions = _named(study.chosen.images, {image_name(base, position): position for position in kept})
+        samples = [Sample(position, image_name(base, position), "chosen") for position in positions]
+        return Choice(samples, "Images chosen by name. First seed of each variant.", shown)
     metric = _metric_of_images(study, base)
     values = base.per_image[metric] if metric else None
     ranked: list[int] = []
@@ -77,6 +90,17 @@ def choose(study: StudyRecord) -> Choice | None:
     rule += "at fixed, evenly spread positions" if rule else "Images at fixed, evenly spread positions"
     rule += ". First seed of each variant; none chosen by hand."
     return Choice(samples, rule, shown)
+
+
+def _named(names: Sequence[str], positions: dict[str, int]) -> list[int]:
+    """The positions of the images ``names``; a number may lack the zeros that it has in a file's name."""
+    found = []
+    for name in names:
+        alike = [k for k in positions if k == name] or [k for k in positions if k.lstrip("0") == name.lstrip("0")]
+        if len(alike) != 1:
+            raise ConfigError(unknown("image", name, positions))
+        found.append(positions[alike[0]])
+    return list(dict.fromkeys(found))
 
 
 def _first(cells: list[CellRecord]) -> CellRecord | None:
@@ -148,7 +172,7 @@ def pairs_on_page(study: StudyRecord, choice: Choice | None) -> list[Pair]:
             shown.append(Shown(title, None if image is None else _data_url(image), score))
         size = sum(len(one.address or "") for one in shown)
         total += size
-        if not size or (pairs and total > PAGE_BYTES):
+        if not size or (pairs and total > PAGE_BYTES and sample.why != "chosen"):
             break
         pairs.append(Pair(sample.name, sample.why, shown))
     return pairs
@@ -157,8 +181,8 @@ def pairs_on_page(study: StudyRecord, choice: Choice | None) -> list[Pair]:
 def _metric_of_images(study: StudyRecord, cell: CellRecord) -> str | None:
     """The score of single images that speaks for ``cell``: the primary one, else the next that would be, else any."""
     primary = primary_metric(study)
-    wanted = [*([primary] if primary else []), *study.primary, *DEFAULT_PRIMARY, *study.metrics]
-    return next((metric for metric in wanted if metric in study.metrics and metric in cell.per_image), None)
+    wanted = [*([primary] if primary else []), *study.primary, *DEFAULT_PRIMARY, *study.chosen_metrics]
+    return next((metric for metric in wanted if metric in study.chosen_metrics and metric in cell.per_image), None)
 
 
 def _score(study: StudyRecord, cell: CellRecord, metric: str | None, position: int) -> str:

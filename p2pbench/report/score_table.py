@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from p2pbench.config.metrics import ARROWS
 from p2pbench.report.comparisons import best, with_baseline
-from p2pbench.report.primary import listed, primary_metric
+from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import Summary, digits_of, interval_text, measured, sd_text, summarise, value_text
 from p2pbench.report.tables import reference_summary
@@ -58,7 +58,7 @@ def score_table(study: StudyRecord) -> ScoreTable:
         for metric, about in zip(shown, abouts, strict=True)
     ]
     rows = []
-    for variant in study.variants:
+    for variant in study.chosen_variants:
         cells = [cell for cell in study.cells if cell.variant == variant]
         without = [cell for cell in cells if cell.state != "finished"]
         n = len(cells) - len(without)
@@ -72,7 +72,7 @@ def score_table(study: StudyRecord) -> ScoreTable:
             )
         )
     references = []
-    for row in study.references:
+    for row in study.chosen_references:
         summaries = [reference_summary(row, metric) for metric in shown]
         digits = [digits_of(study, metric) for metric in shown]
         absent = ["not measured" if row.reason else "–"] * len(shown)
@@ -83,10 +83,10 @@ def score_table(study: StudyRecord) -> ScoreTable:
 
 
 def shown_metrics(study: StudyRecord) -> list[str]:
-    """The scores that any variant has, the primary one first."""
+    """The scores that any variant has, the primary one first; of chosen ones in the order of the choice."""
     primary = primary_metric(study)
-    having = [m for m in study.metrics if any(measured(study, v, m) for v in study.variants)]
-    return sorted(having, key=lambda metric: metric != primary)
+    having = [m for m in study.chosen_metrics if any(measured(study, v, m) for v in study.variants)]
+    return having if study.chosen.metrics else sorted(having, key=lambda metric: metric != primary)
 
 
 def _cell(study: StudyRecord, variant: str, metric: str) -> Cell:
@@ -102,23 +102,3 @@ def _of_summary(summary: Summary, digits: int, absent: str, mark: str = "", is_b
         return Cell(absent)
     value, sd, interval = (write(summary, digits) for write in (value_text, sd_text, interval_text))
     return Cell(value, summary.value, sd, interval, mark, is_best)
-
-
-def missing_scores(study: StudyRecord) -> list[tuple[str, str]]:
-    """The scores of finished cells that were not measured: which of which variants, and why, a line a reason."""
-    found: dict[tuple[str, str], dict[str, None]] = {}
-    for cell in study.cells:
-        for metric in study.metrics if cell.state == "finished" else ():
-            score = cell.scores.get(metric)
-            if score is None or score.value is None:
-                again = "study add" if cell.run.images_file.exists() else "ablate"
-                reason = str(score.reason) if score else f"the run was not asked for it; run {again} again"
-                found.setdefault((study.metric(metric).label, reason), {})[cell.variant] = None
-    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for (label, reason), variants in found.items():
-        alike.setdefault((reason, tuple(variants)), []).append(label)
-    finished = [variant for variant in study.variants if study.of(variant)]
-    return [
-        (listed(labels) + ("" if list(variants) == finished else f" of {listed(list(variants))}"), reason)
-        for (reason, variants), labels in alike.items()
-    ]

@@ -7,7 +7,7 @@ import pandas as pd
 from p2pbench.report.claims import NOTE, claims_table, judged_claims
 from p2pbench.report.comparisons import best, with_baseline
 from p2pbench.report.markup import markdown_table
-from p2pbench.report.notes import notes
+from p2pbench.report.notes import missing_scores, notes
 from p2pbench.report.published import order_sentences, published_note, published_rows, published_table
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import Summary, cell_text, digits_of, summarise, without_value
@@ -80,9 +80,9 @@ def printed(study: StudyRecord) -> pd.DataFrame:
     The best of a score stands between ``**`` (:func:`p2pbench.report.comparisons.best`).
     """
     rows = []
-    for variant in study.variants:
+    for variant in study.chosen_variants:
         row = {"variant": row_name(study, variant, variant)}
-        for metric in study.metrics:
+        for metric in study.chosen_metrics:
             compared = with_baseline(study, variant, metric)
             text = cell_text(
                 summarise(study, variant, metric), digits_of(study, metric), compared.mark if compared else ""
@@ -103,9 +103,9 @@ def row_name(study: StudyRecord, variant: str, name: str) -> str:
 def printed_references(study: StudyRecord) -> pd.DataFrame:
     """The reference rows in the columns of :func:`printed`; no rows where there are none."""
     rows = []
-    for reference in study.references:
+    for reference in study.chosen_references:
         row = {"variant": reference.name}
-        for metric in study.metrics:
+        for metric in study.chosen_metrics:
             text = cell_text(reference_summary(reference, metric), digits_of(study, metric))
             row[study.metric(metric).heading] = text if metric in reference.scores or reference.reason else "-"
         rows.append(row | dict.fromkeys(COSTS, ""))
@@ -125,7 +125,8 @@ def reference_summary(reference: ReferenceRow, metric: str) -> Summary:
 def to_markdown(study: StudyRecord) -> str:
     """The printed table, the paper's rows apart from it, and the notes, as Markdown."""
     parts = [f"# {study.about.question}\n", markdown_table(printed(study), printed_references(study))]
-    parts += ["\n" + "\n".join(f"- {note}" for note in notes(study))]
+    missing = [f"Not measured: {labels}: {reason}." for labels, reason in missing_scores(study)]
+    parts += ["\n" + "\n".join(f"- {note}" for note in [*notes(study), *missing])]
     table = published_table(study)
     if table is not None:
         body = markdown_table(published_rows(table))

@@ -144,6 +144,6 @@ def printed_cost(study: StudyRecord, variant: str) -> dict[str, str]:
 
 def cost_table(study: StudyRecord) -> pd.DataFrame:
     """A row a variant that has a result: the columns of :func:`printed_cost` that any variant has a value in."""
-    rows = [{"variant": variant, **printed_cost(study, variant)} for variant in study.variants if study.of(variant)]
+    rows = [{"variant": v, **printed_cost(study, v)} for v in study.chosen_variants if study.of(v)]
     frame = pd.DataFrame(rows, columns=["variant", *COSTS])
     return frame[["variant", *(column for column in COSTS if frame[column].astype(bool).any())]]

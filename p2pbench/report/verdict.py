@@ -206,7 +206,7 @@ def _without_comparison(study: StudyRecord, metric: str | None) -> str:
 def by_score(study: StudyRecord) -> list[str]:
     """A sentence a score that was compared, the primary one first."""
     primary = primary_metric(study)
-    metrics = sorted(study.metrics, key=lambda metric: metric != primary)
+    metrics = sorted(study.chosen_metrics, key=lambda metric: metric != primary)
     compared = [metric for metric in metrics if any(c.found is not None for c in comparisons(study, metric))]
     return [
         f"{study.metric(m).label}{' (primary)' if m == primary else ''}: {'; '.join(clauses(comparisons(study, m)))}."

@@ -11,9 +11,10 @@ from report_records import OBJECTIVES, fill, loss_study, study_of
 from p2pbench.report.agreement import agreement
 from p2pbench.report.comparisons import comparisons
 from p2pbench.report.forest import forest
+from p2pbench.report.notes import missing_scores
 from p2pbench.report.page import write_report
 from p2pbench.report.records import read_study
-from p2pbench.report.score_table import missing_scores, score_table
+from p2pbench.report.score_table import score_table
 from p2pbench.report.verdict import headline
 from p2pbench.runs.store import Store
 from p2pbench.study.plan import build_study

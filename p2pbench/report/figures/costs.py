@@ -18,8 +18,8 @@ from p2pbench.report.figures.panels import (
     shown,
 )
 from p2pbench.report.figures.style import COLUMN, DIM, GROUND, INK
-from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord
+from p2pbench.report.score_table import shown_metrics
 from p2pbench.report.summaries import oriented, summarise
 from p2pbench.report.training_cost import costs, images_per_second, named_machines
 
@@ -29,7 +29,7 @@ def draw_pareto(study: StudyRecord, width: float = COLUMN) -> Figure | None:
 
     Not against time: a record does not know what else its machine did.
     """
-    metric = primary_metric(study)
+    metric = next(iter(shown_metrics(study)), None)
     if metric is None:
         return None
     found = {label: found for label, found in _costs(study, metric).items() if len(set(found.values())) > 1}

@@ -10,8 +10,8 @@ from p2pbench.report.effects import effects_table
 from p2pbench.report.figures.panels import COLOURS, Look, draw_rows, finish
 from p2pbench.report.figures.scores import directed, draw_estimate
 from p2pbench.report.figures.style import COLUMN, DIM, LINE
-from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord
+from p2pbench.report.score_table import shown_metrics
 from p2pbench.report.verdict import counted
 from p2pbench.statistics.comparison import ALPHA
 
@@ -22,7 +22,7 @@ KINDS = {kind: Look(kind, COLOURS[k], "oDs"[k], "-") for k, kind in enumerate(("
 
 def draw_effects(study: StudyRecord, width: float = COLUMN) -> Figure | None:
     """The contrasts of the factors by the primary score, with their paired intervals, as a forest plot."""
-    metric, table = primary_metric(study), effects_table(study)
+    metric, table = next(iter(shown_metrics(study)), None), effects_table(study)
     rows: list[Any] = list(table[table["score"] == metric].itertuples())
     if metric is None or not rows:
         return None

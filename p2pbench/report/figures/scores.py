@@ -11,7 +11,6 @@ from p2pbench.report.comparisons import comparisons
 from p2pbench.report.figures.names import shortened
 from p2pbench.report.figures.panels import ROW, Look, draw_rows, drawn, finish, looks, note, per_image
 from p2pbench.report.figures.style import COLUMN, DIM, GROUND, INK, LINE
-from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.score_table import shown_metrics
 from p2pbench.report.summaries import measured, summarise
@@ -45,9 +44,8 @@ def draw_scores(study: StudyRecord, width: float = COLUMN) -> Figure | None:
 
 
 def draw_answer(study: StudyRecord, width: float = COLUMN) -> Figure | None:
-    """The primary score's contrasts as a forest plot: what answers the question."""
-    metric = primary_metric(study)
-    return None if metric is None else _forest(study, [metric], width)
+    """The contrasts of the primary score, or of the first chosen one, as a forest plot: what answers the question."""
+    return _forest(study, shown_metrics(study)[:1], width)
 
 
 def draw_differences(study: StudyRecord, width: float = COLUMN) -> Figure | None:

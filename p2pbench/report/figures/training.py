@@ -46,6 +46,7 @@ def draw_curves(study: StudyRecord, width: float = COLUMN) -> Figure | None:
     found = {
         name: {v: curve for v in drawn(study) if (curve := curve_of(study, v, name)) is not None}
         for name in curve_metrics(study)
+        if study.chosen.metrics is None or name in study.chosen.metrics
     }
     found = {name: curves for name, curves in found.items() if curves}
     if not found:
