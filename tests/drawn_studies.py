@@ -63,7 +63,7 @@ def drawn_study(kind: str, n: int, n_seeds: int, n_images: int) -> StudyRecord:
             for cell in made.about.cells
         ]
         made = replace(made, about=made.about.model_copy(update={"cells": cells}))
-    return replace(made, cells=[_filled(cell, variants.index(cell.variant)) for cell in made.cells])
+    return replace(made, cells=[_filled(cell, variants.index(cell.variant), n_images) for cell in made.cells])
 
 
 def _scores(rank: int, n_seeds: int, n_images: int) -> dict[str, np.ndarray]:
@@ -79,13 +79,13 @@ def _scores(rank: int, n_seeds: int, n_images: int) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def _filled(cell: CellRecord, rank: int) -> CellRecord:
+def _filled(cell: CellRecord, rank: int, n_images: int) -> CellRecord:
     """The cell with losses, curves, a profile and what its training took."""
     steps = np.arange(100, 8001, 100)
     ease = np.exp(-steps / 2000)
     rng = np.random.default_rng([rank, cell.seed])
     losses = pd.DataFrame({
-        "step": steps, "g_l1": 0.3 + 0.01 * rank + 0.2 * ease + rng.normal(0, 0.01, len(steps)),
+        "step": steps, "epoch": steps / 400, "g_l1": 0.3 + 0.01 * rank + 0.2 * ease + rng.normal(0, 0.01, len(steps)),
         "g_adversarial": 1 + 0.2 * rank + ease, "d_loss": 1.3 - 0.02 * rank + 0.3 * ease,
     })  # fmt: skip
     frequency = np.linspace(0, 0.707, 46)
@@ -102,10 +102,18 @@ def _filled(cell: CellRecord, rank: int) -> CellRecord:
         },
     })  # fmt: skip
     config = cell.config | {"training": {"batch_size": 1}, "objective": {}}
-    filled = replace(cell, losses=losses, profile={"spectrum": spectrum, "lab": lab}, status=status, config=config)
+    filled = replace(
+        cell, losses=losses, profile={"n": n_images, "spectrum": spectrum, "lab": lab}, status=status, config=config
+    )
     every = steps[::10]
     filled.__dict__["curve"] = pd.DataFrame(
-        {"step": every, "seconds": every / 8, "lpips": 0.4 + 0.01 * rank + ease[::10], "ssim": 0.3 - ease[::10] / 3}
+        {
+            "step": every,
+            "seconds": every / 8,
+            "pairs": 100,
+            "lpips": 0.4 + 0.01 * rank + ease[::10],
+            "ssim": 0.3 - ease[::10] / 3,
+        }
     )
     return filled
 

@@ -1,5 +1,6 @@
 """Scores of validation pairs while training (``curve.csv``): the curves, and whether the order was still moving."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -7,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from p2pbench.config.metrics import METRICS, caution_of
-from p2pbench.report.records import StudyRecord
+from p2pbench.report.records import CellRecord, StudyRecord
+from p2pbench.report.verdict import counted
 
 LAST_PART = 2 / 3
 """Where the last third of a training begins, as a share of its steps."""
@@ -48,6 +50,12 @@ def curve_of(study: StudyRecord, variant: str, name: str) -> Curve | None:
     if not values:
         return None
     return Curve(pd.DataFrame(values).sort_index(), pd.DataFrame(minutes).sort_index().mean(axis=1))
+
+
+def validation_pairs(cells: Iterable[CellRecord]) -> str:
+    """How many validation pairs the readings of ``cells`` are of, in words; version 0.1 did not record it."""
+    found = {int(cell.curve["pairs"].max()) for cell in cells if "pairs" in cell.curve and len(cell.curve)}
+    return counted(sorted({min(found), max(found)}), "validation pair") if found else "at most 100 validation pairs"
 
 
 def curve_sentences(study: StudyRecord) -> list[str]:

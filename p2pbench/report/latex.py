@@ -21,8 +21,11 @@ MOST_SCORES = 3
 """The most scores of a table, which fit a page of one column; more than two take both columns of two."""
 LONG_NAME = 16
 """Names of more letters than these break into lines."""
+MOST_LINES = 36
+"""The most lines of a table, which fit a page; longer ones go on in another table."""
 NEEDS = """\
-% Needs \\usepackage{booktabs,siunitx,array}. Letters other than Latin need LuaLaTeX or XeLaTeX and a font that has them
+% Needs \\usepackage{booktabs,siunitx,array}. Accented Latin and Greek letters are set by every engine; pdfLaTeX needs
+% \\usepackage[T2A,T1]{fontenc} for Cyrillic, and other scripts need LuaLaTeX or XeLaTeX with a font that has them
 % (\\usepackage{fontspec}\\setmainfont{...}).
 """
 
@@ -32,26 +35,27 @@ def to_latex(study: StudyRecord) -> str:
     metrics = shown_metrics(study)
     short = shortened(study.variants)[0]
     most = MOST_SCORES if max(map(len, short.values())) <= 2 * LONG_NAME else MOST_SCORES - 1
-    parts = [_scores(study, metrics[k : k + most], k // most) for k in range(0, len(metrics), most)]
+    groups = [metrics[k : k + most] for k in range(0, len(metrics), most)]
+    parts = [part for k, group in enumerate(groups) for part in _scores(study, group, k)]
     costs = cost_table(study).drop(columns=["s/image", "training", "images/s"], errors="ignore")  # busy machines
     if len(costs) and costs.shape[1] > 1:
         costs["variant"] = costs["variant"].map(short)
-        parts.append(_plain(costs, "What each variant cost.", _label(study, "costs")))
+        parts += _plain(costs, "What each variant cost.", _label(study, "costs"))
     table = published_table(study)
     if table is not None:
         caption = f"Published: {table.title}. {published_note(table)}"
-        parts.append(_plain(published_rows(table), caption, _label(study, "published")))
+        parts += _plain(published_rows(table), caption, _label(study, "published"))
     return "\n".join([NEEDS, *parts])
 
 
-def _scores(study: StudyRecord, metrics: Sequence[str], position: int) -> str:
-    """A table of ``metrics``, whose numbers stand by their points; the first one at ``position`` 0."""
+def _scores(study: StudyRecord, metrics: Sequence[str], position: int) -> list[str]:
+    """The tables of ``metrics``, whose numbers stand by their points; the first ones at ``position`` 0."""
     short, common = shortened(study.variants)
     rows = [_row(study, variant, short[variant], metrics) for variant in study.chosen_variants]
-    rows += [r"\midrule"] if study.chosen_references else []
-    for row in study.chosen_references:
+    for k, row in enumerate(study.chosen_references):
         found = [_cell(reference_summary(row, m), digits_of(study, m)) for m in metrics]
-        rows.append(f"{latex_escape(row.name)} & {' & '.join(found)} \\\\")
+        rule = "" if k else "\\midrule\n"
+        rows.append(f"{rule}{latex_escape(row.name)} & {' & '.join(found)} \\\\")
     columns = [_column(study, metric) for metric in metrics]
     heads = [rf"\multicolumn{{2}}{{c}}{{{latex_escape(study.metric(m).heading)}}}" for m in metrics]
     names = [row_name(study, v, short[v]) for v in study.chosen_variants]
@@ -62,7 +66,7 @@ def _scores(study: StudyRecord, metrics: Sequence[str], position: int) -> str:
     ])  # fmt: skip
     head = f" & {' & '.join(heads)} \\\\"
     label = _label(study, str(position + 1) if position else "")
-    return _table(_names(names) + "".join(columns), [head], rows, caption, label, _footnote(study, metrics))
+    return _tables(names, "".join(columns), head, rows, caption, label, _footnote(study, metrics))
 
 
 def _row(study: StudyRecord, variant: str, name: str, metrics: Sequence[str]) -> str:
@@ -123,18 +127,38 @@ def _footnote(study: StudyRecord, metrics: Sequence[str]) -> str:
     return " ".join(filter(None, said))
 
 
-def _plain(frame: pd.DataFrame, caption: str, label: str) -> str:
-    """A table of texts."""
+def _plain(frame: pd.DataFrame, caption: str, label: str) -> list[str]:
+    """Tables of texts."""
     head = " & ".join(map(latex_escape, ["", *frame.columns[1:]])) + r" \\"
     rows = [" & ".join(map(latex_escape, row)) + r" \\" for row in frame.astype(str).to_numpy().tolist()]
-    columns = _names(list(frame.iloc[:, 0])) + "r" * (frame.shape[1] - 1)
-    return _table(columns, [head], rows, caption, label, "")
+    return _tables(list(frame.iloc[:, 0]), "r" * (frame.shape[1] - 1), head, rows, caption, label, "")
 
 
-def _table(columns: str, head: Sequence[str], rows: Sequence[str], caption: str, label: str, footnote: str) -> str:
+def _tables(
+    names: Sequence[str], columns: str, head: str, rows: Sequence[str], caption: str, label: str, footnote: str
+) -> list[str]:
+    """The table of ``rows``, which begin with ``names``: as many tables as it takes for each to fit a page."""
+    pages, lines = list[list[str]]([[]]), 0
+    of_line = LONG_NAME if max(map(len, names), default=0) <= 2 * LONG_NAME else 28
+    for name, row in zip(names, rows, strict=True):
+        high = -(-len(name) // of_line)
+        if pages[-1] and lines + high > MOST_LINES:
+            pages.append([])
+            lines = 0
+        pages[-1].append(row)
+        lines += high
+    columns = _names(names) + columns
+    return [
+        _table(columns, head, page, f"{caption} Continued." if k else caption, f"{label}-{k + 1}" if k else label,
+               footnote)
+        for k, page in enumerate(pages)
+    ]  # fmt: skip
+
+
+def _table(columns: str, head: str, rows: Sequence[str], caption: str, label: str, footnote: str) -> str:
     kind = "table*" if len(re.findall(r"S\[|r", columns)) > 2 else "table"
     note = f"\n\n\\smallskip\n{{\\footnotesize {footnote}}}" if footnote else ""
-    body = "\n".join([r"\toprule", *head, r"\midrule", *rows, r"\bottomrule"])
+    body = "\n".join([r"\toprule", head, r"\midrule", *rows, r"\bottomrule"])
     return (
         f"\\begin{{{kind}}}\n\\centering\n\\caption{{{latex_escape(' '.join(caption.split()))}}}\n\\label{{{label}}}\n"
         f"\\small\\setlength{{\\tabcolsep}}{{4pt}}\n\\begin{{tabular}}{{@{{}}{columns}@{{}}}}\n{body}\n"

@@ -19,6 +19,7 @@ from p2pbench.report.figures.all import IN_PAPER, files_of, write_figures
 from p2pbench.report.figures.panels import drawn
 from p2pbench.report.figures.sheets import write_sheets
 from p2pbench.report.forest import forest
+from p2pbench.report.methods import paper_texts
 from p2pbench.report.notes import missing_scores, notes
 from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord, read_study
@@ -59,7 +60,7 @@ def write_report(
     Args:
         show: what of the study is shown (:func:`p2pbench.report.chosen.choose`); the CSV files have all of it.
         overwrite: also in the place of a report of more finished cells.
-        paper: with the figures of a paper; they stay with a report that has them.
+        paper: with the figures of a paper, a paragraph on methods and BibTeX; they stay with a report that has them.
     Raises:
         ConfigError: there is no such study, its file cannot be read, or there is a report of more finished cells.
         StorageError: the report cannot be written.
@@ -83,6 +84,8 @@ def write_report(
     found = effects.effects_table(study)
     if len(found):
         texts |= {"effects.csv": found.to_csv(index=False), "effects.md": effects.effects_markdown(study, found)}
+    if paper:
+        texts |= {f"{IN_PAPER}/{file}": text for file, text in paper_texts(study).items()}
     for file, text in texts.items():
         write_text(folder / file, text)
     figures = write_figures(study, folder, paper=paper)

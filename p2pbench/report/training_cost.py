@@ -1,6 +1,6 @@
 """What a variant cost: its trainings, and its generator for an image. Two machines are never averaged."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,17 @@ def training_flops(cell: CellRecord) -> float | None:
         return None
     passes = 14 if cell.config.get("objective", {}).get("adversarial") == "wgan-gp" else 8
     return float(training.steps * batch) * (3 * training.generator_flops + passes * training.discriminator_flops)
+
+
+def training_images(cells: Iterable[CellRecord]) -> str:
+    """How many training images an epoch has, as ``400`` or ``100 to 400``; empty where no losses tell."""
+    found = set()
+    for cell in cells:
+        batch = cell.config.get("training", {}).get("batch_size")
+        if batch and len(cell.losses) and {"step", "epoch"} <= set(cell.losses.columns):
+            step, epoch = cell.losses[["step", "epoch"]].iloc[-1]
+            found |= {round(batch * step / epoch)} if epoch > 0 and step > 0 else set()
+    return " to ".join(str(n) for n in sorted({min(found), max(found)})) if found else ""
 
 
 def images_per_second(cells: Sequence[CellRecord]) -> list[float]:

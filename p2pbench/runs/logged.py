@@ -42,7 +42,7 @@ def _points(path: Path, group: str) -> Iterator[Point]:
     with path.open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
             for name, text in row.items():
-                if name in ("step", "epoch", "seconds") or not text:
+                if name in ("step", "epoch", "seconds", "pairs") or not text:
                     continue
                 try:
                     step, value = int(row["step"]), float(text)

@@ -114,7 +114,7 @@ class Validation:
             log.warning("after %d epochs: %s", epochs, error)
             found = {}
         values = {name: score.value for name, score in found.items()}
-        row = {"epoch": str(epochs), "step": str(step), "seconds": f"{seconds:.3f}"}
+        row = {"epoch": str(epochs), "step": str(step), "seconds": f"{seconds:.3f}", "pairs": str(len(self.names))}
         row |= {name: "" if value is None else f"{value:.6g}" for name, value in values.items()}
         rows = [*_rows_before(path, step), row]
         buffer = io.StringIO()

@@ -33,6 +33,7 @@ def test_no_text_touches_another(kind: str, n: int, n_seeds: int, n_images: int,
             assert overlaps(figure) == [], name
             said = " ".join(" ".join(text.get_text() for text in figure.texts).split())
             assert re.search(rf"\b{n_seeds} seeds?\b", said), name
+            assert re.search(r"\b\d+ (test|training|validation) (image|pair)s?\b", said), name
             if n > 12 and name != "effects":
                 assert f"12 of {n} variants shown" in said, name
             plt.close(figure)

@@ -51,7 +51,7 @@ def test_a_curve_changes_nothing_and_survives_an_interruption(train: Train) -> N
     assert plain.generator_file.read_bytes() == whole.generator_file.read_bytes()
     assert plain.losses_file.read_bytes() == whole.losses_file.read_bytes()
     curve = pd.read_csv(whole.curve_file)
-    assert list(curve) == ["epoch", "step", "seconds", "l1", "ssim"]  # no network for LPIPS is here
+    assert list(curve) == ["epoch", "step", "seconds", "pairs", "l1", "ssim"]  # no network for LPIPS is here
     assert curve["step"].tolist() == [4, 8, 12]
     assert curve["seconds"].is_monotonic_increasing
     assert "curve.csv" in whole.record_hashes()

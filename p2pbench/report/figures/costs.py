@@ -21,7 +21,7 @@ from p2pbench.report.figures.style import COLUMN, DIM, GROUND, INK
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.score_table import shown_metrics
 from p2pbench.report.summaries import oriented, summarise
-from p2pbench.report.training_cost import costs, images_per_second, named_machines
+from p2pbench.report.training_cost import costs, images_per_second, named_machines, training_images
 
 
 def draw_pareto(study: StudyRecord, width: float = COLUMN) -> Figure | None:
@@ -116,4 +116,6 @@ def draw_throughput(study: StudyRecord, width: float = COLUMN) -> Figure | None:
         Line2D([], [], color=COLOURS[k % len(COLOURS)], lw=4, label=shown(name, int(width / 0.07)))
         for k, name in enumerate(named_machines(study))
     ]
-    return finish(figure, note(study, variants, None, "a dot: a training"), entries if len(known) > 1 else ())
+    images = training_images([cell for v in variants for cell in study.of(v)])
+    more = [f"{images} training images an epoch"] if images else []
+    return finish(figure, note(study, variants, None, *more, "a dot: a training"), entries if len(known) > 1 else ())

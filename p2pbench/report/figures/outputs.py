@@ -1,5 +1,6 @@
 """Figures of all outputs together: their power spectrum and their colours, beside those of the targets."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.lines import Line2D
 from p2pbench.report.figures.panels import finish, handles, looked, looks, note, panels
 from p2pbench.report.figures.style import COLUMN, INK
 from p2pbench.report.records import CellRecord, StudyRecord
+from p2pbench.report.verdict import counted
 
 TARGET: dict[str, Any] = {"color": INK, "lw": 1.2, "ls": ":", "zorder": 5}
 """How the targets are drawn."""
@@ -36,7 +38,9 @@ def draw_spectrum(study: StudyRecord, width: float = COLUMN) -> Figure | None:
     power.set(yscale="log", ylabel="power", xlabel="cycles per pixel")
     ratio.set(yscale="log", ylabel="times the targets'", xlabel="cycles per pixel")
     entries = [*handles(looked(study, found), width), Line2D([], [], label="target", **TARGET)]
-    return finish(figure, note(study, found, None, "0.5 along an axis: every other pixel"), entries)
+    return finish(
+        figure, note(study, found, None, *_images(study, found), "0.5 along an axis: every other pixel"), entries
+    )
 
 
 def _spectra(cells: list[CellRecord]) -> list[dict[str, Any]]:
@@ -67,7 +71,13 @@ def draw_colours(study: StudyRecord, width: float = COLUMN) -> Figure | None:
         if len(reached):
             axis.set_xlim(reached[0] - 1, reached[-1] + 1)
     entries = [*handles(looked(study, found), width), Line2D([], [], label="target", **TARGET)]
-    return finish(figure, note(study, found, None, "the first seed of each"), entries)
+    return finish(figure, note(study, found, None, *_images(study, found), "the first seed of each"), entries)
+
+
+def _images(study: StudyRecord, variants: Iterable[str]) -> list[str]:
+    """How many test images the curves are of, where that is recorded."""
+    counts = {n for v in variants for cell in study.of(v) if isinstance(n := cell.profile.get("n"), int)}
+    return [counted(sorted({min(counts), max(counts)}), "test image")] if counts else []
 
 
 def _floored(shares: list[float]) -> np.ndarray:

@@ -8,10 +8,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from p2pbench.report.curves import curve_metrics, curve_of
+from p2pbench.report.curves import curve_metrics, curve_of, validation_pairs
 from p2pbench.report.figures.panels import Look, drawn, finish, handles, looked, looks, note, panels, shown
 from p2pbench.report.figures.style import COLUMN
 from p2pbench.report.records import CellRecord, StudyRecord
+from p2pbench.report.training_cost import training_images
 
 PANELS = {"g_l1": "L1 distance of G", "g_adversarial": "adversarial loss of G", "d_loss": "loss of D"}
 MOST_STEPS = 400
@@ -38,7 +39,9 @@ def draw_losses(study: StudyRecord, width: float = COLUMN) -> Figure | None:
         if min(frame.min().min() for frame in frames.values()) >= 0:  # hinge and Wasserstein losses go below
             axis.set_ylim(bottom=0)
     variants = [v for v in look if any(v in frames for frames in found.values())]
-    return finish(figure, _note(study, variants), handles(looked(study, variants), width))
+    images = training_images([cell for v in variants for cell in study.cells if cell.variant == v])
+    text = _note(study, variants, *([f"{images} training images an epoch"] if images else []))
+    return finish(figure, text, handles(looked(study, variants), width))
 
 
 def draw_curves(study: StudyRecord, width: float = COLUMN) -> Figure | None:
@@ -62,7 +65,7 @@ def draw_curves(study: StudyRecord, width: float = COLUMN) -> Figure | None:
             axis.set_title(shown(study.metric(name).heading, 20))
             axis.locator_params(axis="x", nbins=4)
     variants = [v for v in look if any(v in curves for curves in found.values())]
-    text = _note(study, variants, "validation pairs")
+    text = _note(study, variants, validation_pairs([c for v in variants for c in study.cells if c.variant == v]))
     return finish(figure, text, handles(looked(study, variants), width))
 
 
