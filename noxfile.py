@@ -8,6 +8,7 @@ nox -s gpu           half an hour of a GPU machine: CUDA tests, benchmarks, a ce
 nox -s faults        hundreds of kills, every write point, every fault: the table in tests/README.md; half an hour
 nox -s fuzz          thousands of bad grids, data sets, images, records and checkpoints
 nox -s load          a thousand tiny cells, a store of ten thousand records
+nox -s figures       every figure of 120 drawn studies, and whether any text in it touches another; an hour
 nox -s calibration   how often verdicts are wrong: one recipe against itself, and simulations; an hour
 nox -s audit         known holes in what is installed (needs the network)
 nox -s scale         what Ray costs beside local processes, and how well a plan predicts: half an hour
@@ -118,6 +119,13 @@ def load(session: nox.Session) -> None:
     install(session, "test")
     session.chdir("tests")
     session.run("python", "-m", "load.measure", *session.posargs)
+
+
+@nox.session
+def figures(session: nox.Session) -> None:
+    """Draw 2 to 40 variants x 1 to 10 seeds x 1 to 106 images, short and long names; ``-- OUT`` is for the sheets."""
+    install(session, "test")
+    session.run("python", "tests/drawn_studies.py", *(session.posargs or [str(Path(session.create_tmp()) / "sheets")]))
 
 
 @nox.session

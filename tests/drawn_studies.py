@@ -1,6 +1,7 @@
 """Studies that figures are tried on, of any number of variants, seeds and images, without training.
 
-As a program it draws sheets of all their figures to look at: ``python tests/drawn_studies.py OUT``.
+As a program it draws all figures of the whole matrix of them, prints each text that touches another, and leaves a sheet
+of each study to look at: ``python tests/drawn_studies.py OUT [KIND ...]``.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -142,18 +144,18 @@ def overlaps(figure: Any) -> list[str]:
     return found
 
 
-def contact_sheet(study: StudyRecord, widths: Sequence[float] = (COLUMN, TEXT)) -> Image.Image:
-    """All figures of ``study`` side by side."""
-    pictures = []
+def contact_sheet(study: StudyRecord, widths: Sequence[float] = (COLUMN, TEXT)) -> tuple[Image.Image, list[str]]:
+    """All figures of ``study`` side by side, and the texts that touch one another in any of them."""
+    pictures, found = [], []
     with settings({**PAPER, "figure.dpi": 110}):
-        for draw, width in itertools.product(DRAW.values(), widths):
+        for (name, draw), width in itertools.product(DRAW.items(), widths):
             figure = draw(study, width)
             if figure is not None:
                 figure.set_facecolor(GROUND)
-                figure.canvas.draw()
+                found += [f"{name}, {width:g} inches: {trouble}" for trouble in overlaps(figure)]
                 pictures.append(Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3]))  # type: ignore[attr-defined]
                 plt.close(figure)
-    return tiled(pictures, 2400)
+    return tiled(pictures, 2400), found
 
 
 def tiled(pictures: Sequence[Image.Image], width: int) -> Image.Image:
@@ -170,9 +172,27 @@ def tiled(pictures: Sequence[Image.Image], width: int) -> Image.Image:
     return sheet
 
 
-if __name__ == "__main__":
-    folder = Path(sys.argv[1])
+def look_at(case: tuple[Path, str, int, int, int]) -> list[str]:
+    """Draw one study of the matrix and leave its sheet; returns what is wrong with its figures."""
+    folder, kind, n, n_seeds, n_images = case
+    sheet, found = contact_sheet(drawn_study(kind, n, n_seeds, n_images))
+    name = f"{kind}-{n}-{n_seeds}-{n_images}"
+    sheet.save(folder / f"{name}.png")
+    return [f"{name}: {trouble}" for trouble in found]
+
+
+def main(folder: Path, kinds: Sequence[str]) -> int:
+    """Look at the whole matrix, a process a core; 1 where any text touches another."""
     folder.mkdir(parents=True, exist_ok=True)
-    for kind, n in itertools.product(("short", "long", "unbroken", "ordered", "factors", "strange"), COUNTS):
-        for n_seeds, n_images in ((1, 1), (1, 30), (3, 3), (10, 106)):
-            contact_sheet(drawn_study(kind, n, n_seeds, n_images)).save(folder / f"{kind}-{n}-{n_seeds}-{n_images}.png")
+    cases = [(folder, *case) for case in itertools.product(kinds, COUNTS, SEEDS, IMAGES)]
+    n_found = 0
+    with ProcessPoolExecutor() as pool:
+        for k, troubles in enumerate(pool.map(look_at, cases), 1):
+            n_found += len(troubles)
+            print(*troubles, f"{k} of {len(cases)} studies", sep="\n", flush=True)
+    print(f"{n_found} texts touch another, in the figures of {len(cases)} studies")
+    return min(n_found, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:] or ("short", "long")))

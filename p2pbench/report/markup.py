@@ -8,7 +8,7 @@ LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "↓": r"$\downarrow$", "↑": r"$\uparrow$", "±": r"$\pm$",
     "→": r"$\rightarrow$", "<": r"\textless{}", ">": r"\textgreater{}", "×": r"$\times$",
-    "·": r"$\cdot$", "−": "$-$", "–": "--", "’": "'", "≤": r"$\leq$", "≥": r"$\geq$",
+    "·": r"$\cdot$", "−": "$-$", "–": "--", "’": "'", "≤": r"$\leq$", "≥": r"$\geq$", "≈": r"$\approx$",
     "[": "{[}", "]": "{]}", "|": r"\textbar{}", '"': "''",
 })  # fmt: skip
 """What LaTeX needs in place of a character: its own specials, and signs that its older engines lack."""

@@ -16,6 +16,7 @@ from p2pbench.report.chosen import chosen_sentence
 from p2pbench.report.claims import NOTE, claims_table, judged_claims
 from p2pbench.report.curves import curve_sentences
 from p2pbench.report.figures.all import IN_PAPER, files_of, write_figures
+from p2pbench.report.figures.names import shortened
 from p2pbench.report.figures.panels import drawn
 from p2pbench.report.figures.sheets import write_sheets
 from p2pbench.report.forest import forest
@@ -127,6 +128,7 @@ def render(
         pairs=pairs_on_page(study, choice),
         without_pictures=choice is None and any(cell.profile.get("kept") for cell in study.cells),
         rule=choice.rule if choice else "",
+        common=shortened(study.variants)[1],
         n_variants=len(study.chosen_variants),
         n_drawn=len(drawn(study)),
         first=study.metric(first) if first else None,

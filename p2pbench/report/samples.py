@@ -10,6 +10,7 @@ from PIL import Image
 from p2pbench.config.metrics import DEFAULT_PRIMARY
 from p2pbench.errors import ConfigError, unknown
 from p2pbench.report import html
+from p2pbench.report.figures.names import shortened
 from p2pbench.report.figures.panels import drawn
 from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import CellRecord, StudyRecord
@@ -134,7 +135,7 @@ class Shown:
     """A picture on the page."""
 
     title: str
-    """``condition``, ``target``, or the variant whose output it is."""
+    """``condition``, ``target``, or the variant whose output it is, without what all names have in common."""
     address: str | None
     """Its data; None where it is missing."""
     score: str
@@ -159,11 +160,11 @@ def pairs_on_page(study: StudyRecord, choice: Choice | None) -> list[Pair]:
         return []
     first = choice.shown[0]
     metric = _metric_of_images(study, first)
-    cells = {cell.variant: cell for cell in choice.shown}
+    cells, short = {cell.variant: cell for cell in choice.shown}, shortened(study.variants)[0]
     pairs: list[Pair] = []
     total = 0
     for sample in choice.samples:
-        row = [("condition", first, "condition"), *((v, cells.get(v), "output") for v in drawn(study))]
+        row = [("condition", first, "condition"), *((short[v], cells.get(v), "output") for v in drawn(study))]
         row.append(("target", first, "target"))
         shown = []
         for title, cell, name in row:

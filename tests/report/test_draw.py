@@ -14,7 +14,7 @@ from report_records import OBJECTIVES, fill, loss_study, pixels
 from p2pbench.report.figures.all import DRAW
 from p2pbench.report.figures.costs import pareto_front
 from p2pbench.report.figures.panels import MOST_DRAWN, drawn
-from p2pbench.report.figures.sheets import GAP, LABEL, TITLE, write_sheets
+from p2pbench.report.figures.sheets import GAP, LABEL, LINE, write_sheets
 from p2pbench.report.figures.style import COLUMN
 from p2pbench.report.index import compare_studies
 from p2pbench.report.page import write_report
@@ -63,7 +63,7 @@ def test_sheets_show_these_pictures_and_their_differences(store: Store, tmp_path
     side = 96  # 16 enlarged six times
     samples, errors = pixels(sheets["samples"]), pixels(sheets["errors"])
     position = choice.samples[1].position
-    top = TITLE + side + GAP
+    top = LINE + 8 + side + GAP
     for column, (cell, name) in enumerate([(choice.shown[0], "condition"), *((c, "output") for c in choice.shown)]):
         left = LABEL + column * (side + GAP)
         picture = pixels(cell.run.sample_file(name, position))

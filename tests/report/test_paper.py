@@ -9,11 +9,13 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 from drawn_studies import drawn_study
-from report_records import loss_study, study_of
+from PIL import ImageDraw
+from report_records import fill, loss_study, study_of
 from typer.testing import CliRunner
 
 from p2pbench.cli.app import app
@@ -25,17 +27,20 @@ from p2pbench.report.chosen import choose
 from p2pbench.report.comparisons import best, comparisons
 from p2pbench.report.effects import effects_table, printed_effects
 from p2pbench.report.figures.all import DRAW
+from p2pbench.report.figures.sheets import write_sheets
 from p2pbench.report.latex import to_latex
 from p2pbench.report.markup import latex_escape
 from p2pbench.report.methods import paper_texts, used
 from p2pbench.report.notes import missing_scores, notes
 from p2pbench.report.page import write_report
-from p2pbench.report.records import StudyRecord
+from p2pbench.report.records import StudyRecord, read_study
 from p2pbench.report.samples import choose as choose_pairs
 from p2pbench.report.score_table import score_table
 from p2pbench.report.tables import to_markdown
 from p2pbench.report.verdict import answer
 from p2pbench.runs.store import Store
+from p2pbench.study.plan import build_study
+from p2pbench.study.study_file import write_study
 
 
 @pytest.fixture(scope="module")
@@ -263,3 +268,29 @@ def test_tables_and_methods_compile(engine: str, fonts: str, tmp_path: Path) -> 
 def test_letters_that_engines_lack_become_signs_of_formulas() -> None:
     assert latex_escape("λ₁² άΩ Ä") == r"$\lambda$$_{1}$$^{2}$ $\acute{\alpha}$$\Omega$ Ä"
     assert latex_escape("ж 建") == "ж 建"
+
+
+def test_no_name_is_cut_on_a_sheet(tmp_path: Path) -> None:
+    labels = [
+        "encoder-decoder without skips, of kind one",
+        "U-Net with skips, least squares and spectral norm, kind two",
+    ]
+    levels = ", ".join(f"{{label: '{label}', generator.ngf: {4 + k}}}" for k, label in enumerate(labels))
+    (tmp_path / "long.yaml").write_text(f"factors: {{word: [{levels}]}}\nscoring: {{metrics: [l1]}}\n")
+    made = Store(tmp_path / "runs")
+    study = build_study(str(tmp_path / "long.yaml"), None, {}, [0])
+    write_study(study, made)
+    for k, cell in enumerate(study.cells):
+        fill(made, str(cell.run_id), k, 0)
+    record = read_study(made, "long")
+    written: list[str] = []
+    draw = ImageDraw.ImageDraw.multiline_text
+
+    def note(self: ImageDraw.ImageDraw, xy: Any, text: str, *how: Any, **more: Any) -> None:
+        written.append("".join(text.split()))
+        draw(self, xy, text, *how, **more)
+
+    with mock.patch.object(ImageDraw.ImageDraw, "multiline_text", note):
+        write_sheets(record, choose_pairs(record), tmp_path)
+    for label in labels:
+        assert written.count("".join(label.split())) >= 2  # of the samples and of the differences
