@@ -153,6 +153,7 @@ def contact_sheet(study: StudyRecord, widths: Sequence[float] = (COLUMN, TEXT)) 
             if figure is not None:
                 figure.set_facecolor(GROUND)
                 found += [f"{name}, {width:g} inches: {trouble}" for trouble in overlaps(figure)]
+                figure.canvas.draw()
                 pictures.append(Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3]))  # type: ignore[attr-defined]
                 plt.close(figure)
     return tiled(pictures, 2400), found
