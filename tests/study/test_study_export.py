@@ -151,3 +151,12 @@ def test_ablate_trains_what_only_records_are_left_of(workplace: Workplace) -> No
     trained = workplace.json("ablate", "--grid", "two.yaml", "--runs", "records")
     assert (trained["trained"], trained["skipped"]) == (2, 0)
     assert document(*plan, "--runs", "records")["skipped"] == 2
+
+
+def test_a_run_whose_pictures_are_gone_has_its_records() -> None:
+    """As where a machine that trained for another sent a few of them."""
+    store = store_of("runs", 0)
+    for run in store.runs():
+        run.set_status("finished", files=run.record_hashes())
+        shutil.rmtree(run.test_samples)
+    assert export("runs", "records")["left_out"] == {}
