@@ -56,6 +56,8 @@ def quickstart(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The tests, offline; those that need ../shared or a GPU skip where it is not."""
     install(session, "test")
+    # Each core has tests of its own: threads of torch that wait for one another on it take several times as long.
+    session.env["OMP_NUM_THREADS"] = "1"
     # In their order: by default the files of the fewest tests, which train whole studies, would be the last.
     in_order = ["--dist", "loadfile", "--no-loadscope-reorder"]
     session.run("pytest", "-n", "auto", *in_order, *session.posargs)

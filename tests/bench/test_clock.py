@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
-from multiprocessing import util
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from contestants import broken, leaving, sleeper
 
 from p2pbench.bench.clock import Contestant, Timing, crowd, race
 from p2pbench.bench.plain_loop import JpegPairs, build_plain
@@ -22,14 +21,6 @@ from p2pbench.errors import P2PBenchError
 from p2pbench.system.hardware import describe_machine, versions
 
 Tiny = Callable[..., RunConfig]
-
-
-def sleeper(seconds: float) -> tuple[Callable[[], None], int]:
-    return lambda: time.sleep(seconds), 2
-
-
-def broken() -> tuple[Callable[[], None], int]:
-    raise RuntimeError("cannot be built")
 
 
 def test_a_race_tells_the_slow_from_the_fast() -> None:
@@ -43,11 +34,6 @@ def test_a_race_tells_the_slow_from_the_fast() -> None:
     assert np.median(timings["fast"].ratios_to(timings["slow"])) > 1.5
     assert np.median(timings["slow"].speeds) < 2 / 0.2
     assert timings["slow"].peak_memory_bytes > 2**20
-
-
-def leaving(path: str) -> tuple[Callable[[], None], int]:
-    util.Finalize(None, Path(path).touch, exitpriority=1)
-    return lambda: None, 1
 
 
 def test_a_contestant_ends_by_itself(tmp_path: Path) -> None:
