@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from p2pbench.report.page import Report, write_report
 from p2pbench.report.records import read_study
 from p2pbench.report.summaries import summarise
 from p2pbench.report.tables import printed, to_markdown, wide
+from p2pbench.report.training_cost import training_flops
 from p2pbench.report.verdict import answer, by_score
 from p2pbench.runs.store import Store
 from p2pbench.statistics.comparison import sign_flip_p
@@ -168,6 +170,20 @@ def test_the_time_of_an_image_is_that_of_the_inference_mode(store: Store) -> Non
     assert table.loc["gan", "s/image"] == "0.03"  # the mean over seeds
     frame: Any = wide(study).set_index("variant")
     assert frame.loc["gan", "seconds_per_image"] == pytest.approx(0.03)
+
+
+@pytest.mark.parametrize(
+    ("objective", "passes"),
+    [({}, 8), ({"adversarial": "wgan-gp"}, 14), ({"r1": 1.0}, 14), ({"r1": 10.0, "r2": 10.0}, 20), ({"r1": 0.0}, 8)],
+)
+def test_each_gradient_penalty_has_its_operations(store: Store, objective: dict[str, Any], passes: int) -> None:
+    cell = read_study(store, "loss").of("l1+cgan")[0]
+    assert cell.training is not None
+    training = cell.training.model_copy(update={"discriminator_flops": 1e9, "generator_flops": 2e9})
+    cell.run.set_status("finished", training=training)
+    cell = read_study(store, "loss").of("l1+cgan")[0]
+    found = training_flops(replace(cell, config={"training": {"batch_size": 2}, "objective": objective}))
+    assert found == training.steps * 2 * (3 * 2e9 + passes * 1e9)
 
 
 def test_two_machines_are_never_averaged(store: Store) -> None:
