@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from drawn_studies import drawn_study
@@ -22,12 +23,15 @@ from p2pbench.cli.app import app
 from p2pbench.config.metrics import METRICS
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.catalogue import PAPER_SETS
+from p2pbench.errors import ConfigError
 from p2pbench.report import methods
 from p2pbench.report.chosen import choose
 from p2pbench.report.comparisons import best, comparisons
 from p2pbench.report.effects import effects_table, printed_effects
 from p2pbench.report.figures.all import DRAW
 from p2pbench.report.figures.sheets import write_sheets
+from p2pbench.report.figures.style import COLUMN, PAPER, settings
+from p2pbench.report.forest import forest
 from p2pbench.report.latex import to_latex
 from p2pbench.report.markup import latex_escape
 from p2pbench.report.methods import paper_texts, used
@@ -111,6 +115,31 @@ def test_an_unknown_name_is_refused_with_those_there_are(
     assert done.exit_code == 2
     assert told in " ".join(done.stderr.split())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_choice_may_leave_out_the_baseline_and_the_primary_score() -> None:
+    study = drawn_study("short", 4, 3, 12)
+    some = choose(study, "ssim", ",".join(study.variants[2:]), None, references=True)
+    with settings({**PAPER, "figure.dpi": 50}):
+        for name, draw in DRAW.items():
+            figure = draw(some, COLUMN)
+            assert (figure is None) == (name == "effects")
+            if figure is not None:
+                said = " ".join(" ".join(text.get_text() for text in figure.texts).split())
+                shown = 3 if name in ("answer", "differences") else 2  # with the one that both differ from
+                assert f"{shown} of 4 variants shown" in said
+                titles = {axis.get_title() for axis in figure.axes}
+                assert not any("LPIPS" in title for title in titles)
+                plt.close(figure)
+    found = forest(some, "ssim")
+    assert found is not None
+    assert [row.variant for row in found.rows] == study.variants[2:]
+
+
+def test_images_are_refused_where_no_run_left_pictures() -> None:
+    study = study_of({"a": {"l1": np.full((1, 4), 0.1)}})
+    with pytest.raises(ConfigError, match="no variant that is shown left pictures: leave --images out"):
+        choose_pairs(choose(study, None, None, "3", references=True))
 
 
 def test_names_with_commas_are_chosen_as_they_are() -> None:
@@ -228,11 +257,7 @@ LINES = r"\setbox0=\vbox{\hsize=\linewidth\footnotesize %s\par\typeout{lines of 
 
 @pytest.mark.parametrize(
     ("engine", "fonts"),
-    [
-        ("pdflatex", r"\usepackage[T1]{fontenc}"),
-        ("lualatex", ""),
-        ("lualatex", r"\usepackage{fontspec}\setmainfont{DejaVu Serif}"),
-    ],
+    [("pdflatex", r"\usepackage[T1]{fontenc}"), ("lualatex", r"\usepackage{fontspec}\setmainfont{DejaVu Serif}")],
 )
 def test_tables_and_methods_compile(engine: str, fonts: str, tmp_path: Path) -> None:
     if shutil.which(engine) is None:
@@ -249,7 +274,7 @@ def test_tables_and_methods_compile(engine: str, fonts: str, tmp_path: Path) -> 
     if "DejaVu" in fonts:
         if "DejaVuSerif.ttf" not in subprocess.run(["fc-list"], capture_output=True, text=True, check=True).stdout:
             pytest.skip("needs the font DejaVu Serif")
-        tables = [to_latex(study_of({"ландшафт": {"l1": np.full((1, 4), 0.1)}, "ώ": {"l1": np.full((1, 4), 0.2)}}))]
+        tables += [to_latex(study_of({"ландшафт": {"l1": np.full((1, 4), 0.1)}, "ώ": {"l1": np.full((1, 4), 0.2)}}))]
     (tmp_path / "references.bib").write_text(texts["references.bib"], encoding="utf-8")
     body = "\n".join([*tables, *(LINES % note for note in notes), texts["methods.tex"]])
     (tmp_path / "paper.tex").write_text(DOCUMENT % (fonts, body), encoding="utf-8")
