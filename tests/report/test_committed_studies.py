@@ -1,6 +1,9 @@
-"""The committed studies: their records make the tables that stand beside them."""
+"""The committed studies: their records make the tables that stand beside them. To write these anew, on purpose:
+``P2PBENCH_WRITE_GOLDEN=1 pytest tests/report/test_committed_studies.py``; a change of words needs it.
+"""
 
 import io
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -8,28 +11,45 @@ import pytest
 
 from p2pbench.report import tables
 from p2pbench.report.board import boards, to_markdown
-from p2pbench.report.records import read_study
+from p2pbench.report.latex import to_latex
+from p2pbench.report.records import StudyRecord, read_study
 from p2pbench.runs.store import Store
 
 REPORTS = Path(__file__).parents[2] / "reports"
 STUDIES = sorted(path.parent.name for path in REPORTS.glob("*/records"))
 
 
-def test_a_study_has_the_tables_that_its_records_make() -> None:
-    name = "loss@facades-128"
-    study = read_study(Store(REPORTS / name / "records"), name)
-    assert all(cell.state == "finished" for cell in study.cells)
-    assert len(study.cells) == 25
-    assert tables.to_markdown(study) == (REPORTS / name / "scores.md").read_text(encoding="utf-8")
+def study_of_records(name: str) -> StudyRecord:
+    return read_study(Store(REPORTS / name / "records"), name)
+
+
+def committed(file: Path, made: str) -> str:
+    if os.environ.get("P2PBENCH_WRITE_GOLDEN"):
+        file.write_text(made, encoding="utf-8")
+    return file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_has_the_tables_that_its_records_make(name: str) -> None:
+    study = study_of_records(name)
+    made = tables.to_markdown(study), to_latex(study)
+    for file, text in zip(("scores.md", "scores.tex"), made, strict=True):
+        assert text == committed(REPORTS / name / file, text)
     # At full precision numbers may differ in their last digits from one processor to another.
-    committed = pd.read_csv(REPORTS / name / "scores.csv")
-    made = pd.read_csv(io.StringIO(tables.wide(study).to_csv(index=False)))
-    pd.testing.assert_frame_equal(made, committed, check_dtype=False, rtol=1e-6)
+    wide = tables.wide(study).to_csv(index=False)
+    before = committed(REPORTS / name / "scores.csv", wide)
+    now, then = (pd.read_csv(io.StringIO(text)) for text in (wide, before))
+    pd.testing.assert_frame_equal(now, then, check_dtype=False, rtol=1e-6)
+
+
+def test_the_objectives_were_trained_with_five_seeds_each() -> None:
+    study = study_of_records("loss@facades-128")
+    assert {variant: len(study.of(variant)) for variant in study.variants} == dict.fromkeys(study.variants, 5)
 
 
 def test_the_leaderboard_is_that_of_all_committed_records() -> None:
-    studies = [read_study(Store(REPORTS / name / "records"), name) for name in STUDIES]
-    assert to_markdown(boards(studies)) == (REPORTS / "board.md").read_text(encoding="utf-8")
+    made = to_markdown(boards(map(study_of_records, STUDIES)))
+    assert made == committed(REPORTS / "board.md", made)
 
 
 @pytest.mark.parametrize("name", STUDIES)

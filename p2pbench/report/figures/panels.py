@@ -80,9 +80,11 @@ def note(study: StudyRecord, variants: Iterable[str], metrics: Sequence[str] | N
     return "; ".join([*said, *more, *([f"names: {common}"] if common else [])])
 
 
-def panels(n: int, width: float, height: float, *, most: int = 3, **share: Any) -> tuple[Figure, list[Axes]]:
-    """``n`` panels of ``height`` inches: below one another in a column of a paper, else ``most`` side by side."""
-    columns = 1 if width == COLUMN else min(n, most)
+def panels(
+    n: int, width: float, height: float, *, most: int = 3, least: int = 1, **share: Any
+) -> tuple[Figure, list[Axes]]:
+    """``n`` panels of ``height`` inches: ``least`` side by side in a column of a paper, else ``most``."""
+    columns = least if width == COLUMN else min(n, most)
     rows = -(-n // columns)
     figure, grid = plt.subplots(rows, columns, figsize=(width, rows * height), squeeze=False, **share)
     for axis in list(grid.flat)[n:]:

@@ -45,7 +45,7 @@ def draw_losses(study: StudyRecord, width: float = COLUMN) -> Figure | None:
 
 
 def draw_curves(study: StudyRecord, width: float = COLUMN) -> Figure | None:
-    """Scores of validation pairs by step and by time: a line a variant, a band over its seeds."""
+    """Scores of validation pairs by step and, beside it, by time: a line a variant, a band over its seeds."""
     found = {
         name: {v: curve for v in drawn(study) if (curve := curve_of(study, v, name)) is not None}
         for name in curve_metrics(study)
@@ -55,15 +55,17 @@ def draw_curves(study: StudyRecord, width: float = COLUMN) -> Figure | None:
     if not found:
         return None
     look = looks(study)
-    figure, axes = panels(2 * len(found), width, 1.45, most=4 if len(found) > 1 else 2)
+    figure, axes = panels(2 * len(found), width, 1.45, most=4 if len(found) > 1 else 2, least=2)
     for left, right, (name, curves) in zip(axes[::2], axes[1::2], found.items(), strict=True):
         for k, (variant, curve) in enumerate(curves.items()):
             for axis, x in ((left, curve.values.index), (right, curve.minutes)):
                 _line(axis, x, curve.values, look[variant], k)
+        left.set_title(shown(study.metric(name).heading, 20))
+        right.sharey(left)
+        right.tick_params(labelleft=False)
         for axis, label in ((left, "step"), (right, "minutes of training")):
             axis.set_xlabel(label)
-            axis.set_title(shown(study.metric(name).heading, 20))
-            axis.locator_params(axis="x", nbins=4)
+            axis.locator_params(axis="x", nbins=3 if width == COLUMN else 4)
     variants = [v for v in look if any(v in curves for curves in found.values())]
     text = _note(study, variants, validation_pairs([c for v in variants for c in study.cells if c.variant == v]))
     return finish(figure, text, handles(looked(study, variants), width))
