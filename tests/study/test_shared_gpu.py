@@ -6,10 +6,12 @@ Its control program is one that notes what it is asked; on a GPU machine the ben
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from p2pbench.study import shared_gpu
 from p2pbench.study.shared_gpu import CONTROL, LOGS, PIPES, kernels_at_once
@@ -88,3 +90,13 @@ def test_a_machine_without_the_service_goes_on_without(tmp_path: Path, monkeypat
     before = dict(os.environ)
     with kernels_at_once(print):
         assert dict(os.environ) == before
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(
+    not torch.cuda.is_available() or shutil.which(CONTROL) is None, reason="no CUDA device, or no such service"
+)
+def test_processes_under_the_real_service_use_the_gpu() -> None:
+    said: list[str] = []
+    with kernels_at_once(said.append):  # which tries one
+        assert said == []
