@@ -10,7 +10,8 @@ from pathlib import Path
 
 from p2pbench.config.setting_docs import setting_docs
 from p2pbench.config.shipped import shipped_files
-from p2pbench.study.grid import read_grid, text_of
+from p2pbench.config.yaml12 import text_of
+from p2pbench.study.grid import read_grid
 
 ROOT = Path(__file__).parents[1]
 HEAD = """# Every setting

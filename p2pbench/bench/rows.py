@@ -8,7 +8,7 @@ import numpy as np
 from p2pbench.bench.clock import Timing
 from p2pbench.config.resolve import Layer, flatten, resolve
 from p2pbench.config.schema import RunConfig
-from p2pbench.study.grid import text_of
+from p2pbench.config.yaml12 import text_of
 from p2pbench.system.console import by
 
 IN_COLUMNS = {

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from p2pbench.bench import comparison
-from p2pbench.config.resolve import Layer, Resolved, parse_set, resolve
+from p2pbench.config.resolve import Resolved
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError, StorageError
-from p2pbench.study.grid import label_of, read_grid, read_protocol
 from p2pbench.system.cache_dir import home
 from p2pbench.system.progress import Count, no_progress
 
@@ -68,21 +67,6 @@ def measure(
         document["comparison"] = comparison.compare(old, document)
         document["geometric_mean"] = comparison.geometric_mean(document["comparison"])
     return document
-
-
-def read_variants(grid: str | None, protocol: str | None, assignments: Sequence[str]) -> list[Variant]:
-    """What is timed: each variant of ``grid``, or the one configuration of ``protocol`` and ``assignments``."""
-    below = [Layer(f"protocol {protocol}", read_protocol(protocol).settings)] if protocol else []
-    above = Layer("--set", parse_set(list(assignments)))
-    if grid is None:
-        return [("", resolve([*below, above]))]
-    question = read_grid(grid)
-    variants = []
-    for levels in question.variants():
-        layers = [Layer(f"level {factor}: {level.label}", level.settings) for factor, level in levels.items()]
-        resolved = resolve([*below, Layer(f"grid {question.name}", question.settings), *layers, above])
-        variants.append((label_of(levels), resolved))
-    return variants
 
 
 def check_name(path: Path) -> None:

@@ -16,8 +16,8 @@ from p2pbench.errors import ConfigError, DataError, Interrupted
 from p2pbench.system.console import by, bytes_text, duration, err, escape, out
 
 if TYPE_CHECKING:
+    from p2pbench.runs.events import Event
     from p2pbench.runs.store import Store
-    from p2pbench.study.job import Event
     from p2pbench.study.plan import Study
     from p2pbench.study.runner import Result
 

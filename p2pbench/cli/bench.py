@@ -1,5 +1,6 @@
 """``p2pbench bench``: how fast training, data, scoring and translation are on this machine."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,7 +35,7 @@ def bench(
     for name in names:
         if name not in WORKLOADS:
             raise ConfigError(unknown("workload", name, WORKLOADS))
-    from p2pbench.bench.suite import check_name, measure, read_variants, write
+    from p2pbench.bench.suite import check_name, measure, write
     from p2pbench.bench.tables import show
     from p2pbench.system.progress import stages
 
@@ -57,6 +58,24 @@ def bench(
         out.print("written: " + ", ".join(map(str, written)), soft_wrap=True, markup=False)
     if any(verdict["verdict"] == "slower" for verdict in document.get("comparison", [])):
         raise typer.Exit(4)
+
+
+def read_variants(grid: str | None, protocol: str | None, assignments: Sequence[str]) -> "list[Variant]":
+    """What is timed: each variant of ``grid``, or the one configuration of ``protocol`` and ``assignments``."""
+    from p2pbench.config.resolve import Layer, parse_set, resolve
+    from p2pbench.study.grid import label_of, read_grid, read_protocol
+
+    below = [Layer(f"protocol {protocol}", read_protocol(protocol).settings)] if protocol else []
+    above = Layer("--set", parse_set(list(assignments)))
+    if grid is None:
+        return [("", resolve([*below, above]))]
+    question = read_grid(grid)
+    variants = []
+    for levels in question.variants():
+        layers = [Layer(f"level {factor}: {level.label}", level.settings) for factor, level in levels.items()]
+        resolved = resolve([*below, Layer(f"grid {question.name}", question.settings), *layers, above])
+        variants.append((label_of(levels), resolved))
+    return variants
 
 
 def race_all(variants: "list[Variant]", minutes: float, file: Path | None, *, as_json: bool) -> None:

@@ -150,7 +150,7 @@ def show_sources(sources: Mapping[str, str]) -> None:
 
 
 def _texts(settings: Mapping[str, Any]) -> dict[str, str]:
-    from p2pbench.study.grid import text_of
+    from p2pbench.config.yaml12 import text_of
 
     return {key: text_of(value) for key, value in settings.items()}
 

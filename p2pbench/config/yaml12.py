@@ -73,3 +73,12 @@ def dump(value: Any) -> str:
     buffer = io.StringIO()
     writer.dump(value, buffer)
     return buffer.getvalue()
+
+
+def text_of(value: Any) -> str:
+    """``value`` as a person writes it in YAML."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(text_of, value))}]"
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)

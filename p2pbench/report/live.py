@@ -17,8 +17,8 @@ from p2pbench.config.metrics import METRICS
 from p2pbench.report import html
 from p2pbench.report.curves import curve_metrics
 from p2pbench.report.records import StudyRecord, read_progress
+from p2pbench.runs.events import ENDS, Event, Job
 from p2pbench.runs.store import Store
-from p2pbench.study.job import ENDS, Event, Job
 from p2pbench.system.console import duration
 from p2pbench.system.files import write_text
 

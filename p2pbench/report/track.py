@@ -16,9 +16,9 @@ from p2pbench.report.comparisons import comparisons
 from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import CellRecord, StudyRecord, read_study
 from p2pbench.report.verdict import answer, headline
+from p2pbench.runs.events import Event
 from p2pbench.runs.logged import Logged, logged
 from p2pbench.runs.store import Store
-from p2pbench.study.job import Event
 from p2pbench.system.files import write_json
 
 log = logging.getLogger(__name__)

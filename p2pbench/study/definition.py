@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from p2pbench.config.resolve import from_mapping
 from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import RunConfig
+from p2pbench.config.yaml12 import text_of
 from p2pbench.errors import ConfigError
 from p2pbench.runs.records import StudyCell, StudyFile
-from p2pbench.study.grid import text_of
 from p2pbench.study.naming import recipe_of
 from p2pbench.study.plan import Cell, Study
 

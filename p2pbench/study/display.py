@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from p2pbench.study.job import ENDS, Event, Job
+from p2pbench.runs.events import ENDS, Event, Job
 from p2pbench.system.console import duration, escape
 from p2pbench.system.progress import Count, no_progress, stages
 

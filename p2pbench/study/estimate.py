@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 from p2pbench.config.combinations import attention_level
 from p2pbench.config.run_id import cost_key
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig
+from p2pbench.config.yaml12 import text_of
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.records import Status
 from p2pbench.runs.store import Store
-from p2pbench.study.grid import text_of
 from p2pbench.study.plan import Cell, Study
 
 FLOAT_BYTES = 4

@@ -18,6 +18,7 @@ from p2pbench.config.schema import (
     SETTINGS,
 )
 from p2pbench.config.shipped import published_name, published_names, shipped_files
+from p2pbench.config.yaml12 import text_of
 from p2pbench.errors import ConfigError, unknown
 from p2pbench.runs.records import Contrasts
 from p2pbench.study.comparisons import check_contrasts, read_margins, read_primary
@@ -301,15 +302,6 @@ def _choice(key: str, entry: Any, factors: Mapping[str, list[Level]], path: Path
             raise ConfigError(f"{path}: {key}: {unknown(f'level of {factor}', value, labels)}")
         choice[factor] = label
     return choice
-
-
-def text_of(value: Any) -> str:
-    """``value`` as a person writes it in YAML."""
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(text_of, value))}]"
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _kind(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""A job, one cell or the reference rows of a study, and the process that does it.
+"""The process that does a job.
 
 The parent starts ``python -m p2pbench.study.worker KIND``, writes the order as one JSON line to its standard input, and
 reads events, one JSON line each, from its standard output. The word ``stop`` on the input asks the worker to write a
@@ -12,42 +12,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from p2pbench.config.schema import RunConfig
-
-ENDS = ("finished", "failed", "interrupted")
-"""The kinds of a job's last event."""
+from p2pbench.runs.events import ENDS
 
 AGAIN = "again"
 """The last event of a process that cannot go on with its job, where another one can, without CUDA graphs."""
 
 STOP = "stop"
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    kind: Literal["cell", "reference_rows"]
-    key: str
-    """A cell's run id, or the hash of all that decides the reference rows. The worker checks that it still holds."""
-    label: str
-    """What people call it: ``l1+cgan seed 0``."""
-    config: RunConfig
-    log: Path
-    """Where everything that the worker prints goes."""
-    order: dict[str, Any]
-    """What the worker has to know beside this, as plain values."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened to a job: ``started``, ``stage``, ``progress``, ``lost``, or one of ``ENDS``."""
-
-    job: Job
-    kind: str
-    about: dict[str, Any] = field(default_factory=dict)
 
 
 def start_worker(

@@ -10,8 +10,9 @@ from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from pathlib import Path
 
+from p2pbench.runs.events import ENDS, Event, Job
 from p2pbench.runs.store import Store
-from p2pbench.study.job import AGAIN, ENDS, Event, Job, ask_to_stop, events_of, kill, start_worker
+from p2pbench.study.job import AGAIN, ask_to_stop, events_of, kill, start_worker
 from p2pbench.system.console import duration
 from p2pbench.system.hardware import available_cores
 

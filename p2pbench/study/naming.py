@@ -9,8 +9,8 @@ from typing import Any
 
 from p2pbench.config.run_id import identity
 from p2pbench.config.schema import SETTINGS, RunConfig
+from p2pbench.config.yaml12 import text_of
 from p2pbench.errors import ConfigError
-from p2pbench.study.grid import text_of
 
 LONGEST = 80
 """The most characters of a suffix; a longer one is cut and ends with a hash."""

@@ -10,11 +10,12 @@ from p2pbench.config.plugins import is_reference, locate
 from p2pbench.config.resolve import MULTIPLE, Layer, Resolved, flatten, resolve
 from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import DataConfig, RunConfig
+from p2pbench.config.yaml12 import text_of
 from p2pbench.data.dataset import DataSet, check_selection, open_dataset, reading_of, steps_per_epoch
 from p2pbench.data.label_classes import classes_of_condition
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.runs.records import Fit, pairs_of
-from p2pbench.study.grid import Grid, Level, Protocol, label_of, read_grid, read_protocol, text_of
+from p2pbench.study.grid import Grid, Level, Protocol, label_of, read_grid, read_protocol
 from p2pbench.study.naming import checked_name, suffix_of
 
 

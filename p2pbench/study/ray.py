@@ -17,9 +17,9 @@ from typing import Any
 
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError, type_and_line
+from p2pbench.runs.events import ENDS, Event, Job
 from p2pbench.runs.store import Store
 from p2pbench.study.execution import Execution, cells_on_gpus
-from p2pbench.study.job import ENDS, Event, Job
 from p2pbench.study.local import LocalExecutor
 from p2pbench.study.ray_cluster import check_room, share_of, threads_per_cell
 from p2pbench.system.hardware import available_cores

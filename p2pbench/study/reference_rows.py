@@ -30,12 +30,12 @@ from p2pbench.data.dataset import DataSet, as_tested, open_dataset
 from p2pbench.data.images import as_scored
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.runs import records
+from p2pbench.runs.events import Job
 from p2pbench.runs.records import SCHEMA_VERSION, ReferenceRow, References
 from p2pbench.runs.store import Store
 from p2pbench.scoring.evaluate import Scores, evaluate
 from p2pbench.scoring.reference_rows import SIDE, UNPAIRED, disjoint, look_up
 from p2pbench.scoring.weights import usable
-from p2pbench.study.job import Job
 from p2pbench.system.files import locked, write_text
 from p2pbench.system.hardware import versions
 from p2pbench.system.progress import Count, no_progress

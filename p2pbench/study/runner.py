@@ -15,12 +15,12 @@ from rich.console import Console
 
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import P2PBenchError, StorageError
+from p2pbench.runs.events import ENDS, Event, Job
 from p2pbench.runs.longer import kept_checkpoints, shorter
 from p2pbench.runs.store import Store
 from p2pbench.study.budget import Probe
 from p2pbench.study.display import show
 from p2pbench.study.execution import Execution
-from p2pbench.study.job import ENDS, Event, Job
 from p2pbench.study.local import LocalExecutor
 from p2pbench.study.plan import Cell, Study
 from p2pbench.study.prepare import decode_data, fetch_weights, train_segmentation

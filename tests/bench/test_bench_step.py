@@ -20,6 +20,7 @@ from p2pbench.bench.figure import write_figure
 from p2pbench.bench.step import step_contestants, time_spent
 from p2pbench.bench.tables import _three, markdown
 from p2pbench.cli.app import app
+from p2pbench.cli.bench import read_variants
 from p2pbench.config.resolve import Layer, resolve
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError
@@ -36,7 +37,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(ceilings.SIZES, "cpu", (32, 1000))
         patch.setenv("P2PBENCH_HOME", str(tmp_path_factory.mktemp("home")))
-        variants = suite.read_variants(str(GRID), None, SMALL)[:1]
+        variants = read_variants(str(GRID), None, SMALL)[:1]
         return suite.measure(["step"], variants, rounds=2, round_seconds=0.01)
 
 
@@ -68,11 +69,11 @@ def test_on_a_gpu_the_plain_loop_meets_one_rival_at_a_time(
         return race(contestants, **how)
 
     monkeypatch.setattr(clock, "race", note)
-    machine = suite.machine_of(["step"], suite.read_variants(str(GRID), None, SMALL)[0][1].config)
+    machine = suite.machine_of(["step"], read_variants(str(GRID), None, SMALL)[0][1].config)
     monkeypatch.setattr(suite, "machine_of", lambda *_: {**machine, "device": "cuda", "gpu": "H100"})
     monkeypatch.setattr(step, "has_tensor_cores", lambda _: True)
     settings = ["training.precision=bf16", "training.device=cuda"]
-    document = suite.measure(["step"], suite.read_variants(str(GRID), None, settings)[:1], rounds=2)
+    document = suite.measure(["step"], read_variants(str(GRID), None, settings)[:1], rounds=2)
     rivals = ["eager, bf16", "graph, bf16"]
     assert raced == [["tf32"], ["bf16"], ["copy"], *(["plain loop", rival] for rival in rivals)]
     plain, *ours = document["rows"]
@@ -102,18 +103,18 @@ def test_a_precision_or_engine_that_was_set_stands_alone(monkeypatch: pytest.Mon
     monkeypatch.setattr(step, "has_tensor_cores", lambda _: True)
 
     def rows(*more: str) -> list[str]:
-        [(_, resolved)] = suite.read_variants(None, None, [*SMALL, *more])
+        [(_, resolved)] = read_variants(None, None, [*SMALL, *more])
         return [contestant.name for contestant in step_contestants(resolved, "cpu")]
 
     assert rows() == ["plain loop", "eager, fp32", "eager, bf16"]
     assert rows("training.precision=bf16") == ["plain loop", "eager, bf16"]
     assert rows("training.engine=compile") == ["plain loop", "compile, fp32", "compile, bf16"]
-    names = [contestant.name for contestant in step_contestants(suite.read_variants(None, None, [])[0][1], "cuda")]
+    names = [contestant.name for contestant in step_contestants(read_variants(None, None, [])[0][1], "cuda")]
     assert names[1:] == [f"{engine}, {p}" for engine in ("eager", "graph") for p in ("fp32", "tf32", "bf16")]
 
 
 def test_an_engine_that_cannot_run_is_refused_before_anything_is_timed() -> None:
-    variants = suite.read_variants(None, None, [*SMALL, "training.engine=graph"])
+    variants = read_variants(None, None, [*SMALL, "training.engine=graph"])
     with pytest.raises(ConfigError, match="engine is graph"):
         suite.measure(["step"], variants)
 
@@ -220,7 +221,7 @@ TOP = [*SMALL, "data.crop_size=64", "data.load_size=64", "generator.ngf=2", "dis
 
 
 def test_the_plain_loop_trains_the_networks_of_later_papers_and_says_what_it_leaves_out() -> None:
-    top = suite.read_variants("ladder", None, TOP)[-1][1]
+    top = read_variants("ladder", None, TOP)[-1][1]
     plain, *_ = step_contestants(top, "cpu")
     assert plain.row["left_out"] == ["perceptual squeeze", "ema", "pairing relativistic", "r1", "r2",
                                      "feature matching", "augment diffaugment"]  # fmt: skip
@@ -230,7 +231,7 @@ def test_the_plain_loop_trains_the_networks_of_later_papers_and_says_what_it_lea
 
 
 def test_a_row_without_a_plain_loop_says_why(seconds: dict[str, float], tmp_path: Path) -> None:
-    variants = dict(suite.read_variants("families", None, TOP))
+    variants = dict(read_variants("families", None, TOP))
     document = suite.measure(["step"], [("flow", variants["flow, 1 pass"]), ("l1", variants["l1"])], rounds=2)
     assert [(row["engine"], row["ratio_to_plain"]) for row in document["rows"]] == [
         ("eager", None), ("eager", None), ("plain", 1.0), ("eager", 2.0), ("eager", 2.0),
@@ -244,9 +245,9 @@ def test_a_row_without_a_plain_loop_says_why(seconds: dict[str, float], tmp_path
 
 
 def test_oasis_is_timed_where_the_condition_has_classes() -> None:
-    variants = dict(suite.read_variants("oasis", None, [*TOP, "scoring.palette=facades"]))
+    variants = dict(read_variants("oasis", None, [*TOP, "scoring.palette=facades"]))
     assert {one.row["engine"] for one in step_contestants(variants["OASIS"], "cpu")} == {"eager"}
-    variants = dict(suite.read_variants("oasis", None, TOP))
+    variants = dict(read_variants("oasis", None, TOP))
     with pytest.raises(ConfigError, match="palette"):
         step_contestants(variants["OASIS"], "cpu")
 
@@ -256,13 +257,13 @@ def test_three_digits() -> None:
 
 
 def test_variants_of_a_grid_keep_what_was_set_on_purpose() -> None:
-    found = suite.read_variants(str(GRID), None, ["data.crop_size=18"])
+    found = read_variants(str(GRID), None, ["data.crop_size=18"])
     assert [(label, one.config.training.batch_size) for label, one in found] == [
         ("batch_size=1", 1),
         ("batch_size=2", 2),
     ]
     assert found[0][1].config.data.crop_size == 18
-    assert resolve([Layer("--set", {})]).config == suite.read_variants(None, None, [])[0][1].config
+    assert resolve([Layer("--set", {})]).config == read_variants(None, None, [])[0][1].config
 
 
 def test_the_profile_names_operations(tiny: Tiny) -> None:

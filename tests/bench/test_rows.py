@@ -11,6 +11,7 @@ import pytest
 from p2pbench.bench import comparison, step, suite
 from p2pbench.bench.rows import groups, named, short_titles
 from p2pbench.bench.tables import markdown
+from p2pbench.cli.bench import read_variants
 from p2pbench.config.resolve import Layer, resolve
 
 SMALL = """
@@ -27,7 +28,7 @@ def grid(tmp_path: Path, pairs_folder: Path) -> Any:
     def write(factors: str) -> list[suite.Variant]:
         file = tmp_path / "grid.yaml"
         file.write_text(SMALL.replace("SOURCE", str(pairs_folder)) + factors)
-        return suite.read_variants(str(file), None, [])
+        return read_variants(str(file), None, [])
 
     return write
 

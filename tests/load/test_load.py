@@ -13,10 +13,10 @@ from load.store_of import fill, write_grid
 from program import document
 from trained_run import train_run
 
+from p2pbench.runs.events import Job
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.housekeeping import all_runs, read_studies
 from p2pbench.runs.store import Store
-from p2pbench.study.job import Job
 from p2pbench.study.local import LocalExecutor
 from p2pbench.study.plan import build_study
 from p2pbench.study.study_file import write_study

@@ -10,8 +10,8 @@ import pytest
 from report_records import OBJECTIVES, loss_study
 
 from p2pbench.report.live import LivePage
+from p2pbench.runs.events import Event, Job
 from p2pbench.runs.store import Store
-from p2pbench.study.job import Event, Job
 from p2pbench.study.plan import build_study
 
 

@@ -18,11 +18,11 @@ from tiny_runs import write_pairs
 from p2pbench.config.resolve import parse_set
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.dataset import open_dataset
+from p2pbench.runs.events import Event, Job
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.longer import Kept, kept_checkpoints, shorter
 from p2pbench.runs.store import Store
 from p2pbench.study.execution import Execution
-from p2pbench.study.job import Event, Job
 from p2pbench.study.plan import build_study
 from p2pbench.study.runner import Executor, carry_out
 

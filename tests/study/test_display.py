@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from p2pbench.config.schema import RunConfig
+from p2pbench.runs.events import Event, Job
 from p2pbench.study.display import show
-from p2pbench.study.job import Event, Job
 
 
 def test_a_plain_log_says_how_much_of_the_study_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,10 @@ from rich.console import Console
 from study_workplace import Workplace
 
 from p2pbench.errors import ConfigError
+from p2pbench.runs.events import Event, Job
 from p2pbench.runs.store import Store
 from p2pbench.study import runner
 from p2pbench.study.execution import Execution, Shard, cells_on_gpus
-from p2pbench.study.job import Event, Job
 from p2pbench.study.plan import build_study
 
 

@@ -13,10 +13,10 @@ from study_workplace import PROTOCOL
 from tiny_runs import write_pairs
 
 from p2pbench.config.resolve import parse_set
+from p2pbench.runs.events import ENDS, Event
 from p2pbench.runs.store import Store
 from p2pbench.study import runner
 from p2pbench.study.execution import Execution
-from p2pbench.study.job import ENDS, Event
 from p2pbench.study.local import LocalExecutor
 from p2pbench.study.plan import Study, build_study
 from p2pbench.study.ray import RayExecutor

@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 from study_workplace import PROTOCOL
 
+from p2pbench.runs.events import ENDS, Event, Job
 from p2pbench.runs.store import Store
 from p2pbench.study import prepare
 from p2pbench.study.execution import Execution
-from p2pbench.study.job import ENDS, Event, Job
 from p2pbench.study.local import LocalExecutor
 from p2pbench.study.plan import build_study
 from p2pbench.study.runner import carry_out

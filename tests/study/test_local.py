@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 from study_workplace import PROTOCOL
 
+from p2pbench.runs.events import ENDS, Event
 from p2pbench.runs.store import Store
 from p2pbench.study.execution import Execution
-from p2pbench.study.job import ENDS, Event
 from p2pbench.study.plan import Study, build_study
 from p2pbench.study.runner import carry_out, cell_job
 

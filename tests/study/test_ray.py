@@ -17,9 +17,9 @@ from study_workplace import Workplace
 
 from p2pbench.config.resolve import Layer, resolve
 from p2pbench.errors import ConfigError
+from p2pbench.runs.events import Job
 from p2pbench.runs.store import Store
 from p2pbench.study.execution import Execution
-from p2pbench.study.job import Job
 from p2pbench.study.plan import build_study
 from p2pbench.study.ray import RayExecutor, RemoteJob, _Remote, telling_line, versions_here
 from p2pbench.study.ray_cluster import Share, check_room, connected, runtime_environment, share_of, threads_per_cell
