@@ -81,8 +81,8 @@ def test_on_a_gpu_and_beside_another_plain_loop_images_per_second_are_compared(
 
 
 def test_a_run_that_is_not_to_be_trusted_says_so() -> None:
-    steady = {"workload": "step", "engine": "eager", "precision": "fp32", "images_per_second": 10.0,
-              "images_per_second_quartiles": [9.6, 10.4]}  # fmt: skip
+    steady = {"workload": "step", "name": "unet", "engine": "eager", "precision": "fp32",
+              "images_per_second": 10.0, "images_per_second_quartiles": [9.6, 10.4]}  # fmt: skip
     shaky = {**steady, "precision": "bf16", "images_per_second_quartiles": [9.4, 10.6]}
     assert comparison.unstable([steady, shaky]) == [shaky]
     document = {"rows": [steady, shaky], "comparison": [{}, {}], "geometric_mean": 1.25}
