@@ -22,9 +22,9 @@ from PIL import Image
 from report_records import study_of
 
 from p2pbench.report.figures.all import DRAW
-from p2pbench.report.figures.style import COLUMN, GROUND, PAPER, TEXT, settings
 from p2pbench.report.records import CellRecord, StudyRecord
 from p2pbench.runs.records import Status
+from p2pbench.system.figure_style import COLUMN, GROUND, PAPER, TEXT, settings
 
 SCORES = ("lpips", "l1", "ssim", "sharpness", "precision", "fid")
 COUNTS, SEEDS, IMAGES = (2, 5, 12, 24, 40), (1, 3, 10), (1, 3, 30, 106)

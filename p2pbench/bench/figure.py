@@ -13,7 +13,7 @@ import numpy as np
 import seaborn as sns
 
 from p2pbench.bench.rows import groups, short_titles
-from p2pbench.report.figures.style import MARKERS, write_all
+from p2pbench.system.figure_style import MARKERS, write_all
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

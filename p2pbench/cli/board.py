@@ -14,12 +14,9 @@ def board(
     as_json: Json = False,
 ) -> None:
     """Rank the variants of several studies, protocol by protocol, with the places that the tests leave open."""
-    from p2pbench.report import html
-    from p2pbench.report.board import NOTE, boards, to_json, to_markdown
-    from p2pbench.report.primary import saturated_sentences
+    from p2pbench.report.board import boards, to_json, write_boards
     from p2pbench.report.records import read_study
     from p2pbench.runs.store import Store
-    from p2pbench.system.files import write_text
 
     stores = [Store(path) for path in runs or sorted(path for path in folder.glob("*/records") if path.is_dir())]
     names = [(store, name) for store in stores for name in store.studies()]
@@ -38,13 +35,8 @@ def board(
     found = boards(studies)
     if not found:
         raise ConfigError("no study has a finished cell; p2pbench ablate finishes them")
-    pages = [
-        {"title": b.title, "sentence": b.sentence(), "saturated": saturated_sentences(b.study), "table": b.table()}
-        for b in found
-    ]
-    write_text(folder / "board.md", to_markdown(found))
-    write_text(folder / "board.html", html.render(html.TEMPLATES / "board.html", boards=pages, note=NOTE))
-    answer({"boards": to_json(found), "files": [str(folder / "board.md"), str(folder / "board.html")]}, as_json)
+    files = write_boards(found, folder)
+    answer({"boards": to_json(found), "files": list(map(str, files))}, as_json)
     for each in found:
         out.print(f"[bold]{escape(each.title)}[/bold]: {escape(each.sentence())}")
-    out.print(escape(f"{folder / 'board.html'}"), soft_wrap=True)
+    out.print(escape(str(files[-1])), soft_wrap=True)

@@ -7,16 +7,19 @@ better, to the number that are not worse, over other trainings and test images.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from p2pbench.report.comparisons import Comparison, comparisons
-from p2pbench.report.markup import markdown_table
+from p2pbench.report.markup import TEMPLATES, markdown_table
 from p2pbench.report.primary import listed, named, primary_metric, saturated_sentences
 from p2pbench.report.records import CellRecord, StudyRecord
 from p2pbench.report.summaries import digits_of, measured, oriented, sd_text, summarise, value_text
 from p2pbench.runs.records import StudyCell
+from p2pbench.system import html
+from p2pbench.system.files import write_text
 
 SHARED = ("data.", "training.epochs", "training.steps")
 """What variants on one board have in common beside the protocol: the pairs, the sizes, how long is trained."""
@@ -110,6 +113,18 @@ def to_markdown(found: Sequence[Board]) -> str:
         parts += [f"## {board.title}\n", board.sentence(), *saturated_sentences(board.study), ""]
         parts += [markdown_table(board.table()), ""]
     return "\n".join([*parts, NOTE]) + "\n"
+
+
+def write_boards(found: Sequence[Board], folder: Path) -> list[Path]:
+    """Write ``board.md`` and ``board.html`` into ``folder``."""
+    pages = [
+        {"title": b.title, "sentence": b.sentence(), "saturated": saturated_sentences(b.study), "table": b.table()}
+        for b in found
+    ]
+    files = [folder / "board.md", folder / "board.html"]
+    write_text(files[0], to_markdown(found))
+    write_text(files[1], html.render(TEMPLATES / "board.html", boards=pages, note=NOTE))
+    return files
 
 
 def to_json(found: Sequence[Board]) -> list[dict[str, Any]]:

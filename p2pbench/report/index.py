@@ -8,15 +8,16 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from p2pbench.report import html
 from p2pbench.report.comparisons import with_baseline
 from p2pbench.report.forest import difference_text
+from p2pbench.report.markup import TEMPLATES
 from p2pbench.report.page import Report
 from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import cell_text, digits_of, measured, oriented, summarise
 from p2pbench.report.training_cost import printed_cost
 from p2pbench.report.verdict import headline
+from p2pbench.system import html
 from p2pbench.system.files import write_text
 
 
@@ -38,7 +39,7 @@ def write_index(reports: Sequence[Report], unreadable: Sequence[tuple[str, str]]
         for report in reports
     ]
     tables = compare_studies([report.record for report in reports])
-    write_text(path, html.render(html.TEMPLATES / "index.html", studies=studies, tables=tables, unreadable=unreadable))
+    write_text(path, html.render(TEMPLATES / "index.html", studies=studies, tables=tables, unreadable=unreadable))
     return path
 
 

@@ -14,11 +14,12 @@ from urllib.parse import quote
 import pandas as pd
 
 from p2pbench.config.metrics import METRICS
-from p2pbench.report import html
 from p2pbench.report.curves import curve_metrics
+from p2pbench.report.markup import TEMPLATES
 from p2pbench.report.records import StudyRecord, read_progress
 from p2pbench.runs.events import ENDS, Event, Job
 from p2pbench.runs.store import Store
+from p2pbench.system import html
 from p2pbench.system.console import duration
 from p2pbench.system.files import write_text
 
@@ -92,7 +93,7 @@ class LivePage:
         """The page as one HTML text; its samples are those of the runs, which it names by their place."""
         study = read_progress(self.store, self.study)
         return html.render(
-            html.TEMPLATES / "live.html",
+            TEMPLATES / "live.html",
             about=study.about,
             ended=ended,
             every=round(1000 * EVERY_SECONDS),

@@ -1,9 +1,11 @@
-"""Tables as Markdown, and texts as LaTeX takes them."""
+"""Tables as Markdown, texts as LaTeX takes them, and where the templates of pages and texts lie."""
 
 import unicodedata
+from pathlib import Path
 
 import pandas as pd
 
+TEMPLATES = Path(__file__).parent / "templates"
 LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "↓": r"$\downarrow$", "↑": r"$\uparrow$", "±": r"$\pm$",

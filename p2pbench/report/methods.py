@@ -8,16 +8,16 @@ from typing import Any
 
 from p2pbench.config.run_id import OF_DISCRIMINATORS
 from p2pbench.config.sections import LAYER_NORMED
-from p2pbench.report import html
 from p2pbench.report.chosen import chosen_sentence
 from p2pbench.report.comparisons import comparisons
-from p2pbench.report.markup import latex_escape
+from p2pbench.report.markup import TEMPLATES, latex_escape
 from p2pbench.report.primary import listed, primary_metric
 from p2pbench.report.records import CellRecord, StudyRecord
 from p2pbench.report.score_table import shown_metrics
 from p2pbench.report.training_cost import training_images
 from p2pbench.report.verdict import counted
 from p2pbench.statistics.trainings import LEAST_SEEDS
+from p2pbench.system import html
 
 MOST_LISTED = 12
 """The most variants, and values of a setting, that the paragraph names; of more it gives the number."""
@@ -119,7 +119,7 @@ def _methods(study: StudyRecord) -> str:
     images = sorted({cell.scores[m].n for cell in cells for m in metrics if m in cell.scores})
     failed = [cell for cell in study.cells if cell.state == "failed" and cell.variant in study.chosen_variants]
     text = html.render(
-        html.TEMPLATES / "methods.txt",
+        TEMPLATES / "methods.txt",
         about=study.about,
         cite=cite,
         values=values,

@@ -3,13 +3,14 @@
 import numpy as np
 
 from p2pbench.config.metrics import METRICS
-from p2pbench.report import html
 from p2pbench.report.chosen import chosen_sentence
 from p2pbench.report.comparisons import best, comparisons
+from p2pbench.report.markup import TEMPLATES
 from p2pbench.report.primary import listed
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import made_alike, measured, summarise
 from p2pbench.report.training_cost import named_machines
+from p2pbench.system import html
 
 FLOOR = "real (split half)"
 """The reference row that says what a perfect generator gets at this number of images."""
@@ -33,7 +34,7 @@ def _about_all(study: StudyRecord) -> list[str]:
     counts = {variant: len(study.of(variant)) for variant in study.chosen_variants}
     metrics = study.chosen_metrics
     text = html.render(
-        html.TEMPLATES / "notes.txt",
+        TEMPLATES / "notes.txt",
         methods=list({summarise(study, v, m).method for v in study.chosen_variants for m in metrics} - {None}),
         counts=counts,
         most_seeds=max(counts.values(), default=0),

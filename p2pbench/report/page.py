@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from p2pbench.errors import ConfigError
-from p2pbench.report import effects, html, latex, published, tables
+from p2pbench.report import effects, latex, published, tables
 from p2pbench.report.agreement import agreement
 from p2pbench.report.chosen import chosen_sentence
 from p2pbench.report.claims import NOTE, claims_table, judged_claims
@@ -20,6 +20,7 @@ from p2pbench.report.figures.names import shortened
 from p2pbench.report.figures.panels import drawn
 from p2pbench.report.figures.sheets import write_sheets
 from p2pbench.report.forest import forest
+from p2pbench.report.markup import TEMPLATES
 from p2pbench.report.methods import paper_texts
 from p2pbench.report.notes import missing_scores, notes
 from p2pbench.report.primary import primary_metric
@@ -29,6 +30,7 @@ from p2pbench.report.score_table import score_table, shown_metrics
 from p2pbench.report.training_cost import cost_table
 from p2pbench.report.verdict import answer, by_score, counted, headline
 from p2pbench.runs.store import Store
+from p2pbench.system import html
 from p2pbench.system.files import write_text
 
 MOST_LISTED = 200
@@ -118,7 +120,7 @@ def render(
     first = next(iter(shown_metrics(study)), None)
     unfinished = [cell for cell in study.cells if cell.state != "finished"]
     return html.render(
-        html.TEMPLATES / "study.html",
+        TEMPLATES / "study.html",
         about=study.about,
         facts=_facts(study),
         headline=headline(study),

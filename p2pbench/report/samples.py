@@ -9,12 +9,12 @@ from PIL import Image
 
 from p2pbench.config.metrics import DEFAULT_PRIMARY
 from p2pbench.errors import ConfigError, unknown
-from p2pbench.report import html
 from p2pbench.report.figures.names import shortened
 from p2pbench.report.figures.panels import drawn
 from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import CellRecord, StudyRecord
 from p2pbench.report.summaries import oriented
+from p2pbench.system import html
 
 N_FIXED = 4
 """The pairs at fixed positions on a sheet."""

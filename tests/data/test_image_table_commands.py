@@ -20,7 +20,7 @@ from p2pbench.demo.app import create_app
 OPENERS = re.compile(r"Image\.open\(|TiffFile\(|imread\(|np\.load\(|_decode\(")
 OWN = {
     "bench/data.py", "bench/plain_loop.py",  # what a plain loop would do
-    "data/photos.py", "report/figures/style.py", "report/samples.py",  # files of the package, and of its own making
+    "data/photos.py", "system/figure_style.py", "report/samples.py",  # files of the package, and of its own making
     "data/image_files.py", "scoring/features.py",  # features, in a cache
 }  # fmt: skip
 

@@ -15,7 +15,6 @@ from p2pbench.report.figures.all import DRAW
 from p2pbench.report.figures.costs import pareto_front
 from p2pbench.report.figures.panels import MOST_DRAWN, drawn
 from p2pbench.report.figures.sheets import GAP, LABEL, LINE, write_sheets
-from p2pbench.report.figures.style import COLUMN
 from p2pbench.report.index import compare_studies
 from p2pbench.report.page import write_report
 from p2pbench.report.records import read_study
@@ -24,6 +23,7 @@ from p2pbench.report.verdict import answer
 from p2pbench.runs.store import Store
 from p2pbench.study.plan import build_study
 from p2pbench.study.study_file import write_study
+from p2pbench.system.figure_style import COLUMN
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from drawn_studies import drawn_study, names, overlaps
 from p2pbench.report.figures.all import DRAW, files_of, write_figures
 from p2pbench.report.figures.names import ordered, shortened, wrapped
 from p2pbench.report.figures.panels import looks
-from p2pbench.report.figures.style import COLUMN, DARK, PAPER, TEXT, settings
+from p2pbench.system.figure_style import COLUMN, DARK, PAPER, TEXT, settings
 
 
 @pytest.mark.parametrize("width", [COLUMN, TEXT])

@@ -30,7 +30,6 @@ from p2pbench.report.comparisons import best, comparisons
 from p2pbench.report.effects import effects_table, printed_effects
 from p2pbench.report.figures.all import DRAW
 from p2pbench.report.figures.sheets import write_sheets
-from p2pbench.report.figures.style import COLUMN, PAPER, settings
 from p2pbench.report.forest import forest
 from p2pbench.report.latex import to_latex
 from p2pbench.report.markup import latex_escape
@@ -45,6 +44,7 @@ from p2pbench.report.verdict import answer
 from p2pbench.runs.store import Store
 from p2pbench.study.plan import build_study
 from p2pbench.study.study_file import write_study
+from p2pbench.system.figure_style import COLUMN, PAPER, settings
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from p2pbench.curation.explore.examples import draw_pairs, draw_roles, edge_exam
 from p2pbench.curation.explore.explore import MEASURES, Exploration, Labels, edges_of, hex_of
 from p2pbench.curation.explore.source import SIDES, Key, keyed_sample
 from p2pbench.data.images import Images
-from p2pbench.report.figures.style import write_all
+from p2pbench.system.figure_style import write_all
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

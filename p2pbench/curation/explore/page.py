@@ -11,7 +11,7 @@ import pandas as pd
 from p2pbench.curation.explore.explore import MEASURES, PRESENT, SAMPLE, Exploration, Labels, hex_of
 from p2pbench.curation.explore.source import SIDES, Source
 from p2pbench.errors import ConfigError, StorageError
-from p2pbench.report import html
+from p2pbench.system import html
 from p2pbench.system.files import write_text
 
 COLOURFUL = (

@@ -20,7 +20,7 @@ from p2pbench.curation.fetch.unpack import unpack
 from p2pbench.data.catalogue import PAPER_SETS, counts, datasets_folder
 from p2pbench.data.pairs import SPLITS, Pair, find_pairs
 from p2pbench.errors import ConfigError, DataError, StorageError, unknown
-from p2pbench.report import html
+from p2pbench.system import html
 from p2pbench.system.files import Locked, locked, sha256_of, write_text
 from p2pbench.system.progress import counted
 

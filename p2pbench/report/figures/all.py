@@ -7,8 +7,8 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from p2pbench.report.figures import costs, factors, outputs, scores, training
-from p2pbench.report.figures.style import COLUMN, PAPER, TEXT, settings, write_pdf, write_png, write_svg
 from p2pbench.report.records import StudyRecord
+from p2pbench.system.figure_style import COLUMN, PAPER, TEXT, settings, write_pdf, write_png, write_svg
 
 DRAW: dict[str, Callable[[StudyRecord, float], Figure | None]] = {
     "answer": scores.draw_answer,

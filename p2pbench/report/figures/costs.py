@@ -17,11 +17,11 @@ from p2pbench.report.figures.panels import (
     panels,
     shown,
 )
-from p2pbench.report.figures.style import COLUMN, DIM, GROUND, INK
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.score_table import shown_metrics
 from p2pbench.report.summaries import oriented, summarise
 from p2pbench.report.training_cost import costs, images_per_second, named_machines, training_images
+from p2pbench.system.figure_style import COLUMN, DIM, GROUND, INK
 
 
 def draw_pareto(study: StudyRecord, width: float = COLUMN) -> Figure | None:

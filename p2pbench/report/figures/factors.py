@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from p2pbench.report.effects import effects_table
 from p2pbench.report.figures.panels import COLOURS, Look, draw_rows, finish
 from p2pbench.report.figures.scores import directed, draw_estimate
-from p2pbench.report.figures.style import COLUMN, DIM, LINE
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.score_table import shown_metrics
 from p2pbench.report.verdict import counted
 from p2pbench.statistics.comparison import ALPHA
+from p2pbench.system.figure_style import COLUMN, DIM, LINE
 
 MOST_EFFECTS = 24
 """The most effects that are drawn, in the order of their table: main effects, interactions, simple effects."""

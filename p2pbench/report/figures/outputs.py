@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from p2pbench.report.figures.panels import finish, handles, looked, looks, note, panels
-from p2pbench.report.figures.style import COLUMN, INK
 from p2pbench.report.records import CellRecord, StudyRecord
 from p2pbench.report.verdict import counted
+from p2pbench.system.figure_style import COLUMN, INK
 
 TARGET: dict[str, Any] = {"color": INK, "lw": 1.2, "ls": ":", "zorder": 5}
 """How the targets are drawn."""

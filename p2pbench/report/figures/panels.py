@@ -17,11 +17,11 @@ from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 
 from p2pbench.report.figures.names import ordered, shortened, wrapped
-from p2pbench.report.figures.style import COLUMN, DIM, MARKERS
 from p2pbench.report.primary import leading
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import score_matrices, summarise
 from p2pbench.report.verdict import counted
+from p2pbench.system.figure_style import COLUMN, DIM, MARKERS
 
 MOST_DRAWN = 12
 """The most variants that a figure shows; the tables have all."""

@@ -10,11 +10,11 @@ from p2pbench.config.metrics import Metric
 from p2pbench.report.comparisons import comparisons
 from p2pbench.report.figures.names import shortened
 from p2pbench.report.figures.panels import ROW, Look, draw_rows, drawn, finish, looks, note, per_image
-from p2pbench.report.figures.style import COLUMN, DIM, GROUND, INK, LINE
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.score_table import shown_metrics
 from p2pbench.report.summaries import measured, summarise
 from p2pbench.statistics.trainings import LEAST_SEEDS
+from p2pbench.system.figure_style import COLUMN, DIM, GROUND, INK, LINE
 
 LEAST_BOXED = 10
 """The fewest images that have a box of quartiles; fewer are points alone."""

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from p2pbench.report.curves import curve_metrics, curve_of, validation_pairs
 from p2pbench.report.figures.panels import Look, drawn, finish, handles, looked, looks, note, panels, shown
-from p2pbench.report.figures.style import COLUMN
 from p2pbench.report.records import CellRecord, StudyRecord
 from p2pbench.report.training_cost import training_images
+from p2pbench.system.figure_style import COLUMN
 
 PANELS = {"g_l1": "L1 distance of G", "g_adversarial": "adversarial loss of G", "d_loss": "loss of D"}
 MOST_STEPS = 400

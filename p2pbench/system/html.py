@@ -4,8 +4,6 @@ import base64
 from pathlib import Path
 from typing import Any
 
-TEMPLATES = Path(__file__).parent / "templates"
-
 
 def render(template: Path, **values: Any) -> str:
     """``template`` filled with ``values``, which are escaped in HTML; a value that is missing is an error."""

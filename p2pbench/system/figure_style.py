@@ -26,7 +26,7 @@ SCREEN: dict[str, Any] = {
 """Matplotlib's settings for figures that are looked at on a screen: of explorations and benchmarks."""
 MARKERS = "osD^vPX*<>ph"
 """Markers of variants, which tell them apart where colours do not."""
-PAPER: Any = matplotlib.rc_params_from_file(Path(__file__).with_name("report.mplstyle"), use_default_template=False)
+PAPER: Any = matplotlib.rc_params_from_file(Path(__file__).with_name("paper.mplstyle"), use_default_template=False)
 """Matplotlib's settings for the figures of a report."""
 COLUMN, TEXT = 3.5, 7.16
 """The widths of a report's figures in inches: one of a paper's two columns, and both."""
