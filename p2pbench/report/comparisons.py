@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import measured, oriented, score_matrices, summarise
+from p2pbench.report.summaries import measured, oriented, score_matrices, summarise, unlike
 from p2pbench.runs.records import before_jackknives
 from p2pbench.statistics.comparison import ALPHA, holm, sign_flip_p
 from p2pbench.statistics.intervals import image_interval
@@ -243,4 +243,5 @@ def _why_not(study: StudyRecord, metric: str, variant: str, against: str) -> str
         return str(without[0].scores[metric].settings["jackknife"]).removeprefix("none: ")
     if not {c.seed for c in cells if c.variant == variant} & {c.seed for c in cells if c.variant == against}:
         return "no seed in common"
-    return "other images, or made in another way"
+    differs = unlike([cell.scores[metric].settings for cell in cells])
+    return "of other images" if differs is None else f"made in another way ({differs})"

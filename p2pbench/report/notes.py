@@ -8,7 +8,7 @@ from p2pbench.report.comparisons import best, comparisons
 from p2pbench.report.markup import TEMPLATES
 from p2pbench.report.primary import listed
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import made_alike, measured, summarise
+from p2pbench.report.summaries import library_versions, made_alike, measured, summarise
 from p2pbench.report.training_cost import named_machines
 from p2pbench.system import html
 
@@ -24,6 +24,7 @@ def notes(study: StudyRecord) -> list[str]:
         *_about_all(study),
         *(note for metric in study.chosen_metrics if (note := _over_set(study, metric))),
         *_not_compared(study),
+        *_versions(study),
         *_of_scores(study),
         *_about_references(study),
     ]
@@ -80,6 +81,15 @@ def _not_compared(study: StudyRecord) -> list[str]:
         for metric in study.chosen_metrics
         if not made_alike((cell for variant in study.variants for cell in measured(study, variant, metric)), metric)
     ]
+
+
+def _versions(study: StudyRecord) -> list[str]:
+    """The libraries of which several versions made the scores of one table, as on several machines."""
+    found: dict[str, list[str]] = {}
+    for metric in study.chosen_metrics:
+        if versions := library_versions(study, metric):
+            found.setdefault(" and ".join(versions), []).append(study.metric(metric).label)
+    return [f"{listed(labels)}: some by {versions}." for versions, labels in found.items()]
 
 
 def _of_scores(study: StudyRecord) -> list[str]:

@@ -56,9 +56,34 @@ def made_alike(cells: Iterable[CellRecord], metric: str) -> bool:
 
 
 def _alike(settings: Sequence[dict[str, Any]]) -> bool:
+    return unlike(settings) is None
+
+
+def unlike(settings: Sequence[dict[str, Any]]) -> str | None:
+    """A setting in which ways to make a score differ, and two of its values; None where they may be compared.
+
+    The library has to be the same, not its version: seeds that several machines train are one study. Reports say so.
+    """
     ignored = MAY_DIFFER | {key for key in RECORDED_LATER if any(key not in own for own in settings)}
-    made = [{key: value for key, value in own.items() if key not in ignored} for own in settings]
-    return all(own == made[0] for own in made)
+    for key in dict.fromkeys(key for own in settings for key in own if key not in ignored):
+        values = [_without_version(own.get(key)) if key == "library" else own.get(key) for own in settings]
+        other = next((value for value in values if value != values[0]), None)
+        if any(value != values[0] for value in values):
+            return f"{key}: {values[0]} and {other}"
+    return None
+
+
+def _without_version(library: Any) -> str:
+    """``numpy`` of ``numpy 2.4``."""
+    return str(library).partition(" ")[0]
+
+
+def library_versions(study: StudyRecord, metric: str) -> list[str]:
+    """The versions of the library that made the score, where there are several: ``numpy 2.4``, ``numpy 2.5``."""
+    made = {
+        str(own["library"]) for v in study.variants for own in _matrix(study, metric, v).settings if "library" in own
+    }
+    return sorted(made) if len(made) > 1 and len({_without_version(one) for one in made}) == 1 else []
 
 
 def score_matrices(study: StudyRecord, metric: str, variants: Iterable[str]) -> dict[str, pd.DataFrame]:

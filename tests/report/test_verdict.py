@@ -308,3 +308,28 @@ def test_the_papers_order_is_compared_with_its_chance() -> None:
     assert "more than chance would" in text
     three = study_of({v: variants[v] for v in order[:3]}, published="pix2pix-table1")
     assert "of 3 variants no order can be" in to_markdown(three)
+
+
+def made_by(study: Any, variant: str, **settings: Any) -> None:
+    for cell in study.cells:
+        if cell.variant == variant:
+            cell.scores["lpips"].settings.update(settings)
+
+
+def test_versions_of_a_library_may_differ_and_are_said() -> None:
+    """Seeds that two machines trained are one study; their numpy or torchvision is seldom of one version."""
+    study = study_of(lpips(a=scores(0, 3, 1), b=scores(0.1, 3, 2)), settings={"library": "numpy 2.4.6"})
+    made_by(study, "b", library="numpy 2.5.2")
+    assert judged(study, "b").differs
+    assert "LPIPS (alex): some by numpy 2.4.6 and numpy 2.5.2." in to_markdown(study)
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"), [({"library": "jax 2.4.6"}, "library: jax and numpy"), ({"window": 7}, "window: 7 and 11")]
+)
+def test_what_makes_two_scores_another_is_named(other: dict[str, Any], reason: str) -> None:
+    study = study_of(lpips(a=scores(0, 3, 1), b=scores(0, 3, 2)), settings={"library": "numpy 2.4.6", "window": 11})
+    made_by(study, "b", **other)
+    found = judged(study, "b")
+    assert found.verdict == "not compared"
+    assert found.reason is not None and reason in found.reason
