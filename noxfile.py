@@ -103,6 +103,7 @@ def gpu(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """Kill studies, end runs at every write, inject faults; prints a table. ``-- --kills 20 --every 20`` is short."""
     install(session, "test")
+    session.run("pytest", "-m", "long", "tests")
     session.chdir("tests")
     session.run("python", "-m", "faults.campaign", *session.posargs, env={"P2PBENCH_HYPOTHESIS": "explore"})
 

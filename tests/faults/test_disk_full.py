@@ -37,7 +37,9 @@ def on_small_disk(workplace: Workplace, folder: Path, script: str) -> subprocess
 STUDY = "ablate --grid two.yaml --set training.checkpoint_seconds=0 --runs disk/runs"
 
 
-@pytest.mark.parametrize("free_kib", [8, 150, 700])
+@pytest.mark.parametrize(
+    "free_kib", [pytest.param(8, marks=pytest.mark.long), 150, pytest.param(700, marks=pytest.mark.long)]
+)
 def test_a_store_that_fills_up_fails_its_cells_and_finishes_when_there_is_room(
     workplace: Workplace, trained: Path, free_kib: int
 ) -> None:

@@ -13,7 +13,10 @@ from study_workplace import Workplace
 from p2pbench.config.schema import RunConfig
 from p2pbench.runs.folder import RunFolder
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks, and finds workers in /proc")
+pytestmark = [
+    pytest.mark.long,  # tests/study/test_ablate_stopped.py kills a study once
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks, and finds workers in /proc"),
+]
 
 
 @pytest.mark.timeout(900)

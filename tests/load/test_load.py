@@ -54,6 +54,7 @@ def test_a_store_of_many_records_is_planned_skipped_listed_and_read(store: Store
     assert len(store.read_study("many").cells) == 60
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts what is open in /proc")
 def test_an_executor_leaves_no_process_and_no_open_file(store: Store) -> None:
     """Of workers that begin and end: these refuse their job, for it names another id than its configuration has."""

@@ -76,7 +76,7 @@ def test_a_score_of_the_users_own_is_a_column_and_measured_anew_when_it_changes(
     assert workplace.json("ablate", "--grid", "own.yaml")["trained"] == 1
     workplace.json("report")
     text = (workplace.folder / "reports" / "own" / "scores.md").read_text()
-    assert "bits not measured: 'own_metric:bits' failed: ValueError: it does not say which way is better" in text
+    assert "Not measured: bits: 'own_metric:bits' failed: ValueError: it does not say which way is better" in text
     with (workplace.folder / "own_metric.py").open("a") as module:
         module.write("bits.better = 'lower'\n")
     found = workplace.json("ablate", "--grid", "own.yaml")

@@ -25,7 +25,6 @@ from p2pbench.study.runner import Executor
 from p2pbench.system.cache_dir import home
 
 RECORDS = ("config.yaml", "generator.safetensors", "losses.csv", "scores.json", "per_image.csv", "profile.json")
-KINDS = ("local", "ray")
 STEPS = 240
 LONG = ("training.epochs=40", "training.checkpoint_seconds=0", "training.sample_every=200", "training.log_every=2")
 OWN = """
@@ -108,7 +107,7 @@ def check_finished(store: Store) -> None:
         }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["local", pytest.param("ray", marks=pytest.mark.long)])
 def test_cells_are_stopped_and_go_on_to_the_same_records(
     kind: str, study: Study, expected: dict[str, bytes], request: pytest.FixtureRequest
 ) -> None:
