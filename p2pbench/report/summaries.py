@@ -67,9 +67,8 @@ def unlike(settings: Sequence[dict[str, Any]]) -> str | None:
     ignored = MAY_DIFFER | {key for key in RECORDED_LATER if any(key not in own for own in settings)}
     for key in dict.fromkeys(key for own in settings for key in own if key not in ignored):
         values = [_without_version(own.get(key)) if key == "library" else own.get(key) for own in settings]
-        other = next((value for value in values if value != values[0]), None)
-        if any(value != values[0] for value in values):
-            return f"{key}: {values[0]} and {other}"
+        if others := [value for value in values if value != values[0]]:
+            return f"{key}: {values[0]} and {others[0]}"
     return None
 
 
