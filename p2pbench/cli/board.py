@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
+import typer
+
 from p2pbench.cli.options import Json, answer, parameter
 from p2pbench.errors import ConfigError
 from p2pbench.system.console import err, escape, out
@@ -26,11 +28,12 @@ def board(
             f"there is no study in {where}; name the folder of your runs with --runs, or first copy a study's records "
             f"with p2pbench study export STUDY --to {folder}/STUDY/records"
         )
-    studies = []
+    studies, unreadable = [], 0
     for store, name in names:
         try:
             studies.append(read_study(store, name))
         except ConfigError as error:  # the others are ranked all the same
+            unreadable = error.exit_code
             err.print(f"[red]skipped[/red] {escape(name)}: {escape(str(error))}", soft_wrap=True)
     found = boards(studies)
     if not found:
@@ -40,3 +43,5 @@ def board(
     for each in found:
         out.print(f"[bold]{escape(each.title)}[/bold]: {escape(each.sentence())}")
     out.print(escape(str(files[-1])), soft_wrap=True)
+    if unreadable:
+        raise typer.Exit(unreadable)

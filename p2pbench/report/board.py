@@ -4,6 +4,8 @@ A place is a range, as in the rankings of the WMT shared tasks: from one more th
 better, to the number that are not worse, over other trainings and test images.
 """
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
@@ -12,17 +14,20 @@ from typing import Any
 
 import pandas as pd
 
+from p2pbench.config.data_section import DataConfig
+from p2pbench.config.sections import TrainingConfig
 from p2pbench.report.comparisons import Comparison, comparisons
 from p2pbench.report.markup import TEMPLATES, markdown_table
 from p2pbench.report.primary import listed, named, primary_metric, saturated_sentences
 from p2pbench.report.records import CellRecord, StudyRecord
-from p2pbench.report.summaries import digits_of, measured, oriented, sd_text, summarise, value_text
+from p2pbench.report.score_table import shown_metrics
+from p2pbench.report.summaries import digits_of, oriented, sd_text, summarise, value_text
 from p2pbench.runs.records import StudyCell
 from p2pbench.system import html
 from p2pbench.system.files import write_text
 
-SHARED = ("data.", "training.epochs", "training.steps")
-"""What variants on one board have in common beside the protocol: the pairs, the sizes, how long is trained."""
+TEST_IMAGES = ("source", "direction", "condition", "crop_size", "colours", "channels", "range", "background")
+"""The settings of data that decide what the test images are: outputs for other images do not compare."""
 NOTE = (
     "place: first and last that the tests leave open, over other trainings and test images (p below 0.05 after Holm's "
     "correction over all pairs of the board, seeds and images crossed); '-' below three seeds. ±: standard deviation "
@@ -63,21 +68,22 @@ class Board:
         first = [variant for variant, (least, _) in self.places.items() if least == 1]
         if len(self.places) < 2:
             return f"By {label} there is no order yet: it takes two variants with three seeds each."
+        if len(first) == 1 and self.places[first[0]][1] > 1:
+            return f"By {label}, only {first[0]} may be first: every other variant is behind some other."
         if len(first) == 1:
-            return f"By {label}, {first[0]} is ahead of every other variant."
+            others = "" if len(self.places) == len(self.study.variants) else " that has three seeds"
+            return f"By {label}, {first[0]} is ahead of every other variant{others}."
         return f"By {label}, {named(first)} may be first: the tests do not tell them apart from the best."
 
     def table(self) -> pd.DataFrame:
         """A row a variant, the best first; those without a place last."""
-        having = [m for m in self.study.metrics if any(measured(self.study, v, m) for v in self.study.variants)]
-        metrics = sorted(having, key=lambda metric: metric != self.metric)
         return pd.DataFrame([
             {
                 "place": _range(self.places.get(variant)),
                 "variant": variant,
                 "studies": ", ".join(self.studies[variant]),
                 "seeds": str(len(self.study.of(variant))),
-                **{self.study.metric(m).heading: self._text(variant, m) for m in metrics},
+                **{self.study.metric(m).heading: self._text(variant, m) for m in shown_metrics(self.study)},
             }
             for variant in self._ordered()
         ])  # fmt: skip
@@ -92,19 +98,25 @@ class Board:
         if self.metric is None:
             return self.study.variants
         better, metric = self.study.metric(self.metric).better, self.metric
-        values = {variant: summarise(self.study, variant, metric).value for variant in self.study.variants}
-        least = min((oriented(v, better) for v in values.values() if v is not None), default=0.0) - 1
-        gains = {variant: least if v is None else oriented(v, better) for variant, v in values.items()}
-        return sorted(self.study.variants, key=lambda v: (v not in self.places, -gains[v]))
+
+        def gain(variant: str) -> float:
+            value = summarise(self.study, variant, metric).value
+            return -math.inf if value is None else oriented(value, better)
+
+        return sorted(self.study.variants, key=lambda v: (v not in self.places, -gain(v)))
 
 
 def boards(studies: Iterable[StudyRecord]) -> list[Board]:
     """A board for each protocol under which any of ``studies`` has a finished cell."""
-    groups: dict[str, list[StudyRecord]] = {}
+    groups: dict[tuple[str, str], list[StudyRecord]] = {}
     for study in studies:
         if any(cell.state == "finished" for cell in study.cells):
-            groups.setdefault(_title(study), []).append(study)
-    return [_board(title, group) for title, group in sorted(groups.items())]
+            groups.setdefault((_title(study), _content(study)), []).append(study)
+    titles = Counter(title for title, _ in groups)
+    return [
+        _board(title if titles[title] == 1 else f"{title}, data {content[:8] or 'not recorded'}", group)
+        for (title, content), group in sorted(groups.items())
+    ]
 
 
 def to_markdown(found: Sequence[Board]) -> str:
@@ -141,16 +153,27 @@ def to_json(found: Sequence[Board]) -> list[dict[str, Any]]:
 
 
 def _title(study: StudyRecord) -> str:
-    """The protocol of a study, and those settings of data and duration in which its baseline is not the protocol's."""
+    """The protocol of a study, and where its baseline has other test images or epochs than that, these."""
     protocol = study.about.protocol
     config = next(cell.config for cell in study.about.cells if cell.variant == study.baseline)
+    usual = {f"data.{name}": DataConfig.model_fields[name].default for name in TEST_IMAGES}
+    usual |= {"training.epochs": TrainingConfig.model_fields["epochs"].default, **protocol.get("settings", {})}
     changed = []
-    for key, value in protocol.get("settings", {}).items():
-        section, _, name = key.partition(".")
-        now = config.get(section, {}).get(name, value)
-        if key.startswith(SHARED) and now != value:
+    for key in (*(f"data.{name}" for name in TEST_IMAGES), "training.epochs"):
+        section, name = key.split(".")
+        now = config.get(section, {}).get(name)
+        if now is not None and _plain(now) != _plain(usual[key]):
             changed.append(f"{name}={now}")
     return ", ".join([str(protocol.get("name", "no protocol")), *changed])
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _content(study: StudyRecord) -> str:
+    """The hash of the content of a study's data; empty where no run recorded it."""
+    return next((cell.status.data_key for cell in study.cells if cell.status and cell.status.data_key), "")
 
 
 def _board(title: str, studies: Sequence[StudyRecord]) -> Board:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from report_records import loss_study, study_of
 
 from p2pbench.report.board import Board, boards
 from p2pbench.report.records import StudyRecord
+from p2pbench.runs.records import Status
 from p2pbench.runs.store import Store
 
 IMAGES = np.random.default_rng(3).normal(0.4, 0.05, 30)
@@ -72,6 +74,35 @@ def test_studies_of_other_data_or_of_another_duration_stand_on_boards_of_their_o
     assert [board.title for board in boards([usual, short])] == ["p", "p, epochs=2"]
 
 
+def test_outputs_for_other_test_images_are_not_ranked_together() -> None:
+    """A setting that the protocol does not name counts, as does the content of the data."""
+    usual, turned, others = (study_of({"a": lpips(0, 3, 1)}, name=name) for name in ("usual", "turned", "others"))
+    for cell in turned.about.cells:
+        cell.config["data"] = {"direction": "BtoA"}
+    content = {"schema_version": 1, "state": "finished", "data_key": "0123456789abcdef"}
+    cells = [replace(cell, status=Status.model_validate(content)) for cell in others.cells]
+    found = boards([usual, turned, replace(others, cells=cells)])
+    assert [board.title for board in found] == [
+        "made, data not recorded",
+        "made, data 01234567",
+        "made, direction=BtoA",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("places", "said"),
+    [
+        ({"a": (1, 1), "b": (2, 3), "c": (2, 3)}, "a is ahead of every other variant."),
+        ({"a": (1, 1), "b": (2, 2)}, "a is ahead of every other variant that has three seeds."),
+        # a before b and b before c, but a is not told from c.
+        ({"a": (1, 2), "b": (2, 2), "c": (2, 3)}, "only a may be first: every other variant is behind some other."),
+    ],
+)
+def test_ahead_of_all_is_said_of_a_variant_that_is(places: dict[str, tuple[int, int]], said: str) -> None:
+    board = one_board(study_of({name: lpips(0, 3, key) for key, name in enumerate("abc")}))
+    assert replace(board, places=places).sentence() == f"By LPIPS (alex), {said}"
+
+
 def test_the_command_ranks_the_records_below_reports_and_says_where_there_are_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,3 +119,16 @@ def test_the_command_ranks_the_records_below_reports_and_says_where_there_are_no
     assert "l1+cgan" in Path("reports/board.html").read_text(encoding="utf-8")
     invoke("board", "--runs", "runs", "--out", "elsewhere")
     assert Path("elsewhere/board.md").read_text(encoding="utf-8") == table
+
+
+def test_a_study_that_cannot_be_read_is_named_and_the_others_are_ranked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loss_study(Store(Path("runs")), [0, 1, 2])
+    broken = Path("runs/studies/broken/study.yaml")
+    broken.parent.mkdir()
+    broken.write_text("{")
+    said = invoke("board", "--runs", "runs", code=2)
+    assert "skipped broken" in said.stderr
+    assert "l1 is ahead" in said.stdout
