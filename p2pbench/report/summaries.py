@@ -13,9 +13,11 @@ from p2pbench.statistics.intervals import image_intervals, sd_over_seeds
 from p2pbench.statistics.trainings import over_trainings
 from p2pbench.system.console import decimals, number
 
-MAY_DIFFER = {"inference", "ema", "noise_seed", "over_set", "interval", "levels", "std_over_subsets", "per_class"}
-"""Settings in which scores that are compared may differ: a grid asks about them, the seed decides them, or they are
-results."""
+MAY_DIFFER = {
+    "inference", "ema", "padded_to", "noise_seed", "over_set", "interval", "levels", "std_over_subsets", "per_class",
+}  # fmt: skip
+"""Settings in which scores that are compared may differ: a grid asks about them, or they are its networks' own, as what
+these pad inside themselves; the seed decides them; or they are results."""
 RECORDED_LATER = {"split", "library", "weights_sha256", "heads_sha256", "jackknife", "absent_classes"}
 """Settings that were not always recorded: where one record lacks one, no two records are told apart by it."""
 

@@ -324,6 +324,13 @@ def test_versions_of_a_library_may_differ_and_are_said() -> None:
     assert "LPIPS (alex): some by numpy 2.4.6 and numpy 2.5.2." in to_markdown(study)
 
 
+def test_what_a_network_pads_inside_itself_makes_its_outputs_no_others() -> None:
+    """They are cropped back: at 96x96 a U-Net of six levels pads to 128, one of four does not, nor does a ResNet."""
+    study = study_of(lpips(a=scores(0, 3, 1), b=scores(0.1, 3, 2)), settings={"size": 96})
+    made_by(study, "b", padded_to=[128, 128])
+    assert judged(study, "b").differs
+
+
 @pytest.mark.parametrize(
     ("other", "reason"), [({"library": "jax 2.4.6"}, "library: jax and numpy"), ({"window": 7}, "window: 7 and 11")]
 )
