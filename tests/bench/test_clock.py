@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from contestants import broken, leaving, sleeper
+from torch.nn.functional import l1_loss
 
 from p2pbench.bench.clock import Contestant, Timing, crowd, race
 from p2pbench.bench.plain_loop import JpegPairs, build_plain
@@ -19,6 +20,7 @@ from p2pbench.bench.step import build_ours
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import P2PBenchError
 from p2pbench.system.hardware import describe_machine, versions
+from p2pbench.training.arithmetic import of_steps
 
 Tiny = Callable[..., RunConfig]
 
@@ -123,3 +125,24 @@ def test_the_plain_loop_is_what_people_run(tiny: Tiny, monkeypatch: pytest.Monke
         step()
         counts.append(sum(read))
     assert counts == [0, 4, 4, 8]
+
+
+def test_the_plain_loop_has_its_flags_of_cudnn_in_each_step_and_only_there(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left on they would be those of scores; set once, our steps in turns with it would have turned them off."""
+    cudnn, config, seen = torch.backends.cudnn, tiny(training__device="cpu"), []
+
+    def noted(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        seen.append((cudnn.benchmark, cudnn.allow_tf32))
+        return l1_loss(output, target)
+
+    monkeypatch.setattr("p2pbench.bench.plain_loop.l1_loss", noted)
+    step, _ = build_plain(config, workers=0)
+    for _ in range(2):
+        with of_steps(config.training):
+            pass
+        step()
+        assert not cudnn.benchmark
+        assert not cudnn.allow_tf32
+    assert seen == [(True, True)] * 2
