@@ -13,6 +13,7 @@ from p2pbench.bench.clock import Contestant, Step, Timing
 from p2pbench.config.schema import RunConfig
 from p2pbench.scoring.lpips_loss import untrained_lpips_loss
 from p2pbench.training.engine import build_networks
+from p2pbench.training.pretrained import Pretrained
 from p2pbench.training.step import Optimisers, train_step
 
 ADAM_BYTES, SGD_BYTES = 28, 12
@@ -41,7 +42,7 @@ def work_of(config: RunConfig) -> Work:
     single = config.changed("training", precision="fp32")
     net = config.objective.perceptual
     perceptual = None if net is None else untrained_lpips_loss(net)
-    networks = replace(build_networks(config, perceptual), average=None)
+    networks = replace(build_networks(config, Pretrained(perceptual)), average=None)
     networks = networks.each(lambda network: network.to("meta"))
     both = [network for network in (networks.generator, networks.discriminator) if network is not None]
     sgd = [torch.optim.SGD(network.parameters(), lr=0.0, foreach=False) for network in both]

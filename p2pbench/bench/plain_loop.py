@@ -44,6 +44,7 @@ def left_out(config: RunConfig) -> list[str]:
         "r1": objective.r1 > 0,
         "r2": objective.r2 > 0,
         "feature matching": objective.lambda_features > 0,
+        "cutmix": objective.cutmix is not None,
         f"augment {training.augment}": training.augment != "none",
     }
     rest = {f"perceptual {objective.perceptual}": objective.perceptual is not None, "ema": training.ema is not None}

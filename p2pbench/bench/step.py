@@ -28,6 +28,7 @@ from p2pbench.training.engine import (
     runner,
 )
 from p2pbench.training.memory import out_of_memory_explained
+from p2pbench.training.pretrained import Pretrained
 from p2pbench.training.winner import Way
 
 PROFILED_STEPS = 5
@@ -96,7 +97,7 @@ def build_ours(config: RunConfig, way: Way | None = None) -> tuple[Step, int]:
     with out_of_memory_explained(config, engine.device):
         net = config.objective.perceptual
         perceptual = None if net is None else untrained_lpips_loss(net)
-        networks = place_networks(build_networks(config, perceptual), engine)
+        networks = place_networks(build_networks(config, Pretrained(perceptual)), engine)
         optimisers = build_optimisers(networks, config, capturable="graph" in engine.kind)
         run = runner(engine, networks, optimisers, Batches(random_pairs(config), config, engine.device), config)
     if way is not None and run.kind != way.kind:

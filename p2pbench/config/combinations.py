@@ -88,6 +88,10 @@ def check_discriminator(discriminator: DiscriminatorConfig, objective: Objective
         )
     if name == "oasis":
         _check_oasis(discriminator, objective, data)
+    if name == "projected":
+        _check_projected(discriminator, objective, data)
+    if objective.cutmix is not None:
+        _check_cutmix(discriminator, objective)
     if name in ("unet", "oasis") and shrunk < 16:
         raise ValueError(
             f"data.crop_size is {size_text(data.crop_size)}: discriminator {name!r} needs a side of 16 or more at its "
@@ -129,3 +133,38 @@ def _check_oasis(discriminator: DiscriminatorConfig, objective: ObjectiveConfig,
     for reason, applies in reasons.items():
         if applies:
             raise ValueError(f"discriminator.name is 'oasis' and {reason}")
+
+
+def _check_projected(discriminator: DiscriminatorConfig, objective: ObjectiveConfig, data: DataConfig) -> None:
+    side, least = min(data.crop_shape), 3 * 2 ** DISCRIMINATOR_STRIDES["patch70"]
+    reasons = {
+        f"discriminator.scales {discriminator.scales}: it looks at four scales of its own; leave it out": (
+            discriminator.scales > 1
+        ),
+        f"an output that is no RGB image (data.channels {list(data.channels)}, data.colours {data.colours}), which its "
+        "network takes; use another discriminator": data.channels[1] != 3 or data.colours != "rgb",
+        f"objective.name {objective.name!r}: patch70 judges the pair beside it, and needs a side of {least}, where "
+        f"data.crop_size has {side}; use gan or l1+gan, or a larger size": objective.conditional and side < least,
+    }
+    for reason, applies in reasons.items():
+        if applies:
+            raise ValueError(f"discriminator.name is 'projected' and {reason}")
+
+
+def _check_cutmix(discriminator: DiscriminatorConfig, objective: ObjectiveConfig) -> None:
+    reasons = {
+        f"discriminator.name {discriminator.name!r}: it asks of each pixel whether it is real; use unet": (
+            discriminator.name != "unet"
+        ),
+        f"objective.adversarial {objective.adversarial!r}, pairing {objective.pairing!r}: it is a cross-entropy of "
+        "pixels; use adversarial bce with pairing absolute": (
+            (objective.adversarial, objective.pairing) != ("bce", "absolute")
+        ),
+        "discriminator.norm 'batch': it compares what D says of several images, which batch norm would make depend on "
+        "each other; use none or instance": discriminator.norm == "batch",
+        f"discriminator.scales {discriminator.scales}: the map of what is real has the pixels of one size; leave it "
+        "out": discriminator.scales > 1,
+    }
+    for reason, applies in reasons.items():
+        if applies:
+            raise ValueError(f"objective.cutmix is {objective.cutmix:g} and {reason}")

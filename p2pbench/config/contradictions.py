@@ -7,6 +7,7 @@ from p2pbench.config.metrics import METRICS
 from p2pbench.config.plugins import is_reference
 from p2pbench.config.sections import (
     LAYER_NORMED,
+    PROJECTED,
     DiscriminatorConfig,
     GeneratorConfig,
     ObjectiveConfig,
@@ -33,6 +34,17 @@ def contradictions(
             yield (
                 f"discriminator.name is 'oasis' and training.augment {training.augment!r}: the labels that D is "
                 "asked for stay where they are when the image is moved; leave training.augment out"
+            )
+        if objective.cutmix is not None and training.augment != "none":
+            yield (
+                f"objective.cutmix is {objective.cutmix:g} and training.augment {training.augment!r}: the map of what "
+                "is real stays where it is when the image is moved; leave one of them out"
+            )
+        if discriminator.name == "projected" and (score := f"lpips-{PROJECTED}") in (*scoring.wanted, training.select):
+            yield (
+                f"discriminator.name is 'projected' and the run is scored by {score}, whose network it is trained "
+                f"through: such a score is no evidence; leave {score} out of scoring.metrics and training.select, or "
+                "use another discriminator"
             )
         if training.augment == "ada" and (objective.pairing, objective.adversarial) not in ABSOLUTE:
             yield (

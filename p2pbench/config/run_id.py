@@ -15,7 +15,7 @@ RECIPE = 1
 LATER: dict[str, tuple[str, ...]] = {
     "generator": ("downsampling", "attention", "spade", "noise"),
     "discriminator": ("scales", "downsampling", "attention"),
-    "objective": ("pairing", "r1", "r2", "lambda_features", "perceptual", "lambda_perceptual", "noise"),
+    "objective": ("pairing", "r1", "r2", "lambda_features", "perceptual", "lambda_perceptual", "cutmix", "noise"),
     "training": (
         "augment",
         "ada_images",
@@ -30,7 +30,7 @@ which a run is what it was before there were any: old runs stay known."""
 
 
 OF_DISCRIMINATORS = {
-    "discriminator_loss", "generator_gradient", "adversarial", "pairing", "r1", "r2", "lambda_features",
+    "discriminator_loss", "generator_gradient", "adversarial", "pairing", "r1", "r2", "lambda_features", "cutmix",
 }  # fmt: skip
 """Settings of the objective that mean nothing where it has no discriminator."""
 

@@ -19,6 +19,7 @@ from p2pbench.config.sections import (
     HALVINGS,
     MOST_THREADS,
     OBJECTIVE_NAMES,
+    PROJECTED,
     DiscriminatorConfig,
     GeneratorConfig,
     InferenceMode,
@@ -105,6 +106,17 @@ class RunConfig(Section):
             return None
         side = min(self.padded_shape)
         return next(level for level in range(self.depth or 0) if side >> (level + 1) <= ATTENTION_SIDE)
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether D sees through a pretrained network."""
+        return self.objective.has_discriminator and self.discriminator.name == "projected"
+
+    @property
+    def pretrained(self) -> tuple[str, ...]:
+        """The pretrained networks that training looks through, each once."""
+        through = [net for net in (self.objective.perceptual, PROJECTED if self.is_projected else None) if net]
+        return tuple(dict.fromkeys(through))
 
     @property
     def watched_mode(self) -> InferenceMode:

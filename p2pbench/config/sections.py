@@ -19,7 +19,9 @@ LAYER_NORMED = ("nafnet", "convnext_unet")
 """Generators with a layer norm of their own."""
 DISCRIMINATOR_STRIDES = {"pixel": 0, "patch16": 1, "patch34": 2, "patch70": 3, "image286": 5}
 """Named discriminators and the number of their stride-2 layers (pix2pix §6.1.2)."""
-DISCRIMINATOR_NAMES = (*DISCRIMINATOR_STRIDES, "unet", "oasis")
+DISCRIMINATOR_NAMES = (*DISCRIMINATOR_STRIDES, "unet", "oasis", "projected")
+PROJECTED = "squeeze"
+"""The pretrained network through which a projected discriminator sees."""
 TRANSPORT_NAMES = ("flow", "condition-flow", "bridge")
 OBJECTIVE_NAMES = ("l1", "l2", "charbonnier", "gan", "cgan", "l1+gan", "l1+cgan", *TRANSPORT_NAMES)
 
@@ -96,10 +98,14 @@ class DiscriminatorConfig(Section):
     name: Annotated[str, _one_of("discriminator.name", DISCRIMINATOR_NAMES, own=True)] = "patch70"
     """The discriminator's architecture, named by its receptive field in pixels; ``module:function`` builds your own.
     Experimental: ``unet`` judges the image and each of its pixels, a half of the loss each (Schönfeld et al. 2020,
-    §3.1, without its CutMix); ``oasis`` says of each pixel which label the condition has there, or that it is fake,
-    with LabelMix and losses of its own (OASIS: Schönfeld et al. 2021, §3; its noise in G is ``generator.noise``)."""
+    §3.1; its CutMix is ``objective.cutmix``); ``oasis`` says of each pixel which label the condition has there, or that
+    it is fake, with LabelMix and losses of its own (OASIS: Schönfeld et al. 2021, §3; its noise in G is
+    ``generator.noise``); ``projected`` is four small ones on the features of a frozen, pretrained SqueezeNet, mixed at
+    random (Projected GANs: Sauer et al. 2021, §3, with an EfficientNet). They see the image alone; where D sees the
+    pair, ``patch70`` judges that beside them. What a run was trained through is no evidence: it must not be scored by
+    SqueezeNet, and scores by any network of ImageNet lean on it."""
     ndf: PositiveInt = 64
-    """Channels after the discriminator's first convolution."""
+    """Channels after the discriminator's first convolution; of ``projected``, those of its finest map."""
     norm: Literal["batch", "instance", "none"] = "batch"
     """Normalisation by statistics of the batch or of each image alone, both with scale and shift, or none."""
     spectral_norm: bool = False
@@ -150,6 +156,11 @@ class ObjectiveConfig(Section):
     was trained on is no evidence: it must not be scored by the same network, and LPIPS by any network leans on it."""
     lambda_perceptual: Annotated[float, Field(ge=0)] = 10.0
     """Experimental, as above. The weight of the perceptual loss, where there is one."""
+
+    cutmix: Annotated[float, Field(gt=0)] | None = None
+    """Experimental (Schönfeld et al. 2020, §3.2), for the discriminator ``unet``: the images in which the share of
+    steps rises from 0 to 1/2 that train D on mixtures, real in a box and fake around it, or the other way round, whose
+    pixels it tells apart, and of which it says what it says of the two. With ``null`` there are none."""
 
     noise: Annotated[float, Field(ge=0)] = 1.0
     """Experimental. The standard deviation of the noise that a ``condition-flow`` adds to the condition, and the factor

@@ -1,9 +1,9 @@
 """Networks by name: :func:`build_generator` and :func:`build_discriminator` build what a configuration names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from p2pbench.config.combinations import attention_level
 from p2pbench.config.plugins import is_reference
@@ -15,6 +15,7 @@ from p2pbench.models.multi_scale import MultiScale
 from p2pbench.models.noise import NoisyGenerator
 from p2pbench.models.own_network import own_discriminator, own_generator
 from p2pbench.models.patchgan import build_patchgan
+from p2pbench.models.projected import Projected
 from p2pbench.models.residual_unet import ResidualUNet, build_residual_unet
 from p2pbench.models.resnet import build_resnet
 from p2pbench.models.timed import TimedGenerator
@@ -70,6 +71,13 @@ def _unet_discriminator(config: RunConfig) -> nn.Module:
     return UNetDiscriminator(discriminator_in_channels(config), depth=depth, bias=bias, classes=classes, **given)
 
 
+def _projected(config: RunConfig) -> nn.Module:
+    given = config.discriminator.model_dump(include={"ndf", "norm"})
+    bias = bias_before_norm(config.training.bias_rule, config.discriminator.norm)
+    of_pair = _patchgan(config, n_layers=DISCRIMINATOR_STRIDES["patch70"]) if config.objective.conditional else None
+    return Projected(of_pair, bias=bias, **given)
+
+
 Builder = Callable[[RunConfig], nn.Module]
 
 GENERATORS: dict[str, Builder] = {
@@ -83,7 +91,7 @@ GENERATORS: dict[str, Builder] = {
 DISCRIMINATORS: dict[str, Builder] = {
     name: lambda config, n_layers=n_layers: _patchgan(config, n_layers=n_layers)
     for name, n_layers in DISCRIMINATOR_STRIDES.items()
-} | {"unet": _unet_discriminator, "oasis": _unet_discriminator}
+} | {"unet": _unet_discriminator, "oasis": _unet_discriminator, "projected": _projected}
 
 
 def build_generator(config: RunConfig) -> nn.Module:
@@ -95,15 +103,21 @@ def build_generator(config: RunConfig) -> nn.Module:
     return _build(config.generator.name, GENERATORS, config, stream=0)
 
 
-def build_discriminator(config: RunConfig) -> nn.Module | None:
+def build_discriminator(config: RunConfig, features: Mapping[str, Tensor] | None = None) -> nn.Module | None:
     """The discriminator of ``config``, freshly initialised from its seed, or None where the objective has none.
 
     Maps condition and image side by side in the channels, (N, C + C', H, W), or the image's channels alone where the
     objective is unconditional, to a map of logits (N, 1, h, w), or to a :class:`Judgement` of several.
+
+    Args:
+        features: the weights through which a projected one sees; without them they are random, to count and to time.
     """
     if not config.objective.has_discriminator:
         return None
     discriminator = _build(config.discriminator.name, DISCRIMINATORS, config, stream=1)
+    if features is not None:
+        assert isinstance(discriminator, Projected)
+        discriminator.see_through(features)
     if config.discriminator.spectral_norm:
         apply_spectral_norm(discriminator, config.training.seed)
     return discriminator
@@ -128,7 +142,7 @@ def _build(name: str, builders: dict[str, Builder], config: RunConfig, *, stream
     network = one() if scales == 1 else MultiScale(one() for _ in range(scales))
     # Each network has its own random stream, so that G starts alike under every objective of a study.
     generator = torch.Generator().manual_seed(2 * config.training.seed + stream)
-    if isinstance(network, ResidualUNet):
+    if isinstance(network, ResidualUNet | Projected):
         network.initialise(generator)
     else:
         initialise(network, generator)

@@ -1,6 +1,5 @@
 """A description of a network: its layers with output shapes, parameters and FLOPs, and its receptive field."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from p2pbench.models.build import build_discriminator, build_generator, discrimi
 from p2pbench.models.judgement import Judgement
 from p2pbench.models.multi_scale import MultiScale
 from p2pbench.models.patchgan import receptive_field
+from p2pbench.models.projected import SEEN_WHOLE, Projected
 from p2pbench.models.unet_discriminator import UNetDiscriminator
 
 
@@ -31,7 +31,7 @@ def describe(config: RunConfig) -> dict[str, Any]:
         name = config.discriminator.name
         layers, said = _layers(discriminator, name, (discriminator_in_channels(config), *shape))
         logits = (said,) if isinstance(said, Tensor) else said.logits
-        fields: Sequence[int | str | None] = receptive_fields(discriminator, name) or [None] * len(logits)
+        fields = receptive_fields(discriminator, name, min(shape)) or [None] * len(logits)
         maps = [
             {"receptive_field": field, "output_grid": list(one.shape[2:])}
             for field, one in zip(fields, logits, strict=True)
@@ -43,16 +43,20 @@ def describe(config: RunConfig) -> dict[str, Any]:
 WHOLE = "whole image"
 
 
-def receptive_fields(discriminator: nn.Module, name: str) -> list[int | str]:
-    """For each map of logits the side in pixels of the square that a logit depends on, or ``whole image``; empty where
-    it is a network of the user's own, of which it is not known. Norms by statistics, which see all, are not counted."""
+def receptive_fields(discriminator: nn.Module, name: str, side: int) -> list[int | str | None]:
+    """For each map of logits the side in pixels of the square that a logit depends on, or ``whole image``, of images
+    whose shorter side is ``side``; None, or nothing for a network of the user's own, where it is not known. Norms by
+    statistics, which see all, are not counted."""
     if isinstance(discriminator, MultiScale):
-        found: list[int | str] = []
+        found: list[int | str | None] = []
         for index, one in enumerate(discriminator.scales):
-            for field in receptive_fields(one, name):
+            for field in receptive_fields(one, name, side):
                 # A pixel of an image that was shrunk is a mean over 3x3 pixels at stride 2: r pixels are 2r + 1.
                 found.append((field + 1) * 2**index - 1 if isinstance(field, int) else field)
         return found
+    if isinstance(discriminator, Projected):
+        of_pair = [] if discriminator.of_pair is None else receptive_fields(discriminator.of_pair, "patch70", side)
+        return [*of_pair, *[WHOLE if side <= SEEN_WHOLE else None] * len(discriminator.judges)]
     if isinstance(discriminator, UNetDiscriminator):
         return [WHOLE] * (1 if discriminator.of_image is None else 2)
     return [receptive_field(discriminator) or WHOLE] if name in DISCRIMINATOR_STRIDES else []

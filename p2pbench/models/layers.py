@@ -66,13 +66,16 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Draw every weight, in place: N(0, 0.02); the scale of a norm N(1, 0.02); every bias and shift is 0 (§6.2).
 
     The draws come from ``generator`` alone, so that two networks of one shape and one seed start alike. Attention,
-    which starts as the identity, is drawn last: the rest of its network starts as it does without.
+    which starts as the identity, is drawn last: the rest of its network starts as it does without. What has no
+    parameters, because it is frozen, stays.
     """
     attention = {part for m in network.modules() if isinstance(m, SelfAttention) for part in m.modules()}
     for module in sorted(network.modules(), key=attention.__contains__):
+        if not any(True for _ in module.parameters(recurse=False)):
+            continue
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(module.weight, 0.0, 0.02, generator=generator)
-        elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d | nn.GroupNorm) and module.affine:
+        elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d | nn.GroupNorm):
             nn.init.normal_(module.weight, 1.0, 0.02, generator=generator)
         else:
             continue
@@ -91,14 +94,19 @@ class SpectralNorm(_SpectralNorm):
 
 
 def apply_spectral_norm(network: nn.Module, seed: int) -> None:
-    """Divide every convolution's weight by its largest singular value, in place (Miyato et al. 2018).
+    """Divide the weight of every convolution that is not frozen by its largest singular value, in place (Miyato et al.
+    2018).
 
     Call it after :func:`initialise`; the power iteration starts from ``seed``.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for module in network.modules():
-            if isinstance(module, nn.Conv2d) and not is_parametrized(module):
+            if (
+                isinstance(module, nn.Conv2d)
+                and isinstance(module.weight, nn.Parameter)
+                and not is_parametrized(module)
+            ):
                 register_parametrization(module, "weight", SpectralNorm(module.weight))
 
 

@@ -73,14 +73,16 @@ def training_flops(cell: CellRecord) -> float | None:
     """The operations of the networks' convolutions in a training; None where they are not recorded.
 
     A backward pass counts as two forward passes, and as one where only the image's gradient is wanted: a step is 3
-    passes of G an image, 6 of D for its own update and 2 for G's, and 6 more of D with each gradient penalty.
+    passes of G an image, 6 of D for its own update and 2 for G's, 6 more of D with each gradient penalty, and 3 with a
+    mixture of both images.
     """
     training, batch = cell.training, cell.config.get("training", {}).get("batch_size")
     if training is None or not batch or training.generator_flops is None or training.discriminator_flops is None:
         return None
     objective = cell.config.get("objective", {})
     penalties = [objective.get("adversarial") == "wgan-gp", bool(objective.get("r1")), bool(objective.get("r2"))]
-    passes: int = 8 + 6 * sum(penalties)
+    mixes = objective.get("cutmix") is not None or cell.config.get("discriminator", {}).get("name") == "oasis"
+    passes: int = 8 + 6 * sum(penalties) + 3 * mixes
     return float(training.steps * batch) * (3 * training.generator_flops + passes * training.discriminator_flops)
 
 

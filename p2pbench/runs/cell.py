@@ -22,7 +22,7 @@ from p2pbench.runs.longer import begin_from, kept_checkpoints, shorter
 from p2pbench.runs.model import load_generator
 from p2pbench.runs.records import OF_TRAINING, Training
 from p2pbench.runs.score_run import score_run
-from p2pbench.runs.train_run import perceptual_of, reporter_of, train_run
+from p2pbench.runs.train_run import pretrained_of, reporter_of, train_run
 from p2pbench.system.hardware import describe_machine, versions
 from p2pbench.system.progress import Count, no_progress
 from p2pbench.training.distributed import ALONE, Group
@@ -112,9 +112,9 @@ def run_cell(
             reporter = reporter_of(
                 config, dataset, run, engine, watcher.progress, watcher.stop, weights_dir=weights_dir, fetch=fetch
             )
-            perceptual = perceptual_of(config, weights_dir, fetch=fetch)
+            pretrained = pretrained_of(config, weights_dir, fetch=fetch)
             watcher.stage("train")
-            generator = train_run(config, images, identity, run, engine, reporter, group, perceptual)
+            generator = train_run(config, images, identity, run, engine, reporter, group, pretrained)
         watcher.stage("score")
         if to_score:
             _record(run, files={})  # no hash holds until all records are written
@@ -151,8 +151,8 @@ def take_part(config: RunConfig, group: Group, stop: Callable[[], bool], weights
     images = training_pairs(dataset)
     reporter = Reporter(no_progress, lambda _epochs, _generator: None, stop)
     with TemporaryDirectory() as folder:
-        perceptual = perceptual_of(config, weights_dir, fetch=True)
-        train(config, images, Path(folder), identity, engine, reporter, group, perceptual)
+        pretrained = pretrained_of(config, weights_dir, fetch=True)
+        train(config, images, Path(folder), identity, engine, reporter, group, pretrained)
 
 
 def _check_owner(run: RunFolder, identity: str) -> None:

@@ -75,6 +75,8 @@ class Training(Record):
     generator_sha256: str | None = None
     perceptual: dict[str, Any] | None = None
     """The network and the weights of ``objective.perceptual``, where there is one."""
+    features: dict[str, Any] | None = None
+    """Those through which a projected discriminator saw, where there was one."""
     selected: dict[str, Any] | None = None
     """The selected epoch and its validation L1, where ``training.select`` chose one."""
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import nn
 from p2pbench.config.metrics import METRICS
 from p2pbench.config.run_id import cost_key
 from p2pbench.config.schema import RunConfig
+from p2pbench.config.sections import PROJECTED
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet
 from p2pbench.data.images import as_rgb8
@@ -22,7 +24,9 @@ from p2pbench.inference.samples import save_png, spread, write_sheet
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.records import Training
 from p2pbench.runs.validation import Validation
-from p2pbench.scoring.lpips_loss import LpipsLoss, load_lpips_loss
+from p2pbench.scoring import weights
+from p2pbench.scoring.lpips import load_layers
+from p2pbench.scoring.lpips_loss import load_lpips_loss
 from p2pbench.system.files import sha256_of
 from p2pbench.system.progress import Count
 from p2pbench.training.checkpoint import save_generator
@@ -30,6 +34,7 @@ from p2pbench.training.distributed import Group
 from p2pbench.training.engine import Engine
 from p2pbench.training.loop import Reporter, TrainingResult, train
 from p2pbench.training.memory import out_of_memory_explained
+from p2pbench.training.pretrained import Pretrained
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +44,9 @@ N_SHEET, N_UNTRAINED = 4, 8
 
 def train_run(
     config: RunConfig, images: np.ndarray, identity: str, run: RunFolder, engine: Engine, reporter: Reporter,
-    group: Group, perceptual: LpipsLoss | None,
+    group: Group, pretrained: Pretrained,
 ) -> nn.Module:  # fmt: skip
-    """Train the generator of ``run`` on ``images``, write it, and record what the training took; returns it.
-
-    Args:
-        perceptual: the network of ``objective.perceptual``.
-    """
+    """Train the generator of ``run`` on ``images``, write it, and record what the training took; returns it."""
     run.set_status("running", bits=8 * images.dtype.itemsize)
     log.info(
         "training %s on %s, engine %s%s, %d threads, %s",
@@ -53,25 +54,31 @@ def train_run(
         config.training.precision,
     )  # fmt: skip
     with out_of_memory_explained(config, engine.device):
-        trained = train(config, images, run.path, identity, engine, reporter, group, perceptual)
+        trained = train(config, images, run.path, identity, engine, reporter, group, pretrained)
     log.info("trained %d steps in %.0f s", trained.steps, trained.seconds)
     save_generator(run.generator_file, trained.generator, {"run_id": identity})
-    record = _record_of(trained, config, run)
-    if perceptual is not None:
-        record = record.model_copy(update={"perceptual": perceptual.settings})
+    record = _record_of(trained, config, run).model_copy(update=pretrained.record)
     run.set_status("running", training=record)
     # As a generator that is read from its file is laid out: its scores are the same to the bit.
     return trained.generator.to(memory_format=torch.contiguous_format)
 
 
-def perceptual_of(config: RunConfig, weights_dir: Path | None, *, fetch: bool) -> LpipsLoss | None:
-    """The network of ``objective.perceptual``, where there is one.
+def pretrained_of(config: RunConfig, weights_dir: Path | None, *, fetch: bool) -> Pretrained:
+    """The frozen networks that the training of ``config`` looks through.
 
     Raises:
-        WeightsError: its weights are not on this machine and cannot be fetched.
+        WeightsError: the weights of one are not on this machine and cannot be fetched, or are damaged.
     """
-    net = config.objective.perceptual
-    return None if net is None else load_lpips_loss(net, weights_dir, fetch=fetch)
+    perceptual = features = None
+    record: dict[str, Any] = {}
+    if (net := config.objective.perceptual) is not None:
+        perceptual = load_lpips_loss(net, weights_dir, fetch=fetch)
+        record["perceptual"] = perceptual.settings
+    if config.is_projected:
+        path = weights.obtain(PROJECTED, weights_dir, fetch=fetch)
+        features = load_layers(PROJECTED, path).state_dict()
+        record["features"] = {"net": PROJECTED, "weights": path.name, "weights_sha256": weights.sha256(path)}
+    return Pretrained(perceptual, features, record)
 
 
 def _record_of(trained: TrainingResult, config: RunConfig, run: RunFolder) -> Training:

@@ -46,19 +46,26 @@ def say_left_out(dataset: DataSet, console: Console) -> None:
 
 
 def fetch_weights(configs: Sequence[RunConfig], weights_dir: Path | None, console: Console) -> bool:
-    """Have the pretrained networks here that the scores of ``configs`` need; returns whether any was fetched."""
+    """Have the pretrained networks here that the scores and trainings of ``configs`` need; returns whether any was
+    fetched."""
     asked = (name for config in configs for name in (*config.scoring.wanted, config.training.select))
     names = dict.fromkeys(name for name in asked if name in METRICS)
+    of_trainings = dict.fromkeys(net for config in configs for net in config.pretrained)
     fetched, problems = False, []
-    for net in dict.fromkeys(net for name in names if (net := METRICS[name].net)):
+    for net in dict.fromkeys((*of_trainings, *(net for name in names if (net := METRICS[name].net)))):
         absent = weights.locate(net, weights_dir) is None
         try:
             with counted(console, f"fetch {weights.NETS[net].about}", "MB") as progress:
                 weights.obtain(net, weights_dir, progress=progress)
             fetched = fetched or absent
         except WeightsError as error:
-            scores, (reason, *_) = (name for name in names if METRICS[name].net == net), str(error).split(";")
-            problems.append(f"{', '.join(scores)}: {reason}")
+            if net in of_trainings:
+                console.print(
+                    f"[yellow]cannot be trained:[/yellow] variants that look through it: {escape(str(error))}",
+                    soft_wrap=True, highlight=False,
+                )  # fmt: skip
+            scores, (reason, *_) = [name for name in names if METRICS[name].net == net], str(error).split(";")
+            problems += [f"{', '.join(scores)}: {reason}"] if scores else []
     if problems:  # each score keeps its reason in full
         console.print(
             f"[yellow]not measured:[/yellow] {escape('; '.join(problems))}. `p2pbench weights list` says which files "

@@ -24,6 +24,8 @@ from p2pbench.training.adaptive import Adaptive
 from p2pbench.training.arithmetic import of_steps
 from p2pbench.training.average import Average
 from p2pbench.training.device import available_device, has_tensor_cores
+from p2pbench.training.objectives.cutmix import CutMix
+from p2pbench.training.pretrained import NOTHING, Pretrained
 from p2pbench.training.step import Networks, Optimisers, train_step
 from p2pbench.training.winner import Way, recorded_way
 
@@ -139,17 +141,16 @@ def available_engine(engine: str, device: torch.device) -> str:
     return engine
 
 
-def build_networks(config: RunConfig, perceptual: nn.Module | None = None) -> Networks:
-    """The networks that the training of ``config`` has, freshly initialised, on the CPU.
-
-    Args:
-        perceptual: the frozen network of ``objective.perceptual``.
-    """
+def build_networks(config: RunConfig, pretrained: Pretrained = NOTHING) -> Networks:
+    """The networks that the training of ``config`` has, freshly initialised, on the CPU."""
     generator, half_life = build_generator(config), config.training.ema
     average = None if half_life is None else Average(generator, half_life)
     adapts = config.objective.has_discriminator and config.training.augment == "ada"
     augmentation = Adaptive(config.training.ada_images) if adapts else None
-    return Networks(generator, build_discriminator(config), average, augmentation, perceptual)
+    mixes, ramp = config.objective.has_discriminator, config.objective.cutmix
+    mixture = CutMix(ramp) if mixes and ramp is not None else None
+    discriminator = build_discriminator(config, pretrained.features)
+    return Networks(generator, discriminator, average, augmentation, mixture, pretrained.perceptual)
 
 
 def place_networks(networks: Networks, engine: Engine) -> Networks:

@@ -34,6 +34,7 @@ from p2pbench.training.engine import (
     place_networks,
     runner,
 )
+from p2pbench.training.pretrained import NOTHING, Pretrained
 from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers
 
 
@@ -79,7 +80,7 @@ def train(
     engine: Engine,
     reporter: Reporter,
     group: Group = ALONE,
-    perceptual: nn.Module | None = None,
+    pretrained: Pretrained = NOTHING,
 ) -> TrainingResult:
     """Train the networks of ``config`` on ``images``, resuming from the checkpoint in ``folder`` if there is one.
 
@@ -90,7 +91,7 @@ def train(
     Args:
         images: training pairs, (N, H, W, C + C'), uint8 or uint16.
         group: the processes that share the training; only the first one writes files and takes samples.
-        perceptual: the frozen network of ``objective.perceptual``.
+        pretrained: the frozen networks that it looks through.
     Raises:
         ConfigError: D is to tell labels apart, and the conditions are none.
         TrainingError: a loss is not finite; the message names the step. The last good checkpoint stays.
@@ -98,7 +99,7 @@ def train(
         StorageError: a checkpoint cannot be written; earlier ones stay.
     """
     with Writer(folder / "checkpoint", run_id, config.training.checkpoints, group.size) as writer:
-        networks = build_networks(config, perceptual)
+        networks = build_networks(config, pretrained)
         return _train(config, images, folder, run_id, engine, reporter, group, networks, writer)
 
 

@@ -23,6 +23,7 @@ from p2pbench.training.average import Average
 from p2pbench.training.losses import discriminator_input
 from p2pbench.training.objectives import objective_of
 from p2pbench.training.objectives.contract import Judged
+from p2pbench.training.objectives.cutmix import CutMix
 
 LOSS_NAMES = ("d_loss", "g_loss", "g_adversarial", "g_l1")
 
@@ -37,6 +38,8 @@ class Networks:
     """An :class:`Average` of G's weights, where ``training.ema`` asks for it."""
     augmentation: nn.Module | None = None
     """The :class:`Adaptive` probability of D's transforms, where ``training.augment`` is ``ada``."""
+    mixture: nn.Module | None = None
+    """The :class:`CutMix` of D's images, where ``objective.cutmix`` asks for it."""
     perceptual: nn.Module | None = None
     """A frozen distance of two batches of images, where ``objective.perceptual`` asks for it."""
 
@@ -84,7 +87,8 @@ def train_step(
     Returns:
         The losses before the update, (4,), float32, on the device, in the order of ``LOSS_NAMES``.
     """
-    objective = objective_of(config, networks.perceptual)
+    mixture = cast(CutMix | None, networks.mixture)
+    objective = objective_of(config, networks.perceptual, mixture)
     generator, discriminator = networks.generator, networks.discriminator
     optimisers.zero_grad()  # first, so that activations take the memory of the last step's gradients
     question, goal = objective.question(condition, target)
@@ -116,6 +120,8 @@ def train_step(
         optimisers.discriminator.step()
         if adaptive is not None:
             adaptive.update(of_target.logits, config.training.batch_size)
+        if mixture is not None:
+            mixture.update(config.training.batch_size)
         if config.objective.generator_gradient == "fresh":
             judge = partial(judge_by, draw=draw())
             compared = judge(target) if objective.compares else None

@@ -272,6 +272,7 @@ DECISIVE = {
     "objective.lambda_features": 10.0,
     "objective.perceptual": "squeeze",
     "objective.lambda_perceptual": 1.0,
+    "objective.cutmix": 2000.0,
     "objective.noise": 0.5,
     "training.epochs": 3,
     "training.batch_size": 2,
@@ -297,6 +298,7 @@ COMPANIONS: dict[str, dict[str, object]] = {
     "objective.r1": {"discriminator.norm": "none"},
     "objective.r2": {"discriminator.norm": "none"},
     "objective.lambda_perceptual": {"objective.perceptual": "squeeze"},
+    "objective.cutmix": {"discriminator.name": "unet", "discriminator.norm": "none"},
     "training.ada_images": {"training.augment": "ada"},
     "objective.noise": {"objective.name": "bridge", "generator.norm": "group", "scoring.inference": "euler-4"},
 }

@@ -46,7 +46,7 @@ def test_there_are_grids_and_protocols_to_ship() -> None:
         "spectral_norm", "preset", "train_size", "maps", "spade", "anti_aliasing", "attention", "backbone",
         "ema", "two_rates", "perceptual",
         "feature_matching", "gradient_penalty", "augment_gan", "regression", "families", "oasis", "multiscale",
-        "ladder", "ladder_without",
+        "projected", "ladder", "ladder_without",
     }  # fmt: skip
     assert set(SHIPPED_PROTOCOLS) == {
         "quick", "quick-labels", "facades-64", "facades-128", "paper-facades", "paper-maps", "paper-cityscapes",

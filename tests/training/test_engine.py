@@ -174,6 +174,7 @@ def flags() -> tuple[bool, ...]:
 def test_scores_are_made_without_what_the_steps_are_run_with(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch that says that it is on CUDA, and a step that looks at the flags."""
     config = tiny(training__precision="tf32", training__deterministic=True)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)  # a plain loop that was timed here before has it on
     seen = []
     monkeypatch.setattr("p2pbench.training.engine.train_step", lambda *_: seen.append(flags()))
     prepare_engine(tiny(training__device="cpu").training, threads=1)

@@ -20,6 +20,7 @@ from p2pbench.training.engine import build_networks, build_optimisers, compile_n
 from p2pbench.training.losses import charbonnier_loss, feature_matching, relativistic_loss, squared_gradient
 from p2pbench.training.objectives.contract import Judged
 from p2pbench.training.objectives.translation import Translation
+from p2pbench.training.pretrained import Pretrained
 from p2pbench.training.step import Networks, train_step
 
 Tiny = Callable[..., RunConfig]
@@ -189,7 +190,7 @@ def test_the_perceptual_loss_counts_by_its_weight_in_gs_loss_alone(name: str, ti
     losses = {}
     x, y = batch()
     for there in (True, False):
-        networks = build_networks(config, distance if there else None)
+        networks = build_networks(config, Pretrained(distance if there else None))
         torch.manual_seed(1)
         losses[there] = train_step(networks, build_optimisers(networks, config), x, y, config)
         if there:

@@ -28,6 +28,11 @@ LEVELS: dict[str, dict[str, Any]] = {
         "discriminator__downsampling": "blur", "discriminator__attention": True, "discriminator__spectral_norm": True,
     },
     "unet D": {"discriminator__name": "unet"},
+    "CutMix": {"discriminator__name": "unet", "discriminator__norm": "instance", "objective__cutmix": 4.0},
+    "projected D": {
+        "discriminator__name": "projected", "discriminator__norm": "instance", "discriminator__spectral_norm": True,
+        "objective__name": "l1+gan", "objective__adversarial": "hinge",
+    },
     "oasis": {
         "discriminator__name": "oasis", "discriminator__norm": "none", "discriminator__spectral_norm": True,
         "objective__name": "l1+gan", "scoring__palette": "facades",

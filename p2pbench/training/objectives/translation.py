@@ -17,6 +17,7 @@ from p2pbench.training.losses import (
     squared_gradient,
 )
 from p2pbench.training.objectives.contract import GeneratorLoss, Judged
+from p2pbench.training.objectives.cutmix import CutMix
 
 REGRESSIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l2": mse_loss, "charbonnier": charbonnier_loss}
 """The objectives without D besides L1, each by itself."""
@@ -25,8 +26,10 @@ REGRESSIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l2": mse_loss, "c
 class Translation:
     """Adversarial plus λ times L1, and the terms that later papers added, as far as ``objective`` has them."""
 
-    def __init__(self, objective: ObjectiveConfig, perceptual: nn.Module | None = None) -> None:
-        self.objective, self.perceptual = objective, perceptual
+    def __init__(
+        self, objective: ObjectiveConfig, perceptual: nn.Module | None = None, mixture: CutMix | None = None
+    ) -> None:
+        self.objective, self.perceptual, self.mixture = objective, perceptual, mixture
         self.features = objective.lambda_features > 0
         self.compares = self.features or objective.pairing == "relativistic"
 
@@ -43,6 +46,9 @@ class Translation:
             loss = fake.weight * _total(
                 discriminator_loss(*pair, objective.discriminator_loss, objective.adversarial) for pair in maps
             )
+        if self.mixture is not None:  # a mixture stands for two images, whose losses are summed or averaged
+            weight = fake.weight * (2 if objective.discriminator_loss == "sum" else 1)
+            loss = self.mixture.in_place_of(loss, judged, weight=weight)
         if objective.adversarial == "wgan-gp":
             loss = loss + gradient_penalty(judged.judge, judged.target, judged.fake.detach())
         for gamma, images in ((objective.r1, judged.target), (objective.r2, judged.fake)):
