@@ -57,6 +57,17 @@ def _one_of(kind: str, names: Iterable[str], *, own: bool = False) -> AfterValid
     return AfterValidator(check)
 
 
+def _no_terms_beside(value: str) -> str:
+    """An objective that is not a sum of others with a flow, or with a regression that is complete as it is."""
+    for name in value.split("+"):
+        if name != value and name in ("l2", "charbonnier", *TRANSPORT_NAMES):
+            raise ValueError(
+                f"objective is {value!r}: {name} has one loss of its own, and no discriminator or other term beside "
+                f"it; use {name}, or one of gan, cgan, l1+gan, l1+cgan"
+            )
+    return value
+
+
 class GeneratorConfig(Section):
     name: Annotated[str, _one_of("generator.name", GENERATOR_NAMES, own=True)] = "unet"
     """The generator's architecture; ``module:function`` builds one of your own. Experimental: ``nafnet`` (Chen et al.
@@ -121,7 +132,7 @@ class DiscriminatorConfig(Section):
 
 
 class ObjectiveConfig(Section):
-    name: Annotated[str, _one_of("objective", OBJECTIVE_NAMES)] = "l1+cgan"
+    name: Annotated[str, AfterValidator(_no_terms_beside), _one_of("objective", OBJECTIVE_NAMES)] = "l1+cgan"
     """The terms of the loss: ``l1`` (no discriminator), ``gan`` (D sees the image alone), ``cgan`` (D sees the image
     and its condition), and their sums. Experimental: ``l2``, and ``charbonnier``, an L1 that is smooth at 0 (Lai et al.
     2017, §3.2), without discriminator or λ; a ``flow`` from noise to the target (Lipman et al. 2023, §4.1), a

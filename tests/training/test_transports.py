@@ -222,7 +222,9 @@ def test_the_modes_of_a_flow_draw_their_noise_by_image_and_leave_it_alone(tiny: 
         ({"objective__name": "flow", **GROUP, "objective__perceptual": "vgg"}, "what the network says is no image"),
         ({"objective__name": "flow", **GROUP, "generator__spade": "labels"}, "the time takes its place"),
         ({"objective__name": "bridge", **GROUP, "data__channels": [1, 3]}, "it moves the condition itself"),
-        ({"objective__name": "flow+cgan", **GROUP}, "flow"),
+        ({"objective__name": "flow+cgan", **GROUP}, "flow has one loss of its own, and no discriminator"),
+        ({"objective__name": "l1+l2"}, "l2 has one loss of its own"),
+        ({"objective__name": "l1+flw"}, "unknown objective"),
     ],
 )
 def test_combinations_that_mean_nothing_are_refused(settings: dict[str, Any], message: str, tiny: Tiny) -> None:
