@@ -63,3 +63,18 @@ def test_products_are_for_training_on_small_maps() -> None:
     assert not convolution.as_product(image.to("meta"), weight, 1)
     with torch.no_grad():
         assert not convolution.as_product(image, weight, 1)
+
+
+@pytest.mark.parametrize("layer", [Convolution(5, 64, 4, 2, 1), TransposedConvolution(64, 5, 4, 2, 1)])
+def test_a_bf16_step_casts_no_weights_where_positions_are_few(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """The output and the weights' gradient are those of float32, of an input that bf16 holds."""
+    side = 4 if isinstance(layer, TransposedConvolution) else 8
+    few, more = (torch.randint(-8, 8, (n, layer.in_channels, side, side)).float() for n in (1, 2))
+    with torch.autocast("cpu", torch.bfloat16):
+        half = layer(few.bfloat16())
+        assert layer(more).dtype == torch.bfloat16
+    assert half.dtype == torch.float32
+    single = layer(few)
+    torch.testing.assert_close(half, single, rtol=0, atol=0)
+    gradients = [torch.autograd.grad(output.square().sum(), layer.weight)[0] for output in (half, single)]
+    torch.testing.assert_close(*gradients, rtol=0, atol=0)
