@@ -60,10 +60,8 @@ def fetch_weights(configs: Sequence[RunConfig], weights_dir: Path | None, consol
             fetched = fetched or absent
         except WeightsError as error:
             if net in of_trainings:
-                console.print(
-                    f"[yellow]cannot be trained:[/yellow] variants that look through it: {escape(str(error))}",
-                    soft_wrap=True, highlight=False,
-                )  # fmt: skip
+                lacking = f"[yellow]missing for training:[/yellow] {escape(str(error))}"
+                console.print(lacking, soft_wrap=True, highlight=False)
             scores, (reason, *_) = [name for name in names if METRICS[name].net == net], str(error).split(";")
             problems += [f"{', '.join(scores)}: {reason}"] if scores else []
     if problems:  # each score keeps its reason in full

@@ -62,7 +62,7 @@ def test_networks_that_trainings_look_through_are_fetched_before_them_or_said_to
     assert not fetch_weights([config], None, console)
     assert asked == ["squeeze"]
     (line,) = said(console).splitlines()
-    assert line.startswith("cannot be trained: variants that look through it: the weights of squeeze are not here; put")
+    assert line.startswith("missing for training: the weights of squeeze are not here; put")
     assert line.endswith("name it with --weights-dir")
     fetch_weights([config.changed("objective", name="l1", perceptual=None)], None, console)
     assert asked == ["squeeze"]
