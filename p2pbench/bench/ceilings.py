@@ -5,12 +5,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from p2pbench.bench.clock import Contestant, Step, Timing
 from p2pbench.config.schema import RunConfig
+from p2pbench.models.flops import Flops
 from p2pbench.scoring.lpips_loss import untrained_lpips_loss
 from p2pbench.training.engine import build_networks
 from p2pbench.training.pretrained import Pretrained
@@ -56,25 +55,19 @@ def work_of(config: RunConfig) -> Work:
         train_step(networks, optimisers, condition, target, single)
     n_parameters = sum(p.numel() for network in both for p in network.parameters())
     passes = (counted.n_bytes - SGD_BYTES * n_parameters) * (0.5 if config.training.precision == "bf16" else 1.0)
-    return Work(counted.flops, passes + ADAM_BYTES * n_parameters)
+    return Work(counted.total, passes + ADAM_BYTES * n_parameters)
 
 
-class _Counted(TorchDispatchMode):
-    """Adds up the FLOPs of every operation by torch's own formulas, and the bytes of its tensors. Views move none.
-
-    torch's ``FlopCounterMode`` also tells modules apart, by hooks that fail where a module's input is a leaf,
-    as G's output is for a perceptual loss.
-    """
+class _Counted(Flops):
+    """Also adds up the bytes of each operation's tensors. Views move none."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.flops, self.n_bytes = 0, 0
+        super().__init__()
+        self.n_bytes = 0
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if (formula := flop_registry.get(func._overloadpacket)) is not None:
-            self.flops += formula(*args, **(kwargs or {}), out_val=result)
-        if not (func.is_view or "empty" in func.name() or "detach" in func.name()):
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = super().__torch_dispatch__(operation, types, args, kwargs)
+        if not (operation.is_view or "empty" in operation.name() or "detach" in operation.name()):
             tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, Tensor)]
             self.n_bytes += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
         return result

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from p2pbench.config.plugins import is_reference
 from p2pbench.config.schema import DISCRIMINATOR_STRIDES, RunConfig
 from p2pbench.models.build import build_discriminator, build_generator, discriminator_in_channels
+from p2pbench.models.flops import Flops
 from p2pbench.models.judgement import Judgement
 from p2pbench.models.multi_scale import MultiScale
 from p2pbench.models.patchgan import receptive_field
@@ -23,13 +23,13 @@ def describe(config: RunConfig) -> dict[str, Any]:
     where the objective has none.
     """
     shape, name = config.data.crop_shape, config.generator.name
-    layers, _ = _layers(build_generator(config), name, (config.data.channels[0], *shape))
+    layers, _ = _layers(build_generator(config), (config.data.channels[0], *shape))
     padded = list(config.padded_shape) if config.padded_shape != shape else None
     found: dict[str, Any] = {"generator": {"name": name, "padded_to": padded, **layers}, "discriminator": None}
     discriminator = build_discriminator(config)
     if discriminator is not None:
         name = config.discriminator.name
-        layers, said = _layers(discriminator, name, (discriminator_in_channels(config), *shape))
+        layers, said = _layers(discriminator, (discriminator_in_channels(config), *shape))
         logits = (said,) if isinstance(said, Tensor) else said.logits
         fields = receptive_fields(discriminator, name, min(shape)) or [None] * len(logits)
         maps = [
@@ -62,33 +62,28 @@ def receptive_fields(discriminator: nn.Module, name: str, side: int) -> list[int
     return [receptive_field(discriminator) or WHOLE] if name in DISCRIMINATOR_STRIDES else []
 
 
-def _layers(network: nn.Module, name: str, shape: tuple[int, int, int]) -> tuple[dict[str, Any], Tensor | Judgement]:
+def _layers(network: nn.Module, shape: tuple[int, int, int]) -> tuple[dict[str, Any], Tensor | Judgement]:
     """Parameters and FLOPs of ``network``, and its layers in the order in which they run for an image of (C, H, W); and
     its output."""
-    from torch.utils.flop_counter import FlopCounterMode  # with Triton, where that is installed: tenths of a second
-
-    device = "cpu" if is_reference(name) else "meta"  # a user's network may create tensors; else nothing is computed
     rows: list[dict[str, Any]] = []
     names = {module: name for name, module in network.named_modules()}
-    counter = FlopCounterMode(display=False)
-    before = 0
+    counter, before = Flops(), 0
 
     def note(module: nn.Module, _: Any, output: Tensor) -> None:
         nonlocal before
-        flops = counter.get_total_flops()
         parameters = sum(p.numel() for p in module.parameters())
         about = {"name": names[module], "kind": _kind(module), "output": list(output.shape[1:])}
-        rows.append({**about, "parameters": parameters, "flops": flops - before})
-        before = flops
+        rows.append({**about, "parameters": parameters, "flops": counter.total - before})
+        before = counter.total
 
-    network = network.to(device).eval()
+    network = network.eval()
     # A convolution with spectral norm counts as one layer, although modules within it compute its weight.
     parametrized = [module for module in network.modules() if parametrize.is_parametrized(module)]
     parts = {part for module in parametrized for part in module.parametrizations.modules()}  # type: ignore[union-attr]
     leaves = [m for m in network.modules() if m not in parts and (m in parametrized or not list(m.children()))]
     hooks = [module.register_forward_hook(note) for module in leaves]
     with torch.no_grad(), counter:
-        output = network(torch.zeros(1, *shape, device=device))
+        output = network(torch.zeros(1, *shape))
     for hook in hooks:
         hook.remove()
     parameters = sum(p.numel() for p in network.parameters())

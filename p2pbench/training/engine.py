@@ -20,6 +20,7 @@ from p2pbench.errors import ConfigError
 from p2pbench.models.build import build_discriminator, build_generator
 from p2pbench.system.hardware import available_cores, keep_freed_memory
 from p2pbench.training import cuda_graph
+from p2pbench.training.adam import Adam
 from p2pbench.training.adaptive import Adaptive
 from p2pbench.training.arithmetic import of_steps
 from p2pbench.training.average import Average
@@ -169,7 +170,7 @@ def build_optimisers(networks: Networks, config: RunConfig, *, capturable: bool 
         rate, betas = adam_settings(config.training, name)
         parameters = list(network.parameters())
         device = parameters[0].device
-        return torch.optim.Adam(
+        return Adam(
             parameters,
             lr=torch.tensor(rate, device=device) if capturable else rate,
             betas=betas,

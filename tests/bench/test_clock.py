@@ -62,6 +62,8 @@ def test_a_row_has_medians_and_quartiles() -> None:
     assert row["images_per_second_quartiles"] == [2 / 4, 2 / 2]
     assert row["ratio_quartiles"] == [2.0, 2.0]
     assert row["peak_memory_bytes"] == 7
+    uneven = figures(Timing([1.0, 10.0], 2, 0), Timing([1.0, 1.0], 2, 0))  # two rounds, one beside another process
+    assert uneven["images_per_second"] == pytest.approx(1.1)  # the median of speeds, which lies between their quartiles
 
 
 def test_a_crowd_runs_at_once() -> None:
