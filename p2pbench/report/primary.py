@@ -89,8 +89,13 @@ def unbeaten_foils(study: StudyRecord, metric: str) -> list[str]:
 
 
 def _behind(study: StudyRecord, metric: str) -> list[tuple[str, list[str], int]]:
-    """For each foil the variants that are not ahead of it, if there are any, and how many were compared."""
+    """For each foil the variants that are not ahead of it, if there are any, and how many were compared.
+
+    Sharpness is no likeness: an untrained generator's noise may be as sharp as a photograph.
+    """
     better, found = study.metric(metric).better, []
+    if better == "closer to 1":
+        return []
     values = {v: value for v in study.variants if (value := summarise(study, v, metric).value) is not None}
     for row in study.references:
         score = row.scores.get(metric)

@@ -236,6 +236,9 @@ def test_reference_rows_speak_first() -> None:
     assert answer(near)[0] == "By LPIPS (alex), b does not beat the nearest neighbour."
     both = study_of(variants, references={"untrained": {"lpips": 0.5}, "condition": {"lpips": 0.5}})
     assert answer(both)[0] == "By LPIPS (alex), b does not beat the untrained generator and the condition."
+    blurred = {variant: {**measured, "sharpness": scores(0, 3, 3) / 2} for variant, measured in variants.items()}
+    noise = study_of(blurred, references={"untrained": {"lpips": 0.9, "sharpness": 1.0}})
+    assert "untrained" not in " ".join(answer(noise))  # as sharp as a photograph, by chance
 
 
 def test_a_saturated_score_is_not_the_primary_one() -> None:
