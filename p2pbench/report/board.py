@@ -81,9 +81,9 @@ class Board:
             {
                 "place": _range(self.places.get(variant)),
                 "variant": variant,
-                "studies": ", ".join(self.studies[variant]),
                 "seeds": str(len(self.study.of(variant))),
                 **{self.study.metric(m).heading: self._text(variant, m) for m in shown_metrics(self.study)},
+                "studies": ", ".join(self.studies[variant]),
             }
             for variant in self._ordered()
         ])  # fmt: skip

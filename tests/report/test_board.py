@@ -115,7 +115,7 @@ def test_the_command_ranks_the_records_below_reports_and_says_where_there_are_no
     assert [place["variant"] for place in found["boards"][0]["places"]] == ["l1", "gan", "cgan", "l1+gan", "l1+cgan"]
     assert found["boards"][0]["answer"] == "By L1, l1 is ahead of every other variant."
     table = Path("reports/board.md").read_text(encoding="utf-8")
-    assert "| 1 | l1 | loss | 3 |" in table
+    assert "| 1 | l1 | 3 |" in table
     assert "l1+cgan" in Path("reports/board.html").read_text(encoding="utf-8")
     invoke("board", "--runs", "runs", "--out", "elsewhere")
     assert Path("elsewhere/board.md").read_text(encoding="utf-8") == table
