@@ -174,9 +174,14 @@ def test_the_time_of_an_image_is_that_of_the_inference_mode(store: Store) -> Non
 
 @pytest.mark.parametrize(
     ("objective", "passes"),
-    [({}, 8), ({"adversarial": "wgan-gp"}, 14), ({"r1": 1.0}, 14), ({"r1": 10.0, "r2": 10.0}, 20), ({"r1": 0.0}, 8)],
-)
-def test_each_gradient_penalty_has_its_operations(store: Store, objective: dict[str, Any], passes: int) -> None:
+    [
+        ({}, 8), ({"adversarial": "wgan-gp"}, 14), ({"r1": 1.0}, 14), ({"r1": 10.0, "r2": 10.0}, 20), ({"r1": 0.0}, 8),
+        ({"cutmix": 400.0}, 11), ({"cutmix": None}, 8),
+    ],
+)  # fmt: skip
+def test_each_gradient_penalty_and_each_mixture_has_its_operations(
+    store: Store, objective: dict[str, Any], passes: int
+) -> None:
     cell = read_study(store, "loss").of("l1+cgan")[0]
     assert cell.training is not None
     training = cell.training.model_copy(update={"discriminator_flops": 1e9, "generator_flops": 2e9})
