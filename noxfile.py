@@ -7,7 +7,7 @@ nox -s bench         speed, in turns with a plain loop (with -- --short: only th
 nox -s gpu           half an hour of a GPU machine: CUDA tests, benchmarks, a cell, with the Python that is there
 nox -s faults        hundreds of kills, every write point, every fault: the table in tests/README.md; half an hour
 nox -s fuzz          thousands of bad grids, data sets, images, records and checkpoints
-nox -s load          a thousand tiny cells, a store of ten thousand records
+nox -s load          a thousand tiny cells, a store of ten thousand records, a report on a thousand of ten scores
 nox -s figures       every figure of 120 drawn studies, and whether any text in it touches another; an hour
 nox -s calibration   how often verdicts are wrong: one recipe against itself, and simulations; an hour
 nox -s audit         known holes in what is installed (needs the network)
@@ -118,7 +118,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def load(session: nox.Session) -> None:
-    """Many cells, many records: seconds, memory, processes and open files. ``-- --cells 20 --records 500`` is short."""
+    """Many cells and records: seconds, memory, processes, open files. ``-- --cells 20 --records 500 --reported 40``."""
     install(session, "test")
     session.chdir("tests")
     session.run("python", "-m", "load.measure", *session.posargs)

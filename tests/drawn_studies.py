@@ -104,18 +104,19 @@ def _filled(cell: CellRecord, rank: int, n_images: int) -> CellRecord:
         },
     })  # fmt: skip
     config = cell.config | {"training": {"batch_size": 1}, "objective": {}}
-    filled = replace(
-        cell, losses=losses, profile={"n": n_images, "spectrum": spectrum, "lab": lab}, status=status, config=config
-    )
+    filled = replace(cell, profile={"n": n_images, "spectrum": spectrum, "lab": lab}, status=status, config=config)
     every = steps[::10]
-    filled.__dict__["curve"] = pd.DataFrame(
-        {
-            "step": every,
-            "seconds": every / 8,
-            "pairs": 100,
-            "lpips": 0.4 + 0.01 * rank + ease[::10],
-            "ssim": 0.3 - ease[::10] / 3,
-        }
+    filled.__dict__["losses"], filled.__dict__["curve"] = (
+        losses,
+        pd.DataFrame(
+            {
+                "step": every,
+                "seconds": every / 8,
+                "pairs": 100,
+                "lpips": 0.4 + 0.01 * rank + ease[::10],
+                "ssim": 0.3 - ease[::10] / 3,
+            }
+        ),
     )
     return filled
 

@@ -116,11 +116,7 @@ def study_of(
             run = RunFolder(Path("cells") / run_id)
             config = {"scoring": {"metrics": list(matrices), "inference": "paper"}}
             recorded.append(StudyCell(run_id=run_id, variant=variant, seed=seed, config=config))
-            cells.append(
-                CellRecord(
-                    variant, seed, run, state, None, None, found, table, pd.DataFrame(), pd.DataFrame(), config, {}
-                )
-            )
+            cells.append(CellRecord(variant, seed, run, state, None, None, found, table, pd.DataFrame(), config, {}))
     rows = [
         ReferenceRow(name=name, about=name, n=1, reason=None, scores={
             m: Record.model_validate(Score(m, 1, value, settings=dict(settings or {})).to_json())

@@ -1,6 +1,6 @@
 """Scores of validation pairs while training (``curve.csv``): the curves, and whether the order was still moving."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -34,22 +34,36 @@ class Curve:
 
 def curve_metrics(study: StudyRecord) -> list[str]:
     """The scores that any cell has a curve of, the primary ones first."""
-    present = {name for cell in study.cells for name in cell.curve.columns if cell.curve[name].notna().any()}
+    present: set[str] = set()
+    for cell in study.cells:
+        present.update(n for n in cell.curve.columns if n not in present and cell.curve[n].notna().any())
     found = [name for name in METRICS if name in present]
     return sorted(found, key=lambda name: study.primary.index(name) if name in study.primary else len(study.primary))
 
 
 def curve_of(study: StudyRecord, variant: str, name: str) -> Curve | None:
     """The curve of ``variant`` by the score ``name``; None where no seed has any reading."""
-    values, minutes = {}, {}
-    for cell in study.cells:
-        if cell.variant == variant and {"step", "seconds", name} <= set(cell.curve.columns):
-            frame = cell.curve.dropna(subset=["step", "seconds", name]).drop_duplicates("step").set_index("step")
-            if len(frame):
-                values[cell.seed], minutes[cell.seed] = frame[name], frame["seconds"] / 60
-    if not values:
-        return None
-    return Curve(pd.DataFrame(values).sort_index(), pd.DataFrame(minutes).sort_index().mean(axis=1))
+    values, seconds = by_step({c.seed: c.curve for c in study.cells if c.variant == variant}, name, "seconds")
+    return Curve(values, seconds.mean(axis=1) / 60) if len(values) else None
+
+
+def by_step(tables: Mapping[int, pd.DataFrame], *names: str) -> list[pd.DataFrame]:
+    """Each of the columns ``names`` of the seeds' tables by their step: a row a step, ascending, and a column a seed.
+
+    A seed that has no finite number of any of them at a step has NaN there; of several readings the first counts.
+    """
+    found = {}
+    for seed, table in tables.items():
+        if {"step", *names} <= set(table.columns):
+            rows = np.column_stack([table[name].to_numpy(dtype=float) for name in ("step", *names)])
+            rows = rows[np.isfinite(rows).all(axis=1)]
+            if len(rows):
+                found[seed] = rows[::-1]  # the first reading is written last
+    steps = np.unique(np.concatenate([rows[:, 0] for rows in found.values()] or [[]]))
+    made = np.full((len(names), len(steps), len(found)), np.nan)
+    for position, rows in enumerate(found.values()):
+        made[:, np.searchsorted(steps, rows[:, 0]), position] = rows[:, 1:].T
+    return [pd.DataFrame(values, index=steps, columns=list(found)) for values in made]
 
 
 def validation_pairs(cells: Iterable[CellRecord]) -> str:

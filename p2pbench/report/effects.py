@@ -1,6 +1,6 @@
 """Main effects, interactions and simple effects of a grid with two or more factors, over trainings and images."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,8 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def effects_table(study: StudyRecord) -> pd.DataFrame:
-    """A row an effect and score, for grids of two or more factors; else no rows.
+def effects_table(study: StudyRecord, metrics: Sequence[str] | None = None) -> pd.DataFrame:
+    """A row an effect and score, all or those of ``metrics``, for grids of two or more factors; else no rows.
 
     What ``exclude`` took out is left out of the effects, and so are variants that another program made.
 
@@ -43,7 +43,8 @@ def effects_table(study: StudyRecord) -> pd.DataFrame:
         ``n``, ``n_seeds``: test images and seeds.
     """
     factors = factors_of(study)
-    rows = [row for metric in study.metrics for row in _effects(study, metric, factors)] if len(factors) > 1 else []
+    asked = (study.metrics if metrics is None else metrics) if len(factors) > 1 else ()
+    rows = [row for metric in asked for row in _effects(study, metric, factors)]
     numbers = dict.fromkeys(("estimate", "low", "high", "p", "p_raw", "p_images"), float)
     return pd.DataFrame(rows, columns=COLUMNS).astype(numbers)
 
@@ -100,8 +101,10 @@ def _row(study: StudyRecord, metric: str, contrast: Contrast, variants: dict[tup
         return {**row, "n_seeds": 0}
     scores = sum(weight * distances(matrices[v], study.metric(metric).better) for v, weight in weights.items())
     found = over_trainings(np.asarray(scores))
-    images = mean_interval(np.asarray(scores).mean(axis=0))
-    low, high, interval = (found.low, found.high, "trainings") if found.squares is not None else (*images[1:3], "t")
+    low, high, interval = found.low, found.high, "trainings"
+    if found.squares is None:
+        _, low, high, _ = mean_interval(np.asarray(scores).mean(axis=0))
+        interval = "t"
     row |= {"estimate": found.value, "low": low, "high": high, "interval": interval}
     row |= {"n": found.n_images, "n_seeds": found.n_seeds}
     if contrast.kind != "simple":

@@ -63,9 +63,7 @@ def compare_studies(studies: Sequence[StudyRecord]) -> list[tuple[str, pd.DataFr
 
 
 def _row(whole: StudyRecord, variant: str, machine: str) -> dict[str, str]:
-    study = replace(
-        whole, cells=[c for c in whole.of(variant) if c.machine == machine], summaries={}, comparisons={}, best={}
-    )
+    study = replace(whole, cells=[c for c in whole.of(variant) if c.machine == machine])
     primary = primary_metric(whole)
     having = [metric for metric in study.metrics if measured(study, variant, metric)]
     metrics = sorted(having, key=lambda metric: metric != primary)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from p2pbench.config.metrics import METRICS
-from p2pbench.report.curves import curve_metrics
+from p2pbench.report.curves import by_step, curve_metrics
 from p2pbench.report.markup import TEMPLATES
 from p2pbench.report.records import StudyRecord, read_progress
 from p2pbench.runs.events import ENDS, Event, Job
@@ -176,13 +176,7 @@ def _points(line: "pd.Series[float]", steps: float, low: float, high: float) -> 
 
 def _line(study: StudyRecord, variant: str, name: str, table: str) -> "pd.Series[float] | None":
     """The mean over seeds of a loss or score by step, thinned to what can be seen; None where there is none."""
-    columns = []
-    for cell in study.cells:
-        frame = cell.curve if table == "curve" else cell.losses
-        if cell.variant == variant and {"step", name} <= set(frame.columns):
-            columns.append(frame.dropna(subset=["step", name]).drop_duplicates("step").set_index("step")[name])
-    columns = [column for column in columns if len(column)]
-    if not columns:
-        return None
-    mean: pd.Series[float] = pd.concat(columns, axis=1).sort_index().mean(axis=1)
-    return mean.iloc[:: -(-len(mean) // MOST_POINTS)]
+    cells = [cell for cell in study.cells if cell.variant == variant]
+    (found,) = by_step({cell.seed: cell.curve if table == "curve" else cell.losses for cell in cells}, name)
+    mean: pd.Series[float] = found.mean(axis=1)
+    return None if mean.empty else mean.iloc[:: -(-len(mean) // MOST_POINTS)]

@@ -49,14 +49,15 @@ def _about_all(study: StudyRecord) -> list[str]:
 
 def _left_out(study: StudyRecord) -> list[str]:
     """The scores that lack a value for some images, with how many images are left out of which variant's mean."""
+    cells = [cell for v in study.chosen_variants for cell in study.of(v) if cell.per_image.isna().to_numpy().any()]
     found = []
     for metric in study.chosen_metrics:
-        for variant in study.chosen_variants:
-            for cell in measured(study, variant, metric):
-                lacking = int(cell.per_image[metric].isna().sum()) if metric in cell.per_image else 0
-                if lacking:
-                    where = f"{variant}, seed {cell.seed}: {lacking} of {len(cell.per_image)}"
-                    found.append(f"{study.metric(metric).label} ({where})")
+        for cell in cells:
+            about = cell.scores.get(metric)
+            lacking = int(cell.per_image[metric].isna().sum()) if metric in cell.per_image else 0
+            if lacking and about is not None and about.value is not None:
+                where = f"{cell.variant}, seed {cell.seed}: {lacking} of {len(cell.per_image)}"
+                found.append(f"{study.metric(metric).label} ({where})")
     return found
 
 

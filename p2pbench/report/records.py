@@ -31,7 +31,6 @@ class CellRecord:
     """A row a unit that is left out (an image by its name, or ``group 0`` and so on), a column a score of the set: its
     pseudo-values, NaN where it has no such unit. Empty where there is none; ``runs.records.before_jackknives`` names
     the scores of a record that is older than they are."""
-    losses: pd.DataFrame
     config: dict[str, dict[str, Any]]
     profile: dict[str, Any]
     """What its outputs look like (:mod:`p2pbench.runs.profile`); empty where there is none."""
@@ -40,6 +39,11 @@ class CellRecord:
     def training(self) -> Training | None:
         """What the training took; None where that is not recorded."""
         return self.status.training if self.status else None
+
+    @cached_property
+    def losses(self) -> pd.DataFrame:
+        """The losses of its training: a row a reading, with its step and epoch. Empty where there are none."""
+        return _read_numbers(self.run.losses_file)
 
     @cached_property
     def curve(self) -> pd.DataFrame:
@@ -78,14 +82,17 @@ class StudyRecord:
     cells: list[CellRecord]
     references: list[ReferenceRow] = field(default_factory=list)
     chosen: Chosen = field(default_factory=Chosen)
-    matrices: dict[tuple[str, str], Any] = field(default_factory=dict, compare=False, repr=False)
-    """Values by score and variant, which all that follows is made of: they are stacked once."""
-    summaries: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    """Summaries by score and variant, which every table and figure asks for: they are made once."""
-    comparisons: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    """The comparisons by score; made once too."""
-    best: dict[str, str | None] = field(default_factory=dict, compare=False, repr=False)
-    """The best variant by score, where there is one; made once too."""
+    # What every table and figure asks for is made once; a study that is made of this one makes its own.
+    matrices: dict[tuple[str, str], Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """Values by score and variant, which all that follows is made of."""
+    summaries: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """Summaries by score and variant."""
+    digits: dict[str, int] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """The decimals that a score is printed with."""
+    comparisons: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """The comparisons by score."""
+    best: dict[str, str | None] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """The best variant by score, where there is one."""
 
     @property
     def baseline(self) -> str:
@@ -179,17 +186,14 @@ def read_study(store: Store, name: str) -> StudyRecord:
 
 
 def read_progress(store: Store, name: str) -> StudyRecord:
-    """The study ``name`` with the states, losses and curves of its cells alone: what there is while they train."""
+    """The study ``name`` with the states of its cells, whose losses and curves can be read while they train."""
     about = store.read_study(name)
     empty, cells = pd.DataFrame(), []
     for cell in about.cells:
         run = store.run(cell.run_id, cell.inference)
         status = run.status()
         state, reason = (status.state, status.reason) if status else ("not run", None)
-        losses = _read_numbers(run.losses_file)
-        cells.append(
-            CellRecord(cell.variant, cell.seed, run, state, reason, status, {}, empty, empty, losses, cell.config, {})
-        )
+        cells.append(CellRecord(cell.variant, cell.seed, run, state, reason, status, {}, empty, empty, cell.config, {}))
     return StudyRecord(about, cells)
 
 
@@ -205,11 +209,9 @@ def _read_cell(store: Store, cell: StudyCell) -> CellRecord:
         reason = f"{run.scores_file} is missing or damaged, or of another version; run ablate again to score it"
     per_image = _read_numbers(run.per_image_file, dtype={"image": str})
     jackknife = _read_numbers(run.jackknife_file, dtype={"unit": str})
-    losses = _read_numbers(run.losses_file)
     return CellRecord(
-        cell.variant, cell.seed, run, state, reason, status, scores, per_image, jackknife, losses, cell.config,
-        run.profile(),
-    )  # fmt: skip
+        cell.variant, cell.seed, run, state, reason, status, scores, per_image, jackknife, cell.config, run.profile()
+    )
 
 
 def _read_numbers(path: Path, **options: Any) -> pd.DataFrame:

@@ -160,11 +160,11 @@ def pairs_on_page(study: StudyRecord, choice: Choice | None) -> list[Pair]:
         return []
     first = choice.shown[0]
     metric = _metric_of_images(study, first)
-    cells, short = {cell.variant: cell for cell in choice.shown}, shortened(study.variants)[0]
+    cells, short, variants = {c.variant: c for c in choice.shown}, shortened(study.variants)[0], drawn(study)
     pairs: list[Pair] = []
     total = 0
     for sample in choice.samples:
-        row = [("condition", first, "condition"), *((short[v], cells.get(v), "output") for v in drawn(study))]
+        row = [("condition", first, "condition"), *((short[v], cells.get(v), "output") for v in variants)]
         row.append(("target", first, "target"))
         shown = []
         for title, cell, name in row:

@@ -110,7 +110,7 @@ class Made(NamedTuple):
 
     matrix: pd.DataFrame | None
     settings: list[dict[str, Any]]
-    """Each once; empty where no training has the score."""
+    """Each once, without what may differ; empty where no training has the score."""
 
 
 def _matrix(study: StudyRecord, metric: str, variant: str) -> Made:
@@ -120,8 +120,9 @@ def _matrix(study: StudyRecord, metric: str, variant: str) -> Made:
         columns = [_values(cell, metric) for cell in cells]
         settings: list[dict[str, Any]] = []
         for cell in cells:
-            if cell.scores[metric].settings not in settings:
-                settings.append(cell.scores[metric].settings)
+            own = {key: value for key, value in cell.scores[metric].settings.items() if key not in MAY_DIFFER}
+            if own not in settings:
+                settings.append(own)
         matrix = None
         found = [column for column in columns if column is not None]
         if found and len(found) == len(cells) and all(column.index.equals(found[0].index) for column in found):
@@ -181,16 +182,18 @@ def _summarise(study: StudyRecord, metric: str) -> dict[str, Summary]:
 
 def _intervals(matrices: dict[str, pd.DataFrame]) -> dict[str, tuple[float | None, float | None, str]]:
     """Each variant's interval and its kind: over trainings and images where the seeds allow it, else over images."""
-    images = {v: matrix.mean(axis=0).to_numpy() for v, matrix in matrices.items() if matrix.shape[1] > 1}
     found: dict[str, tuple[float | None, float | None, str]] = {}
-    for n in {len(values) for values in images.values()}:
-        together = [v for v, values in images.items() if len(values) == n]
-        for variant, (estimate, method) in zip(
-            together, image_intervals(np.stack([images[v] for v in together])), strict=True
-        ):
-            over = over_trainings(matrices[variant].to_numpy())
-            over_images = (estimate.low, estimate.high, method)
-            found[variant] = over_images if over.squares is None else (over.low, over.high, "trainings")
+    few: dict[int, dict[str, np.ndarray]] = {}
+    for variant, matrix in matrices.items():
+        if matrix.shape[1] > 1:
+            over = over_trainings(matrix.to_numpy())
+            if over.squares is not None:
+                found[variant] = over.low, over.high, "trainings"
+            else:
+                few.setdefault(matrix.shape[1], {})[variant] = matrix.to_numpy().mean(axis=0)
+    for images in few.values():
+        for variant, (estimate, method) in zip(images, image_intervals(np.stack(list(images.values()))), strict=True):
+            found[variant] = estimate.low, estimate.high, method
     return found
 
 
@@ -206,6 +209,12 @@ def oriented(values: Values, better: str) -> Values:
 
 def digits_of(study: StudyRecord, metric: str) -> int:
     """The decimals of all that is printed of a score: those that leave two digits to its usual uncertainty."""
+    if metric not in study.digits:
+        study.digits[metric] = _digits(study, metric)
+    return study.digits[metric]
+
+
+def _digits(study: StudyRecord, metric: str) -> int:
     found = [summarise(study, variant, metric) for variant in study.variants]
     widths = [s.high - s.low for s in found if s.low is not None and s.high is not None and s.high > s.low]
     widths = widths or [s.seed_sd for s in found if s.seed_sd]

@@ -1,6 +1,6 @@
-"""A study of many tiny cells, carried out; and a store of many records, read: seconds, memory, processes, open files.
+"""A study of many tiny cells, carried out; stores of many records, read: seconds, memory, processes, open files.
 
-    python -m load.measure [--cells 1000] [--records 10000] [--jobs 2]        from tests/; nox -s load does
+    python -m load.measure [--cells 1000] [--records 10000] [--reported 1000] [--jobs 2]   in tests/; nox -s load does
 
 Fails where the parent's memory or open files grow from cell to cell, or a process is left behind.
 """
@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from load.many_records import write_records, write_two_factors
 from load.store_of import fill, write_grid
 from study_workplace import make_workplace
 from tiny_runs import write_pairs
@@ -69,20 +70,22 @@ def check_flat(looks: list[Look], jobs: int) -> None:
     assert max(look.children for look in looks) <= jobs + 1, "processes are left behind"
 
 
-def timed(workplace_command: list[str], folder: Path, environment: dict[str, str]) -> tuple[float, int]:
-    """Seconds and peak resident bytes of a command that must succeed."""
+def timed(workplace_command: list[str], folder: Path, environment: dict[str, str]) -> str:
+    """Seconds, those of a processor, and peak resident bytes of a command that must succeed."""
     start = time.monotonic()
     process = subprocess.Popen(workplace_command, cwd=folder, env=environment, stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL)  # fmt: skip
     _, status, usage = os.wait4(process.pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0, workplace_command
-    return time.monotonic() - start, usage.ru_maxrss * 1024
+    of_processor = duration(usage.ru_utime + usage.ru_stime)
+    return f"{duration(time.monotonic() - start)} ({of_processor} of CPU), {bytes_text(usage.ru_maxrss * 1024)}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=1000)
     parser.add_argument("--records", type=int, default=10_000)
+    parser.add_argument("--reported", type=int, default=1000, help="records of 100 images and ten scores: 40 a seed")
     parser.add_argument("--jobs", type=int, default=2)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -117,9 +120,12 @@ def main() -> None:
             "runs verify": ["runs", "verify", "--runs", "many"],
             f"report on {cells} cells": ["report", "--study", "cells"],
         }
+        write_two_factors(folder / "reported.yaml", 40)
+        n = write_records(Store(folder / "reported"), folder / "reported.yaml", max(1, asked.reported // 40), 100)
+        commands[f"report on {n} cells of ten scores"] = ["report", "--runs", "reported"]
         for title, arguments in commands.items():
-            seconds, peak = timed(workplace.command(*arguments), folder, workplace.environment)
-            print(f"{title}: {duration(seconds)}, {bytes_text(peak)}", flush=True)
+            took = timed(workplace.command(*arguments), folder, workplace.environment)
+            print(f"{title}: {took}", flush=True)
 
 
 if __name__ == "__main__":

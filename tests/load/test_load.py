@@ -6,13 +6,19 @@ import os
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
+import pandas as pd
 import pytest
+from load.many_records import SCORES, write_records, write_two_factors
 from load.measure import Look, check_flat
 from load.store_of import fill, write_grid
 from program import document
+from study_workplace import make_workplace
+from tiny_runs import write_pairs
 from trained_run import train_run
 
+from p2pbench.report.page import write_report
 from p2pbench.runs.events import Job
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.housekeeping import all_runs, read_studies
@@ -52,6 +58,20 @@ def test_a_store_of_many_records_is_planned_skipped_listed_and_read(store: Store
     store.study_file("many").write_text(yaml12.dump(about))
     write_study(build_study("many.yaml", None, {"scoring.metrics": ["l1"]}, [2]), store)
     assert len(store.read_study("many").cells) == 60
+
+
+def test_a_report_reads_every_table_of_a_cell_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_workplace(tmp_path, write_pairs(tmp_path / "pairs", {"train": 2, "test": 2}))
+    write_two_factors(tmp_path / "reported.yaml", 10)
+    made = Store(tmp_path / "runs")
+    assert write_records(made, tmp_path / "reported.yaml", 2, 12) == 20
+    with mock.patch.object(pd, "read_csv", wraps=pd.read_csv) as read:
+        report = write_report(made, "reported", tmp_path / "reports")
+    files = [str(call.args[0]) for call in read.call_args_list]
+    assert len(files) == len(set(files)) == 4 * 20
+    assert set(report.record.metrics) == set(SCORES)
+    assert {"effects.svg", "losses.svg", "curves.svg", "samples.jpg"} <= {file.name for file in report.files}
 
 
 @pytest.mark.long

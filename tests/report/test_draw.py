@@ -213,7 +213,8 @@ def test_studies_stand_side_by_side_and_are_not_merged(store: Store, tmp_path: P
         fill(store, str(cell.run_id), OBJECTIVES.index(cell.variant), cell.seed)
         if cell.seed == 1:
             store.run(str(cell.run_id)).set_status("finished", machine={"processor": "another"})
-    tables = dict(compare_studies([read_study(store, name) for name in store.studies()]))
+    studies = [read_study(store, name) for name in store.studies()]
+    tables = dict(compare_studies(studies))
     assert list(tables) == OBJECTIVES
     table = tables["gan"]
     assert list(table["study"]) == ["loss", "loss@other", "loss@other"]
@@ -223,3 +224,8 @@ def test_studies_stand_side_by_side_and_are_not_merged(store: Store, tmp_path: P
     assert table["from l1+cgan"].iloc[0].startswith("−0.0")
     assert list(tables["l1+cgan"]["from l1+cgan"]) == ["the baseline"] * 3
     assert not table["L1 ↓"].str.contains("±").any()
+    of_seeds = [cell.scores["l1"] for study in studies for cell in study.of("gan")]
+    for text, score in zip(table["L1 ↓"], of_seeds, strict=True):  # no machine's interval is of another's trainings
+        assert [float(end) for end in text[text.index("[") + 1 : -1].split(", ")] == pytest.approx(
+            [score.low, score.high], abs=6e-4
+        )

@@ -22,8 +22,8 @@ KINDS = {kind: Look(kind, COLOURS[k], "oDs"[k], "-") for k, kind in enumerate(("
 
 def draw_effects(study: StudyRecord, width: float = COLUMN) -> Figure | None:
     """The contrasts of the factors by the primary score, with their paired intervals, as a forest plot."""
-    metric, table = next(iter(shown_metrics(study)), None), effects_table(study)
-    rows: list[Any] = list(table[table["score"] == metric].itertuples())
+    metric = next(iter(shown_metrics(study)), None)
+    rows: list[Any] = [] if metric is None else list(effects_table(study, [metric]).itertuples())
     if metric is None or not rows:
         return None
     shown = rows[:MOST_EFFECTS]

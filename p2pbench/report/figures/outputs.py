@@ -52,9 +52,9 @@ def draw_colours(study: StudyRecord, width: float = COLUMN) -> Figure | None:
     """Histograms of L, a and b of all outputs and all targets, in logarithmic shares as the paper's Figure 7."""
     look, found = looks(study), {}
     for variant in look:
-        own = [lab for cell in study.of(variant) if _is_lab(lab := cell.profile.get("lab", {}))]
-        if own:
-            found[variant] = own[0]
+        own = (lab for cell in study.of(variant) if _is_lab(lab := cell.profile.get("lab", {})))
+        if (first := next(own, None)) is not None:
+            found[variant] = first
     if not found:
         return None
     figure, axes = panels(3, width, 1.45 if width == COLUMN else 1.9)
@@ -90,8 +90,8 @@ def _is_whole(record: Any, keys: tuple[str, ...]) -> bool:
     """Whether ``record`` has lists of numbers of one length under ``keys``."""
     if not isinstance(record, dict) or not all(isinstance(record.get(key), list) and record[key] for key in keys):
         return False
-    values = [value for key in keys for value in record[key]]
-    return len({len(record[key]) for key in keys}) == 1 and all(isinstance(v, int | float) for v in values)
+    kinds = {type(value) for key in keys for value in record[key]}
+    return len({len(record[key]) for key in keys}) == 1 and kinds <= {int, float}
 
 
 def _is_lab(record: Any) -> bool:

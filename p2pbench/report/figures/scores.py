@@ -22,13 +22,14 @@ LEAST_BOXED = 10
 
 def draw_scores(study: StudyRecord, width: float = COLUMN) -> Figure | None:
     """A panel a score: each variant's mean with its interval and its seeds, the baseline as a line."""
-    metrics = [m for m in shown_metrics(study) if any(summarise(study, v, m).value is not None for v in drawn(study))]
+    look = looks(study)
+    variants = list(look)
+    metrics = [m for m in shown_metrics(study) if any(summarise(study, v, m).value is not None for v in variants)]
     if not metrics:
         return None
-    look = looks(study)
 
     def draw(axis: Axes, panel: int, row: int, place: float) -> bool:
-        metric, variant = metrics[panel], drawn(study)[row]
+        metric, variant = metrics[panel], variants[row]
         s = summarise(study, variant, metric)
         if s.value is None:
             return False
@@ -38,9 +39,9 @@ def draw_scores(study: StudyRecord, width: float = COLUMN) -> Figure | None:
         draw_estimate(axis, place, look[variant], s.value, s.low, s.high, seeds, over_trainings=s.method == "trainings")
         return True
 
-    figure = draw_rows(width, [look[v].name for v in drawn(study)], _panels(study, metrics), draw)
+    figure = draw_rows(width, [look[v].name for v in variants], _panels(study, metrics), draw)
     more = f"dashed: {look[study.baseline].name}" if study.baseline in look else ""
-    return finish(figure, note(study, drawn(study), metrics, *filter(None, [more]), *_marks(study)))
+    return finish(figure, note(study, variants, metrics, *filter(None, [more]), *_marks(study)))
 
 
 def draw_answer(study: StudyRecord, width: float = COLUMN) -> Figure | None:
@@ -55,12 +56,12 @@ def draw_differences(study: StudyRecord, width: float = COLUMN) -> Figure | None
 
 def _forest(study: StudyRecord, metrics: Sequence[str], width: float) -> Figure | None:
     """Variant minus what it is compared with: mean, paired interval, each seed, and the margin as a band."""
-    found = {m: [c for c in comparisons(study, m) if c.variant in drawn(study)] for m in metrics}
+    look, (short, _) = looks(study), shortened(study.variants)
+    found = {m: [c for c in comparisons(study, m) if c.variant in look] for m in metrics}
     found = {m: compared for m, compared in found.items() if any(c.found is not None for c in compared)}
     if not found:
         return None
     metrics, contrasts = list(found), next(iter(found.values()))
-    look, (short, _) = looks(study), shortened(study.variants)
     against = {c.against for c in contrasts}
     one = len(against) == 1
     names = [short[c.variant] if one else f"{short[c.variant]} − {short[c.against]}" for c in contrasts]
@@ -91,20 +92,22 @@ def _forest(study: StudyRecord, metrics: Sequence[str], width: float) -> Figure 
 
 def draw_distributions(study: StudyRecord, width: float = COLUMN) -> Figure | None:
     """A panel a score: every test image as a dot, from ten images on with a box of the quartiles."""
-    metrics = [m for m in shown_metrics(study) if any(per_image(study, v, m) is not None for v in drawn(study))]
+    look, thin = looks(study), {"lw": 0.7, "color": INK}
+    variants = list(look)
+    metrics = [m for m in shown_metrics(study) if any(per_image(study, v, m) is not None for v in variants)]
     if not metrics:
         return None
-    look, thin = looks(study), {"lw": 0.7, "color": INK}
 
     def draw(axis: Axes, panel: int, row: int, place: float) -> bool:
-        variant = drawn(study)[row]
+        variant = variants[row]
         values = per_image(study, variant, metrics[panel])
         if values is None:
             return False
-        # Spread out, so that they do not hide each other; as pixels, for thousands make a drawing large.
+        # Spread out, so that they do not hide each other; as pixels, for thousands make a drawing large: those of all
+        # rows lie below all boxes, and so are one picture.
         spread = (np.arange(len(values)) * 0.618 % 1 - 0.5) * 0.5 * ROW
         style = {"ms": 2.6, "mew": 0, "alpha": 0.7} if len(values) >= LEAST_BOXED else {"ms": 4, "mew": 0}
-        axis.plot(values, place + spread, ".", color=look[variant].colour, zorder=2, rasterized=True, **style)
+        axis.plot(values, place + spread, ".", color=look[variant].colour, zorder=1.5, rasterized=True, **style)
         if len(values) >= LEAST_BOXED:
             axis.boxplot(
                 values, positions=[place], orientation="horizontal", widths=0.6 * ROW, showfliers=False,
@@ -113,8 +116,8 @@ def draw_distributions(study: StudyRecord, width: float = COLUMN) -> Figure | No
             )  # fmt: skip
         return True
 
-    figure = draw_rows(width, [look[v].name for v in drawn(study)], _panels(study, metrics), draw)
-    return finish(figure, note(study, drawn(study), metrics, "a dot: a test image, the mean over seeds"))
+    figure = draw_rows(width, [look[v].name for v in variants], _panels(study, metrics), draw)
+    return finish(figure, note(study, variants, metrics, "a dot: a test image, the mean over seeds"))
 
 
 def directed(metric: Metric) -> str:

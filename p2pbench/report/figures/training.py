@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from p2pbench.report.curves import curve_metrics, curve_of, validation_pairs
+from p2pbench.report.curves import by_step, curve_metrics, curve_of, validation_pairs
 from p2pbench.report.figures.panels import Look, drawn, finish, handles, looked, looks, note, panels, shown
-from p2pbench.report.records import CellRecord, StudyRecord
+from p2pbench.report.records import StudyRecord
 from p2pbench.report.training_cost import training_images
 from p2pbench.system.figure_style import COLUMN
 
@@ -23,9 +23,9 @@ def draw_losses(study: StudyRecord, width: float = COLUMN) -> Figure | None:
     """Training losses by step, a panel a loss: a line a variant, a band over its seeds."""
     found: dict[str, dict[str, pd.DataFrame]] = {}
     for name, variant in itertools.product(PANELS, drawn(study)):
-        frame = _by_seed([c for c in study.cells if c.variant == variant], name)
-        if frame is not None:
-            found.setdefault(name, {})[variant] = frame
+        (frame,) = by_step({c.seed: c.losses for c in study.cells if c.variant == variant}, name)
+        if len(frame):
+            found.setdefault(name, {})[variant] = _thinned(frame)
     if not found:
         return None
     look = looks(study)
@@ -83,17 +83,8 @@ def _line(axis: Axes, x: Any, values: pd.DataFrame, look: Look, position: int) -
         axis.fill_between(x, values.min(axis=1), values.max(axis=1), color=look.colour, alpha=0.15, lw=0)
 
 
-def _by_seed(cells: list[CellRecord], name: str) -> pd.DataFrame | None:
-    """The loss by step, a column a seed, NaN where one has no reading; None where no seed has any."""
-    columns = {}
-    for cell in cells:
-        if {"step", name} <= set(cell.losses.columns):
-            column = cell.losses.dropna(subset=["step", name]).drop_duplicates("step").set_index("step")[name]
-            if len(column := column[np.isfinite(column)]):
-                columns[cell.seed] = column
-    if not columns:
-        return None
-    frame = pd.DataFrame(columns).sort_index()
+def _thinned(frame: pd.DataFrame) -> pd.DataFrame:
+    """``frame`` with no more rows than a line needs."""
     every = -(-len(frame) // MOST_STEPS)
     if every == 1:
         return frame
