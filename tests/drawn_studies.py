@@ -94,8 +94,8 @@ def _filled(cell: CellRecord, rank: int, n_images: int) -> CellRecord:
     target = 100 * np.exp(-12 * frequency)
     output = target * np.exp(rank / 4 * (frequency - 0.4))
     bell = {c: np.exp(-(np.linspace(-3 - rank / 9, 3, 80) ** 2)) / 40 for c in "Lab"}
-    lab = {c: {"first": -40 * (c != "L"), "output": list(bell[c]), "target": list(bell[c][::-1])} for c in "Lab"}
-    spectrum = {"frequency": list(frequency), "target": list(target), "output": list(output)}
+    lab = {c: {"first": -40 * (c != "L"), "output": b.tolist(), "target": b[::-1].tolist()} for c, b in bell.items()}
+    spectrum = {"frequency": frequency.tolist(), "target": target.tolist(), "output": output.tolist()}
     status = Status.model_validate({
         "schema_version": 1, "state": "finished", "machine": {"processor": f"processor {cell.seed % 2}"},
         "training": {
