@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pbench.runs.events import ENDS
+from p2pbench.system.hardware import with_large_pages
 
 AGAIN = "again"
 """The last event of a process that cannot go on with its job, where another one can, without CUDA graphs."""
@@ -41,7 +42,7 @@ def start_worker(
         start_new_session=True, cwd=folder,
         env={
             **os.environ, "OMP_NUM_THREADS": str(order["threads"]), "PYTHONPATH": os.pathsep.join(python_path),
-            **({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}),
+            **with_large_pages(), **({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}),
         },
     )  # fmt: skip
     assert worker.stdin is not None
