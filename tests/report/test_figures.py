@@ -11,7 +11,7 @@ import pytest
 from drawn_studies import drawn_study, names, overlaps
 
 from p2pbench.report.figures.all import DRAW, files_of, write_figures
-from p2pbench.report.figures.names import ordered, shortened, wrapped
+from p2pbench.report.figures.names import evenly_wrapped, ordered, shortened, wrapped
 from p2pbench.report.figures.panels import looks
 from p2pbench.system.figure_style import COLUMN, DARK, PAPER, TEXT, settings
 
@@ -83,7 +83,13 @@ def test_names_are_wrapped_and_never_cut(kind: str) -> None:
         lines = wrapped(name, 22).split("\n")
         assert max(map(len, lines)) <= 22
         assert "".join("".join(lines).split()) == "".join(name.split())
+        even = evenly_wrapped(name, 22)
+        assert even.count("\n") == len(lines) - 1
+        assert max(map(len, even.split("\n"))) <= max(map(len, lines))
+        assert "".join(even.split()) == "".join(name.split())
     assert wrapped("建物の正面写真", 6) == "建物の\n正面写\n真"
+    assert wrapped("precision (Inception) ↑", 21) == "precision (Inception)\n↑"
+    assert evenly_wrapped("precision (Inception) ↑", 21) == "precision\n(Inception) ↑"
 
 
 @pytest.mark.parametrize("width", [COLUMN, TEXT])
@@ -92,6 +98,26 @@ def test_each_cost_is_named_at_its_axis(width: float) -> None:
     assert figure is not None
     found = [axis.xaxis.label for axis in figure.axes if axis.xaxis.label.get_visible()]
     assert [label.get_text() for label in found] == ["training, PFLOPs", "generator, GFLOPs an image"]
+    plt.close(figure)
+
+
+def test_a_note_names_no_line_and_no_test_that_is_not_there() -> None:
+    for n, there in ((1, False), (30, True)):
+        study = drawn_study("short", 3, 1, n)
+        for name in ("scores", "differences", "pareto"):
+            figure = DRAW[name](study, COLUMN)
+            assert figure is not None
+            said = " ".join(text.get_text() for text in figure.texts)
+            assert ("95 %" in said) == there, name
+            assert ("Holm" in said) == (there and name == "differences"), name
+            plt.close(figure)
+
+
+def test_rows_of_panels_are_as_full_as_they_can_be() -> None:
+    figure = DRAW["scores"](drawn_study("short", 2, 1, 3), TEXT)
+    assert figure is not None
+    assert len(figure.axes) == 6
+    assert len({axis.get_position().x0 for axis in figure.axes}) == 3  # and not four, and two below them
     plt.close(figure)
 
 

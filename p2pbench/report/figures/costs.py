@@ -45,7 +45,8 @@ def draw_pareto(study: StudyRecord, width: float = COLUMN) -> Figure | None:
         if width != COLUMN:  # below one another they are of different costs
             axis.label_outer()
     variants = [v for v in drawn(study) if any(v in own for own in found.values())]
-    text = note(study, variants, [metric], "filled and joined: nothing is both better and cheaper", "lines: 95 %")
+    lines = ["lines: 95 %"] if any(summarise(study, v, metric).low is not None for v in variants) else []
+    text = note(study, variants, [metric], "filled and joined: nothing is both better and cheaper", *lines)
     return finish(figure, text, handles(looked(study, variants), width, line=False))
 
 

@@ -54,6 +54,14 @@ def wrapped(text: str, width: int) -> str:
     return "\n".join([*lines, line.rstrip()])
 
 
+def evenly_wrapped(text: str, width: int) -> str:
+    """As :func:`wrapped`, in as many lines, which are as short as they can be: no last line of one word."""
+    lines = wrapped(text, width)
+    least = max(1, -(-_width(text) // (lines.count("\n") + 1)))
+    tried = (wrapped(text, narrower) for narrower in range(least, width))
+    return next((even for even in tried if even.count("\n") == lines.count("\n")), lines)
+
+
 def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 

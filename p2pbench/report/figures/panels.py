@@ -16,12 +16,12 @@ from matplotlib.lines import Line2D
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 
-from p2pbench.report.figures.names import ordered, shortened, wrapped
+from p2pbench.report.figures.names import evenly_wrapped, ordered, shortened, wrapped
 from p2pbench.report.primary import leading
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import score_matrices, summarise
 from p2pbench.report.verdict import counted
-from p2pbench.system.figure_style import COLUMN, DIM, MARKERS
+from p2pbench.system.figure_style import COLUMN, DIM, GROUND, MARKERS
 
 MOST_DRAWN = 12
 """The most variants that a figure shows; the tables have all."""
@@ -110,6 +110,7 @@ def draw_rows(
     lines = [line for name in names for line in name.split("\n") if line]
     room = width - 0.15 - max(map(_width, lines))
     beside = min(len(columns), max(1, int(room / 0.8)), 2 if width == COLUMN else 4)
+    beside = -(-len(columns) // -(-len(columns) // beside))  # as full rows of panels as there can be
     letters = int((room / beside - 0.1) / 0.075)
     titles = [
         (shown(title, letters), "\n".join(shown(line, int(1.2 * letters)) for line in unit.split("\n")))
@@ -129,13 +130,14 @@ def draw_rows(
             axis.set_yticks(places, names)
         else:
             axis.set_yticks([])
-        axis.set_ylim(total, 0)
+        axis.set_ylim(total + 0.04, 0)  # the ticks of the last row's seeds stand above the axis
         axis.spines["left"].set_visible(False)
         axis.xaxis.set_major_locator(MaxNLocator(nbins=min(5, max(2, letters // 7)), min_n_ticks=2))
         for row, place in enumerate(places):
             if not draw(axis, k, row, place):
                 where = {"transform": axis.get_yaxis_transform(), "ha": "center", "va": "center"}
-                axis.text(0.5, place, "no result", color=DIM, fontsize=6, **where)
+                ground = {"facecolor": GROUND, "linewidth": 0, "pad": 0.8}  # no line goes through it
+                axis.text(0.5, place, "no result", color=DIM, fontsize=6, bbox=ground, **where)
     return figure
 
 
@@ -146,8 +148,8 @@ def _width(line: str) -> float:
 
 
 def shown(text: str, letters: int) -> str:
-    """``text`` in lines of so many letters, as Matplotlib takes it: a dollar sign begins no formula."""
-    return wrapped(text, max(6, letters)).replace("$", r"\$")
+    """``text`` in lines of so many letters at most, as Matplotlib takes it: a dollar sign begins no formula."""
+    return evenly_wrapped(text, max(6, letters)).replace("$", r"\$")
 
 
 def handles(look: Iterable[Look], width: float, *, line: bool = True) -> list[Line2D]:
@@ -163,7 +165,7 @@ def finish(figure: Figure, text: str, entries: Sequence[Line2D] = ()) -> Figure:
     width, height = (float(side) for side in figure.get_size_inches())
     below, letters = figure.text(0.04 / width, 0, "", color=DIM, fontsize=6, va="bottom"), int(width / 0.048)
     while not below.get_text() or below.get_window_extent().x1 > width * figure.dpi:
-        below.set_text(shown(text, letters))
+        below.set_text(wrapped(text, letters).replace("$", r"\$"))
         letters -= 4
     room = below.get_window_extent().height / figure.dpi + 0.06
     if entries:

@@ -41,7 +41,8 @@ def draw_scores(study: StudyRecord, width: float = COLUMN) -> Figure | None:
 
     figure = draw_rows(width, [look[v].name for v in variants], _panels(study, metrics), draw)
     more = f"dashed: {look[study.baseline].name}" if study.baseline in look else ""
-    return finish(figure, note(study, variants, metrics, *filter(None, [more]), *_marks(study)))
+    lines = any(summarise(study, v, m).low is not None for v in variants for m in metrics)
+    return finish(figure, note(study, variants, metrics, *filter(None, [more]), *_marks(study, lines=lines)))
 
 
 def draw_answer(study: StudyRecord, width: float = COLUMN) -> Figure | None:
@@ -85,9 +86,11 @@ def _forest(study: StudyRecord, metrics: Sequence[str], width: float) -> Figure 
     of = f"differences to {short[next(iter(against))]}" if one else "differences"
     variants = dict.fromkeys(c.variant for c in contrasts)
     shown = list(dict.fromkeys([*variants, *(against if one else ())]))
-    return finish(
-        figure, note(study, shown, metrics, of, "filled: p < 0.05 (Holm)", "band: the margin", *_marks(study)),
-    )  # fmt: skip
+    every = [c for compared in found.values() for c in compared]
+    tested = any(p is not None for c in every for p in (c.p, c.p_images))
+    said = [of, *(["filled: p < 0.05 (Holm)"] if tested else []), "band: the margin"]
+    marks = _marks(study, lines=any(c.interval[0] is not None for c in every))
+    return finish(figure, note(study, shown, metrics, *said, *marks))
 
 
 def draw_distributions(study: StudyRecord, width: float = COLUMN) -> Figure | None:
@@ -106,7 +109,7 @@ def draw_distributions(study: StudyRecord, width: float = COLUMN) -> Figure | No
         # Spread out, so that they do not hide each other; as pixels, for thousands make a drawing large: those of all
         # rows lie below all boxes, and so are one picture.
         spread = (np.arange(len(values)) * 0.618 % 1 - 0.5) * 0.5 * ROW
-        style = {"ms": 2.6, "mew": 0, "alpha": 0.7} if len(values) >= LEAST_BOXED else {"ms": 4, "mew": 0}
+        style = {"ms": 2.6, "mew": 0, "alpha": 0.7} if len(values) >= LEAST_BOXED else {"ms": 7, "mew": 0}
         axis.plot(values, place + spread, ".", color=look[variant].colour, zorder=1.5, rasterized=True, **style)
         if len(values) >= LEAST_BOXED:
             axis.boxplot(
@@ -144,11 +147,8 @@ def draw_estimate(
     axis.plot(value, place, look.marker, mec=look.colour, mfc=face, mew=0.8, ms=3.8, zorder=3)
 
 
-def _marks(study: StudyRecord) -> list[str]:
-    """What ticks and thin lines are, where there are any."""
+def _marks(study: StudyRecord, *, lines: bool) -> list[str]:
+    """What ticks and lines are, where there are any."""
     most = max((len(study.of(variant)) for variant in drawn(study)), default=0)
-    ticks = ["ticks: seeds"] if most > 1 else []
-    return [
-        *ticks,
-        "lines: 95 % over " + ("trainings and images" if most >= LEAST_SEEDS else "images of these trainings"),
-    ]
+    over = "trainings and images" if most >= LEAST_SEEDS else "images of these trainings"
+    return [*(["ticks: seeds"] if most > 1 else []), *([f"lines: 95 % over {over}"] if lines else [])]
