@@ -17,7 +17,7 @@ ours: it shows its traceback and exits with 1.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 
@@ -82,5 +82,13 @@ def unknown(kind: str, value: object, valid: Iterable[str]) -> str:
     """``unknown KIND 'value'; did you mean 'x'? (valid: a, b, c)``: the message for a name that no table holds."""
     names = sorted(valid)
     close = difflib.get_close_matches(str(value), names, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(repr(name) for name in close)}?" if close else ""
-    return f"unknown {kind} {value!r}{hint} (valid: {', '.join(names)})"
+    separator = "; " if any(", " in name for name in names) else ", "  # names of variants have commas in them
+    return f"unknown {kind} {value!r}{did_you_mean(close)} (valid: {separator.join(names)})"
+
+
+def did_you_mean(names: Sequence[str]) -> str:
+    """``; did you mean 'a', 'b' or 'c'?``; nothing where there are no ``names``."""
+    if not names:
+        return ""
+    *others, last = map(repr, names)
+    return f"; did you mean {', '.join(others)} or {last}?" if others else f"; did you mean {last}?"

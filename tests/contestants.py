@@ -16,6 +16,12 @@ def broken() -> tuple[Callable[[], None], int]:
     raise RuntimeError("cannot be built")
 
 
-def leaving(path: str) -> tuple[Callable[[], None], int]:
-    util.Finalize(None, Path(path).touch, exitpriority=1)
+def leaving(path: str, seconds: float) -> tuple[Callable[[], None], int]:
+    """Its process takes ``seconds`` to end, and leaves a file when it has."""
+
+    def leave() -> None:
+        time.sleep(seconds)
+        Path(path).touch()
+
+    util.Finalize(None, leave, exitpriority=1)
     return lambda: None, 1

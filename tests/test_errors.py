@@ -27,6 +27,8 @@ def test_unknown_names_come_with_the_nearest_and_all_valid() -> None:
         "unknown level 'l1+cgn'; did you mean 'l1+cgan' or 'l1'? (valid: l1, l1+cgan)"
     )
     assert "did you mean" not in errors.unknown("level", "zzz", ["l1"])
+    assert "did you mean 'b3', 'b2' or 'b1'? (" in errors.unknown("level", "b", ["b1", "b2", "b3"])
+    assert errors.unknown("variant", "x", ["unet, l1", "y"]).endswith("(valid: unet, l1; y)")
 
 
 def test_an_error_without_a_message_is_called_by_its_type() -> None:

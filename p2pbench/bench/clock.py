@@ -25,8 +25,9 @@ Step = Callable[[], float | None]
 """One step of a workload. It may return before a GPU has finished; the clock waits for it at the end of a turn. What it
 returns is the seconds that do not count."""
 
-GRACE_SECONDS = 5.0
-"""How long a contestant's process has to end by itself; in the middle of a step it cannot."""
+GRACE_SECONDS = 60.0
+"""How long a contestant's process has to end by itself; in the middle of a step it cannot. The plain loop's DataLoader
+alone may wait 5 seconds for each of its workers, and a process that is killed meanwhile leaves their semaphores."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def examine(weights_dir: Path | None) -> dict[str, dict[str, Any]]:
 
 
 def _weights(name: str, weights_dir: Path | None) -> str:
-    serves = ", ".join(weights.scores_of(name))
+    serves = ", ".join([*weights.scores_of(name), *weights.trainings_of(name)])
     path = weights.locate(name, weights_dir)
     if path is None:
         net = weights.NETS[name]

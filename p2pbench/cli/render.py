@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 def plain_table(*left: str, right: Iterable[str] = (), last: str | None = None) -> Table:
     """A table without lines: columns aligned left, then those of numbers aligned right, then perhaps one more."""
-    table = Table(*left, box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for heading in left:
+        table.add_column(heading, overflow="fold")  # a name that is cut cannot be given to another command
     for heading in right:
         table.add_column(heading, justify="right", no_wrap=True)
     if last is not None:
@@ -102,7 +104,7 @@ def show_networks(document: Mapping[str, Any], config: RunConfig) -> None:
         if role == "discriminator":
             for one in found["maps"]:
                 field = one["receptive_field"] or "unknown"
-                line += f", receptive field {field}, output grid {by(one['output_grid'])}"
+                line += f"; receptive field {field}, output grid {by(one['output_grid'])}"
         out.print(line)
 
 

@@ -1,4 +1,4 @@
-"""The commands of ``p2pbench weights``: list, fetch and verify the pretrained networks that scores need."""
+"""The commands of ``p2pbench weights``: list, fetch and verify the pretrained networks of scores and trainings."""
 
 from typing import Annotated
 
@@ -7,12 +7,14 @@ import typer
 from p2pbench.cli.options import Json, WeightsDir, answer, parameter
 from p2pbench.system.console import err, escape, out
 
-weights_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify the pretrained networks that scores need.")
+weights_app = typer.Typer(
+    no_args_is_help=True, help="List, fetch and verify the pretrained networks of scores and trainings."
+)
 
 
 @weights_app.command("list")
 def weights_list(weights_dir: WeightsDir = None, as_json: Json = False) -> None:
-    """Show what each score needs, where it was found, whether it is right, and how to place it by hand."""
+    """Show what each score and training needs, where it was found, whether it is right, and how to place it by hand."""
     from p2pbench.scoring.weights import inventory
 
     document = inventory(weights_dir)
@@ -21,6 +23,8 @@ def weights_list(weights_dir: WeightsDir = None, as_json: Json = False) -> None:
         colour = {"ready": "green", "wrong": "red", "missing": "yellow"}[net["state"]]
         out.print(f"[bold]{net['name']}[/bold]  [{colour}]{net['state']}[/{colour}]  {escape(net['about'])}")
         out.print(f"  for {', '.join(net['scores'])}")
+        for setting in net["trainings"]:
+            out.print(f"  for trainings with {setting}")
         if net["path"]:
             out.print(escape(f"  {net['path']}"), soft_wrap=True)
             out.print(f"  SHA-256 begins {net['sha256'][:12]}" if net["sha256"] else "  it cannot be read")

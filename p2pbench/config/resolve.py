@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from p2pbench.config import renamed
 from p2pbench.config.renamed import current_name, current_value
 from p2pbench.config.schema import COMPONENTS, PRESETS, SECTIONS, SETTINGS, RunConfig
-from p2pbench.errors import ConfigError, unknown
+from p2pbench.errors import ConfigError, did_you_mean, unknown
 
 MULTIPLE = re.compile(r"x([1-9]\d*)")
 """A whole number as a multiple of what the layers below have: with ``training.epochs: x4`` a grid has levels of equal
@@ -127,8 +127,8 @@ def unknown_setting(key: str) -> str:
         ratio = difflib.SequenceMatcher(None, key, setting).ratio()
         return max(ratio, difflib.SequenceMatcher(None, last, setting.split(".")[1]).ratio())
 
-    first, second, third = (repr(setting) for setting in sorted(SETTINGS, key=likeness, reverse=True)[:3])
-    return f"unknown setting {key!r}; did you mean {first}, {second} or {third}? (p2pbench settings lists all)"
+    nearest = sorted(SETTINGS, key=likeness, reverse=True)[:3]
+    return f"unknown setting {key!r}{did_you_mean(nearest)} (p2pbench settings lists all)"
 
 
 def _validate(nested: dict[str, dict[str, Any]], origin: Mapping[str, str]) -> RunConfig:

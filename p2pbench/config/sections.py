@@ -22,6 +22,9 @@ DISCRIMINATOR_STRIDES = {"pixel": 0, "patch16": 1, "patch34": 2, "patch70": 3, "
 DISCRIMINATOR_NAMES = (*DISCRIMINATOR_STRIDES, "unet", "oasis", "projected")
 PROJECTED = "squeeze"
 """The pretrained network through which a projected discriminator sees."""
+PerceptualName = Literal["squeeze", "vgg"]
+PERCEPTUAL: tuple[str, ...] = get_args(PerceptualName)
+"""The pretrained networks that a perceptual loss can look through."""
 TRANSPORT_NAMES = ("flow", "condition-flow", "bridge")
 OBJECTIVE_NAMES = ("l1", "l2", "charbonnier", "gan", "cgan", "l1+gan", "l1+cgan", *TRANSPORT_NAMES)
 
@@ -161,7 +164,7 @@ class ObjectiveConfig(Section):
     lambda_features: Annotated[float, Field(ge=0)] = 0.0
     """Experimental (pix2pixHD: Wang et al. 2018, §3.2, Eq. 4, where it is 10, without an L1 term). The weight of
     feature matching, the L1 distance of what D's layers make of target and output; 0 for none."""
-    perceptual: Literal["squeeze", "vgg"] | None = None
+    perceptual: PerceptualName | None = None
     """Experimental (Zhang et al. 2018, §3; pix2pixHD's VGG loss: Wang et al. 2018, §4). The pretrained network,
     SqueezeNet or VGG-16, by whose LPIPS the output is brought near the target; with ``null`` there is none. What a run
     was trained on is no evidence: it must not be scored by the same network, and LPIPS by any network leans on it."""

@@ -65,8 +65,11 @@ def _of_port(folder: Path, ending: str) -> dict[str, Path]:
     """The images of the port's results folder with one ending, by the names of their pairs; none of any other folder.
 
     Raises:
-        DataError: there are images with no ending of the port's.
+        DataError: there is no such folder, or there are images with no ending of the port's.
     """
+    if not folder.is_dir():
+        wrong = "a file: give the folder of images" if folder.exists() else "no folder: there is nothing of that name"
+        raise DataError(f"{folder} is {wrong}")
     found = images_by_name(folder)
     if not any(name.endswith(FAKE) for name in found):
         return {}

@@ -70,9 +70,12 @@ def find_folder(source: str) -> Path:
     kept = home() / "data" / source
     if "/" not in source and kept.is_dir():
         return kept
+    if folder.is_file():
+        raise DataError(f"data source {source!r} is a file; name the folder of pairs, which holds train/ and test/")
+    elsewhere = "" if "/" in source else f", nor is it at {kept}"
     raise DataError(
-        f"data source {source!r} is neither a built-in (photos, drawn) nor a folder here, nor is it at {kept}; name a "
-        "folder of pairs, or see p2pbench data list for what can be fetched"
+        f"data source {source!r} is neither a built-in (photos, drawn) nor a folder here{elsewhere}; name a folder of "
+        "pairs, or see p2pbench data list for what can be fetched"
     )
 
 

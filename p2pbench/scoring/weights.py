@@ -1,4 +1,4 @@
-"""Pretrained networks: which score needs which, and how their files are found, verified and fetched.
+"""Pretrained networks: which score or training needs which, and how their files are found, verified and fetched.
 
 Files are looked for in ``--weights-dir``, ``P2PBENCH_WEIGHTS``, torch's hub cache and p2pbench's own cache, and fetched
 if they are in none of them. A file counts only if its hash is the published one; a file that cannot be read counts as a
@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from p2pbench.config.metrics import METRICS
+from p2pbench.config.sections import PERCEPTUAL, PROJECTED
 from p2pbench.errors import ConfigError, P2PBenchError, StorageError, WeightsError, unknown
 from p2pbench.system.cache_dir import home
 from p2pbench.system.files import locked, remembered_sha256
@@ -149,16 +150,22 @@ def _fetch(name: str, progress: Count | None) -> Path:
 
 
 def inventory(weights_dir: Path | None) -> dict[str, Any]:
-    """Where networks are looked for, and of each the scores that need it and the file that :func:`locate` finds.
+    """Where networks are looked for, and of each what needs it and the file that :func:`locate` finds.
 
     Returns:
         ``search``, the folders in order, and ``weights``, a mapping for each network: ``name``, ``about``, ``scores``,
-        ``megabytes``, ``url``, ``files`` (the names it may have, with the SHA-256 or the published beginning of it),
-        ``state`` (``ready``, ``wrong`` or ``missing``), ``path``, ``sha256`` (None where it cannot be read) and
-        ``reason`` (why it is wrong, else None).
+        ``trainings`` (settings under which a training needs it), ``megabytes``, ``url``, ``files`` (the names it may
+        have, with the SHA-256 or the published beginning of it), ``state`` (``ready``, ``wrong`` or ``missing``),
+        ``path``, ``sha256`` (None where it cannot be read) and ``reason`` (why it is wrong, else None).
     """
     nets = [
-        {"name": name, "scores": scores_of(name), **asdict(net), **_file(name, locate(name, weights_dir))}
+        {
+            "name": name,
+            "scores": scores_of(name),
+            "trainings": trainings_of(name),
+            **asdict(net),
+            **_file(name, locate(name, weights_dir)),
+        }
         for name, net in NETS.items()
     ]
     return {"search": [str(folder) for folder in search_path(weights_dir)], "weights": nets}
@@ -207,6 +214,12 @@ def fetch(name: str, weights_dir: Path | None, progress: Count) -> dict[str, Any
 def scores_of(name: str) -> list[str]:
     """The scores that need the network ``name``."""
     return [score for score, metric in METRICS.items() if metric.net == name]
+
+
+def trainings_of(name: str) -> list[str]:
+    """The settings, as ``--set`` takes them, under which a training looks through the network ``name``."""
+    perceptual = [f"objective.perceptual={name}"] if name in PERCEPTUAL else []
+    return [*perceptual, *(["discriminator.name=projected"] if name == PROJECTED else [])]
 
 
 def _file(name: str, path: Path | None) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """From a grid file, a protocol and ``--set`` to the cells of a study. Imports no torch."""
 
+import difflib
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from p2pbench.config import renamed, yaml12
@@ -19,7 +21,7 @@ from p2pbench.config.schema import (
 )
 from p2pbench.config.shipped import published_name, published_names, shipped_files
 from p2pbench.config.yaml12 import text_of
-from p2pbench.errors import ConfigError, unknown
+from p2pbench.errors import ConfigError, did_you_mean, unknown
 from p2pbench.runs.records import Contrasts
 from p2pbench.study.comparisons import check_contrasts, read_margins, read_primary
 
@@ -92,15 +94,22 @@ def label_of(variant: Mapping[str, Level]) -> str:
 
 def find_file(name: str, kind: str, what: str) -> Path:
     """The file that ``name`` is, or the shipped one of that name. Raises :class:`ConfigError`."""
-    if "/" in name or name.endswith((".yaml", ".yml")):
-        path = Path(name).expanduser()
-        if not path.is_file():
-            raise ConfigError(f"{what} {name!r}: there is no such file")
-        return path
-    files = shipped_files(kind)
-    if name not in files:
-        raise ConfigError(f"{unknown(what, name, files)}; or a file, as in --{what} my/{name}.yaml")
-    return files[name]
+    path, files = Path(name).expanduser(), shipped_files(kind)
+    is_path = "/" in name or name.endswith((".yaml", ".yml"))
+    if not is_path and name in files:
+        return files[name]
+    if path.is_dir():
+        raise ConfigError(f"{what} {name!r} is a folder; name the file in it, as in --{what} {path / what}.yaml")
+    if not is_path:
+        beside = path.with_suffix(".yaml")
+        file = beside if beside.is_file() else Path("my", beside)
+        raise ConfigError(f"{unknown(what, name, files)}; or a file, as in --{what} {quote(str(file))}")
+    if not path.is_file():
+        near = difflib.get_close_matches(str(path), sorted(map(str, path.parent.glob("*.y*ml"))))
+        raise ConfigError(
+            f"{what} {name!r}: there is no such file{did_you_mean(near)} (p2pbench grids lists the shipped ones)"
+        )
+    return path
 
 
 def read_protocol(name: str) -> Protocol:

@@ -39,8 +39,9 @@ def test_a_race_tells_the_slow_from_the_fast() -> None:
 
 
 def test_a_contestant_ends_by_itself(tmp_path: Path) -> None:
-    """And so do the workers that it started; killed, they would leave semaphores behind."""
-    race([Contestant("leaving", leaving, (str(tmp_path / "left"),))], rounds=1, round_seconds=0.001)
+    """And so do the workers that it started, for each of which a DataLoader may wait 5 seconds; killed, they would
+    leave semaphores behind."""
+    race([Contestant("leaving", leaving, (str(tmp_path / "left"), 5.5))], rounds=1, round_seconds=0.001)
     assert (tmp_path / "left").exists()
 
 

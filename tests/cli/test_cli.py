@@ -43,7 +43,9 @@ def test_describe_prints_the_published_figures() -> None:
     assert {"name", "parameters", "flops", "layers"} <= generator.keys()
     text = invoke("describe").stdout
     assert "54,419,459 parameters" in text
-    assert "receptive field 70" in text
+    assert "6.39 GFLOPs an image; receptive field 70, output grid" in text
+    text = invoke("describe", "--set", "discriminator.name=projected").stdout
+    assert "…" not in text
 
 
 def test_describe_without_a_discriminator() -> None:
@@ -232,6 +234,9 @@ def test_score_wants_one_thing_to_score(tmp_path: Path) -> None:
     assert "--model RUN, or both" in error_of("score", "--fake", tmp_path, code=2)
     assert "neither a run folder nor the id" in error_of("score", "--model", "nothing", code=2)
     fake = write_images(tmp_path / "f", "a")
+    assert "nowhere is no folder" in error_of("score", "--fake", "nowhere", "--target", fake, code=3)
+    message = error_of("score", "--fake", fake, "--target", fake / "a.png", code=3)
+    assert "a.png is a file: give the folder of images" in message
     assert "did you mean 'lpips'" in error_of("score", "--fake", fake, "--target", fake, "--metrics", "lpip", code=2)
 
 
@@ -248,6 +253,8 @@ def test_score_wants_one_thing_to_score(tmp_path: Path) -> None:
         (("ablate", "--grid", "loss", "--set", "epochs"), 2, "--set key=value"),
         (("ablate", "--grid", "loss", "--seeds", "a,b"), 2, "--seeds 0,1,2"),
         (("ablate", "--grid", "loss", "--set", "data.source=nowhere"), 3, "neither a built-in"),
+        (("data", "check", "/no/where"), 3, "(photos, drawn) nor a folder here; name a folder of pairs"),
+        (("data", "check", __file__), 3, "is a file; name the folder of pairs, which holds train/ and test/"),
         (("ablate", "--grid", "loss", "--set", "discriminator.name=image286", "--set", "data.crop_size=64"), 2, "96"),
         (("report",), 2, "run p2pbench ablate first"),
         (("train", "--set", "data.crop_size=8"), 2, "16 or more"),

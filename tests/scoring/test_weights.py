@@ -207,7 +207,9 @@ def test_list_says_what_is_here_and_how_to_place_what_is_not(net: weights.Net, t
         "kid-paired", "fid", "kid", "precision", "recall", "density", "coverage", "mind",
     ]  # fmt: skip
     assert rows("list")["alex"]["scores"] == ["lpips", "kid-paired-alexnet", "mind-alexnet", "fd-alexnet"]
+    assert rows("list")["squeeze"]["trainings"] == ["objective.perceptual=squeeze", "discriminator.name=projected"]
     text = weights_command("list").stdout
+    assert "  for trainings with objective.perceptual=vgg\n" in text
     assert "wanted: net-1.pth, SHA-256 begins" in text
     assert net.url in text
     assert str(home() / "weights") in text

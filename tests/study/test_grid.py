@@ -344,10 +344,26 @@ def test_a_network_that_cannot_be_there_is_refused_before_anything_runs(
         build_study(file, None, {}, None)
 
 
+def test_a_grid_that_is_no_file_gets_the_files_that_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "factors: {objective: [l1]}", "skips")
+    Path("loss").mkdir()  # where reports are, there is a folder for each study
+    assert read_grid("loss").name == "loss"
+    for name, message in {
+        "skipz.yaml": "there is no such file; did you mean 'skips.yaml'? (p2pbench grids lists the shipped ones)",
+        "skips": "or a file, as in --grid skips.yaml",
+        "skips.yam": "or a file, as in --grid skips.yaml",
+        "my skip": "or a file, as in --grid 'my/my skip.yaml'",
+        ".": "grid '.' is a folder; name the file in it, as in --grid grid.yaml",
+    }.items():
+        with pytest.raises(ConfigError, match=re.escape(message) + "$"):
+            read_grid(name)
+
+
 def test_unknown_names_get_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'loss'"):
         read_grid("los")
-    with pytest.raises(ConfigError, match="no such file"):
+    with pytest.raises(ConfigError, match=r"no such file \(p2pbench grids lists"):
         read_grid("no/such/grid.yaml")
     with pytest.raises(ConfigError, match="did you mean 'quick'"):
         read_protocol("quik")
