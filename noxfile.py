@@ -40,7 +40,7 @@ def install(session: nox.Session, *groups: str) -> None:
     """Install p2pbench from this checkout, with the dependency groups of pyproject.toml."""
     needed = [package for group in groups for package in nox.project.dependency_groups(PROJECT, group)]
     session.env["PYTHONDONTWRITEBYTECODE"] = ""  # worker processes start twice as fast from compiled modules
-    session.install("-e", ".[ray,tensorboard,onnx]" if "test" in groups else ".", *needed)
+    session.install("-e", ".[ray,tensorboard,onnx,openvino]" if "test" in groups else ".", *needed)
 
 
 @nox.session

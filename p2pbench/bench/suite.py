@@ -20,6 +20,7 @@ from p2pbench.system.progress import Count, no_progress
 
 if TYPE_CHECKING:
     from p2pbench.bench.clock import Contestant, Timing
+    from p2pbench.inference.generator import Model
 
 
 Variant = tuple[str, Resolved]
@@ -34,6 +35,7 @@ def measure(
     profiled: bool = False,
     rounds: int = 20,
     round_seconds: float = 0.6,
+    model: Model | None = None,
     stage: Callable[[str, str], Count] = lambda *_: no_progress,
 ) -> dict[str, Any]:
     """The documented JSON of ``bench``: each of ``workloads`` for each of ``variants``.
@@ -42,6 +44,7 @@ def measure(
         baseline: a file that :func:`write` left on this machine; adds ``comparison`` to the document.
         profiled: adds ``profiles``, where the time of our step goes for each variant in fp32 and bf16.
         rounds, round_seconds: what is compared takes turns in so many rounds, and a turn lasts about so long.
+        model: for ``translate``, the trained model whose loss in each runtime is measured.
         stage: makes a counter from a description and a unit.
     Raises:
         ConfigError: a wrong setting, or a baseline that is not one, is from another machine, or shares no row with
@@ -52,7 +55,7 @@ def measure(
     with _scratch_folder() as scratch:
         groups = []
         for workload, (index, (label, resolved)) in itertools.product(workloads, enumerate(variants)):
-            found = _contestants(workload, resolved, machine["device"], scratch / workload / str(index))
+            found = _contestants(workload, resolved, machine["device"], scratch / workload / str(index), model)
             groups.append([(one, {"workload": workload, "variant": label, **one.row}) for one in found])
         rows = [row for group in groups for _, row in group]
         if old is not None and baseline is not None:
@@ -86,7 +89,9 @@ def write(document: dict[str, Any], path: Path) -> list[Path]:
     return [path, path.with_suffix(".md"), write_figure(document, path.with_suffix(".png"))]
 
 
-def _contestants(workload: str, resolved: Resolved, device: str, scratch: Path) -> list[Contestant]:
+def _contestants(
+    workload: str, resolved: Resolved, device: str, scratch: Path, model: Model | None
+) -> list[Contestant]:
     """What is timed of a workload, beginning with what the others are compared with."""
     if workload == "step":
         from p2pbench.bench.step import step_contestants
@@ -98,7 +103,9 @@ def _contestants(workload: str, resolved: Resolved, device: str, scratch: Path) 
 
     if workload == "score":
         return score_contestants(resolved.config)
-    return (data_contestants if workload == "data" else translate_contestants)(resolved, scratch)
+    return (
+        data_contestants(resolved, scratch) if workload == "data" else translate_contestants(resolved, scratch, model)
+    )
 
 
 def _time(

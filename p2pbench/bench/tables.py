@@ -8,6 +8,7 @@ from rich.table import Table
 
 from p2pbench.bench.comparison import MOST_SPREAD, unstable
 from p2pbench.bench.rows import groups
+from p2pbench.config.metrics import METRICS
 from p2pbench.system.console import escape
 
 N_OPERATIONS = 18
@@ -60,6 +61,7 @@ def _remarks(document: dict[str, Any]) -> Iterator[str]:
     if (mean := document.get("geometric_mean")) is not None:
         yield f"geometric mean of the {len(document['comparison'])} changes: {100 * (mean - 1):+.1f} %"
     yield from dict.fromkeys(line for row in document["rows"] if (line := _of_plain_loop(row)))
+    yield from dict.fromkeys(f"not timed: {row['no_runtime']}" for row in document["rows"] if "no_runtime" in row)
     if rows := unstable(document["rows"]):
         names = ", ".join(dict.fromkeys(f"{_engine(row)} {row['precision']}" for row in rows))
         yield f"unstable: the quartiles of {names} are more than {MOST_SPREAD:.0%} apart; is the machine busy?"
@@ -81,6 +83,8 @@ def tables_of(document: dict[str, Any]) -> Iterator[Cells]:
         first = "plain" if "no_plain_loop" in rows[0] else rows[0]["engine"]
         headings = ["engine", "precision", "images/s", "quartiles", f"x {first}", "peak MiB", "% of peak"]
         yield title, 2, [headings, *map(cells_of, rows)]
+        if lossy := [row for row in rows if "loss" in row]:
+            yield _losses(title, lossy)
     for name, operations in document.get("profiles", {}).items():
         cells = [
             [o["operation"], f"{o['milliseconds']:.1f}", f"{100 * o['share']:.1f}", f"{o['calls']:.0f}"]
@@ -94,6 +98,23 @@ def tables_of(document: dict[str, Any]) -> Iterator[Cells]:
             for row in rows
         ]  # fmt: skip
         yield f"compared with the baseline: {title}", 2, [["engine", "precision", "change", "noise", "verdict"], *cells]
+
+
+def _losses(title: str, rows: list[dict[str, Any]]) -> Cells:
+    """What each runtime loses against torch's fp32, score by score."""
+    names, n = list(rows[0]["loss"]), rows[0]["loss"]["l1"]["n"]
+    headings = [cell for name in names for cell in (METRICS[name].heading, "95 % interval")]
+    cells = [
+        [_engine(row), row["precision"], *(cell for name in names for cell in _difference(row["loss"][name]))]
+        for row in rows
+    ]
+    about = f"paired difference of scores to torch's fp32, mean of {n} images"
+    return f"{about}: {title}", 2, [["engine", "precision", *headings], *cells]
+
+
+def _difference(found: dict[str, Any]) -> tuple[str, str]:
+    low, high = found["low"], found["high"]
+    return f"{found['value']:+.5f}", "-" if low is None else f"{low:+.5f} to {high:+.5f}"
 
 
 def cells_of(row: dict[str, Any]) -> list[str]:

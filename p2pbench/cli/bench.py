@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from p2pbench.cli.options import Json, ProtocolOrNone, Sets, answer, parameter
+from p2pbench.cli.options import DEFAULT_RUNS, Json, ProtocolOrNone, Runs, Sets, answer, layers_of, parameter
 from p2pbench.errors import ConfigError, unknown
 from p2pbench.system.console import err, out
 
 if TYPE_CHECKING:
     from p2pbench.bench.suite import Variant
+    from p2pbench.inference.generator import Model
 
 WORKLOADS = ("step", "data", "score", "translate")
 
@@ -22,6 +23,8 @@ def bench(
     grid: Annotated[str | None, parameter("bench", "--grid")] = None,
     protocol: ProtocolOrNone = None,
     sets: Sets = None,
+    model: Annotated[str | None, parameter("bench", "--model")] = None,
+    runs: Runs = DEFAULT_RUNS,
     device: Annotated[str | None, parameter("bench", "--device")] = None,
     compare: Annotated[Path | None, parameter("bench", "--compare")] = None,
     profile: Annotated[bool, parameter("bench", "--profile")] = False,
@@ -37,19 +40,23 @@ def bench(
             raise ConfigError(unknown("workload", name, WORKLOADS))
     from p2pbench.bench.suite import check_name, measure, write
     from p2pbench.bench.tables import show
+    from p2pbench.config.resolve import Resolved
     from p2pbench.system.progress import stages
 
     if raced and (names != ["step"] or compare is not None or profile):
         raise ConfigError("--race is for bench step alone, without --compare and --profile")
     if file is not None:
         check_name(file)
+    loaded = None if model is None else load_trained(model, runs, sets, device)
+    if loaded is not None and (names != ["translate"] or grid or protocol):
+        raise ConfigError("--model is for bench translate alone, without --grid and --protocol")
     assignments = [*(sets or []), *([f"training.device={device}"] if device else [])]
-    variants = read_variants(grid, protocol, assignments)
+    variants = [("", Resolved(loaded.config, {}))] if loaded else read_variants(grid, protocol, assignments)
     if raced:
         race_all(variants, minutes, file, as_json=as_json)
         return
     with stages(err) as stage:
-        document = measure(names, variants, baseline=compare, profiled=profile, stage=stage)
+        document = measure(names, variants, baseline=compare, profiled=profile, model=loaded, stage=stage)
     if file is not None:
         written = write(document, file)
     answer(document, as_json)
@@ -58,6 +65,19 @@ def bench(
         out.print("written: " + ", ".join(map(str, written)), soft_wrap=True, markup=False)
     if any(verdict["verdict"] == "slower" for verdict in document.get("comparison", [])):
         raise typer.Exit(4)
+
+
+def load_trained(name: str, runs: Path, sets: list[str] | None, device: str | None) -> "Model":
+    """The trained run ``name``, on ``device``."""
+    from dataclasses import replace
+
+    from p2pbench.inference.onnx import OnnxGenerator
+    from p2pbench.runs.model import load_model
+
+    model = load_model(name, runs, layers_of(None, sets))
+    if isinstance(model.generator, OnnxGenerator):
+        raise ConfigError(f"--model {name} is an ONNX file, whose weights torch does not have; give the run it is from")
+    return replace(model, config=model.config.changed("training", device=device)) if device else model
 
 
 def read_variants(grid: str | None, protocol: str | None, assignments: Sequence[str]) -> "list[Variant]":

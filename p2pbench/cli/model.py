@@ -120,7 +120,10 @@ def translate(
     runs: Runs = DEFAULT_RUNS,
     as_json: Json = False,
 ) -> None:
-    """Translate pictures with a trained model, each at its own size; above 1024x1024 pixels in overlapping tiles."""
+    """Translate pictures with a trained model, each at its own size; above 1024x1024 pixels in overlapping tiles.
+
+    On a CPU an exported file is faster than its run, several times so where the extra openvino is installed.
+    """
     from p2pbench.inference.folders import translate_pictures
     from p2pbench.inference.inputs import find_pictures, pictures_of_split
     from p2pbench.inference.tiling import seams
@@ -131,7 +134,7 @@ def translate(
         raise ConfigError(f"--compare {compare}: the sheet is a PNG; give a name that ends in .png")
     if bool(inputs) == (split is not None):
         raise ConfigError("give pictures, folders or patterns; or --split, for a split of the model's own data")
-    loaded = load_model(model, runs, layers_of(None, sets), inference=inference)
+    loaded = load_model(model, runs, layers_of(None, sets), inference=inference, fast=True)
     others: dict[str, int] = {}
     if split is not None:
         pictures = pictures_of_split(loaded.config.data, split)
@@ -201,7 +204,7 @@ def demo(
     from p2pbench.demo.server import Server
     from p2pbench.runs.model import load_model
 
-    server = Server([load_model(model, runs, inference=inference) for model in models], host, port)
+    server = Server([load_model(model, runs, inference=inference, fast=True) for model in models], host, port)
     answer({"url": server.url, "models": server.names}, as_json, indent=None)  # a line, for who waits for it
     out.print(f"{server.url}  (Ctrl+C ends it)")
     if not server.loopback:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from p2pbench.config.plugins import is_reference
 from p2pbench.config.renamed import current_value
 from p2pbench.config.schema import RunConfig
 from p2pbench.config.sections import passes_of
@@ -23,7 +24,8 @@ from p2pbench.errors import ConfigError, WeightsError, type_and_line
 from p2pbench.inference.generator import Model
 from p2pbench.inference.model_card import Background, model_card
 from p2pbench.inference.modes import inference
-from p2pbench.inference.onnx import METADATA, OnnxGenerator, runtime
+from p2pbench.inference.onnx import METADATA, MODES, OnnxGenerator, runtime
+from p2pbench.inference.rewriting import rewritten
 from p2pbench.inference.samples import spread
 from p2pbench.models.layers import pad_to_multiple
 from p2pbench.models.timed import TimedGenerator
@@ -31,8 +33,6 @@ from p2pbench.system.files import atomic, sha256_of, write_text
 from p2pbench.system.hardware import available_cores
 
 OPSET = 18
-MODES = ("instance-stats", "eval")
-"""The inference modes that are exported: an ONNX file that draws its own noise would answer differently everywhere."""
 TOLERANCE = 1e-3
 """The most that torch and onnxruntime may differ in [-1, 1] by default: an eighth of a grey level."""
 N_CHECKED = 4
@@ -63,19 +63,14 @@ def export(
         raise ConfigError(f"--out {out}: an ONNX file is named .onnx")
     if isinstance(model.generator, OnnxGenerator):
         raise ConfigError(f"{model.name} is an ONNX file already; export the run that it came from")
-    modes = _modes(model)
+    modes = exported_modes(model)
     mode = current_value("scoring.inference", mode, "--inference") or modes[0]
     if mode not in modes:
         raise ConfigError(f"--inference {mode}: a file is exported in {' or '.join(modes)}, which draw no noise")
     runtime()
-    config, multiple = model.config, 2**model.config.depth if model.config.depth else 0
-    images = _checked_images(config)
-    about = {
-        "config": config.model_dump(mode="json"), "multiple": multiple, "inference": mode,
-        "run_id": background.run_id, "bits": model.bits, "version": version("p2pbench"),
-    }  # fmt: skip
+    images, multiple = _checked_images(model.config), size_multiple(model.config)
     with inference(model.generator.cpu(), mode) as (network, _), atomic(out) as part:
-        _write(network, images[:1], multiple, part, {METADATA: json.dumps(about, ensure_ascii=False)})
+        write_onnx(model, network, mode, images[:1], part, run_id=background.run_id)
         # The size trained at and, where the file takes others, one image repeated at another shape.
         batches = [images, pad_to_multiple(images[:1].repeat(1, 1, 1, 2), multiple)[0]] if multiple else [images]
         written = OnnxGenerator(part, available_cores())
@@ -95,7 +90,7 @@ def export(
     return done
 
 
-def _modes(model: Model) -> tuple[str, ...]:
+def exported_modes(model: Model) -> tuple[str, ...]:
     """The inference modes of ``model`` that draw no noise. Raises :class:`ConfigError` where all of a flow's do."""
     if not isinstance(model.generator, TimedGenerator):
         return MODES
@@ -117,32 +112,51 @@ def _checked_images(config: RunConfig) -> Tensor:
     return pad_to_multiple(images, 2 ** (config.depth or 0))[0].contiguous()
 
 
-def _write(network: nn.Module, image: Tensor, multiple: int, path: Path, metadata: dict[str, str]) -> None:
-    """``network`` as one ONNX file. Raises :class:`ConfigError` where torch cannot export it."""
+def size_multiple(config: RunConfig) -> int:
+    """What both sides of a file's images are multiples of; 0 where it takes the size trained at alone."""
+    return 2**config.depth if config.depth else 0
+
+
+def write_onnx(
+    model: Model, network: nn.Module, mode: str, image: Tensor, path: Path, *, run_id: str | None = None
+) -> None:
+    """Write ``network``, that of ``model`` in the inference mode ``mode``, as one ONNX file, rewritten to run faster.
+
+    Args:
+        image: one that it takes, (1, C, H, W), where it takes one size alone.
+    Raises:
+        ConfigError: torch cannot export it.
+    """
     import onnx
 
+    config, multiple = model.config, size_multiple(model.config)
+    about = {
+        "config": config.model_dump(mode="json"), "multiple": multiple, "inference": mode,
+        "run_id": run_id, "bits": model.bits, "version": version("p2pbench"),
+    }  # fmt: skip
     shapes: dict[int, Any] = {0: torch.export.Dim("N", min=1)}
     if multiple:
         shapes |= {2: multiple * torch.export.Dim("h", min=1), 3: multiple * torch.export.Dim("w", min=1)}
     # Each dimension is larger than 1, which torch would take for a constant.
     example = image[..., :multiple, :multiple].repeat(2, 1, 2, 3) if multiple else image.repeat(2, 1, 1, 1)
+    faster = rewritten(network, folded=not is_reference(config.generator.name))
     try:
-        with _quiet(), torch.no_grad():  # inference: the library's own convolutions
+        with quiet(), torch.no_grad():  # inference: the library's own convolutions
             program = torch.onnx.export(
-                network, (example,), dynamo=True, opset_version=OPSET, input_names=["condition"],
+                faster, (example,), dynamo=True, opset_version=OPSET, input_names=["condition"],
                 output_names=["image"], dynamic_shapes=(shapes,), verbose=False,
             )  # fmt: skip
     except Exception as error:  # the exporter raises whatever a network leads it to
         raise ConfigError(f"torch cannot export this network to ONNX: {type_and_line(error)}") from error
     assert program is not None
     proto = program.model_proto
-    onnx.helper.set_model_props(proto, metadata)
+    onnx.helper.set_model_props(proto, {METADATA: json.dumps(about, ensure_ascii=False)})
     onnx.save(proto, path)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the exporter, which warns of its own internals and logs what it tried."""
+def quiet() -> Iterator[None]:
+    """Silence the exporter, which warns of its own internals and logs what it tried; and onnxruntime's quantiser."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         before = logging.root.manager.disable

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +17,10 @@ from p2pbench.models.layers import pad_to_multiple
 
 METADATA = "p2pbench"
 """The key of the metadata of an exported file: JSON with ``config``, ``multiple`` and what else is known of the run."""
+MODES = ("instance-stats", "eval")
+"""The inference modes that are exported: an ONNX file that draws its own noise would answer differently everywhere."""
+LOSSLESS_BF16 = ("unet", "encoder_decoder")
+"""The generators of which no loss by bf16 was measured; see reports/benchmarks."""
 
 
 def runtime() -> Any:
@@ -25,40 +32,106 @@ def runtime() -> Any:
     return onnxruntime
 
 
+def has_openvino() -> bool:
+    """Whether the extra openvino is installed."""
+    return find_spec("openvino") is not None
+
+
+class _Session(NamedTuple):
+    """A file in a runtime, ready to run."""
+
+    run: Callable[[np.ndarray], np.ndarray]
+    about: dict[str, Any]
+    """What ``export`` wrote of the model."""
+    sides: Sequence[Any]
+    """Height and width that it takes, where it takes one size alone."""
+    precision: str
+
+
 class OnnxGenerator(nn.Module):
-    """Maps conditions (N, C, H, W) to images (N, C', H, W), float32 in [-1, 1], by onnxruntime on the CPU.
+    """Maps conditions (N, C, H, W) to images (N, C', H, W), float32 in [-1, 1], on the CPU.
 
     Sides that are no multiple of what the network halves are padded, and cropped back. A network of the user's own
     takes the size it was trained at alone; another one raises :class:`DataError`.
     """
 
-    def __init__(self, path: Path, threads: int) -> None:
-        """Raises :class:`WeightsError` for a file that cannot be read or that ``export`` has not written."""
+    def __init__(self, path: Path, threads: int, *, openvino: bool = False, precision: str | None = None) -> None:
+        """Read ``path`` into onnxruntime, in float32, or into OpenVINO.
+
+        Args:
+            precision: OpenVINO's, ``fp32`` or ``bf16``; by default bf16 where the processor multiplies that in hardware
+                and no loss was measured: with :data:`LOSSLESS_BF16`, in :data:`MODES`, for outputs of 8 bits.
+        Raises:
+            WeightsError: a file that cannot be read or that ``export`` has not written.
+        """
         super().__init__()
-        onnxruntime = runtime()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
+        if not openvino:
+            runtime()
         try:
-            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-            self.about = json.loads(self.session.get_modelmeta().custom_metadata_map[METADATA])
+            found = _openvino(path, threads, precision) if openvino else _onnxruntime(path, threads)
+            self.about = found.about
             self.multiple = int(self.about["multiple"])
         except KeyError:
             raise WeightsError(
                 f"{path} was not written by p2pbench export: it does not say what it was trained on"
             ) from None
-        except Exception as error:  # onnxruntime has a class of its own for each way to fail
+        except Exception as error:  # each runtime has classes of its own for each way to fail
             raise WeightsError(f"{path} cannot be read as an ONNX file: {first_line(error)}") from None
+        self._session = found
+        self.runtime = f"{'openvino' if openvino else 'onnxruntime'} {found.precision}"
         self.where = nn.Parameter(torch.empty(0), requires_grad=False)
         """An empty parameter: its device is the one that outputs go to."""
 
     def forward(self, condition: Tensor) -> Tensor:
-        given, taken = list(condition.shape[2:]), self.session.get_inputs()[0].shape[2:]
+        given, taken = list(condition.shape[2:]), list(self._session.sides)
         if not self.multiple and given != taken:
             raise DataError(f"this ONNX file takes {taken[1]}x{taken[0]} pixels alone, not {given[1]}x{given[0]}")
         padded, (rows, columns) = pad_to_multiple(condition, self.multiple or 1)
-        (image,) = self.session.run(None, {"condition": padded.float().cpu().contiguous().numpy()})
+        image = self._session.run(padded.float().cpu().contiguous().numpy())
         return torch.from_numpy(image).to(condition.device)[..., rows, columns]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> OnnxGenerator:
         return self  # a session keeps nothing from one image to the next
+
+
+def _onnxruntime(path: Path, threads: int) -> _Session:
+    onnxruntime = runtime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    about = json.loads(session.get_modelmeta().custom_metadata_map[METADATA])
+
+    def run(condition: np.ndarray) -> np.ndarray:
+        (image,) = session.run(None, {"condition": condition})
+        return np.asarray(image)
+
+    return _Session(run, about, session.get_inputs()[0].shape[2:], "fp32")
+
+
+def _openvino(path: Path, threads: int, precision: str | None) -> _Session:
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(str(path))
+    if not model.has_rt_info(["framework", METADATA]):
+        raise KeyError(METADATA)
+    about = json.loads(model.get_rt_info(["framework", METADATA]).astype(str))
+    if precision is None:
+        fast = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        precision = "bf16" if fast and _bf16_is_lossless(about) else "fp32"
+    hints = {"INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision]}
+    compiled = core.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, **hints})
+
+    def run(condition: np.ndarray) -> np.ndarray:
+        # A request of its own for each call, which may come from another thread; it costs next to nothing.
+        return np.array(compiled.create_infer_request().infer([condition])[0])
+
+    sides = [side.get_length() if side.is_static else None for side in model.inputs[0].partial_shape][2:]
+    return _Session(run, about, sides, precision)
+
+
+def _bf16_is_lossless(about: dict[str, Any]) -> bool:
+    config = about["config"]
+    of_8_bits = about["bits"] != 16 and config["data"].get("range") is None
+    return of_8_bits and about["inference"] in MODES and config["generator"]["name"] in LOSSLESS_BF16

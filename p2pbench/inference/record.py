@@ -10,6 +10,7 @@ from typing import Any
 
 from p2pbench.errors import ConfigError
 from p2pbench.inference.generator import Model
+from p2pbench.inference.onnx import OnnxGenerator
 from p2pbench.system.files import sha256_of, write_json
 from p2pbench.system.hardware import available_cores
 
@@ -34,13 +35,15 @@ class Record:
             "weights": sha256_of(model.weights) if model.weights else None, "inference": config.scoring.inference,
             "seed": config.training.seed, "data": config.data.model_dump(mode="json"), "whole": whole,
         }  # fmt: skip
+        if isinstance(model.generator, OnnxGenerator):
+            self.how["runtime"] = model.generator.runtime
         with ThreadPoolExecutor(available_cores()) as pool:
             self.hashes = dict(zip(pictures, pool.map(_content, pictures.values()), strict=True))
         self.outputs: dict[str, dict[str, str]] = {}
         self._written = time.monotonic()
         with suppress(OSError, ValueError, RecursionError, TypeError, KeyError):
             before = json.loads(self.file.read_text(encoding="utf-8"))
-            if {key: before[key] for key in self.how} == self.how:
+            if {key: value for key, value in before.items() if key != "outputs"} == self.how:
                 self.outputs = {
                     name: {key: str(made[key]) for key in ("file", "picture", "sha256")}
                     for name, made in before["outputs"].items()

@@ -13,7 +13,7 @@ from p2pbench.config.resolve import Layer, flatten, from_mapping, resolve
 from p2pbench.errors import ConfigError, WeightsError, first_line, unknown
 from p2pbench.inference.generator import Model
 from p2pbench.inference.model_card import Background
-from p2pbench.inference.onnx import OnnxGenerator
+from p2pbench.inference.onnx import OnnxGenerator, has_openvino
 from p2pbench.models.build import build_generator
 from p2pbench.models.port import load_port, read_port
 from p2pbench.runs.folder import RunFolder
@@ -24,18 +24,22 @@ from p2pbench.training import checkpoint
 PORT_FILE = "latest_net_G.pth"
 
 
-def load_model(name: str, runs: Path, layers: Sequence[Layer] = (), *, inference: str | None = None) -> Model:
+def load_model(
+    name: str, runs: Path, layers: Sequence[Layer] = (), *, inference: str | None = None, fast: bool = False
+) -> Model:
     """The model ``name``: a run's folder or id, a port's ``latest_net_G.pth``, or an ``.onnx`` that was exported.
 
     Args:
         layers: settings for a port's weights (the data, say), which say nothing but the shape of their network.
         inference: the mode that it runs in, instead of the one that it is scored in.
+        fast: run an ``.onnx`` in OpenVINO where that is installed, which is for pictures to look at: its bf16 differs
+            by about a grey level. Scores are of onnxruntime's float32.
     Raises:
         ConfigError: no such run; settings for a run, which has its own; settings that the weights decide; or a mode
             that the model does not have.
         WeightsError: weights that are missing, damaged, or of another network.
     """
-    model = _load(name, runs, layers)
+    model = _load(name, runs, layers, fast)
     mode = current_value("scoring.inference", inference, "--inference")
     if mode is None:
         return model
@@ -44,7 +48,7 @@ def load_model(name: str, runs: Path, layers: Sequence[Layer] = (), *, inference
     return replace(model, config=model.config.changed("scoring", inference=mode))
 
 
-def _load(name: str, runs: Path, layers: Sequence[Layer]) -> Model:
+def _load(name: str, runs: Path, layers: Sequence[Layer], fast: bool) -> Model:
     path = Path(name).expanduser()
     if (path / PORT_FILE).is_file():  # a folder of the port's checkpoints
         path = path / PORT_FILE
@@ -59,7 +63,7 @@ def _load(name: str, runs: Path, layers: Sequence[Layer]) -> Model:
             "lie elsewhere, and scoring.palette)"
         )
     if path.suffix == ".onnx":
-        return _load_onnx(name, path, settings)
+        return _load_onnx(name, path, settings, openvino=fast and has_openvino())
     run = Store(runs).find_run(name)
     config = from_mapping({**flatten(run.config().model_dump(mode="json"), name), **settings}, f"run {name}")
     if run.trained() and not run.generator_is_whole():
@@ -86,8 +90,8 @@ def _load_port(path: Path, layers: Sequence[Layer]) -> Model:
     return Model(str(path), config, load_port(config, tensors, path), weights=path)
 
 
-def _load_onnx(name: str, path: Path, settings: Mapping[str, Any]) -> Model:
-    generator = OnnxGenerator(path, available_cores())
+def _load_onnx(name: str, path: Path, settings: Mapping[str, Any], *, openvino: bool) -> Model:
+    generator = OnnxGenerator(path, available_cores(), openvino=openvino)
     config = from_mapping({**flatten(generator.about["config"], str(path)), **settings}, str(path))
     mode = current_value("scoring.inference", generator.about["inference"], str(path))
     return Model(name, config.changed("scoring", inference=mode), generator, weights=path, bits=generator.about["bits"])

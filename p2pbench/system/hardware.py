@@ -82,6 +82,18 @@ def memory_bytes() -> int | None:
     return min(physical, cgroup.memory_limit() or physical)
 
 
+def peak_resident_bytes() -> int:
+    """The most memory that this process has held. On Linux it is not ``ru_maxrss``, which begins at its parent's."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
+    except (OSError, StopIteration):
+        import resource  # not on Windows
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
 def _git_revision() -> str | None:
     here = Path(__file__).parents[2]
     if not (here / ".git").exists():

@@ -2,9 +2,7 @@
 
 import logging
 import os
-import resource
 import shutil
-import sys
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -18,7 +16,7 @@ from p2pbench.config.schema import RunConfig, TrainingConfig
 from p2pbench.data.batches import Batch, Batches, StreamedBatches
 from p2pbench.errors import ConfigError
 from p2pbench.models.build import build_discriminator, build_generator
-from p2pbench.system.hardware import available_cores, keep_freed_memory
+from p2pbench.system.hardware import available_cores, keep_freed_memory, peak_resident_bytes
 from p2pbench.training import cuda_graph
 from p2pbench.training.adam import Adam
 from p2pbench.training.adaptive import Adaptive
@@ -204,8 +202,7 @@ def peak_memory_bytes(device: torch.device) -> int:
     """
     if device.type == "cuda":
         return int(torch.cuda.max_memory_reserved(device))
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return peak_resident_bytes()
 
 
 class Eager:

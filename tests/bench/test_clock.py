@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -19,7 +22,7 @@ from p2pbench.bench.rows import figures
 from p2pbench.bench.step import build_ours
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import P2PBenchError
-from p2pbench.system.hardware import describe_machine, versions
+from p2pbench.system.hardware import describe_machine, peak_resident_bytes, versions
 from p2pbench.training.arithmetic import of_steps
 
 Tiny = Callable[..., RunConfig]
@@ -149,3 +152,10 @@ def test_the_plain_loop_has_its_flags_of_cudnn_in_each_step_and_only_there(
         assert not cudnn.benchmark
         assert not cudnn.allow_tf32
     assert seen == [(True, True)] * 2
+
+
+def test_the_peak_of_memory_is_a_processs_own_and_not_its_parents() -> None:
+    held = bytearray(os.urandom(1) * 300_000_000)
+    ask = "from p2pbench.system.hardware import peak_resident_bytes as peak; print(peak())"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert 0 < int(done.stdout) < len(held) < peak_resident_bytes()
