@@ -88,7 +88,7 @@ def _scatter(axis: Axes, study: StudyRecord, metric: str, found: dict[str, float
         if s.low is not None and s.high is not None:
             axis.plot([found[variant]] * 2, [s.low, s.high], color=look.colour, lw=0.9, zorder=2)
         axis.plot(
-            found[variant], values[variant], look.marker, mec=look.colour, ms=4.5, mew=0.9, zorder=3,
+            found[variant], values[variant], look.marker, mec=look.colour, ms=look.size(4.5), mew=0.9, zorder=3,
             mfc=look.colour if variant in front else GROUND,
         )  # fmt: skip
 

@@ -43,9 +43,14 @@ class Look:
     marker: str
     dash: Any
 
-    def line(self, **more: Any) -> dict[str, Any]:
+    def size(self, points: float) -> float:
+        """The size at which its marker looks as large as a circle of so many points, and shows that it is open."""
+        return points * {"*": 1.7, "P": 1.25, "X": 1.25}.get(self.marker, 1)
+
+    def line(self, points: float = 2.8, **more: Any) -> dict[str, Any]:
         """Matplotlib's settings for its lines, with a few of its markers on them."""
-        return {"color": self.colour, "ls": self.dash, "lw": 0.9, "marker": self.marker, "ms": 2.8, "mew": 0, **more}
+        marker = {"marker": self.marker, "ms": self.size(points), "mew": 0}
+        return {"color": self.colour, "ls": self.dash, "lw": 0.9, **marker, **more}
 
 
 def drawn(study: StudyRecord) -> list[str]:
@@ -156,7 +161,7 @@ def handles(look: Iterable[Look], width: float, *, line: bool = True) -> list[Li
     """Entries of a legend for variants."""
     letters = 22 if width == COLUMN else 32
     return [
-        Line2D([], [], **one.line(ms=4, **({} if line else {"ls": ""})), label=shown(one.name, letters)) for one in look
+        Line2D([], [], **one.line(4, **({} if line else {"ls": ""})), label=shown(one.name, letters)) for one in look
     ]
 
 

@@ -144,7 +144,7 @@ def draw_estimate(
     if len(seeds) > 1:
         axis.plot(seeds, [place + 0.38 * ROW] * len(seeds), "|", color=look.colour, ms=2.6, mew=0.7, zorder=2)
     face = look.colour if filled else GROUND
-    axis.plot(value, place, look.marker, mec=look.colour, mfc=face, mew=0.8, ms=3.8, zorder=3)
+    axis.plot(value, place, look.marker, mec=look.colour, mfc=face, mew=0.8, ms=look.size(3.8), zorder=3)
 
 
 def _marks(study: StudyRecord, *, lines: bool) -> list[str]:
