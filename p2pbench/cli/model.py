@@ -151,6 +151,11 @@ def translate(
         )
     if done.tiled:
         _warn(f"{done.tiled} of the pictures went in {seams(loaded)}")
+    if done.replaced:
+        _warn(
+            f"{done.replaced} of the outputs took the place of another model's, or of this one's made in another way "
+            "(mode, seed, settings); name another --out to keep both"
+        )
     answer({**asdict(done), "files": [str(path) for path in done.files]}, as_json)
     before = f", {done.skipped} {'was' if done.skipped == 1 else 'were'} there and skipped" if done.skipped else ""
     out.print(escape(f"{len(done.files) - done.skipped} translated{before}: {folder}"), soft_wrap=True)

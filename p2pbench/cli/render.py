@@ -210,7 +210,8 @@ def show_problems(document: Mapping[str, Any]) -> None:
         if len(problems) > 10:
             out.print(f"  and {len(problems) - 10} more, all named with --json")
         out.print(f"  -> {kind.remedy}", style="dim")
-    out.print(f"\n{document['errors']} errors, {document['warnings']} warnings")
+    numbers = ((document["errors"], "error"), (document["warnings"], "warning"))
+    out.print("\n" + ", ".join(f"{n} {what}{'s' * (n != 1)}" for n, what in numbers))
 
 
 def arrays_table(rows: Sequence[Mapping[str, Any]]) -> Table:

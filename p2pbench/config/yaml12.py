@@ -13,6 +13,14 @@ MOST_VALUES = 1_000_000
 MOST_CHARACTERS = 64 << 20
 """Maximum characters in a file; the study of a thousand cells, as version 0.1 wrote it, has a twentieth of that."""
 
+HINTS = {
+    "expected <block end>": "the keys of one mapping, and the dashes of one list, begin in one column",
+    "mapping values are not allowed": "the keys of one mapping begin in one column; text with ': ' in it has quotes",
+    "character '\\t'": "indent by spaces, not by tabs",
+    "could not find expected ':'": "write key: value, with a space after the colon",
+}
+"""What people wrote that the reader complains of in words of its own, by a part of these."""
+
 
 def parse(text: str, name: str) -> Any:
     """The plain value in ``text``. YAML 1.2: ``2e-4`` is a number, ``on`` a word.
@@ -36,7 +44,8 @@ def parse(text: str, name: str) -> Any:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}" if mark else ""
         problem = next(iter((error.problem or error.context or "").splitlines()), "it does not parse")
-        raise ConfigError(f"{name}{where}: not valid YAML: {problem}") from None
+        hint = next((f"; {what}" for part, what in HINTS.items() if part in problem), "")
+        raise ConfigError(f"{name}{where}: not valid YAML: {problem}{hint}") from None
     except (YAMLError, ValueError) as error:
         raise ConfigError(f"{name}: not valid YAML: {first_line(error)}") from None
 

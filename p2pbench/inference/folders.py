@@ -45,6 +45,8 @@ class Translated:
     """How many pictures were side-by-side pairs, of which the condition's half was taken."""
     tiled: int = 0
     """How many went in tiles."""
+    replaced: int = 0
+    """How many outputs took the place of one that another model had made, or the same in another way."""
 
 
 def translate_pictures(
@@ -76,7 +78,7 @@ def translate_pictures(
     place_model(model)
     record = Record(model, out, pictures, whole=whole)
     files = {} if again else record.done()
-    done = Translated(skipped=len(files))
+    done = Translated(skipped=len(files), replaced=record.of_others)
     todo = {name: picture for name, picture in pictures.items() if name not in files}
     record.forget(todo)
     names, failed = list(todo), []

@@ -40,14 +40,19 @@ class Record:
         with ThreadPoolExecutor(available_cores()) as pool:
             self.hashes = dict(zip(pictures, pool.map(_content, pictures.values()), strict=True))
         self.outputs: dict[str, dict[str, str]] = {}
+        self.of_others = 0
+        """How many of these pictures have an output that another model made, or this one in another way."""
         self._written = time.monotonic()
         with suppress(OSError, ValueError, RecursionError, TypeError, KeyError):
             before = json.loads(self.file.read_text(encoding="utf-8"))
+            outputs = {
+                name: {key: str(made[key]) for key in ("file", "picture", "sha256")}
+                for name, made in before["outputs"].items()
+            }
             if {key: value for key, value in before.items() if key != "outputs"} == self.how:
-                self.outputs = {
-                    name: {key: str(made[key]) for key in ("file", "picture", "sha256")}
-                    for name, made in before["outputs"].items()
-                }
+                self.outputs = outputs
+            else:
+                self.of_others = sum((out / outputs[name]["file"]).is_file() for name in outputs.keys() & pictures)
 
     def done(self) -> dict[str, Path]:
         """The outputs that are there, by name, of these pictures as they are.

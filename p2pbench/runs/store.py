@@ -85,7 +85,10 @@ class Store:
         matching = [name for name in ids if name.startswith(run)] if re.fullmatch(r"[0-9a-f]{4,12}", run) else []
         if len(matching) != 1:
             many = f" ({len(matching)} ids begin so)" if matching else ""
-            raise ConfigError(f"run {run!r} is neither a run folder nor the id of a run under {self.root}{many}")
+            raise ConfigError(
+                f"run {run!r} is neither a run folder nor the id of a run under {self.root}{many}; p2pbench runs list "
+                "shows the ids, and --runs names the folder of all runs"
+            )
         return self.run(matching[0])
 
 

@@ -90,9 +90,11 @@ def _write_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
     except OSError as error:
         if temporary is not None and not _is_of_writing(error, temporary):
             raise
-        raise StorageError(
-            f"{path} cannot be written: {error.strerror or error}; nothing was left half-done"
-        ) from error
+        reason: object = error.strerror or error
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            file = next((place for place in (path, *path.parents) if place.is_file()), None)
+            reason = reason if file is None else f"{file} is a file, where a folder is wanted; name another"
+        raise StorageError(f"{path} cannot be written: {reason}; nothing was left half-done") from error
 
 
 def _is_of_writing(error: OSError, temporary: Path) -> bool:

@@ -184,6 +184,24 @@ def test_yaml_errors_name_the_file_and_the_line(tmp_path: Path) -> None:
         yaml12.read(tmp_path / "missing.yaml")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb:\n  c: 1\n d: 2\n", "line 4: .*; the keys of one mapping, and the dashes of one list, begin in one"),
+        ("a:\n  - b\n - c\n", "line 3: .*; the keys of one mapping, and the dashes of one list, begin in one column"),
+        (
+            "question: Skips: do they matter?\n",
+            "line 1: .*; the keys of one mapping begin in one column; text with ': '",
+        ),
+        ("a:\n\tb: 1\n", "line 2: .*; indent by spaces, not by tabs"),
+        ("a: 1\nb\nc: 2\n", "line 3: .*; write key: value, with a space after the colon"),
+    ],
+)
+def test_yaml_that_people_write_wrongly_comes_with_what_is_right(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        yaml12.parse(text, "grid.yaml")
+
+
 @given(
     st.fixed_dictionaries(
         {},

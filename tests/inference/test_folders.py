@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from program import document, error_of
+from program import document, error_of, invoke
 from trained_run import train_run
 
-NONE = {"skipped": 0, "halves": 0, "tiled": 0}
+NONE = {"skipped": 0, "halves": 0, "tiled": 0, "replaced": 0}
 
 
 def test_patterns_skipping_and_the_sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,12 +43,17 @@ def test_patterns_skipping_and_the_sheet(tmp_path: Path, monkeypatch: pytest.Mon
     first = Path("out/b.png").read_bytes()
     Path("in/c.png").write_bytes(b"no picture")
     ask_other = ("translate", "--model", other, "--out", "out")
-    assert document(*ask_other, "in/a.png")["skipped"] == 0
+    found = document(*ask_other, "in/a.png")
+    assert (found["skipped"], found["replaced"]) == (0, 1)
     message = error_of(*ask_other, "in", code=3)  # b is there, but of the first model
     assert "1 of 3 not translated; the other 2 are in out: in/c.png cannot be read" in message
     assert Path("out/b.png").read_bytes() != first
     assert document(*ask, "in/b.png", "--again")["skipped"] == 0
     assert Path("out/b.png").read_bytes() == first
     assert document(*ask_other, "in/b.png")["skipped"] == 0
+    assert "1 of the outputs took the place of another model's" in invoke(*ask, "in/b.png").stderr
+    assert document(*ask, "in/b.png")["replaced"] == 0
+    message = error_of(*ask[:-1], "in/a.png", "in/a.png", code=3)
+    assert "in/a.png is a file, where a folder is wanted" in message
     assert "in/*.jpg matches no file" in error_of(*ask, "in/*.jpg", code=3)
     assert "the sheet is a PNG" in error_of(*ask, "in", "--compare", "sheet.jpg", code=2)

@@ -54,7 +54,7 @@ def test_json_has_no_nan(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_none_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="cannot be written"):
+    with pytest.raises(StorageError, match=r"below\.txt cannot be written: .*file is a file, where a folder is wanted"):
         write_text(tmp_path / "file" / "below.txt", "x")
 
 

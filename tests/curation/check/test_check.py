@@ -427,7 +427,7 @@ def test_the_text_names_some_and_counts_the_others(folders: Set) -> None:
     assert said.count("has no mate") == 10
     assert "and 3 more, all named with --json" in said
     assert "-> add the mate or remove the image" in said
-    assert "13 errors, 1 warnings" in said
+    assert "13 errors, 1 warning\n" in said
     assert len(check(folders.root, code=3)["problems"]) == 13
 
 
