@@ -144,7 +144,7 @@ def translate(
         _warn(f"left out are {', '.join(f'{n} {what}' for what, n in others.items())}")
     with counted(err, "translate", "images") as progress:
         done = translate_pictures(loaded, pictures, folder, progress, again=again, compare=compare, whole=whole)
-    if done.halves:
+    if done.halves and split is None:  # of a split's pairs, the conditions are what was asked for
         _warn(
             f"{done.halves} of the pictures hold a pair, as the files that the model was trained on: the condition's "
             "half was translated; --whole translates them whole"

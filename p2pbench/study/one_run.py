@@ -108,6 +108,8 @@ def _train_one(
     begin = shorter(kept_checkpoints(run.path.parent), settings, data_key, run, group.size)
     if begin is not None:
         console.print(f"goes on from {begin.said}", markup=False, highlight=False, soft_wrap=True)
+    if run.trained() and run.recorded_id() == identity:
+        console.print("trained before: nothing is trained again, and only scores that it lacks are made")
     with stages(console) as stage, on_signals(stop.handle), logged_to(run.log_file):
         counts = {"data": stage("decode", "pairs"), "train": stage("train", "steps"), "score": stage("score", "done")}
 

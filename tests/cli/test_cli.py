@@ -73,10 +73,11 @@ def test_train_then_score_then_train_again(pairs_folder: Path) -> None:
     assert (Path("run") / "scores.json").read_bytes() == recorded
     assert "has no split 'val'; it has train, test" in error_of("score", "--model", "run", "--split", "val", code=2)
     before = (Path("run") / "generator.safetensors").read_bytes()
-    invoke("train", *TINY, "--set", f"data.source={pairs_folder}", "--out", "run")
+    again = invoke("train", *TINY, "--set", f"data.source={pairs_folder}", "--out", "run")
+    assert "trained before: nothing is trained again" in again.stderr
     assert (Path("run") / "generator.safetensors").read_bytes() == before
-    again = document("train", "--config", "run/config.yaml", "--out", "copy")
-    assert again["run_id"] == found["run_id"]
+    copy = document("train", "--config", "run/config.yaml", "--out", "copy")
+    assert copy["run_id"] == found["run_id"]
     assert (Path("copy") / "generator.safetensors").read_bytes() == before
     message = error_of(
         "train", *TINY, "--set", f"data.source={pairs_folder}", "--set", "training.seed=1", "--out", "run", code=2

@@ -58,6 +58,7 @@ def test_of_a_pair_the_condition_is_translated(run: Path) -> None:
     split = document(*ask, "a", "--split", "test")
     assert [Path(file).name for file in split["files"]] == ["000.png", "001.png", "002.png"]
     assert split["halves"] == 3
+    assert "hold a pair" not in invoke(*ask, "a", "--split", "test", "--again").stderr
     given = invoke(*ask, "b", pair)
     assert "1 of the pictures hold a pair" in given.stderr
     condition, _ = read_pair(find_pairs(Path("pairs"))["test"][0])
