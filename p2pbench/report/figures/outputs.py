@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogFormatter
 
 from p2pbench.report.figures.panels import finish, handles, looked, looks, note, panels
 from p2pbench.report.records import CellRecord, StudyRecord
@@ -37,10 +38,19 @@ def draw_spectrum(study: StudyRecord, width: float = COLUMN) -> Figure | None:
     ratio.axhline(1, **TARGET)
     power.set(yscale="log", ylabel="power", xlabel="cycles per pixel")
     ratio.set(yscale="log", ylabel="times the targets'", xlabel="cycles per pixel")
+    ratio.yaxis.set_major_formatter(_Plain())
+    ratio.yaxis.set_minor_formatter(_Plain())
     entries = [*handles(looked(study, found), width), Line2D([], [], label="target", **TARGET)]
     return finish(
         figure, note(study, found, None, *_images(study, found), "0.5 along an axis: every other pixel"), entries
     )
+
+
+class _Plain(LogFormatter):
+    """Numbers at those ticks of a logarithmic axis that have one, as ``0.5``, and not as ``5 × 10⁻¹``."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
 
 
 def _spectra(cells: list[CellRecord]) -> list[dict[str, Any]]:
