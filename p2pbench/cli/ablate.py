@@ -8,10 +8,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, Sets, WeightsDir, answer, parameter
-from p2pbench.cli.render import show_answer, show_sources
+from p2pbench.cli.render import plain_table, show_answer, show_sources
 from p2pbench.errors import ConfigError, DataError, Interrupted
 from p2pbench.system.console import by, bytes_text, duration, err, escape, out
 
@@ -230,14 +229,15 @@ def _show_plan(study: Study, store: Store, at_once: int, as_json: bool) -> None:
     for line in study.reads:
         out.print(escape(line))
     out.print()
-    table = Table("variant", "seed", "run", "state", box=None, pad_edge=False)
+    table = plain_table("variant", "seed", "run", "state")
     for cell in cells:
         same = f" = {cell['same_as']}" if cell["same_as"] else ""
         table.add_row(escape(cell["variant"] + same), str(cell["seed"]), cell["run_id"] or "-", cell["state"])
     out.print(table)
     show_sources(sources)
     out.print("\nSettings that are not defaults, and where they came from:")
-    table = Table("setting", "value", "from", box=None, pad_edge=False)
+    table = plain_table("setting", "value", "from")
+    table.columns[0].no_wrap = True  # the values and the words of a layer break, a setting's name does not
     for key, values, origins in changed_settings(study):
         table.add_row(key, escape(", ".join(values)), escape(", ".join(origins)))
     out.print(table)
@@ -248,8 +248,10 @@ def _show_plan(study: Study, store: Store, at_once: int, as_json: bool) -> None:
     kept, working = (
         "unknown" if size is None else bytes_text(size) for size in (cost.disk_bytes, cost.disk_bytes_while_training)
     )
-    out.print(f"disk    {kept} kept, up to {working} more while training")
-    out.print(f"shows   {escape(shown.sentence) if shown else 'unknown (no past record of the primary score)'}")
+    is_known = cost.disk_bytes is not None or cost.disk_bytes_while_training is not None
+    out.print(f"disk    {kept} kept, up to {working} more while training" if is_known else "disk    unknown")
+    why = "no study of such data has several seeds of the primary score" if first.test_images else "no data here"
+    out.print(f"shows   {escape(shown.sentence) if shown else f'unknown ({why})'}")
     if (n := first.test_images) is not None and n < LEAST_IMAGES:
         out.print(f"caution over {n} test images no test of few trainings can show anything; {LEAST_IMAGES} can")
     shapes = {(c.config.data.crop_shape, c.config.padded_shape) for c in study.cells}

@@ -38,7 +38,10 @@ def locate(reference: str) -> Path:
     except Exception as error:  # of a package, __init__.py is run to find the module in it
         raise ConfigError(f"{reference!r}: its package failed: {type_and_line(error)}") from error
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        raise ConfigError(f"{reference!r}: there is no Python module {module!r} here or on PYTHONPATH")
+        raise ConfigError(
+            f"{reference!r}: there is no Python module {module!r} here or on PYTHONPATH; run where {module}.py lies, "
+            "or name its folder in PYTHONPATH"
+        )
     source = Path(spec.origin)
     _check_defines(source, reference)
     return source

@@ -392,7 +392,7 @@ def test_the_users_own_network_is_identified_by_its_source(tmp_path: Path, monke
     first = run_id(config, "d")
     module.write_text("def build(config): return None\n")
     assert run_id(config, "d") != first
-    with pytest.raises(ConfigError, match="no Python module"):
+    with pytest.raises(ConfigError, match=r"no Python module .*; run where \w+\.py lies"):
         run_id(config_of(generator__name="not_there_at_all:build"), "d")
 
 

@@ -20,6 +20,9 @@ def test_a_plan_runs_nothing(workplace: Workplace, monkeypatch: pytest.MonkeyPat
     for word in ("l1+cgan", "protocol tiny", "--set", "preset paper", "unknown"):
         assert word in text
     assert max(len(line) for line in text.splitlines()) <= 80
+    assert "shows   unknown (no study of such data has several seeds of the primary score)" in text
+    assert "\nobjective.discriminator_loss  sum" in text
+    assert "…" not in text
 
 
 def test_a_plan_knows_the_time_from_what_was_trained(with_two: Workplace) -> None:

@@ -63,4 +63,5 @@ def test_a_plan_without_the_data_shows_what_it_can_and_ends_with_3() -> None:
     result = invoke("ablate", "--grid", "two.yaml", "--plan", "--json", code=3)
     assert [cell["state"] for cell in json.loads(result.stdout)["cells"]] == ["no data"] * 2
     assert "neither a built-in" in result.stderr
+    assert "shows   unknown (no data here)" in invoke("ablate", "--grid", "two.yaml", "--plan", code=3).stdout
     assert document("ablate", "--grid", "two.yaml", "--plan", "--data", "drawn:4")["cells"][0]["state"] == "to run"
