@@ -79,6 +79,13 @@ def find_folder(source: str) -> Path:
     )
 
 
+def if_a_split(root: Path) -> str:
+    """What to name instead of ``root``, as the end of a sentence, where it is a split's folder; else nothing."""
+    absolute = root.absolute()
+    is_split = absolute.name in SPLITS
+    return f"; this looks like one split: name the folder above it, {absolute.parent}" if is_split else ""
+
+
 def find_pairs(root: Path) -> dict[str, list[Pair]]:
     """The pairs of every split of the data set at ``root``, each in the order of their names.
 
@@ -96,7 +103,7 @@ def find_pairs(root: Path) -> dict[str, list[Pair]]:
     if "train" not in splits:
         raise DataError(
             f"{root}: no training pairs; expected side-by-side images ({', '.join(SUFFIXES)}) in {root / 'train'}, "
-            "or same-named images in train/A and train/B, or in A/train and B/train"
+            f"or same-named images in train/A and train/B, or in A/train and B/train{if_a_split(root)}"
         )
     if "test" not in splits and "val" in splits:
         splits["test"] = splits.pop("val")

@@ -132,6 +132,8 @@ def test_faults_of_a_folder_are_named(pairs_folder: Path, tmp_path: Path) -> Non
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no training pairs"):
         open_dataset(of_folder(tmp_path / "empty").data)
+    with pytest.raises(DataError, match=f"this looks like one split: name the folder above it, {pairs_folder}$"):
+        open_dataset(of_folder(pairs_folder / "train").data)
     shutil.rmtree(pairs_folder / "test")
     with pytest.raises(DataError, match="no test pairs"):
         open_dataset(of_folder(pairs_folder).data)

@@ -90,6 +90,8 @@ def test_names_are_wrapped_and_never_cut(kind: str) -> None:
     assert wrapped("建物の正面写真", 6) == "建物の\n正面写\n真"
     assert wrapped("precision (Inception) ↑", 21) == "precision (Inception)\n↑"
     assert evenly_wrapped("precision (Inception) ↑", 21) == "precision\n(Inception) ↑"
+    assert evenly_wrapped("LPIPS (squeeze) ↓", 16) == "LPIPS\n(squeeze) ↓"
+    assert wrapped("LPIPS (squeeze) ↓", 9) == "LPIPS\n(squeeze)\n↓"
 
 
 @pytest.mark.parametrize("width", [COLUMN, TEXT])

@@ -98,7 +98,9 @@ def _missing(root: Path, survey: dict[str, list[pairs.Pair]]) -> list[Problem]:
             )
         )  # fmt: skip
     if "train" not in survey:
-        problems.append(Problem("no-train", "train", f"{root} has no folder train, nor A/train and B/train"))
+        problems.append(
+            Problem("no-train", "train", f"{root} has no folder train, nor A/train and B/train{pairs.if_a_split(root)}")
+        )
     if "test" not in survey and not survey.get("val"):  # a set without test is tested on val
         problems.append(Problem("no-test", "test", f"{root} has no folder test, nor A/test and B/test"))
     return problems

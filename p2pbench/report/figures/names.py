@@ -4,6 +4,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+PIECES = r"[^ ,;+_=/:×-]*[ ,;+_=/:×-]?"
+"""Between two of these a line may break."""
 LEAST_COMMON = 6
 """The fewest letters in common that are worth leaving out."""
 
@@ -45,8 +47,8 @@ def wrapped(text: str, width: int) -> str:
     A letter of an East Asian script is as wide as two.
     """
     lines, line = [], ""
-    for piece in re.findall(r"[^ ,;+_=/:×-]*[ ,;+_=/:×-]?", text):
-        for part in [piece] if _width(piece) <= width else piece:
+    for piece in re.findall(PIECES, text):
+        for part in [piece] if _width(piece.rstrip()) <= width else piece:
             if line and _width((line + part).rstrip()) > width:
                 lines.append(line.rstrip())
                 line = ""
@@ -55,9 +57,10 @@ def wrapped(text: str, width: int) -> str:
 
 
 def evenly_wrapped(text: str, width: int) -> str:
-    """As :func:`wrapped`, in as many lines, which are as short as they can be: no last line of one word."""
+    """As :func:`wrapped`, in as many lines, which are as short as they can be, but break no more words."""
     lines = wrapped(text, width)
-    least = max(1, -(-_width(text) // (lines.count("\n") + 1)))
+    longest = max(_width(piece.rstrip()) for piece in re.findall(PIECES, text))
+    least = max(1, -(-_width(text) // (lines.count("\n") + 1)), longest if longest <= width else 1)
     tried = (wrapped(text, narrower) for narrower in range(least, width))
     return next((even for even in tried if even.count("\n") == lines.count("\n")), lines)
 
