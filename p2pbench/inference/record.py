@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from p2pbench.data.pairs import name_of
 from p2pbench.errors import ConfigError
 from p2pbench.inference.generator import Model
 from p2pbench.inference.onnx import OnnxGenerator
@@ -58,9 +59,18 @@ class Record:
         """The outputs that are there, by name, of these pictures as they are.
 
         Raises:
-            ConfigError: the output of another picture would be replaced.
+            ConfigError: the output of another picture would be replaced, or a file that this program did not write.
         """
-        found = {}
+        folder, found = self.file.parent, {}
+        strangers = (
+            {} if self.file.exists() or not folder.is_dir() else {name_of(path): path for path in folder.iterdir()}
+        )
+        if there := [strangers[name] for name in self.pictures if name in strangers]:
+            more = f" and {len(there) - 1} more are" if len(there) > 1 else " is"
+            raise ConfigError(
+                f"--out {folder}: {there[0].name}{more} there, whose place the outputs would take, and no {NAME}, so "
+                "translate did not write them; choose another folder, or --again to replace them"
+            )
         for name, picture in self.pictures.items():
             made = self.outputs.get(name)
             if made is None or not (file := self.file.with_name(made["file"])).is_file():

@@ -53,6 +53,13 @@ def test_patterns_skipping_and_the_sheet(tmp_path: Path, monkeypatch: pytest.Mon
     assert document(*ask_other, "in/b.png")["skipped"] == 0
     assert "1 of the outputs took the place of another model's" in invoke(*ask, "in/b.png").stderr
     assert document(*ask, "in/b.png")["replaced"] == 0
+    Path("own").mkdir()
+    for name in ("a.png", "b.txt"):
+        Path("own", name).write_text("mine")
+    message = error_of(*ask[:-1], "own", "in/a.png", "in/b.png", code=2)
+    assert "--out own: a.png and 1 more are there, whose place the outputs would take" in message
+    assert Path("own/a.png").read_text() == "mine"
+    assert document(*ask[:-1], "own", "in/a.png", "--again")["files"] == ["own/a.png"]
     message = error_of(*ask[:-1], "in/a.png", "in/a.png", code=3)
     assert "in/a.png is a file, where a folder is wanted" in message
     assert "in/*.jpg matches no file" in error_of(*ask, "in/*.jpg", code=3)
