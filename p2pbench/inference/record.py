@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from p2pbench.data.pairs import name_of
+from p2pbench.data.pairs import SUFFIXES, name_of
 from p2pbench.errors import ConfigError
 from p2pbench.inference.generator import Model
 from p2pbench.inference.onnx import OnnxGenerator
@@ -62,9 +62,8 @@ class Record:
             ConfigError: the output of another picture would be replaced, or a file that this program did not write.
         """
         folder, found = self.file.parent, {}
-        strangers = (
-            {} if self.file.exists() or not folder.is_dir() else {name_of(path): path for path in folder.iterdir()}
-        )
+        beside = [] if self.file.exists() or not folder.is_dir() else folder.iterdir()
+        strangers = {name_of(path): path for path in beside if path.suffix.lower() in SUFFIXES}
         if there := [strangers[name] for name in self.pictures if name in strangers]:
             more = f" and {len(there) - 1} more are" if len(there) > 1 else " is"
             raise ConfigError(

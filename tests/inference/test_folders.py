@@ -57,7 +57,7 @@ def test_patterns_skipping_and_the_sheet(tmp_path: Path, monkeypatch: pytest.Mon
     for name in ("a.png", "b.txt"):
         Path("own", name).write_text("mine")
     message = error_of(*ask[:-1], "own", "in/a.png", "in/b.png", code=2)
-    assert "--out own: a.png and 1 more are there, whose place the outputs would take" in message
+    assert "--out own: a.png is there, whose place the outputs would take, and no translated.json" in message
     assert Path("own/a.png").read_text() == "mine"
     assert document(*ask[:-1], "own", "in/a.png", "--again")["files"] == ["own/a.png"]
     message = error_of(*ask[:-1], "in/a.png", "in/a.png", code=3)
