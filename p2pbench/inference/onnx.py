@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -109,10 +110,17 @@ def _onnxruntime(path: Path, threads: int) -> _Session:
     return _Session(run, about, session.get_inputs()[0].shape[2:], "fp32")
 
 
-def _openvino(path: Path, threads: int, precision: str | None) -> _Session:
+@cache
+def _core() -> Any:
+    """OpenVINO, once for the process. It gives signals a stack of its own; were that to go in another thread, at Python's
+    leisure, the next Ctrl-C would end the process (2026.4)."""
     import openvino
 
-    core = openvino.Core()
+    return openvino.Core()
+
+
+def _openvino(path: Path, threads: int, precision: str | None) -> _Session:
+    core = _core()
     model = core.read_model(str(path))
     if not model.has_rt_info(["framework", METADATA]):
         raise KeyError(METADATA)

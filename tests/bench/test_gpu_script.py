@@ -44,8 +44,9 @@ def test_parts_are_stopped_and_collected(tmp_path: Path, monkeypatch: pytest.Mon
     assert json.loads((out / "cells.json").read_text()) == [1]
     assert json.loads((out / "cell.json").read_text()) == {"ablate": {"trained": 1}, "runs": [{"state": "finished"}]}
     assert gpu.main(["table", "cell", "--minutes", "5", "--out", str(out)]) == 0
-    assert said["table"] == ("cuda", 3.0)
-    assert said["cell"] == ("cuda", 2.0)
+    worth = gpu.MINUTES["table"] + gpu.MINUTES["cell"]
+    for part in ("table", "cell"):
+        assert said[part] == ("cuda", pytest.approx(5 * gpu.MINUTES[part] / worth))
     assert json.loads((out / "parts.json").read_text())["tests"]["state"] == "done"  # of the first command
 
 

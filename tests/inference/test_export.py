@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -131,6 +133,27 @@ def test_translate_takes_openvino_where_it_is_and_scores_do_not(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("p2pbench.runs.model.has_openvino", lambda: False)
         assert document(*ask)["skipped"] == 0
+
+
+GONE = """
+import gc, signal, sys, threading
+from pathlib import Path
+from p2pbench.inference.onnx import OnnxGenerator
+kept = [OnnxGenerator(Path(sys.argv[1]), 1, openvino=True)]
+collected = threading.Thread(target=lambda: (kept.clear(), gc.collect()))
+collected.start()
+collected.join()
+signal.signal(signal.SIGINT, lambda *_: print("heeded"))
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_a_generator_that_is_gone_leaves_ctrl_c_as_it_was(exported: tuple[Path, dict[str, object]]) -> None:
+    """OpenVINO gives signals a stack of its own, and frees it in whichever thread it is collected."""
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    program = [sys.executable, "-c", GONE, str(exported[0] / "model.onnx")]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "heeded\n"), done.stderr
 
 
 def test_what_openvino_cannot_read_is_refused(tmp_path: Path) -> None:
