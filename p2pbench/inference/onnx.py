@@ -112,8 +112,8 @@ def _onnxruntime(path: Path, threads: int) -> _Session:
 
 @cache
 def _core() -> Any:
-    """OpenVINO, once for the process. It gives signals a stack of its own; were that to go in another thread, at Python's
-    leisure, the next Ctrl-C would end the process (2026.4)."""
+    """OpenVINO, once for the process. It gives signals a stack of its own: collected in another thread, that goes, and
+    the next Ctrl-C ends the process (2026.4)."""
     import openvino
 
     return openvino.Core()
