@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from p2pbench.errors import P2PBenchError
+from p2pbench.system.hardware import peak_resident_bytes
 from p2pbench.system.progress import Count, no_progress
 
 Step = Callable[[], float | None]
@@ -200,5 +201,5 @@ def _peak_bytes() -> int:
 
         on_cuda = torch.cuda.is_available() and torch.cuda.memory_reserved() > 0
         return peak_memory_bytes(torch.device("cuda" if on_cuda else "cpu"))
-    used = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return used * (1 if sys.platform == "darwin" else 1024)
+    largest_child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return peak_resident_bytes() + largest_child * (1 if sys.platform == "darwin" else 1024)

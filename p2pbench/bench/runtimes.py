@@ -15,15 +15,13 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
 from p2pbench.data.images import as_scored
-from p2pbench.data.transforms import condition_to_model, conditions_of, targets_of
+from p2pbench.data.transforms import conditions_of, targets_of
 from p2pbench.errors import ConfigError
-from p2pbench.inference.export import exported_modes, quiet, size_multiple, write_onnx
+from p2pbench.inference.export import exported_modes, quiet, some_conditions, write_onnx
 from p2pbench.inference.generator import Model, translate
 from p2pbench.inference.modes import inference
 from p2pbench.inference.onnx import OnnxGenerator, has_openvino, runtime
 from p2pbench.inference.rewriting import rewritten
-from p2pbench.inference.samples import spread
-from p2pbench.models.layers import pad_to_multiple
 from p2pbench.scoring import weights
 from p2pbench.scoring.lpips import Lpips
 from p2pbench.scoring.paired import PairedMetric, l1
@@ -99,10 +97,7 @@ def _write_files(model: Model, mode: str, folder: Path) -> tuple[Path, Path]:
 
     folder.mkdir(parents=True, exist_ok=True)
     plain, int8 = folder / "plain.onnx", folder / "int8.onnx"
-    pairs = decoded(open_dataset(model.config.data), "train")
-    chosen = np.array(conditions_of(pairs[spread(len(pairs), N_CALIBRATED)], model.config.data))
-    images = condition_to_model(torch.from_numpy(chosen).permute(0, 3, 1, 2), model.config.data)
-    images = pad_to_multiple(images, size_multiple(model.config) or 1)[0].contiguous()
+    images = some_conditions(model.config, "train", N_CALIBRATED)
     with inference(model.generator, mode) as (network, _):
         write_onnx(model, network, mode, images[:1], plain)
     with quiet():

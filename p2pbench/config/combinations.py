@@ -1,5 +1,7 @@
 """Which settings of the networks go together: what means nothing is refused with its reason. Imports no torch."""
 
+from collections.abc import Mapping
+
 from p2pbench.config.data_section import DataConfig, size_text
 from p2pbench.config.plugins import is_reference
 from p2pbench.config.sections import (
@@ -130,9 +132,7 @@ def _check_oasis(discriminator: DiscriminatorConfig, objective: ObjectiveConfig,
             data.channels[0] != 3
         ),
     }
-    for reason, applies in reasons.items():
-        if applies:
-            raise ValueError(f"discriminator.name is 'oasis' and {reason}")
+    _refuse("discriminator.name is 'oasis'", reasons)
 
 
 def _check_projected(discriminator: DiscriminatorConfig, objective: ObjectiveConfig, data: DataConfig) -> None:
@@ -146,9 +146,7 @@ def _check_projected(discriminator: DiscriminatorConfig, objective: ObjectiveCon
         f"objective.name {objective.name!r}: patch70 judges the pair beside it, and needs a side of {least}, where "
         f"data.crop_size has {side}; use gan or l1+gan, or a larger size": objective.conditional and side < least,
     }
-    for reason, applies in reasons.items():
-        if applies:
-            raise ValueError(f"discriminator.name is 'projected' and {reason}")
+    _refuse("discriminator.name is 'projected'", reasons)
 
 
 def _check_cutmix(discriminator: DiscriminatorConfig, objective: ObjectiveConfig) -> None:
@@ -165,6 +163,11 @@ def _check_cutmix(discriminator: DiscriminatorConfig, objective: ObjectiveConfig
         f"discriminator.scales {discriminator.scales}: the map of what is real has the pixels of one size; leave it "
         "out": discriminator.scales > 1,
     }
+    _refuse(f"objective.cutmix is {objective.cutmix:g}", reasons)
+
+
+def _refuse(asked: str, reasons: Mapping[str, bool]) -> None:
+    """Raise a ValueError where any of ``reasons`` against what is asked for applies."""
     for reason, applies in reasons.items():
         if applies:
-            raise ValueError(f"objective.cutmix is {objective.cutmix:g} and {reason}")
+            raise ValueError(f"{asked} and {reason}")

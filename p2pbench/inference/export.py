@@ -68,7 +68,7 @@ def export(
     if mode not in modes:
         raise ConfigError(f"--inference {mode}: a file is exported in {' or '.join(modes)}, which draw no noise")
     runtime()
-    images, multiple = _checked_images(model.config), size_multiple(model.config)
+    images, multiple = some_conditions(model.config, "test", N_CHECKED), size_multiple(model.config)
     with inference(model.generator.cpu(), mode) as (network, _), atomic(out) as part:
         write_onnx(model, network, mode, images[:1], part, run_id=background.run_id)
         # The size trained at and, where the file takes others, one image repeated at another shape.
@@ -103,13 +103,12 @@ def exported_modes(model: Model) -> tuple[str, ...]:
     )
 
 
-def _checked_images(config: RunConfig) -> Tensor:
-    """A few test images as the network sees them, evenly spread, (N, C, H, W), padded as it would pad them."""
-    dataset = open_dataset(config.data)
-    test = decoded(dataset, "test")
-    chosen = np.array(conditions_of(test[spread(len(test), N_CHECKED)], config.data))
+def some_conditions(config: RunConfig, split: str, n: int) -> Tensor:
+    """At most ``n`` conditions of ``split``, evenly spread, as the network sees and pads them: (N, C, H, W)."""
+    pairs = decoded(open_dataset(config.data), split)
+    chosen = np.array(conditions_of(pairs[spread(len(pairs), n)], config.data))
     images = condition_to_model(torch.from_numpy(chosen).permute(0, 3, 1, 2), config.data)
-    return pad_to_multiple(images, 2 ** (config.depth or 0))[0].contiguous()
+    return pad_to_multiple(images, size_multiple(config) or 1)[0].contiguous()
 
 
 def size_multiple(config: RunConfig) -> int:

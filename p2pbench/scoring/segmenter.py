@@ -37,9 +37,9 @@ STEPS = 1200
 """Tried on facades at 64x64, class IoU of the validation photographs: 0.159 after 600 steps, 0.192 after 1,200, 0.196
 with what is read in the mirrored photographs averaged in; a second training gave 0.191, so less than 0.005 is chance.
 Cutting and colouring them otherwise in each step (0.189) is no better, nor are twice the steps of half the batch
-(0.185), which take 1.5 times as long. What three networks read, averaged, gave 0.006
-more than the mean of one (0.009 at 128x128, where single ones lie 0.009 apart), in three times the time: not enough to
-make all scores by the one network others."""
+(0.185), which take 1.5 times as long. What three networks read, averaged, gave 0.006 more than the mean of one (0.009
+at 128x128, where single ones lie 0.009 apart), in three times the time: not enough to make all scores by the one
+network others."""
 BATCH_SIZE = 8
 WIDTH = 16
 """Channels after the first convolution, and of the class head's input."""
