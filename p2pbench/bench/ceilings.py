@@ -13,7 +13,7 @@ from p2pbench.models.flops import Flops
 from p2pbench.scoring.lpips_loss import untrained_lpips_loss
 from p2pbench.training.engine import build_networks
 from p2pbench.training.pretrained import Pretrained
-from p2pbench.training.step import Optimisers, train_step
+from p2pbench.training.step import Networks, Optimisers, train_step
 
 ADAM_BYTES, SGD_BYTES = 28, 12
 """Bytes that an optimiser moves for a parameter. Adam reads the weight, the gradient and two moments and writes three
@@ -39,9 +39,7 @@ def work_of(config: RunConfig) -> Work:
     In bf16 all bytes but Adam's count half.
     """
     single = config.changed("training", precision="fp32")
-    net = config.objective.perceptual
-    perceptual = None if net is None else untrained_lpips_loss(net)
-    networks = replace(build_networks(config, Pretrained(perceptual)), average=None)
+    networks = replace(untrained_networks(config), average=None)
     networks = networks.each(lambda network: network.to("meta"))
     both = [network for network in (networks.generator, networks.discriminator) if network is not None]
     sgd = [torch.optim.SGD(network.parameters(), lr=0.0, foreach=False) for network in both]
@@ -56,6 +54,12 @@ def work_of(config: RunConfig) -> Work:
     n_parameters = sum(p.numel() for network in both for p in network.parameters())
     passes = (counted.n_bytes - SGD_BYTES * n_parameters) * (0.5 if config.training.precision == "bf16" else 1.0)
     return Work(counted.total, passes + ADAM_BYTES * n_parameters)
+
+
+def untrained_networks(config: RunConfig) -> Networks:
+    """The networks of a training; those that it looks through have random weights too, and take the same time."""
+    net = config.objective.perceptual
+    return build_networks(config, Pretrained(None if net is None else untrained_lpips_loss(net)))
 
 
 class _Counted(Flops):

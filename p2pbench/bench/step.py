@@ -8,6 +8,7 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
+from p2pbench.bench.ceilings import untrained_networks
 from p2pbench.bench.clock import Contestant, Step
 from p2pbench.bench.plain_loop import build_plain, left_out, random_pairs, why_no_plain_loop
 from p2pbench.bench.rows import named
@@ -16,11 +17,9 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.data.batches import Batches
 from p2pbench.data.label_classes import classes_of_condition
 from p2pbench.errors import P2PBenchError
-from p2pbench.scoring.lpips_loss import untrained_lpips_loss
 from p2pbench.training.device import has_tensor_cores
 from p2pbench.training.engine import (
     available_engine,
-    build_networks,
     build_optimisers,
     engine_for,
     in_the_way,
@@ -28,7 +27,6 @@ from p2pbench.training.engine import (
     runner,
 )
 from p2pbench.training.memory import out_of_memory_explained
-from p2pbench.training.pretrained import Pretrained
 from p2pbench.training.winner import Way
 
 PROFILED_STEPS = 5
@@ -95,9 +93,7 @@ def build_ours(config: RunConfig, way: Way | None = None) -> tuple[Step, int]:
     """
     engine = engine_for(config) if way is None else in_the_way(engine_for(config), way)
     with out_of_memory_explained(config, engine.device):
-        net = config.objective.perceptual
-        perceptual = None if net is None else untrained_lpips_loss(net)
-        networks = place_networks(build_networks(config, Pretrained(perceptual)), engine)
+        networks = place_networks(untrained_networks(config), engine)
         optimisers = build_optimisers(networks, config, capturable="graph" in engine.kind)
         run = runner(engine, networks, optimisers, Batches(random_pairs(config), config, engine.device), config)
     if way is not None and run.kind != way.kind:
