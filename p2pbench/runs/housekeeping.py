@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from p2pbench.errors import ConfigError, RunBusy, StorageError, WeightsError
 from p2pbench.runs.folder import RunFolder
-from p2pbench.runs.records import INFERENCE_MODES, OF_TRAINING, Status
+from p2pbench.runs.records import INFERENCE_MODES, OF_TRAINING, TEST_SAMPLES, Status
 from p2pbench.runs.store import Store
 from p2pbench.system.files import sha256_of
 
@@ -153,7 +153,8 @@ def verify(run: RunFolder) -> Iterator[Problem]:
                 yield problem(run.path / name, f"{detail}; run ablate again, {then}")
         weights = run.generator_file
         left = status.training.generator_sha256 if status.training else None
-        if left and (detail := _differs(weights, left)):
+        exported = TEST_SAMPLES not in status.files and not weights.exists()  # `study export` copies records alone
+        if left and not exported and (detail := _differs(weights, left)):
             yield problem(weights, f"{detail}; remove it and run ablate again, which trains it anew")
         if not any(RunFolder(run.path, mode).scores() for mode in INFERENCE_MODES):
             yield problem(run.scores_file, "holds no scores that can be read")

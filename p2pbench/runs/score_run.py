@@ -96,7 +96,7 @@ def _profile(config: RunConfig, generator: nn.Module, dataset: DataSet, run: Run
             outputs = _outputs(config, generator, test[redrawn], keys=[draw * len(test) + p for p in redrawn])
             for position, output in zip(redrawn, outputs, strict=True):
                 save_png(run.sample_file(f"draw{draw}", position), as_rgb8(output))
-    write_json(run.profile_file, profile.to_json(dataset.names["test"], redrawn))
+    write_json(run.profile_file, profile.to_json(dataset.names["test"], redrawn), indent=None)
 
 
 def score_generator(

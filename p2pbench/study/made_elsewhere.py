@@ -142,7 +142,7 @@ def _score(
         for position in profile.kept:
             condition = as_displayed(conditions_of(np.array(pairs[position : position + 1]), config.data), config.data)
             save_png(run.sample_file("condition", position), as_rgb8(condition[0]))
-        write_json(run.profile_file, profile.to_json(names, []))
+        write_json(run.profile_file, profile.to_json(names, []), indent=None)
     record_scores(run, scores)
 
 

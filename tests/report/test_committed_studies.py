@@ -13,6 +13,7 @@ from p2pbench.report import tables
 from p2pbench.report.board import boards, to_markdown
 from p2pbench.report.latex import to_latex
 from p2pbench.report.records import StudyRecord, read_study
+from p2pbench.runs.housekeeping import verify
 from p2pbench.runs.store import Store
 
 REPORTS = Path(__file__).parents[2] / "reports"
@@ -50,6 +51,17 @@ def test_the_objectives_were_trained_with_five_seeds_each() -> None:
 def test_the_leaderboard_is_that_of_all_committed_records() -> None:
     made = to_markdown(boards(map(study_of_records, STUDIES)))
     assert made == committed(REPORTS / "board.md", made)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_records_are_what_was_exported_and_need_no_weights(name: str) -> None:
+    assert [problem for run in Store(REPORTS / name / "records").runs() for problem in verify(run)] == []
+
+
+def test_reports_and_records_take_less_than_12_mb() -> None:
+    folders = [REPORTS / name for name in (*STUDIES, "benchmarks", "calibration")]  # not the reports made here since
+    files = [*REPORTS.glob("*.*"), *(path for folder in folders for path in folder.rglob("*"))]
+    assert sum(path.stat().st_size for path in files if path.is_file()) < 12_000_000
 
 
 @pytest.mark.parametrize("name", STUDIES)
