@@ -6,18 +6,17 @@ Reading, merging and writing happen under a lock: two processes that record othe
 import datetime
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from p2pbench.errors import ConfigError, DataError, StorageError
+from p2pbench.errors import ConfigError, DataError
 from p2pbench.runs import records
 from p2pbench.runs.records import SCHEMA_VERSION, Change, StudyCell, StudyFile
 from p2pbench.runs.store import Store
 from p2pbench.study.definition import differences, named, of_study
 from p2pbench.study.plan import Cell, Study
-from p2pbench.system.files import atomic_folder, copy_file, locked
+from p2pbench.system.files import atomic_folder, check_writable, copy_file, locked
 
 VERSIONED = ("study.yaml", "references.json", "references-per_image.csv")
 """The files of a study that a version of it keeps."""
@@ -49,15 +48,7 @@ def write_study(study: Study, store: Store, *, replace: bool = False) -> None:
 
 def check_may_write(name: str, store: Store) -> None:
     """Find out before the work whether the study can be recorded. Raises :class:`StorageError` where it cannot."""
-    folder = store.study_file(name).parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise StorageError(
-            f"{folder} cannot be written: {error.strerror or error}; name a folder of your own with --runs"
-        ) from None
+    check_writable(store.study_file(name).parent, "name a folder of your own with --runs")
 
 
 def recorded_alike(study: Study, store: Store) -> StudyFile | None:

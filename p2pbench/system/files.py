@@ -138,6 +138,20 @@ def locked(path: Path, *, seconds: float = -1, held: StorageError | None = None)
         lock.release()
 
 
+def check_writable(folder: Path, remedy: str) -> None:
+    """Find out before the work whether files can be made in ``folder``, which is made where it is not there.
+
+    Raises:
+        StorageError: they cannot; ``remedy`` says what else to do.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be written: {error.strerror or error}; {remedy}") from None
+
+
 def entries(folder: Path) -> list[Path]:
     """The files and folders in ``folder``, sorted by name; none where there is no such folder.
 

@@ -1,7 +1,6 @@
 """An exploration as people read it: sentences, tables, figures and one self-contained HTML page."""
 
 import math
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,9 @@ import pandas as pd
 
 from p2pbench.curation.explore.explore import MEASURES, PRESENT, SAMPLE, Exploration, Labels, hex_of
 from p2pbench.curation.explore.source import SIDES, Source
-from p2pbench.errors import ConfigError, StorageError
+from p2pbench.errors import ConfigError
 from p2pbench.system import html
-from p2pbench.system.files import write_text
+from p2pbench.system.files import check_writable, write_text
 
 COLOURFUL = (
     (15, "hardly colourful"),
@@ -38,14 +37,7 @@ def check_folder(source: Source, folder: Path) -> None:
         raise ConfigError(
             f"--out is {folder}, where images of {source.name} lie: figures would become pairs; name another"
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise StorageError(
-            f"{folder} cannot be written: {error.strerror or error}; name another folder with --out"
-        ) from None
+    check_writable(folder, "name another folder with --out")
 
 
 def write_exploration(exploration: Exploration, folder: Path) -> list[Path]:
