@@ -145,16 +145,26 @@ def _validate(nested: dict[str, dict[str, Any]], origin: Mapping[str, str]) -> R
 
 def _explain(error: ValidationError, origin: Mapping[str, str]) -> str:
     """Every problem of ``error`` on one line, with the layer each value came from."""
-    lines = []
+    from p2pbench.config.setting_docs import setting_docs
+    from p2pbench.config.yaml12 import text_of
+
+    lines, takes = [], {about.key: about.values for about in setting_docs()}
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"][:2])
-        message = problem["msg"].removeprefix("Value error, ")
-        if "." not in key:
+        message, value = problem["msg"].removeprefix("Value error, "), problem["input"]
+        if key not in takes:  # settings that contradict each other, which the message names
             lines.append(message)
-            continue
-        where = f" ({origin[key]})" if key in origin else ""
-        if problem["type"] == "value_error":
-            lines.append(f"{key}{where}: {message}")
-        else:
-            lines.append(f"{key}{where} is {problem['input']!r}: {message[0].lower() + message[1:]}")
+        elif problem["type"] == "value_error":
+            lines.append(f"{key} ({origin[key]}){' ' if message.startswith('is ') else ': '}{message}")
+        else:  # the type or its limits, of which pydantic speaks to programmers
+            given = repr(value) if isinstance(value, str) else text_of(value)
+            lines.append(f"{key} ({origin[key]}) is {given}: it takes {takes[key]}{_quotes(value, takes[key])}")
     return "; ".join(lines)
+
+
+def _quotes(value: Any, takes: str) -> str:
+    """The way out where quotes, or none, made ``value`` one of another type than a setting ``takes``."""
+    if takes.startswith("text") and not isinstance(value, list | dict):
+        return "; in quotes it is text"
+    number = "number" in takes and isinstance(value, str) and re.fullmatch(r"[-+.\de]*\d[-+.\de]*", value)
+    return "; without quotes it is a number" if number else ""

@@ -287,11 +287,17 @@ def _metric_names(value: object) -> object:
     if isinstance(value, str):
         value = [name.strip() for name in value.split(",")]
     if not isinstance(value, list | tuple):
-        raise ValueError("is a list of metrics such as [l1, ssim, lpips]")
+        raise ValueError(f"is {value!r}: give a list of metrics such as [l1, ssim, lpips]")
     for name in value:
         if not isinstance(name, str) or not (name in METRICS or is_reference(name)):
             raise ValueError(f"{unknown('metric', name, METRICS)}; or module:function for your own")
     return tuple(dict.fromkeys(value))
+
+
+def _not_empty(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("is []: name at least one metric, as in [l1]")
+    return names
 
 
 MetricNames = Annotated[tuple[str, ...], BeforeValidator(_metric_names)]
@@ -302,7 +308,7 @@ class ScoringConfig(Section):
     """How test images are translated: ``paper``, with dropout, each image normalised by its own statistics (§3.3);
     ``instance-stats``, the same without dropout; ``eval``, with running statistics and without dropout; for flows and
     bridges ``euler-N``, without dropout, in N passes from the start to the image."""
-    metrics: Annotated[MetricNames, Field(min_length=1)] = ("l1", "psnr", "ssim", "lpips", "fid", "kid")
+    metrics: Annotated[MetricNames, AfterValidator(_not_empty)] = ("l1", "psnr", "ssim", "lpips", "fid", "kid")
     """The metrics that every variant is scored with; ``module:function`` is one of your own."""
     extra_metrics: MetricNames = ()
     """Metrics that a grid's question needs beside those of the protocol."""

@@ -1,6 +1,7 @@
 """Every setting with its meaning, defaults and values, read from the schema: what ``p2pbench settings`` shows."""
 
 import ast
+import functools
 import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -35,7 +36,8 @@ class SettingDoc:
         return asdict(self)
 
 
-def setting_docs() -> list[SettingDoc]:
+@functools.cache
+def setting_docs() -> tuple[SettingDoc, ...]:
     """All settings, in the order of the schema."""
     bare = RunConfig().model_dump(mode="json")
     found = []
@@ -46,7 +48,7 @@ def setting_docs() -> list[SettingDoc]:
             defaults = {preset: changes.get(key, bare[section][name]) for preset, changes in PRESETS.items()}
             values = ", ".join(NAMES[key]) if key in NAMES else _in_words(schema[name])
             found.append(SettingDoc(key, meanings[name], defaults, values))
-    return found
+    return tuple(found)
 
 
 def _docstrings(model: type) -> dict[str, str]:

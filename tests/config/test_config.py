@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from p2pbench.config import renamed, yaml12
 from p2pbench.config.metrics import asked_metrics
 from p2pbench.config.resolve import Layer, flatten, from_mapping, parse_set, resolve
 from p2pbench.config.run_id import identity, run_id
-from p2pbench.config.schema import DISCRIMINATOR_STRIDES, GENERATOR_NAMES, OBJECTIVE_NAMES, PRESETS, SETTINGS, RunConfig
+from p2pbench.config.schema import (
+    DISCRIMINATOR_STRIDES,
+    GENERATOR_NAMES,
+    OBJECTIVE_NAMES,
+    PRESETS,
+    SECTIONS,
+    SETTINGS,
+    RunConfig,
+)
 from p2pbench.config.sections import DISCRIMINATOR_NAMES, TRANSPORT_NAMES
+from p2pbench.config.setting_docs import setting_docs
 from p2pbench.errors import ConfigError
 from p2pbench.models.build import DISCRIMINATORS, GENERATORS
 
@@ -68,7 +79,7 @@ def test_a_later_layer_wins_and_every_value_knows_its_origin() -> None:
         ({"training.learning_rate": float("nan")}, "training.learning_rate"),
         ({"objective.lambda_l1": -1.0}, "objective.lambda_l1"),
         ({"scoring.metrics": ["lpip"]}, "did you mean 'lpips'"),
-        ({"scoring.metrics": []}, "at least 1"),
+        ({"scoring.metrics": []}, "at least one metric"),
         ({"scoring.extra_metrics": 3}, "list of metrics"),
         ({"data.load_size": 100}, "data.load_size"),
         ({"data.load_size": [286, 300], "data.crop_size": [256, 512]}, "data.crop_size 256x512"),
@@ -131,6 +142,64 @@ def test_a_component_is_set_by_its_name_alone_as_in_a_grid() -> None:
         resolve([Layer("here", parse_set(["objective=l1+cgn"]))])
     with pytest.raises(ConfigError, match="is given twice"):
         flatten({"objective": "l1", "objective.name": "gan"}, "f")
+
+
+WRONG: tuple[Any, ...] = (
+    None, True, "word", "10", "", -1, 0, 1.5, 2024, 10**12, float("inf"), float("nan"), [], [1, 2, 3], ["x"], {},
+    {"a": 1},
+)  # fmt: skip
+"""Values of every kind that YAML has; each setting refuses some of them."""
+
+
+@pytest.mark.parametrize("key", SETTINGS)
+def test_a_value_that_a_setting_does_not_take_is_refused_in_our_words(key: str) -> None:
+    section, name = key.split(".")
+    (takes,) = [about.values for about in setting_docs() if about.key == key]
+    refused = 0
+    for value in WRONG:
+        try:
+            SECTIONS[section].model_validate({name: value})
+        except ValidationError as error:
+            problem = error.errors()[0]
+        else:
+            continue
+        if not problem["loc"]:  # it contradicts another setting
+            continue
+        refused += 1
+        with pytest.raises(ConfigError) as caught:
+            resolve([Layer("my.yaml", {key: value})])
+        message = str(caught.value)
+        if key == "training.preset":  # which is read before the other settings
+            assert "valid: paper, pytorch" in message
+        elif problem["type"] == "value_error":
+            assert message.startswith(f"{key} (my.yaml)")
+            assert repr(value) in message or repr(value[0]) in message
+        else:
+            assert message.startswith(f"{key} (my.yaml) is ")
+            assert f": it takes {takes}" in message
+    assert refused >= 5
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"training.epochs": "10"},
+            "is '10': it takes a whole number above 0 to 1000000000; without quotes it is a number",
+        ),
+        ({"objective.lambda_l1": "ten"}, "is 'ten': it takes a number from 0"),
+        ({"data.jitter": "yes"}, "is 'yes': it takes true, false"),
+        ({"data.source": 2024}, "is 2024: it takes text; in quotes it is text"),
+        ({"training.batch_size": None}, "is null: it takes a whole number above 0"),
+        ({"scoring.metrics": []}, "is []: name at least one metric"),
+        ({"scoring.metrics": 3}, "is 3: give a list of metrics such as [l1, ssim, lpips]"),
+    ],
+)
+def test_a_wrong_type_comes_with_what_is_right(settings: dict[str, object], message: str) -> None:
+    (key,) = settings
+    with pytest.raises(ConfigError) as caught:
+        resolve([Layer("my.yaml", settings)])
+    assert str(caught.value).startswith(f"{key} (my.yaml) {message}")
 
 
 @pytest.mark.parametrize(
