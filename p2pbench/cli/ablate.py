@@ -17,6 +17,7 @@ from p2pbench.system.console import by, bytes_text, duration, err, escape, out
 if TYPE_CHECKING:
     from p2pbench.runs.events import Event
     from p2pbench.runs.store import Store
+    from p2pbench.study.budget import Timed
     from p2pbench.study.plan import Study
     from p2pbench.study.runner import Result
 
@@ -50,6 +51,7 @@ def ablate(
     from p2pbench.config.metrics import caution_of
     from p2pbench.config.resolve import parse_set
     from p2pbench.runs.store import Store
+    from p2pbench.study.budget import Timed
     from p2pbench.study.execution import Execution
     from p2pbench.study.plan import build_study
     from p2pbench.study.study_file import recorded_alike
@@ -62,19 +64,19 @@ def ablate(
         silence_seconds=None if timeout is None else 60 * timeout, ray_address=ray_address,
         gpus_per_cell=gpus_per_cell, memory_gib=memory_per_cell, plan_gpus=gpus,
     )  # fmt: skip
-    store, chosen = Store(runs), _seeds(seeds)
+    store, chosen, probe = Store(runs), _seeds(seeds), Timed(_probe)
     given = _with_data(parse_set(sets or []), {"data.source": data, "data.direction": direction})
     if budget is not None:
-        chosen = _within(budget, grid, protocol, given, chosen, store, how)
+        chosen = _within(budget, grid, protocol, given, chosen, store, how, probe)
     study = build_study(grid, protocol, given, chosen, name=name, plan=plan)
     for caution in dict.fromkeys(caution_of(cell.config.training.select) for cell in study.cells):
         if caution is not None:
             err.print(f"[yellow]caution:[/yellow] {caution}", soft_wrap=True, highlight=False)
     if plan:
-        study = in_seconds(study, store, _probe, record=False)
+        study = in_seconds(study, store, probe, record=False)
         if not replace:
             recorded_alike(study, store)
-        _show_plan(study, store, how.planned_at_once(), as_json)
+        _show_plan(study, store, how.planned_at_once(), probe.seconds_per_step, as_json)
         if study.missing_data:
             raise DataError(study.missing_data)
         return
@@ -95,7 +97,7 @@ def ablate(
 
     try:
         result = carry_out(
-            study, store, how, console=err, replace=replace, measure_jobs=_measured_jobs, probe=_probe, watch=watch
+            study, store, how, console=err, replace=replace, measure_jobs=_measured_jobs, probe=probe, watch=watch
         )
     finally:
         live.end()
@@ -166,15 +168,17 @@ def _seeds(text: str | None) -> tuple[int, ...] | None:
     return tuple(dict.fromkeys(seeds))
 
 
-def _within(hours: float, grid: str, protocol: str | None, settings: Any, seeds: Any, store: Store, how: Any) -> Any:
+def _within(
+    hours: float, grid: str, protocol: str | None, settings: Any, seeds: Any, store: Store, how: Any, probe: Timed
+) -> Any:
     """The seeds that fit into ``--budget``, of ``seeds`` or of the first twenty."""
     from p2pbench.study.budget import MOST_SEEDS, seeds_within
     from p2pbench.study.plan import build_study
     from p2pbench.study.wall_time import in_seconds
 
     whole = build_study(grid, protocol, settings, seeds or range(MOST_SEEDS))
-    whole = in_seconds(whole, store, _probe, record=False)
-    chosen, needed = seeds_within(hours, whole, store, how.planned_at_once(), _probe)
+    whole = in_seconds(whole, store, probe, record=False)
+    chosen, needed = seeds_within(hours, whole, store, how.planned_at_once(), probe)
     fit = "seed fits" if len(chosen) == 1 else "seeds fit"
     err.print(f"--budget {hours:g}: {len(chosen)} {fit}, about {duration(needed)}", highlight=False)
     return chosen
@@ -202,15 +206,15 @@ def _show(result: Result, as_json: bool) -> None:
     if reason := result.rows_reason:
         err.print(f"[yellow]no reference rows:[/yellow] {escape(reason)}", soft_wrap=True)
     if failed := [f"{o.cell.variant} seed {o.cell.seed}" for o in result.outcomes if o.state == "failed"]:
-        err.print(f"failed, for the reasons above: {escape('; '.join(failed))}", soft_wrap=True)
+        err.print(f"failed, for the reasons above: {escape('; '.join(failed))}")
 
 
-def _show_plan(study: Study, store: Store, at_once: int, as_json: bool) -> None:
+def _show_plan(study: Study, store: Store, at_once: int, timed: dict[str, float], as_json: bool) -> None:
     from p2pbench.report.planning import detectable
     from p2pbench.statistics.comparison import LEAST_IMAGES
     from p2pbench.study.estimate import cells_json, changed_settings, estimate
 
-    cost, cells = estimate(study, store, at_once), cells_json(study, store)
+    cost, cells = estimate(study, store, at_once, timed), cells_json(study, store)
     count = len({cell["run_id"] for cell in cells if cell["state"] == "finished"})
     shared = len(cells) - len({cell["run_id"] or (cell["variant"], cell["seed"]) for cell in cells})
     document = {"study": study.name, "trained": 0, "skipped": count, "shared": shared, "failed": 0, "cells": cells}
@@ -243,6 +247,7 @@ def _show_plan(study: Study, store: Store, at_once: int, as_json: bool) -> None:
     out.print(table)
     unknown = "unknown (no past record of such a step)"
     many = f", {cost.at_once} cells at once" if cost.at_once > 1 else ""
+    many += ", by steps timed just now and without scoring" if timed else ""
     out.print(f"\ntime    {unknown if cost.seconds is None else duration(cost.seconds) + many}")
     out.print(f"memory  {unknown if cost.memory_bytes is None else bytes_text(cost.memory_bytes)}")
     kept, working = (

@@ -1,6 +1,6 @@
 """How many seeds of a study fit into some hours: whole blocks, each of all variants with one seed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from p2pbench.config.run_id import cost_key
@@ -20,6 +20,21 @@ Probe = Callable[[RunConfig, float], float]
 """Times steps of a configuration for about so many seconds, and gives the seconds a step."""
 
 
+class Timed:
+    """A :data:`Probe` that times each kind of step once, and knows what it found."""
+
+    def __init__(self, probe: Probe) -> None:
+        self.probe = probe
+        self.seconds_per_step: dict[str, float] = {}
+        """By cost key."""
+
+    def __call__(self, config: RunConfig, seconds: float) -> float:
+        key = cost_key(config)
+        if key not in self.seconds_per_step:
+            self.seconds_per_step[key] = self.probe(config, seconds)
+        return self.seconds_per_step[key]
+
+
 def seeds_within(hours: float, study: Study, store: Store, jobs: int, probe: Probe) -> tuple[Sequence[int], float]:
     """The first seeds of ``study`` whose cells fit into ``hours``, ``jobs`` at once, and the seconds that they take.
 
@@ -35,20 +50,16 @@ def seeds_within(hours: float, study: Study, store: Store, jobs: int, probe: Pro
     chosen: list[int] = []
     total = 0.0
     for seed in dict.fromkeys(cell.seed for cell in study.cells):
-        block = _seconds(study, seed, store, jobs, probed)
-        if total + block > 3600 * hours:
+        cells = [cell for cell in study.cells if cell.seed in (*chosen, seed)]
+        seconds = estimate(replace(study, cells=cells), store, jobs, probed).seconds
+        assert seconds is not None  # the probe told what no record did
+        if seconds > 3600 * hours:
             if not chosen:
                 raise ConfigError(
-                    f"--budget {hours:g}: one seed of all {len(study.cells_of(seed))} variants takes about "
-                    f"{duration(block)}; give more hours, a shorter protocol, or a grid of fewer variants"
+                    f"--budget {hours:g}: one seed of all {len(cells)} variants takes about {duration(seconds)}; give "
+                    "more hours, a shorter protocol, or a grid of fewer variants"
                 )
             break
-        total += block
+        total = seconds
         chosen.append(seed)
     return chosen, total
-
-
-def _seconds(study: Study, seed: int, store: Store, jobs: int, probed: Mapping[str, float]) -> float:
-    found = estimate(replace(study, cells=study.cells_of(seed)), store, jobs, probed).seconds
-    assert found is not None  # the probe told what no record did
-    return found

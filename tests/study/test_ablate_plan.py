@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from program import document, invoke
 from study_workplace import Workplace
+
+from p2pbench.config.schema import RunConfig
 
 GRID = ("--grid", "two.yaml", "--jobs", "2")
 
@@ -23,6 +27,24 @@ def test_a_plan_runs_nothing(workplace: Workplace, monkeypatch: pytest.MonkeyPat
     assert "shows   unknown (no study of such data has several seeds of the primary score)" in text
     assert "\nobjective.discriminator_loss  sum" in text
     assert "…" not in text
+
+
+def test_a_plan_within_a_budget_has_the_time_of_the_steps_that_were_timed_for_it(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workplace.folder)
+    timed: list[str] = []
+
+    def seconds_per_step(config: RunConfig, _seconds: float) -> float:
+        timed.append(config.objective.name)
+        return 90.0 if config.objective.has_discriminator else 60.0
+
+    monkeypatch.setattr("p2pbench.bench.jobs.seconds_per_step", seconds_per_step)
+    done = invoke("ablate", "--grid", "two.yaml", "--jobs", "2", "--seeds", "0,1,2", "--plan", "--budget", "0.7")
+    (told,) = re.findall(r"--budget 0.7: 2 seeds fit, about (\S+ min)", done.stderr)
+    planned = " ".join(done.stdout.partition("\ntime")[2].split())
+    assert planned.startswith(f"{told}, 2 cells at once, by steps timed just now and without scoring memory unknown")
+    assert timed == ["l1", "l1+cgan"]  # each once
 
 
 def test_a_plan_knows_the_time_from_what_was_trained(with_two: Workplace) -> None:
