@@ -1,10 +1,12 @@
 """How a study's progress is shown: a bar for each job on a terminal, plain lines in a pipe."""
 
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.text import Text
 
 from p2pbench.runs.events import ENDS, Event, Job
 from p2pbench.system.console import duration, escape
@@ -43,7 +45,7 @@ def show(console: Console, n_jobs: int) -> Iterator[Callable[[Event], None]]:
             n_ended += whole
             count = f"({n_ended}/{n_jobs}) " if whole else ""
             left = time_left(n_ended, n_jobs, time.monotonic() - start) if whole and not console.is_terminal else ""
-            console.print(f"{count}{summary(event)}{left}", soft_wrap=True)
+            console.print(summary(event, count, left, console.width), soft_wrap=True)
             all_jobs(n_ended, n_jobs)
 
         yield shown
@@ -56,7 +58,13 @@ def time_left(n_ended: int, n_jobs: int, seconds: float) -> str:
     return f", about {duration(seconds / n_ended * (n_jobs - n_ended))} left for the study"
 
 
-def summary(event: Event) -> str:
-    """One line on how a job ended, or was lost, with markup."""
-    label, word = escape(event.job.label), WORDS.get(event.kind, "[yellow]stopped[/yellow]")
-    return f"{word} {label}" + (f": {escape(reason)}" if (reason := str(event.about.get("reason") or "")) else "")
+def summary(event: Event, count: str, left: str, width: int) -> str:
+    """How a job ended, or was lost, with markup, in lines of ``width``; a path is left whole, to be copied."""
+    head = f"{count}{WORDS.get(event.kind, '[yellow]stopped[/yellow]')} "
+    reason = str(event.about.get("reason") or "")
+    text, begun = event.job.label + (f": {reason}" if reason else "") + left, Text.from_markup(head).cell_len
+    lines = textwrap.fill(
+        text, width, initial_indent=" " * begun, subsequent_indent="    ", break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+    return head + escape(lines[begun:])

@@ -162,7 +162,7 @@ def test_a_link_in_a_run_is_not_written_through(runs: Path, tmp_path: Path) -> N
     shutil.rmtree(run.samples)
     run.scores_file.unlink()
     run.samples.symlink_to(outside)
-    assert "samples is a link" in ablate(runs, code=4).stderr
+    assert "samples is a link" in " ".join(ablate(runs, code=4).stderr.split())
     assert list(outside.iterdir()) == []
     run.samples.unlink()
     ablate(runs)
@@ -176,7 +176,8 @@ def test_a_folder_where_a_record_belongs_is_named(runs: Path) -> None:
     run = a_run(runs)
     run.scores_file.unlink()
     run.scores_file.mkdir()
-    assert "scores.json cannot be removed: Is a directory; move it away" in ablate(runs, code=4).stderr
+    told = " ".join(ablate(runs, code=4).stderr.split())
+    assert "scores.json cannot be removed: Is a directory; move it away" in told
     run.scores_file.rmdir()
     ablate(runs)
     assert list(verify(run)) == []
