@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -102,9 +103,9 @@ def show_networks(document: Mapping[str, Any], config: RunConfig) -> None:
         if found.get("padded_to"):
             line += f"; works on {by(found['padded_to'])}: padded, and cropped back"
         if role == "discriminator":
-            for one in found["maps"]:
-                field = one["receptive_field"] or "unknown"
-                line += f"; receptive field {field}, output grid {by(one['output_grid'])}"
+            maps = Counter((one["receptive_field"] or "unknown", by(one["output_grid"])) for one in found["maps"])
+            for (field, grid), n in maps.items():
+                line += f"; {f'{n} maps: ' if n > 1 else ''}receptive field {field}, output grid {grid}"
         out.print(line)
 
 

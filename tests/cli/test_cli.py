@@ -46,6 +46,8 @@ def test_describe_prints_the_published_figures() -> None:
     assert "6.39 GFLOPs an image; receptive field 70, output grid" in text
     text = invoke("describe", "--set", "discriminator.name=projected").stdout
     assert "…" not in text
+    line = " ".join(text.split()).rpartition("GFLOPs an image; ")[2]
+    assert line == "receptive field 70, output grid 30x30; 4 maps: receptive field whole image, output grid 4x4"
 
 
 def test_describe_without_a_discriminator() -> None:
