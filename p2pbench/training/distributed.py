@@ -22,11 +22,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from p2pbench.config.schema import RunConfig
-from p2pbench.errors import ConfigError, P2PBenchError, TrainingError, first_line
+from p2pbench.errors import ConfigError, P2PBenchError
 from p2pbench.models.build import build_generator
 from p2pbench.system.hardware import available_cores
 from p2pbench.training import checkpoint, tensorfile
-from p2pbench.training.memory import is_out_of_memory
+from p2pbench.training.processes import lost_processes_raise
 from p2pbench.training.step import Networks, Optimisers
 
 TIMEOUT = timedelta(minutes=30)
@@ -210,22 +210,3 @@ def process_group(device: str) -> Iterator[Group]:
         yield Group(dist.get_rank(), dist.get_world_size(), dist.new_group(backend="gloo", timeout=TIMEOUT))
     finally:
         dist.destroy_process_group()
-
-
-@contextmanager
-def lost_processes_raise() -> Iterator[None]:
-    """Raise :class:`TrainingError` where another process of the group no longer takes part.
-
-    An error of this process's own stays what it is: while a step is captured nothing is sent, and gloo, which has no
-    class of errors, is not on the device.
-    """
-    own = torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
-    try:
-        yield
-    except RuntimeError as error:
-        if own or is_out_of_memory(error) or isinstance(error, torch.AcceleratorError):
-            raise
-        raise TrainingError(
-            f"another process of this training has ended ({first_line(error)[:120]}); resume from the last checkpoint "
-            "with --resume and as many processes"
-        ) from error

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import torch
 from rich.console import Console
+from torch import Tensor
+from torch.nn.functional import one_hot
 
 from p2pbench.config import yaml12
 from p2pbench.config.resolve import from_mapping
@@ -20,6 +24,9 @@ from p2pbench.study.one_run import train_one
 from p2pbench.training.distributed import Group, process_group
 from p2pbench.training.engine import prepare_engine
 from p2pbench.training.loop import Reporter, train
+from p2pbench.training.objectives import cutmix
+from p2pbench.training.objectives.cutmix import CutMix
+from p2pbench.training.objectives.oasis import class_weights
 from p2pbench.training.step import Networks, Optimisers
 
 STOP_AT = 7
@@ -64,6 +71,26 @@ def check_start(folder: Path, group: Group) -> None:
     assert network.state_dict()["codes"].tolist() == [0, 0]
 
 
+def check_whole_batch(group: Group) -> None:
+    """Where a loss is no mean over images, all have the whole batch: how rare a class is, whether the step mixes."""
+    labels = one_hot(torch.tensor([[[0, 0, 0, 1]], [[1, 1, 2, 2]]])).movedim(3, 1).float()  # (2, 3, 1, 4)
+    assert torch.equal(class_weights(labels[[group.rank]]), class_weights_of_one(labels))
+    mixture, plain, mixed = CutMix(1.0), torch.tensor(1.0), torch.tensor(0.0)
+    mixture.update(10)
+    judged: Any = SimpleNamespace(target=torch.zeros(1, 1, 2, 2))
+    shares = []
+    for step in range(12):
+        group.seed(0, step)
+        with patch.object(cutmix, "cutmix_loss", lambda *_: mixed):
+            shares.append(float(group.mean(mixture.in_place_of(plain, judged, weight=1.0))))
+    assert set(shares) == {0.0, 1.0}  # each step is of one kind in both, and there are both kinds
+
+
+def class_weights_of_one(labels: Tensor) -> Tensor:
+    with patch("torch.distributed.is_initialized", lambda: False):
+        return class_weights(labels)
+
+
 def both(folder: Path, rank: int) -> None:
     """The same in both processes: a run as ``p2pbench train`` has it, then trainings that are stopped and go on."""
     configs = {path.stem: from_mapping(yaml12.read(path), path.name) for path in sorted(folder.glob("*.yaml"))}
@@ -78,6 +105,7 @@ def both(folder: Path, rank: int) -> None:
     os.environ["MASTER_PORT"] = second
     with process_group("cpu") as group:
         check_start(folder, group)
+        check_whole_batch(group)
         train_in(folder / "curve", configs["curve"], group)
         for name in ("whole", "parts"):
             try:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from p2pbench.training.objectives.contract import Judged
+from p2pbench.training.processes import of_whole_batch
 
 MOST = 0.5
 """The share of the steps in the end (§3.2, ``r_mix``)."""
@@ -29,8 +30,12 @@ class CutMix(nn.Module):
         return MOST * (self.images / self.ramp).clamp(max=1)
 
     def in_place_of(self, plain: Tensor, judged: Judged, *, weight: float) -> Tensor:
-        """``plain``, the loss of D, or the loss of a mixture; which, and the box, is drawn as dropout draws."""
-        chosen = torch.rand((), device=plain.device) < self.share()
+        """``plain``, the loss of D, or the loss of a mixture; which, and the box, is drawn as dropout draws.
+
+        A step is of one kind, also where processes that draw for themselves share it: the sum of their uniform numbers
+        is uniform as well, but for its whole part.
+        """
+        chosen = of_whole_batch(torch.rand((), device=plain.device)) % 1 < self.share()
         return torch.where(chosen, cutmix_loss(judged, boxes(judged.target), weight), plain)
 
     @torch.no_grad()

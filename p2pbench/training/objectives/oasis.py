@@ -8,6 +8,7 @@ from p2pbench.config.schema import ObjectiveConfig
 from p2pbench.data.label_classes import Palette
 from p2pbench.training.objectives.contract import Judged
 from p2pbench.training.objectives.translation import Translation
+from p2pbench.training.processes import of_whole_batch
 
 LABELMIX = 10.0
 """λ of LabelMix; the authors' code has 5 for Cityscapes."""
@@ -65,7 +66,7 @@ def labels_of(condition: Tensor, palette: Palette) -> Tensor:
 def class_weights(labels: Tensor) -> Tensor:
     """w_c = pixels / (classes there are x pixels of c) over a batch of labels (N, K, H, W); (K,), 0 for what is absent,
     at most ``MOST_WEIGHT`` (§3)."""
-    counts = labels.sum(dim=(0, 2, 3))
+    counts = of_whole_batch(labels.sum(dim=(0, 2, 3)))
     present = (counts > 0).sum()
     return (counts.sum() / (present * counts).clamp(min=1)).clamp(max=MOST_WEIGHT) * (counts > 0)
 
