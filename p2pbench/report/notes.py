@@ -9,7 +9,7 @@ from p2pbench.report.markup import TEMPLATES
 from p2pbench.report.primary import listed
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import library_versions, made_alike, measured, summarise
-from p2pbench.report.training_cost import named_machines
+from p2pbench.report.training_cost import most_at_once, named_machines
 from p2pbench.system import html
 
 FLOOR = "real (split half)"
@@ -43,6 +43,7 @@ def _about_all(study: StudyRecord) -> list[str]:
         marks={c.mark for m in metrics for c in comparisons(study, m) if c.variant in study.chosen_variants},
         left_out=_left_out(study),
         machines=named_machines(study),
+        at_once=most_at_once(study),
     )
     return text.splitlines()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,23 @@ def full_cost(study: StudyRecord, variant: str) -> dict[str, Any]:
         for name, values in columns.items()
     }
     return listed | {"n_machines": len(found)}
+
+
+def most_at_once(study: StudyRecord) -> int:
+    """The most trainings of ``study`` that ran at the same time on machines of one description, one or several alike.
+
+    Those of one sitting count: of one that was resumed the record does not say when it ran.
+    """
+    events: dict[str, list[tuple[float, int]]] = {}
+    for cell in {cell.run.path.name: cell for cell in study.cells}.values():
+        status, training = cell.status, cell.training
+        if status and training and status.started and status.seconds_beside_training is not None:
+            start = pd.to_datetime(status.started, errors="coerce", utc=True, format="ISO8601")
+            if not pd.isna(start):  # a stranger's record may say anything
+                begun = start.timestamp()
+                events.setdefault(cell.machine, []).extend([(begun, 1), (begun + training.seconds, -1)])
+    running = (n for of_one in events.values() for n in accumulate(step for _, step in sorted(of_one)))
+    return max(running, default=0)
 
 
 def named_machines(study: StudyRecord) -> list[str]:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,25 @@ def test_each_gradient_penalty_and_each_mixture_has_its_operations(
     cell = read_study(store, "loss").of("l1+cgan")[0]
     found = training_flops(replace(cell, config={"training": {"batch_size": 2}, "objective": objective}))
     assert found == training.steps * 2 * (3 * 2e9 + passes * 1e9)
+
+
+def test_trainings_that_ran_at_the_same_time_are_told(store: Store) -> None:
+    def told(*starts: str) -> list[str]:
+        """Of trainings of a minute, in the order of the cells; the others went on after a stop."""
+        for cell, start in zip_longest(read_study(store, "loss").cells, starts):
+            cell.run.set_status(
+                "finished", started=start or times[0], seconds_beside_training=None if start is None else 1.0
+            )
+        return re.findall(
+            r"Up to (\d+) of these trainings ran at the same time", to_markdown(read_study(store, "loss"))
+        )
+
+    times = [f"2026-01-01T00:{minute:02}:00+00:00" for minute in (0, 10, 20, 20, 20, 30)]
+    assert told(times[0], times[1], times[2], times[5]) == []
+    assert told(*times) == ["3"]
+    assert told(*times[:4], "this morning") == ["2"]
+    store.run(read_study(store, "loss").cells[3].run.path.name).set_status("finished", machine={"processor": "another"})
+    assert told(*times[:4]) == []
 
 
 def test_two_machines_are_never_averaged(store: Store) -> None:
