@@ -9,7 +9,7 @@ and advance as eager steps do. So order, jitter and noise are those of the eager
 import warnings
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.batches import Batches, StreamedBatches
@@ -90,6 +90,11 @@ class Captured:
         self._graph.replay()
         return self._losses
 
+    def end(self) -> None:
+        """Destroy the graph. While one lives NCCL destroys no communicator that it uses (``commDestroySync`` in NCCL's
+        init.cc), and that of an interrupted training would live for as long as the exception, which has its frame."""
+        self._graph.reset()
+
     def _warm_up(self, device: torch.device) -> None:
         """Run a few steps on a separate stream, as a capture requires. Raises RuntimeError where one waits."""
         stream = torch.cuda.Stream(device)
@@ -99,13 +104,18 @@ class Captured:
         try:
             with torch.cuda.stream(stream):
                 self._step()  # loads libraries and compiles, which may wait
-                # What would end a capture is refused while it still does no harm.
-                _refuse_to_wait(True)
+                # What would end a capture is refused while it still does no harm. But PyTorch's norm of several
+                # processes waits outside of captures alone (torch/nn/modules/_functions.py).
+                _refuse_to_wait(not self._synchronises_norms())
                 for _ in range(WARM_UP - 1):
                     self._step()
         finally:
             _refuse_to_wait(False)
             torch.cuda.current_stream(device).wait_stream(stream)
+
+    def _synchronises_norms(self) -> bool:
+        networks = self.networks.by_name().values()
+        return any(isinstance(module, nn.SyncBatchNorm) for network in networks for module in network.modules())
 
     def _step(self) -> Tensor:
         condition, target = self.batches.cut(*self._inputs) if isinstance(self.batches, Batches) else self._inputs

@@ -233,6 +233,9 @@ class Eager:
         with of_steps(self.config.training, search=self.search) if on_cuda else nullcontext():
             return train_step(self.networks, self.optimisers, *self._batch, self.config)
 
+    def end(self) -> None:
+        """Give back what the runner holds besides networks and batches: nothing here."""
+
 
 def runner(
     engine: Engine, networks: Networks, optimisers: Optimisers, batches: Batches | StreamedBatches, config: RunConfig

@@ -8,6 +8,7 @@ import io
 import math
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -98,14 +99,17 @@ def train(
         Interrupted: ``reporter.stop`` returned true; a checkpoint of that step is written.
         StorageError: a checkpoint cannot be written; earlier ones stay.
     """
-    with Writer(folder / "checkpoint", run_id, config.training.checkpoints, group.size) as writer:
+    with (
+        Writer(folder / "checkpoint", run_id, config.training.checkpoints, group.size) as writer,
+        ExitStack() as at_end,
+    ):
         networks = build_networks(config, pretrained)
-        return _train(config, images, folder, run_id, engine, reporter, group, networks, writer)
+        return _train(config, images, folder, run_id, engine, reporter, group, networks, writer, at_end)
 
 
 def _train(
     config: RunConfig, images: np.ndarray, folder: Path, run_id: str, engine: Engine, reporter: Reporter, group: Group,
-    networks: Networks, writer: Writer,
+    networks: Networks, writer: Writer, at_end: ExitStack,
 ) -> TrainingResult:  # fmt: skip
     training = config.training
     check_conditions(config, images)
@@ -131,6 +135,7 @@ def _train(
     waited = 0.0  # by the host's clock, without asking the device
     start = saved = time.monotonic()
     run = runner(engine, networks, optimisers, batches, config)
+    at_end.callback(run.end)
     for step in range(first, steps):
         if step == first or step % batches.steps_per_epoch == 0:
             set_learning_rates(optimisers, training, step // batches.steps_per_epoch)

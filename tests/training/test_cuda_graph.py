@@ -83,6 +83,22 @@ def test_steps_that_wait_are_refused_before_the_capture(events: list[str], made:
     assert all(torch.equal(tensor, before[name]) for name, tensor in weights(made[1]).items())
 
 
+def test_norms_of_several_processes_may_wait_before_the_capture(events: list[str], made: Made) -> None:
+    """As PyTorch's do outside of a capture, and not in it."""
+    engine, networks, _, batches, config = made
+    networks = networks.each(torch.nn.SyncBatchNorm.convert_sync_batchnorm)
+    captured = runner(engine, networks, build_optimisers(networks, config), batches, config)
+    assert captured.kind == "graph"
+    assert "error" not in events
+    assert events[-1] == "captured"
+
+
+def test_the_graph_of_a_training_ends_with_it(events: list[str], made: Made) -> None:
+    captured = Captured(*made[1:])
+    captured.end()
+    captured._graph.reset.assert_called_once_with()  # type: ignore[attr-defined]
+
+
 def test_what_waits_is_trained_eagerly_from_the_same_state(
     events: list[str], made: Made, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

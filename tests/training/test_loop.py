@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,18 @@ def test_an_interrupted_training_ends_with_the_same_bits(
     assert torch.equal(weights_of(whole.generator), weights_of(parts.generator))
     assert (tmp_path / "whole/losses.csv").read_bytes() == (tmp_path / "parts/losses.csv").read_bytes()
     assert parts.steps == whole.steps == 12
+
+
+@pytest.mark.parametrize("stop_at", [None, 3])
+def test_what_runs_the_steps_is_told_of_the_end(
+    stop_at: int | None, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However it comes: an exception keeps what ran the steps alive, and with it a CUDA graph that NCCL waits for."""
+    ended = []
+    monkeypatch.setattr(engine.Eager, "end", lambda steps: ended.append(steps.kind))
+    with pytest.raises(Interrupted) if stop_at else nullcontext():
+        run(tiny(), tmp_path, stop_at=stop_at)
+    assert ended == ["eager"]
 
 
 def test_a_set_that_is_streamed_trains_and_resumes_to_the_bits_of_one_on_the_device(
