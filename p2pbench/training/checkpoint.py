@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from p2pbench.errors import ConfigError, P2PBenchError, WeightsError, first_line
 from p2pbench.system.files import atomic
 from p2pbench.training import tensorfile
+from p2pbench.training.memory import is_of_the_machine
 from p2pbench.training.step import LOSS_NAMES, Networks, Optimisers
 
 log = logging.getLogger(__name__)
@@ -163,9 +164,9 @@ def load(
             )
         try:
             progress = restore(about, tensors, networks, optimisers, steps)
-        except torch.OutOfMemoryError:
-            raise  # the checkpoint is not to blame
         except (KeyError, ValueError, TypeError, IndexError, RuntimeError, AttributeError) as error:
+            if is_of_the_machine(error):
+                raise  # the checkpoint is not to blame
             damaged.append(f"{path} cannot be restored ({_gist(error)})")
             continue
         for why in damaged:

@@ -42,6 +42,11 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
+def is_of_the_machine(error: Exception) -> bool:
+    """Whether memory ran out or the GPU failed, whatever was asked of them."""
+    return isinstance(error, RuntimeError) and (is_out_of_memory(error) or isinstance(error, torch.AcceleratorError))
+
+
 def shortage(config: RunConfig, device: torch.device) -> str:
     """The message for ``config`` running out of memory on ``device``, with an estimate of what would fit."""
     training, memory = config.training, memory_bytes(device)

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from p2pbench.errors import TrainingError, first_line
-from p2pbench.training.memory import is_out_of_memory
+from p2pbench.training.memory import is_of_the_machine
 
 
 def of_whole_batch(share: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ def lost_processes_raise() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if own or is_out_of_memory(error) or isinstance(error, torch.AcceleratorError):
+        if own or is_of_the_machine(error):
             raise
         raise TrainingError(
             f"another process of this training has ended ({first_line(error)[:120]}); resume from the last checkpoint "

@@ -187,3 +187,21 @@ def test_a_checkpoint_that_holds_another_state_gives_way_to_the_one_before(
     min(tmp_path.iterdir()).unlink()
     with pytest.raises(WeightsError, match="to train from the beginning"):
         checkpoint.load(tmp_path, "id", networks, optimisers, steps=9)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.AcceleratorError("CUDA error: unspecified launch failure"), RuntimeError("CUDNN_STATUS_ALLOC_FAILED")],
+)
+def test_a_gpu_that_fails_is_no_fault_of_the_checkpoint(
+    error: RuntimeError, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, networks, optimisers = made
+    checkpoint.write(tmp_path, "id", progress(1), checkpoint.state_of(networks, optimisers, progress(1)), keep=2)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(checkpoint, "restore", fail)
+    with pytest.raises(type(error), match=str(error)):
+        checkpoint.load(tmp_path, "id", networks, optimisers, steps=9)
