@@ -168,7 +168,7 @@ class Lpips:
                 )
                 means.append(mean_over_space(ours).cpu().numpy())
                 distances = [_distance(*layer) for layer in zip(ours, theirs, self._heads, strict=True)]
-                values.append(torch.stack(distances).sum(dim=0).double().cpu().numpy())
+                values.append(torch.stack(distances).sum(dim=0).cpu().double().numpy())  # MPS has no float64
         return np.concatenate(values), np.concatenate(means)
 
 

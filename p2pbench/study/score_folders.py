@@ -19,7 +19,6 @@ from p2pbench.data.pairs import left_out
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.scoring.images import of_files, scored
 from p2pbench.system.console import by, escape
-from p2pbench.system.hardware import available_cores
 from p2pbench.system.progress import Count, stages
 
 if TYPE_CHECKING:
@@ -176,15 +175,12 @@ def _find_reader(
 
     if not set(FCN_SCORES) & set(asked):
         return NO_LABELS
-    import torch
-
-    from p2pbench.training.device import available_device
+    from p2pbench.training.engine import prepare_engine
 
     source = config.data.source if "data.source" in settings else None
     if source is not None and len(targets) > 1:
         return NoReader("needs images of one size, that of the label maps of data.source", config.scoring.palette)
-    torch.set_num_threads(available_cores())
-    device = torch.device(available_device("auto"))
+    device = prepare_engine(config.training).device
     return find_reader_of_images(targets[0], names, source, config.scoring.palette, device, learned)
 
 

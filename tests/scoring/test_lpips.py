@@ -64,6 +64,20 @@ def test_lpips_with_random_weights_is_the_packages_too(net: str, model: str, tmp
     assert set(measure.settings) == {"net", "version", "library", "weights", "weights_sha256", "heads_sha256"}
 
 
+def test_distances_are_float64_on_the_host_alone(alexnet_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apple's GPUs have no float64: a tensor that is asked for one there is a TypeError."""
+    fetched, fetch = [], torch.Tensor.cpu
+
+    def cpu(tensor: torch.Tensor) -> torch.Tensor:
+        fetched.append(tensor.dtype)
+        return fetch(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "cpu", cpu)
+    images = np.random.default_rng(0).integers(0, 256, (2, 40, 40, 3), dtype=np.uint8)
+    assert Lpips("alex", alexnet_file)(images, images[::-1]).dtype == np.float64
+    assert set(fetched) == {torch.float32}
+
+
 def test_linear_layers_that_are_not_those_published_are_refused(
     alexnet_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import torch
 from PIL import Image
 from program import document, error_of, invoke
 
 import p2pbench
 from p2pbench.data.images import scaled
+from p2pbench.scoring import segmentation
+from p2pbench.scoring.segmentation import NoReader
 
 RANDOM = np.random.default_rng(3)
 PHOTO = RANDOM.integers(0, 256, (64, 64, 3), dtype=np.uint8)
@@ -114,6 +117,22 @@ def test_sixteen_bits_floats_and_transparency_are_scored_as_training_reads_them(
     message = error_of("score", "--fake", "fake", "--target", "target", "--set", "data.mirror=false", code=2)
     for key in ("data.range", "data.background", "data.channels", "data.source", "scoring.palette"):
         assert key in message
+
+
+def test_the_segmentation_network_computes_in_true_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch lets cuDNN use TF32; the network is trained once and kept, for all scores of the data set."""
+    found = []
+
+    def find(*_: object) -> NoReader:
+        found.append(torch.backends.cudnn.allow_tf32)
+        return NoReader("not here")
+
+    monkeypatch.setattr(segmentation, "find_reader_of_images", find)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    for folder in ("fake", "target"):
+        write(folder, {"a": PHOTO[:16, :16]})
+    assert score("--set", "data.source=drawn:6", metrics="fcn-iou")["fcn-iou"]["reason"] == "not here"
+    assert found == [False]
 
 
 def test_sets_that_are_no_pairs_have_scores_of_sets() -> None:
