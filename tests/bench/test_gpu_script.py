@@ -51,6 +51,23 @@ def test_parts_are_stopped_and_collected(tmp_path: Path, monkeypatch: pytest.Mon
     assert json.loads((out / "parts.json").read_text())["tests"]["state"] == "done"  # of the first command
 
 
+def test_pydantic_brings_the_core_that_it_works_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+
+    def call(command: list[str]) -> int:
+        commands.append(command)
+        return 0
+
+    monkeypatch.setattr(gpu.subprocess, "call", call)
+    assert gpu.main(["--carry", str(tmp_path)]) == 0
+    _, with_needs, alone = commands
+    assert "pydantic" in with_needs
+    assert "--no-deps" not in with_needs
+    assert "lpips" in alone
+    assert "--no-deps" in alone  # which is torch
+    assert not [name for name in alone if name.startswith("pydantic")]
+
+
 def test_only_files_with_cuda_tests_are_run() -> None:
     files = {Path(path).name for path in gpu.with_cuda_tests()}
     assert {"test_engine.py", "test_batches.py", "test_loop.py"} <= files
