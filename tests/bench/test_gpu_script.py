@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from benchmarks import gpu
 
+from p2pbench.bench.step import step_contestants
+from p2pbench.cli.bench import read_variants
+
 
 def test_parts_are_stopped_and_collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: dict[str, tuple[str, float]] = {}
@@ -49,6 +52,20 @@ def test_parts_are_stopped_and_collected(tmp_path: Path, monkeypatch: pytest.Mon
         device, minutes = said[part]
         assert (device, round(minutes, 9)) == ("cuda", round(5 * gpu.MINUTES[part] / worth, 9))
     assert json.loads((out / "parts.json").read_text())["tests"]["state"] == "done"  # of the first command
+
+
+@pytest.mark.parametrize(("minutes", "rivals"), [(7.5, 18), (2.6, 3)])
+def test_the_table_has_what_there_is_time_for(
+    minutes: float, rivals: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is stopped leaves nothing."""
+    monkeypatch.setattr("p2pbench.bench.step.has_tensor_cores", lambda _: True)
+    command = gpu.command_of("table", "cuda", minutes, tmp_path)
+    assert command[:4] == ["-m", "p2pbench", "bench", "step"]
+    assignments = [word.removeprefix("--set=") for word in command if word.startswith("--set=")]
+    variants = read_variants(command[command.index("--grid") + 1], None, assignments)
+    contestants = [one for _, resolved in variants for one in step_contestants(resolved, "cuda")]
+    assert sum(one.name != "plain loop" for one in contestants) == rivals
 
 
 def test_pydantic_brings_the_core_that_it_works_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
