@@ -27,7 +27,7 @@ from p2pbench.training.engine import (
     runner,
 )
 from p2pbench.training.memory import out_of_memory_explained
-from p2pbench.training.winner import Way
+from p2pbench.training.winner import Way, recorded_way
 
 PROFILED_STEPS = 5
 NAMED = (
@@ -42,7 +42,8 @@ def step_contestants(resolved: Resolved, device: str) -> list[Contestant]:
 
     Where there can be no plain loop the rows say why, and where it leaves something out its row says what.
     The plain loop's precision is that of PyTorch's defaults: TF32, which cuDNN may use, where the GPU has it.
-    A ``training.precision`` or ``training.engine`` that was set on purpose leaves that one alone beside the plain loop.
+    A ``training.precision`` or ``training.engine`` that was set on purpose leaves that one alone beside the plain loop;
+    otherwise the way that won ``bench step --race``, which ``auto`` takes on CUDA, has a row of its own.
     Our step begins with the index of its batch and ends with both of Adam's updates. The pairs are random, and lie
     where training has them. Raises :class:`ConfigError` if the engine cannot run on ``device``, or if D is asked for
     the classes of a condition that has none.
@@ -68,6 +69,11 @@ def step_contestants(resolved: Resolved, device: str) -> list[Contestant]:
         ours = config.changed("training", precision=precision, engine=engine)
         row = row_of(ours) | ({"no_plain_loop": reason} if reason else {})
         found.append(Contestant(f"{engine}, {precision}", build_ours, (ours,), row))
+    for precision in precisions if training.engine == "auto" and device == "cuda" else ():
+        ours = config.changed("training", precision=precision)
+        if way := recorded_way(ours):
+            row = row_of(ours) | {"engine": f"auto: {way}"}
+            found.append(Contestant(f"auto, {precision}", build_ours, (ours,), row))
     return found
 
 

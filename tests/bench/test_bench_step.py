@@ -25,6 +25,7 @@ from p2pbench.config.resolve import Layer, resolve
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError
 from p2pbench.models.describe import describe
+from p2pbench.training.winner import Way
 
 Tiny = Callable[..., RunConfig]
 GRID = Path(__file__).parents[1] / "benchmarks" / "small.yaml"
@@ -72,6 +73,7 @@ def test_on_a_gpu_the_plain_loop_meets_one_rival_at_a_time(
     machine = suite.machine_of(["step"], read_variants(str(GRID), None, SMALL)[0][1].config)
     monkeypatch.setattr(suite, "machine_of", lambda *_: {**machine, "device": "cuda", "gpu": "H100"})
     monkeypatch.setattr(step, "has_tensor_cores", lambda _: True)
+    monkeypatch.setattr(step, "recorded_way", lambda _: None)
     settings = ["training.precision=bf16", "training.device=cuda"]
     document = suite.measure(["step"], read_variants(str(GRID), None, settings)[:1], rounds=2)
     rivals = ["eager, bf16", "graph, bf16"]
@@ -109,8 +111,18 @@ def test_a_precision_or_engine_that_was_set_stands_alone(monkeypatch: pytest.Mon
     assert rows() == ["plain loop", "eager, fp32", "eager, bf16"]
     assert rows("training.precision=bf16") == ["plain loop", "eager, bf16"]
     assert rows("training.engine=compile") == ["plain loop", "compile, fp32", "compile, bf16"]
-    names = [contestant.name for contestant in step_contestants(read_variants(None, None, [])[0][1], "cuda")]
-    assert names[1:] == [f"{engine}, {p}" for engine in ("eager", "graph") for p in ("fp32", "tf32", "bf16")]
+
+
+def test_on_a_gpu_the_winner_of_a_race_has_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    won = {"bf16": Way("graph+compile", channels_last=False, search=True)}
+    monkeypatch.setattr(step, "has_tensor_cores", lambda _: True)
+    monkeypatch.setattr(step, "recorded_way", lambda config: won.get(config.training.precision))
+    [(_, resolved)] = read_variants(None, None, [])
+    *usual, auto = step_contestants(resolved, "cuda")[1:]
+    assert [c.name for c in usual] == [f"{e}, {p}" for e in ("eager", "graph") for p in ("fp32", "tf32", "bf16")]
+    assert auto.name == "auto, bf16"
+    assert auto.row["engine"] == "auto: graph+compile, NCHW, cudnn.benchmark"
+    assert auto.arguments[0].training.engine == "auto"
 
 
 def test_an_engine_that_cannot_run_is_refused_before_anything_is_timed() -> None:

@@ -11,6 +11,8 @@ from benchmarks import gpu
 
 from p2pbench.bench.step import step_contestants
 from p2pbench.cli.bench import read_variants
+from p2pbench.config.run_id import cost_key
+from p2pbench.training.winner import Way
 
 
 def test_parts_are_stopped_and_collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,12 +56,18 @@ def test_parts_are_stopped_and_collected(tmp_path: Path, monkeypatch: pytest.Mon
     assert json.loads((out / "parts.json").read_text())["tests"]["state"] == "done"  # of the first command
 
 
-@pytest.mark.parametrize(("minutes", "rivals"), [(7.5, 18), (2.6, 3)])
+@pytest.mark.parametrize(("minutes", "rivals"), [(8.0, 19), (2.6, 3)])
 def test_the_table_has_what_there_is_time_for(
     minutes: float, rivals: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is stopped leaves nothing."""
     monkeypatch.setattr("p2pbench.bench.step.has_tensor_cores", lambda _: True)
+    raced = gpu.command_of("race", "cuda", minutes, tmp_path)
+    [(_, of_race)] = read_variants(
+        None, None, [word.removeprefix("--set=") for word in raced if word.startswith("--set=")]
+    )
+    won = {cost_key(of_race.config): Way()}
+    monkeypatch.setattr("p2pbench.bench.step.recorded_way", lambda config: won.get(cost_key(config)))
     command = gpu.command_of("table", "cuda", minutes, tmp_path)
     assert command[:4] == ["-m", "p2pbench", "bench", "step"]
     assignments = [word.removeprefix("--set=") for word in command if word.startswith("--set=")]
