@@ -50,6 +50,17 @@ def test_curves_are_by_step_and_by_time_with_the_seeds_apart(tmp_path: Path) -> 
     plt.close(figure)
 
 
+def test_minutes_of_several_machines_are_not_set_side_by_side(tmp_path: Path) -> None:
+    with_curves(tmp_path, {})
+    store = Store(tmp_path / "runs")
+    read_study(store, "loss").cells[0].run.set_status("finished", machine={"processor": "another"})
+    figure = draw_curves(read_study(store, "loss"))
+    assert figure is not None
+    assert [axis.get_xlabel() for axis in figure.axes] == ["step"]
+    assert "times are of several machines" in " ".join(figure.texts[0].get_text().split())
+    plt.close(figure)
+
+
 def test_an_order_that_still_moves_is_said_to(tmp_path: Path) -> None:
     (still,) = curve_sentences(with_curves(tmp_path / "still", {}))
     assert still.startswith("By L1 on validation pairs no two variants changed places over the last third of training")

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from drawn_studies import drawn_study, names, overlaps
+from report_records import study_of
 
 from p2pbench.report.figures.all import DRAW, files_of, write_figures
 from p2pbench.report.figures.names import evenly_wrapped, ordered, shortened, wrapped
 from p2pbench.report.figures.panels import looks
+from p2pbench.report.figures.scores import draw_differences
 from p2pbench.system.figure_style import COLUMN, DARK, PAPER, TEXT, settings
 
 
@@ -37,6 +40,18 @@ def test_no_text_touches_another(kind: str, n: int, n_seeds: int, n_images: int,
             if n > 12 and name != "effects":
                 assert f"12 of {n} variants shown" in said, name
             plt.close(figure)
+
+
+def test_a_figure_of_contrasts_says_what_its_thin_lines_are() -> None:
+    """The baseline has no row where each variant is set against the one before, and is not left out."""
+    rng = np.random.default_rng(0)
+    scores = {name: {"lpips": rng.normal(0.4, 0.1, (n, 20))} for name, n in (("a", 3), ("b", 3), ("c", 1))}
+    figure = draw_differences(study_of(scores, contrasts="previous"))
+    assert figure is not None
+    said = " ".join(figure.texts[-1].get_text().split())
+    assert said.endswith("lines: 95 % over trainings and images; thin: over images of these trainings")
+    assert "variants shown" not in said
+    plt.close(figure)
 
 
 def test_a_text_over_another_is_found() -> None:

@@ -13,7 +13,6 @@ from p2pbench.report.figures.panels import ROW, Look, draw_rows, drawn, finish, 
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.score_table import shown_metrics
 from p2pbench.report.summaries import measured, summarise
-from p2pbench.statistics.trainings import LEAST_SEEDS
 from p2pbench.system.figure_style import COLUMN, DIM, GROUND, INK, LINE
 
 LEAST_BOXED = 10
@@ -41,8 +40,9 @@ def draw_scores(study: StudyRecord, width: float = COLUMN) -> Figure | None:
 
     figure = draw_rows(width, [look[v].name for v in variants], _panels(study, metrics), draw)
     more = f"dashed: {look[study.baseline].name}" if study.baseline in look else ""
-    lines = any(summarise(study, v, m).low is not None for v in variants for m in metrics)
-    return finish(figure, note(study, variants, metrics, *filter(None, [more]), *_marks(study, lines=lines)))
+    every = [summarise(study, variant, metric) for variant in variants for metric in metrics]
+    marks = _marks(study, {s.method == "trainings" for s in every if s.low is not None})
+    return finish(figure, note(study, variants, metrics, *filter(None, [more]), *marks))
 
 
 def draw_answer(study: StudyRecord, width: float = COLUMN) -> Figure | None:
@@ -84,12 +84,13 @@ def _forest(study: StudyRecord, metrics: Sequence[str], width: float) -> Figure 
     titles = [(study.metric(m).heading, directed(study.metric(m))) for m in metrics]
     figure = draw_rows(width, names, titles, draw)
     of = f"differences to {short[next(iter(against))]}" if one else "differences"
-    variants = dict.fromkeys(c.variant for c in contrasts)
-    shown = list(dict.fromkeys([*variants, *(against if one else ())]))
+    shown = {c.variant for c in contrasts} | against
     every = [c for compared in found.values() for c in compared]
     tested = any(p is not None for c in every for p in (c.p, c.p_images))
     said = [of, *(["filled: p < 0.05 (Holm)"] if tested else []), "band: the margin"]
-    marks = _marks(study, lines=any(c.interval[0] is not None for c in every))
+    marks = _marks(
+        study, {c.found is not None and c.found.squares is not None for c in every if c.interval[0] is not None}
+    )
     return finish(figure, note(study, shown, metrics, *said, *marks))
 
 
@@ -147,8 +148,9 @@ def draw_estimate(
     axis.plot(value, place, look.marker, mec=look.colour, mfc=face, mew=0.8, ms=look.size(3.8), zorder=3)
 
 
-def _marks(study: StudyRecord, *, lines: bool) -> list[str]:
-    """What ticks and lines are, where there are any."""
-    most = max((len(study.of(variant)) for variant in drawn(study)), default=0)
-    over = "trainings and images" if most >= LEAST_SEEDS else "images of these trainings"
-    return [*(["ticks: seeds"] if most > 1 else []), *([f"lines: 95 % over {over}"] if lines else [])]
+def _marks(study: StudyRecord, over_trainings: set[bool]) -> list[str]:
+    """What ticks and lines are, where there are any; intervals are over trainings and images, over images, or both."""
+    several = any(len(study.of(variant)) > 1 for variant in drawn(study))
+    kinds = {True: "trainings and images", False: "images of these trainings"}
+    over = "; thin: over ".join(kinds[kind] for kind in (True, False) if kind in over_trainings)
+    return [*(["ticks: seeds"] if several else []), *([f"lines: 95 % over {over}"] if over else [])]

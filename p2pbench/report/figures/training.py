@@ -45,7 +45,7 @@ def draw_losses(study: StudyRecord, width: float = COLUMN) -> Figure | None:
 
 
 def draw_curves(study: StudyRecord, width: float = COLUMN) -> Figure | None:
-    """Scores of validation pairs by step and, beside it, by time: a line a variant, a band over its seeds."""
+    """Scores of validation pairs by step and, on one machine, by time: a line a variant, a band over its seeds."""
     found = {
         name: {v: curve for v in drawn(study) if (curve := curve_of(study, v, name)) is not None}
         for name in curve_metrics(study)
@@ -54,20 +54,23 @@ def draw_curves(study: StudyRecord, width: float = COLUMN) -> Figure | None:
     found = {name: curves for name, curves in found.items() if curves}
     if not found:
         return None
-    look = looks(study)
-    figure, axes = panels(2 * len(found), width, 1.45, most=4 if len(found) > 1 else 2, least=2)
-    for left, right, (name, curves) in zip(axes[::2], axes[1::2], found.items(), strict=True):
-        for k, (variant, curve) in enumerate(curves.items()):
-            for axis, x in ((left, curve.values.index), (right, curve.minutes)):
+    look, by = looks(study), ["step", *(["minutes of training"] if len(study.machines) < 2 else [])]
+    most = 4 if len(found) > 1 else 2
+    figure, axes = panels(len(by) * len(found), width, 1.45, most=most, least=2)
+    for first, (name, curves) in zip(axes[:: len(by)], found.items(), strict=True):
+        first.set_title(shown(study.metric(name).heading, 20))
+        for axis, label in zip(axes[axes.index(first) :], by, strict=False):
+            for k, (variant, curve) in enumerate(curves.items()):
+                x = curve.values.index if label == "step" else curve.minutes
                 _line(axis, x, curve.values, look[variant], k)
-        left.set_title(shown(study.metric(name).heading, 20))
-        right.sharey(left)
-        right.tick_params(labelleft=False)
-        for axis, label in ((left, "step"), (right, "minutes of training")):
             axis.set_xlabel(label)
             axis.locator_params(axis="x", nbins=3 if width == COLUMN else 4)
+            if axis is not first:
+                axis.sharey(first)
+                axis.tick_params(labelleft=False)
     variants = [v for v in look if any(v in curves for curves in found.values())]
-    text = _note(study, variants, validation_pairs([c for v in variants for c in study.cells if c.variant == v]))
+    pairs = validation_pairs([c for v in variants for c in study.cells if c.variant == v])
+    text = _note(study, variants, pairs, *([] if len(by) > 1 else ["by step alone: times are of several machines"]))
     return finish(figure, text, handles(looked(study, variants), width))
 
 
