@@ -34,11 +34,14 @@ def wait_for_checkpoint(workplace: Workplace, runs: str, after: int) -> None:
     while time.monotonic() < deadline:
         runs_seen = list((workplace.folder / runs).glob("cells/*"))
         finished = [run for run in runs_seen if '"finished"' in _text(run / "status.json")]
-        steps = [int(p.stem[5:]) for run in runs_seen for p in run.glob("checkpoint/step-*") if run not in finished]
-        if len(finished) == 1 and steps and max(steps) >= after:
+        if len(finished) == 1 and newest_checkpoint([run for run in runs_seen if run not in finished]) >= after:
             return
         time.sleep(0.005)
     pytest.fail("no checkpoint in two minutes")
+
+
+def newest_checkpoint(runs: list[Path]) -> int:
+    return max((int(path.stem[5:]) for run in runs for path in run.glob("checkpoint/step-*")), default=0)
 
 
 def _text(path: Path) -> str:
@@ -79,8 +82,9 @@ def test_a_study_that_was_killed_and_interrupted_ends_with_the_same_bits(workpla
     assert len(list((workplace.folder / "parts").glob("cells/*/scores.json"))) == 1  # half-way indeed
 
     for number, after in ((signal.SIGINT, 40), (signal.SIGTERM, 80)):
+        left = newest_checkpoint(list((workplace.folder / "parts").glob("cells/*")))  # perhaps past ``after`` already
         parent = start(workplace, "--runs", "parts")
-        wait_for_checkpoint(workplace, "parts", after=after)
+        wait_for_checkpoint(workplace, "parts", after=max(after, left + 1))  # Python handles signals by then
         parent.send_signal(number)
         _, err = parent.communicate(timeout=60)
         assert parent.returncode == 130, err

@@ -153,4 +153,4 @@ def _marks(study: StudyRecord, over_trainings: set[bool]) -> list[str]:
     several = any(len(study.of(variant)) > 1 for variant in drawn(study))
     kinds = {True: "trainings and images", False: "images of these trainings"}
     over = "; thin: over ".join(kinds[kind] for kind in (True, False) if kind in over_trainings)
-    return [*(["ticks: seeds"] if several else []), *([f"lines: 95 % over {over}"] if over else [])]
+    return [*(["ticks: seeds"] if several else []), *([f"lines: 95 % over {over}"] if over else [])]
