@@ -65,15 +65,16 @@ def step_contestants(resolved: Resolved, device: str) -> list[Contestant]:
     if (reason := why_no_plain_loop(config)) is None:
         without = {"left_out": names} if (names := left_out(config)) else {}
         found = [Contestant("plain loop", build_plain, (plain,), row | without)]
-    for engine, precision in itertools.product(engines, precisions):
+    won: dict[str, Way] = {}
+    if training.engine == "auto" and device == "cuda":
+        raced = {precision: recorded_way(config.changed("training", precision=precision)) for precision in precisions}
+        won = {precision: way for precision, way in raced.items() if way is not None}
+    for engine, precision in [*itertools.product(engines, precisions), *(("auto", precision) for precision in won)]:
         ours = config.changed("training", precision=precision, engine=engine)
         row = row_of(ours) | ({"no_plain_loop": reason} if reason else {})
+        if engine == "auto":
+            row["engine"] = f"auto: {won[precision]}"
         found.append(Contestant(f"{engine}, {precision}", build_ours, (ours,), row))
-    for precision in precisions if training.engine == "auto" and device == "cuda" else ():
-        ours = config.changed("training", precision=precision)
-        if way := recorded_way(ours):
-            row = row_of(ours) | {"engine": f"auto: {way}"}
-            found.append(Contestant(f"auto, {precision}", build_ours, (ours,), row))
     return found
 
 

@@ -56,12 +56,17 @@ class Comparison:
         """The difference of each training of the variant from the other's of the same seed."""
         return [] if self.differences is None else self.differences.mean(axis=1).tolist()
 
+    @property
+    def over_trainings(self) -> bool:
+        """Whether the interval speaks of other trainings; below three seeds it is over test images alone."""
+        return self.found is not None and self.found.squares is not None
+
     @cached_property
     def interval(self) -> tuple[float | None, float | None]:
         """Ends of the 95 % interval: over trainings and images, below three seeds over images; none of one image."""
         if self.found is None or self.differences is None:
             return None, None
-        if self.found.squares is not None:
+        if self.over_trainings:
             return self.found.low, self.found.high
         return image_interval(self.differences.mean(axis=0))[0][1:3]
 

@@ -98,7 +98,7 @@ def _row(c: Comparison, place: Callable[[float], float]) -> Row:
 
 
 def _over(c: Comparison) -> str:
-    return "images" if c.found is None or c.found.squares is None else "trainings"
+    return "trainings" if c.over_trainings else "images"
 
 
 def _verdict(c: Comparison) -> str:

@@ -77,7 +77,7 @@ def _forest(study: StudyRecord, metrics: Sequence[str], width: float) -> Figure 
             return False
         draw_estimate(
             axis, place, look[c.variant], c.found.value, *c.interval, c.of_seeds,
-            over_trainings=c.found.squares is not None, filled=bool(c.mark),
+            over_trainings=c.over_trainings, filled=bool(c.mark),
         )  # fmt: skip
         return True
 
@@ -88,9 +88,7 @@ def _forest(study: StudyRecord, metrics: Sequence[str], width: float) -> Figure 
     every = [c for compared in found.values() for c in compared]
     tested = any(p is not None for c in every for p in (c.p, c.p_images))
     said = [of, *(["filled: p < 0.05 (Holm)"] if tested else []), "band: the margin"]
-    marks = _marks(
-        study, {c.found is not None and c.found.squares is not None for c in every if c.interval[0] is not None}
-    )
+    marks = _marks(study, {c.over_trainings for c in every if c.interval[0] is not None})
     return finish(figure, note(study, shown, metrics, *said, *marks))
 
 

@@ -54,20 +54,21 @@ def draw_curves(study: StudyRecord, width: float = COLUMN) -> Figure | None:
     found = {name: curves for name, curves in found.items() if curves}
     if not found:
         return None
-    look, by = looks(study), ["step", *(["minutes of training"] if len(study.machines) < 2 else [])]
-    most = 4 if len(found) > 1 else 2
-    figure, axes = panels(len(by) * len(found), width, 1.45, most=most, least=2)
-    for first, (name, curves) in zip(axes[:: len(by)], found.items(), strict=True):
-        first.set_title(shown(study.metric(name).heading, 20))
-        for axis, label in zip(axes[axes.index(first) :], by, strict=False):
-            for k, (variant, curve) in enumerate(curves.items()):
+    look = looks(study)
+    by = ["step", *(["minutes of training"] if len(study.machines) < 2 else [])]
+    figure, axes = panels(len(by) * len(found), width, 1.45, most=4 if len(found) > 1 else 2, least=2)
+    for k, (name, curves) in enumerate(found.items()):
+        row = axes[k * len(by) : (k + 1) * len(by)]
+        row[0].set_title(shown(study.metric(name).heading, 20))
+        for axis, label in zip(row, by, strict=True):
+            for position, (variant, curve) in enumerate(curves.items()):
                 x = curve.values.index if label == "step" else curve.minutes
-                _line(axis, x, curve.values, look[variant], k)
+                _line(axis, x, curve.values, look[variant], position)
             axis.set_xlabel(label)
             axis.locator_params(axis="x", nbins=3 if width == COLUMN else 4)
-            if axis is not first:
-                axis.sharey(first)
-                axis.tick_params(labelleft=False)
+        for axis in row[1:]:
+            axis.sharey(row[0])
+            axis.tick_params(labelleft=False)
     variants = [v for v in look if any(v in curves for curves in found.values())]
     pairs = validation_pairs([c for v in variants for c in study.cells if c.variant == v])
     text = _note(study, variants, pairs, *([] if len(by) > 1 else ["by step alone: times are of several machines"]))
