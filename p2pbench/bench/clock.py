@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import multiprocessing
 import resource
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -151,7 +153,8 @@ def _started(contestants: Sequence[Contestant]) -> Iterator[list[_Started]]:
             ours, theirs = context.Pipe()
             # Not a daemon: a daemon may not have children, such as the workers that a DataLoader starts.
             process = context.Process(target=_compete, args=(contestant, theirs))
-            process.start()
+            with _without_ctrl_c():
+                process.start()
             theirs.close()
             processes.append(process)
             started.append(_Started(contestant.name, ours))
@@ -163,6 +166,17 @@ def _started(contestants: Sequence[Contestant]) -> Iterator[list[_Started]]:
             process.join(GRACE_SECONDS)
             process.terminate()
             process.join()
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """A process that starts in the block never heeds Ctrl-C, which a terminal sends to all: this one ends it."""
+    resource_tracker.ensure_running()  # it would start with the first process, and unblock what is blocked here
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _compete(contestant: Contestant, pipe: Connection) -> None:

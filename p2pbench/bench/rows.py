@@ -17,6 +17,9 @@ IN_COLUMNS = {
 }  # fmt: skip
 """Settings that a row's name or another of its columns says anyway."""
 
+MOST_TITLE = 100
+"""The characters of the longest title that has all settings of a row."""
+
 
 def named(text: str, config: RunConfig, *prefixes: str) -> str:
     """The name of a row: ``text``, then every other setting that can change the speed and is not the default.
@@ -50,14 +53,26 @@ def figures(timing: Timing, plain: Timing) -> dict[str, Any]:
     }
 
 
+def beside_baseline(timing: Timing, baseline: Timing) -> dict[str, Any]:
+    """What the row of a variant says of its speed as a multiple of the baseline's, round by round."""
+    ratios = timing.ratios_to(baseline)
+    return {
+        "ratio_to_baseline": float(np.median(ratios)),
+        "ratio_to_baseline_quartiles": np.quantile(ratios, [0.25, 0.75]).tolist(),
+    }
+
+
 def groups(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Rows that were timed against each other, under a title that no other group has.
 
-    The title has the workload, the name, the size and the batch size, and the variant where those are not enough.
+    The title has the workload, the name, the size and the batch size, and the variant where those are not enough. Where
+    the name's settings would not fit a line, the variants' labels stand for them, as in a ladder of twenty settings.
     """
+    long = any(len(_title(row, row["name"])) > MOST_TITLE for row in rows)
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
-        found.setdefault((_title(row), row.get("variant", "")), []).append(row)
+        variant = row.get("variant", "")
+        found.setdefault((_title(row, (long and variant) or row["name"]), variant), []).append(row)
     times = Counter(title for title, _ in found)
     return {
         f"{title} ({variant})" if times[title] > 1 else title: members for (title, variant), members in found.items()
@@ -71,8 +86,8 @@ def short_titles(titles: list[str]) -> list[str]:
     return [", ".join(part for part in each if part not in shared) for each in parts]
 
 
-def _title(row: dict[str, Any]) -> str:
+def _title(row: dict[str, Any], name: str) -> str:
     size = row["size"]
     # Only some of the data workload's rows have a batch size.
     batch = "" if row["workload"] == "data" else f", batch {row['batch_size']}"
-    return f"{row['workload']}: {row['name']}, {by(size if isinstance(size, list | tuple) else (size, size))}{batch}"
+    return f"{row['workload']}: {name}, {by(size if isinstance(size, list | tuple) else (size, size))}{batch}"

@@ -41,6 +41,7 @@ def measure(
     """The documented JSON of ``bench``: each of ``workloads`` for each of ``variants``.
 
     Args:
+        variants: the first is the grid's baseline, beside whose step those of the others are timed.
         baseline: a file that :func:`write` left on this machine; adds ``comparison`` to the document.
         profiled: adds ``profiles``, where the time of our step goes for each variant in fp32 and bf16.
         rounds, round_seconds: what is compared takes turns in so many rounds, and a turn lasts about so long.
@@ -118,13 +119,17 @@ def _time(
     """Add its timing to every row; returns the machine's ceilings, measured first, where a step is among the rows."""
     from p2pbench.bench.ceilings import against_ceilings, ceilings, limits_of, work_of
     from p2pbench.bench.clock import race
-    from p2pbench.bench.rows import figures
+    from p2pbench.bench.rows import beside_baseline, figures
 
     precisions = [row["precision"] for group in groups for _, row in group if row["workload"] == "step"]
     limited = ceilings(machine["device"], machine["threads"], list(dict.fromkeys(precisions))) if precisions else []
     alone = machine["device"] == "cuda"
-    heats = {index: _heats(group, alone=alone) for index, group in enumerate(groups)}
-    total = rounds * sum(len(heat) for of_group in heats.values() for heat in of_group) + 5 * len(limited)
+    steps = [group for group in groups if group[0][1]["workload"] == "step"]
+    of_baseline = [one for one, row in steps[0] if row["engine"] != "plain"] if len(steps) > 1 else []
+    heats = [
+        _heats([one for one, _ in group], of_baseline if group in steps[1:] else [], alone=alone) for group in groups
+    ]
+    total = rounds * sum(len(heat) for of_group in heats for heat in of_group) + 5 * len(limited)
     turns = itertools.count(1)
 
     def count(*_: int) -> None:
@@ -136,14 +141,20 @@ def _time(
         for at_once in [[one] for one in limited] if alone else [limited]:
             found |= race(at_once, rounds=5, round_seconds=round_seconds / 2, progress=count)
         limits = limits_of(found, machine["device"])
-    for index, group in enumerate(groups):
-        plain: list[Timing] = []
-        for heat in heats[index]:
-            timings = race([one for one, _ in heat], rounds=rounds, round_seconds=round_seconds, progress=count)
-            plain.append(timings[heat[0][0].name])
-            for contestant, row in heat[1:]:
-                row.update(figures(timings[contestant.name], plain[-1]))
-        of_all = replace(plain[0], seconds=[seconds for one in plain for seconds in one.seconds])
+    for group, of_group in zip(groups, heats, strict=True):
+        first = group[0][0].name
+        of_first: list[Timing] = []
+        for heat in of_group:
+            timings = race(heat, rounds=rounds, round_seconds=round_seconds, progress=count)
+            of_first += [timings[first]] if first in timings else []
+            for contestant, row in group:
+                if (ours := timings.get(contestant.name)) is None:
+                    continue
+                if first in timings:
+                    row.update(figures(ours, timings[first]))
+                if (base := timings.get(_of_baseline(contestant.name))) is not None:
+                    row.update(beside_baseline(ours, base))
+        of_all = replace(of_first[0], seconds=[seconds for one in of_first for seconds in one.seconds])
         group[0][1].update(figures(of_all, of_all))
         for contestant, row in group:
             if "no_plain_loop" in row:
@@ -153,15 +164,33 @@ def _time(
                 row.update(against_ceilings(work, median, row["precision"], limits))
             elif row["workload"] == "score":
                 row["time_of_bare"] = 1 / row["ratio_to_plain"]
+    for contestant, row in steps[0] if of_baseline else ():
+        if contestant in of_baseline:
+            row["ratio_to_baseline"], row["ratio_to_baseline_quartiles"] = 1.0, [1.0, 1.0]
     return limits
 
 
 Group = Sequence[tuple["Contestant", dict[str, Any]]]
 
 
-def _heats(group: Group, *, alone: bool) -> list[Group]:
-    """Who is timed in turns: all of ``group``; or its first with one rival at a time, where memory is a GPU's."""
-    return [[group[0], rival] for rival in group[1:]] if alone and len(group) > 2 else [group]
+def _heats(group: Sequence[Contestant], of_baseline: Sequence[Contestant], *, alone: bool) -> list[list[Contestant]]:
+    """Who is timed in turns: all of ``group``, and its namesakes ``of_baseline``, the steps of the grid's baseline.
+
+    ``alone``, where memory is a GPU's: the first of the group with one rival at a time, then pairs of namesakes.
+    """
+    first, *rivals = group
+    names = {one.name for one in group}
+    beside = {one.name: replace(one, name=_of_baseline(one.name)) for one in of_baseline if one.name in names}
+    if not alone:
+        return [[*group, *beside.values()]]
+    return [
+        *([[first, rival] for rival in rivals] or [[first]]),
+        *([beside[one.name], one] for one in group if one.name in beside),
+    ]
+
+
+def _of_baseline(name: str) -> str:
+    return f"{name}, of the baseline"
 
 
 def machine_of(workloads: Sequence[str], config: RunConfig) -> dict[str, Any]:

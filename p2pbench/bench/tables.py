@@ -85,6 +85,8 @@ def tables_of(document: dict[str, Any]) -> Iterator[Cells]:
         yield title, 2, [headings, *map(cells_of, rows)]
         if lossy := [row for row in rows if "loss" in row]:
             yield _losses(title, lossy)
+    if beside := [row for row in document["rows"] if "ratio_to_baseline" in row]:
+        yield _beside_baseline(beside)
     for name, operations in document.get("profiles", {}).items():
         cells = [
             [o["operation"], f"{o['milliseconds']:.1f}", f"{100 * o['share']:.1f}", f"{o['calls']:.0f}"]
@@ -98,6 +100,20 @@ def tables_of(document: dict[str, Any]) -> Iterator[Cells]:
             for row in rows
         ]  # fmt: skip
         yield f"compared with the baseline: {title}", 2, [["engine", "precision", "change", "noise", "verdict"], *cells]
+
+
+def _beside_baseline(rows: list[dict[str, Any]]) -> Cells:
+    """How fast the step of each variant is as a multiple of the baseline's, which took turns with it."""
+    cells = [
+        [row["variant"], f"{_engine(row)} {row['precision']}", f"{row['ratio_to_baseline']:.2f}",
+         "-".join(f"{ratio:.2f}" for ratio in row["ratio_to_baseline_quartiles"])]
+        for row in rows
+    ]  # fmt: skip
+    return (
+        f"beside the step of the baseline, {rows[0]['variant']}",
+        2,
+        [["variant", "step", "x baseline", "quartiles"], *cells],
+    )
 
 
 def _losses(title: str, rows: list[dict[str, Any]]) -> Cells:

@@ -81,9 +81,9 @@ def load_trained(name: str, runs: Path, sets: list[str] | None, device: str | No
 
 
 def read_variants(grid: str | None, protocol: str | None, assignments: Sequence[str]) -> "list[Variant]":
-    """What is timed: each variant of ``grid``, or the one configuration of ``protocol`` and ``assignments``."""
+    """What is timed: each variant of ``grid``, its baseline first, or the one configuration of the rest."""
     from p2pbench.config.resolve import Layer, parse_set, resolve
-    from p2pbench.study.grid import label_of, read_grid, read_protocol
+    from p2pbench.study.grid import baseline_of, label_of, read_grid, read_protocol
 
     below = [Layer(f"protocol {protocol}", read_protocol(protocol).settings)] if protocol else []
     above = Layer("--set", parse_set(list(assignments)))
@@ -95,7 +95,8 @@ def read_variants(grid: str | None, protocol: str | None, assignments: Sequence[
         layers = [Layer(f"level {factor}: {level.label}", level.settings) for factor, level in levels.items()]
         resolved = resolve([*below, Layer(f"grid {question.name}", question.settings), *layers, above])
         variants.append((label_of(levels), resolved))
-    return variants
+    baseline = baseline_of(question)
+    return sorted(variants, key=lambda variant: variant[0] != baseline)
 
 
 def race_all(variants: "list[Variant]", minutes: float, file: Path | None, *, as_json: bool) -> None:

@@ -55,17 +55,30 @@ def headline(study: StudyRecord) -> str:
         return f"By {label}, {quoted(top)} is ahead of every other variant."
     if all(c.verdict == "not compared" for c in judged):
         return _without_comparison(study, metric)
+    return f"By {label}, {'; '.join(_plain_clauses(judged))}."
+
+
+def _plain_clauses(judged: Sequence[Comparison]) -> list[str]:
+    """What each variant is to what it is against. Of many, those that show something, and how many do not."""
     groups: dict[tuple[str, str], list[str]] = {}
     for c in judged:
         groups.setdefault((_plain(c), c.against), []).append(c.variant)
     order = sorted(groups.items(), key=lambda group: PLAIN.index(group[0][0]))
+    counted_only = PLAIN[3:] if len(order) > MOST_CLAUSES else ()
     told, said = [], None
     for (plain, against), variants in order:
-        to_be = "are" if len(variants) > 1 else "is"
-        told.append(f"{named(variants)} {to_be} {plain} {'it' if against == said else quoted(against)}")
-        said = against
-    return f"By {label}, {'; '.join(told)}."
+        if plain not in counted_only:
+            to_be = "are" if len(variants) > 1 else "is"
+            told.append(f"{named(variants)} {to_be} {plain} {'it' if against == said else quoted(against)}")
+            said = against
+    for plain in counted_only:
+        if n := sum(len(variants) for (of, _), variants in groups.items() if of == plain):
+            told.append(f"in {n} of {len(judged)} comparisons the two are {plain.rsplit(' ', 1)[0]}")
+    return told
 
+
+MOST_CLAUSES = 4
+"""A headline of more clauses tells those that show something and counts the rest: a ladder has one for each rung."""
 
 PLAIN = ("better than", "worse than", "equal within the margin to", "not told apart from", "not compared with")
 """The verdicts in plain words, those first that say something."""

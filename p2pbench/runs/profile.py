@@ -15,7 +15,7 @@ from p2pbench.scoring.spectrum import Spectra
 N_KEPT = 128
 """Test pairs whose output is kept: all of the paper's smaller test sets, so that a report may choose the best and the
 worst when it is made. For facades at 128x128 they take 9 MB, beside 40 MB for the generator."""
-DIGITS = 6
+DIGITS = 4
 """Significant digits of the recorded curves, which are for drawing."""
 
 

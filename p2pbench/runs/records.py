@@ -41,6 +41,8 @@ OF_TRAINING = {"losses.csv", "curve.csv"}
 """The records that only training makes: one that is lost stays lost."""
 IMAGES = "images.json"
 """The record of images that another program made: their files and hashes. Such a run has no training."""
+FLOATS = "%.9g"
+"""How tables of images have their numbers: in nine significant digits, as many as single precision has."""
 HASHED = {"config.yaml", IMAGES, TEST_SAMPLES, *OF_TRAINING, *OF_MODES}
 """The files whose hashes a finished run records, besides its generator's."""
 

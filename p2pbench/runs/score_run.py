@@ -206,11 +206,13 @@ def record_scores(run: RunFolder, new: Scores) -> None:
             # Of a score that is measured anew nothing old stays, also where it is not measured this time.
             kept = before.drop(columns=["image", *new.scores], errors="ignore")
             table = pd.concat([table[["image"]], kept, table.drop(columns="image")], axis=1)
-    write_text(run.per_image_file, table.to_csv(index=False))
+    write_text(run.per_image_file, table.to_csv(index=False, float_format=records.FLOATS))
     pseudo = {score: values for score, values in _recorded_pseudo_values(run, new.n).items() if score not in new.scores}
     pseudo |= new.pseudo_values
     if pseudo or run.jackknife_file.is_file():
-        write_text(run.jackknife_file, jackknife_table(new.names, pseudo).to_csv(index=False))
+        write_text(
+            run.jackknife_file, jackknife_table(new.names, pseudo).to_csv(index=False, float_format=records.FLOATS)
+        )
     records.write(run.scores_file, merged)  # it is written last: a run with scores.json has all its records
 
 

@@ -92,6 +92,14 @@ def label_of(variant: Mapping[str, Level]) -> str:
     return ", ".join(level.label for level in variant.values())
 
 
+def baseline_of(grid: Grid) -> str:
+    """The label of the variant that the others are compared with. Raises :class:`ConfigError` if there is none."""
+    for variant in grid.variants():
+        if grid.baseline.items() <= {factor: level.label for factor, level in variant.items()}.items():
+            return label_of(variant)
+    raise ConfigError(f"{grid.file}: baseline {grid.baseline!r} is none of the variants")
+
+
 def find_file(name: str, kind: str, what: str) -> Path:
     """The file that ``name`` is, or the shipped one of that name. Raises :class:`ConfigError`."""
     path, files = Path(name).expanduser(), shipped_files(kind)

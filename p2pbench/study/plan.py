@@ -15,7 +15,7 @@ from p2pbench.data.dataset import DataSet, check_selection, open_dataset, readin
 from p2pbench.data.label_classes import classes_of_condition
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.runs.records import Fit, pairs_of
-from p2pbench.study.grid import Grid, Level, Protocol, label_of, read_grid, read_protocol
+from p2pbench.study.grid import Grid, Level, Protocol, baseline_of, label_of, read_grid, read_protocol
 from p2pbench.study.naming import checked_name, suffix_of
 
 
@@ -155,7 +155,7 @@ def build_study(
         command += ["--name", checked_name(name)]
     command += ["--seeds", ",".join(map(str, chosen))]
     reads = dict.fromkeys(reading_of(data) for data in found.values() if isinstance(data, DataSet))
-    return Study(name, question, fixed, cells, _baseline_of(question), shlex.join(command), list(reads), {}, missing)
+    return Study(name, question, fixed, cells, baseline_of(question), shlex.join(command), list(reads), {}, missing)
 
 
 def _cell(
@@ -190,10 +190,3 @@ def _check_assignments(grid: Grid, assignments: Mapping[str, Any]) -> None:
         for key in level.settings.keys() & assignments.keys():
             if not MULTIPLE.fullmatch(str(level.settings[key])):  # that is of what --set says
                 raise ConfigError(f"--set {key}: the grid {grid.name} varies it (factor {factor!r}); use another grid")
-
-
-def _baseline_of(grid: Grid) -> str:
-    for variant in grid.variants():
-        if grid.baseline.items() <= {factor: level.label for factor, level in variant.items()}.items():
-            return label_of(variant)
-    raise ConfigError(f"{grid.file}: baseline {grid.baseline!r} is none of the variants")

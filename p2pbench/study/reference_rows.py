@@ -130,9 +130,8 @@ def make_rows(
             progress(len(made), len(makers))
             made.append(make())
         progress(len(made), len(makers))
-        write_text(
-            path.with_name("references-per_image.csv"), pd.concat([table for _, table in made]).to_csv(index=False)
-        )
+        table = pd.concat([table for _, table in made])
+        write_text(path.with_name("references-per_image.csv"), table.to_csv(index=False, float_format=records.FLOATS))
         record = References(
             schema_version=SCHEMA_VERSION, key=key, state="made", reason=None, run_id=run_id(config, dataset.key),
             without=without, versions=versions(), rows=[row for row, _ in made],

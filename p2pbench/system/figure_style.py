@@ -94,7 +94,8 @@ def write_svg(figure: Figure, path: Path) -> None:
         for light, dark in DARK.items()
         for what in ("fill", "stroke")
     )
-    text = drawn.getvalue().replace("</style>", f"@media (prefers-color-scheme: dark){{{turned}}}</style>", 1)
+    compact = " ".join(drawn.getvalue().split())  # its texts are outlines: no space in it is shown
+    text = compact.replace("</style>", f"@media (prefers-color-scheme: dark){{{turned}}}</style>", 1)
     write_text(path, text)
 
 

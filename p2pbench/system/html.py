@@ -3,6 +3,7 @@
 import base64
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 
 def render(template: Path, **values: Any) -> str:
@@ -21,7 +22,10 @@ def render(template: Path, **values: Any) -> str:
 
 def data_url(path: Path) -> str:
     """The picture at ``path`` as an address that holds it, so that the page needs no file beside it."""
-    return address(path.read_bytes(), {".svg": "svg+xml", ".jpg": "jpeg"}.get(path.suffix, "png"))
+    if path.suffix == ".svg":  # as text: a third shorter than in base64
+        text = path.read_text(encoding="utf-8")
+        return "data:image/svg+xml," + quote(" ".join(text.split()), safe=" /:;=,.-_~!*()[]{}|^@$+?")
+    return address(path.read_bytes(), {".jpg": "jpeg"}.get(path.suffix, "png"))
 
 
 def address(content: bytes, kind: str) -> str:

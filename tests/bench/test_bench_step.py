@@ -84,6 +84,51 @@ def test_on_a_gpu_the_plain_loop_meets_one_rival_at_a_time(
     assert document["plain_loop"] == comparison.PLAIN_LOOP
 
 
+def test_the_steps_of_variants_take_turns_with_the_baselines(seconds: dict[str, float]) -> None:
+    """A machine whose speed drifts between two variants would say that a rung is faster than the one below."""
+    variants = read_variants("ladder", "facades-64", [*SMALL, "training.precision=fp32"])[:3]
+    seconds |= {"plain loop": 1.0, "eager, fp32": 0.5, "eager, fp32, of the baseline": 0.2}
+    rows = suite.measure(["step"], variants)["rows"]
+    ratios = {(row["variant"], row["engine"]): row.get("ratio_to_baseline") for row in rows}
+    assert [ratios[label, "eager"] for label, _ in variants] == [1.0, 0.4, 0.4]
+    assert [ratios[label, "plain"] for label, _ in variants] == [None, None, None]
+    assert [row["ratio_to_plain"] for row in rows] == [1.0, 2.0] * 3
+    page = markdown({"machine": suite.machine_of(["step"], variants[0][1].config), "rows": rows})
+    assert "## beside the step of the baseline, 0 pix2pix" in page
+    assert "| 1 EMA | eager fp32 | 0.40 | 0.40-0.40 |" in page
+
+
+def test_on_a_gpu_a_variants_step_meets_the_baselines_alone(
+    seconds: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raced: list[list[str]] = []
+    race = clock.race
+
+    def note(contestants: Sequence[Contestant], **how: Any) -> Any:
+        raced.append([one.name for one in contestants])
+        return race(contestants, **how)
+
+    monkeypatch.setattr(clock, "race", note)
+    variants = read_variants(str(GRID), None, SMALL)
+    machine = suite.machine_of(["step"], variants[0][1].config)
+    monkeypatch.setattr(suite, "machine_of", lambda *_: {**machine, "device": "cuda", "gpu": "H100"})
+    monkeypatch.setattr(step, "has_tensor_cores", lambda _: False)
+    monkeypatch.setattr(step, "recorded_way", lambda _: None)
+    document = suite.measure(["step"], read_variants(str(GRID), None, ["training.device=cuda"]), rounds=2)
+    both = [["plain loop", "eager, fp32"], ["plain loop", "graph, fp32"]]
+    assert raced[-6:] == [
+        *both,
+        *both,
+        *([f"{name}, of the baseline", name] for name in ("eager, fp32", "graph, fp32")),
+    ]
+    assert [row.get("ratio_to_baseline") for row in document["rows"]] == [None, 1.0, 1.0, None, 2.0, 2.0]
+
+
+def test_the_baseline_of_a_grid_comes_first() -> None:
+    labels = [label for label, _ in read_variants("loss", None, SMALL)]
+    assert labels[0] == "l1+cgan" and sorted(labels) == ["cgan", "gan", "l1", "l1+cgan", "l1+gan"]
+
+
 def test_a_profile_counts_a_kernel_once() -> None:
     """The operation that launched it has its time too, and so has the block that somebody named."""
 

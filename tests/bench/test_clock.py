@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -51,6 +52,36 @@ def test_a_contestant_ends_by_itself(tmp_path: Path) -> None:
 def test_a_contestant_that_fails_is_named() -> None:
     with pytest.raises(P2PBenchError, match="wrong failed: RuntimeError: cannot be built"):
         race([Contestant("wrong", broken, ())], rounds=1, round_seconds=0.01)
+
+
+INTERRUPTED_RACE = """
+import sys
+
+from contestants import sleeper
+
+from p2pbench.bench.clock import Contestant, race
+
+if __name__ == "__main__":
+    try:
+        race([Contestant(name, sleeper, (0.05,)) for name in "ab"], rounds=10_000, round_seconds=0.05,
+             progress=lambda done, total: print(done, flush=True))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+"""
+
+
+def test_ctrl_c_ends_a_race_without_tracebacks_of_its_processes(tmp_path: Path) -> None:
+    """A terminal sends it to every process of the command."""
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED_RACE)
+    racing = subprocess.Popen(
+        [sys.executable, str(tmp_path / "interrupted.py")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert racing.stdout is not None
+    assert racing.stdout.readline() == "1\n"
+    os.killpg(racing.pid, signal.SIGINT)
+    assert racing.communicate(timeout=60)[1] == "interrupted\n"
 
 
 def test_ratios_are_taken_round_by_round() -> None:

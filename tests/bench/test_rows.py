@@ -83,6 +83,14 @@ def test_a_name_has_the_settings_that_are_not_the_defaults() -> None:
     )
 
 
+def test_labels_stand_for_settings_that_would_not_fit_a_title() -> None:
+    row = {"workload": "step", "size": 64, "batch_size": 1}
+    short = [{**row, "name": "unet, a", "variant": "one"}, {**row, "name": "unet, b", "variant": "two"}]
+    assert list(groups(short)) == ["step: unet, a, 64x64, batch 1", "step: unet, b, 64x64, batch 1"]
+    long = [short[0], {**short[1], "name": "unet, " + "b=1, " * 20}]
+    assert list(groups(long)) == ["step: one, 64x64, batch 1", "step: two, 64x64, batch 1"]
+
+
 def test_labels_leave_out_what_all_have_in_common() -> None:
     assert short_titles(["step: a, 256x256, batch 1", "step: a, 64x64, batch 1"]) == ["256x256", "64x64"]
     assert short_titles(["step: a, batch 1"]) == ["step: a, batch 1"]

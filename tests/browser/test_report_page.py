@@ -89,6 +89,16 @@ def test_a_person_picks_an_image_and_the_two_that_are_compared(report_page: Page
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 16
 
 
+def test_every_picture_is_in_the_page_and_can_be_drawn(loss_report: Report, open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.goto((loss_report.folder / "index.html").as_uri())
+    found = page.evaluate(
+        "Promise.all([...document.images].map(i => i.decode().then(() => [i.src.slice(0, 19), i.naturalWidth])))"
+    )
+    assert {"data:image/svg+xml,", "data:image/jpeg;bas"} <= {kind for kind, _ in found}
+    assert all(kind.startswith("data:") and width > 0 for kind, width in found)
+
+
 def test_a_phone_can_use_it_and_it_is_dark_where_the_system_is(
     loss_report: Report, open_page: Callable[..., Page]
 ) -> None:

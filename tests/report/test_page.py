@@ -42,6 +42,22 @@ def test_the_headline_is_the_verdict_in_a_plain_sentence() -> None:
     assert headline(study_of({"a": {"lpips": scores_of(0.5)}})) == "There is nothing to compare: a alone has a result."
 
 
+def test_the_headline_of_many_rungs_tells_what_differs_and_counts_the_rest() -> None:
+    levels = {"a": 0.5, "b": 0.5, "c": 0.5, "d": 0.6, "e": 0.6, "f": 0.6}
+    rungs = {
+        name: {"lpips": scores_of(level, entropy=k) + np.random.default_rng(k).normal(0, 0.008, (3, 1))}
+        for k, (name, level) in enumerate(levels.items())
+    }
+    assert headline(study_of(rungs, contrasts="previous")) == (
+        "By LPIPS (alex), d is worse than c; in 4 of 5 comparisons the two are not told apart."
+    )
+    rungs["f"]["lpips"] = rungs["f"]["lpips"][:1]
+    assert headline(study_of(rungs, contrasts="previous")) == (
+        "By LPIPS (alex), d is worse than c; in 3 of 5 comparisons the two are not told apart; "
+        "in 1 of 5 comparisons the two are not compared."
+    )
+
+
 def test_the_forest_plot_has_what_was_compared() -> None:
     """Where each mark lies is worked out again from the axis' ticks."""
     levels = {"base": 0.5, "worse": 0.53, "alike": 0.5, "failed": 0.5}
