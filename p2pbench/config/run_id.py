@@ -15,7 +15,17 @@ RECIPE = 1
 LATER: dict[str, tuple[str, ...]] = {
     "generator": ("downsampling", "attention", "spade", "noise"),
     "discriminator": ("scales", "downsampling", "attention"),
-    "objective": ("pairing", "r1", "r2", "lambda_features", "perceptual", "lambda_perceptual", "cutmix", "noise"),
+    "objective": (
+        "pairing",
+        "r1",
+        "r2",
+        "lambda_features",
+        "perceptual",
+        "lambda_perceptual",
+        "cutmix",
+        "noise",
+        "prediction",
+    ),
     "training": (
         "augment",
         "ada_images",
@@ -90,6 +100,8 @@ def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, 
         objective.pop("lambda_perceptual", None)
     if config.objective.name not in ("condition-flow", "bridge"):
         objective.pop("noise", None)
+    if not config.objective.is_transport:
+        objective.pop("prediction", None)
     if config.objective.pairing == "relativistic":
         objective.pop("discriminator_loss", None)
     norms = {generator.get("norm")} | ({config.discriminator.norm} if config.objective.has_discriminator else set())

@@ -179,6 +179,10 @@ class ObjectiveConfig(Section):
     noise: Annotated[float, Field(ge=0)] = 1.0
     """Experimental. The standard deviation of the noise that a ``condition-flow`` adds to the condition, and the factor
     of that of a ``bridge``, whose variance is 2t(1-t) with 1. Without any, both come to the regression's mean."""
+    prediction: Literal["difference", "target"] = "difference"
+    """Experimental. What the network of a flow or a bridge says: a difference, as published (the velocity of a flow;
+    of a bridge, the target less the point where it is), for which all noise of the point has to pass through the
+    network; or the ``target``, from which that is computed (Li and He 2025, §3), as narrow networks want it."""
 
     @property
     def is_transport(self) -> bool:

@@ -361,6 +361,7 @@ DECISIVE = {
     "objective.lambda_perceptual": 1.0,
     "objective.cutmix": 2000.0,
     "objective.noise": 0.5,
+    "objective.prediction": "target",
     "training.epochs": 3,
     "training.batch_size": 2,
     "training.seed": 1,
@@ -388,6 +389,7 @@ COMPANIONS: dict[str, dict[str, object]] = {
     "objective.cutmix": {"discriminator.name": "unet", "discriminator.norm": "none"},
     "training.ada_images": {"training.augment": "ada"},
     "objective.noise": {"objective.name": "bridge", "generator.norm": "group", "scoring.inference": "euler-4"},
+    "objective.prediction": {"objective.name": "flow", "generator.norm": "group", "scoring.inference": "euler-4"},
 }
 """What a value needs beside it to make sense."""
 

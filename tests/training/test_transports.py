@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from p2pbench.config.run_id import run_id
+from p2pbench.config.run_id import identity, run_id
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError, Interrupted
 from p2pbench.inference.euler import EulerSampler
@@ -27,7 +27,10 @@ from p2pbench.training.objectives.transported import Transported
 from p2pbench.training.step import train_step
 
 Tiny = Callable[..., RunConfig]
-PATHS: list[Transport] = [Flow(False, 1.0), Flow(True, 0.5), Bridge(1.0), Bridge(0.3)]
+PATHS: list[Transport] = [
+    Flow(False, 1.0), Flow(True, 0.5), Bridge(1.0), Bridge(0.3), Flow(False, 1.0, True), Flow(True, 0.5, True),
+    Bridge(1.0, True),
+]  # fmt: skip
 GROUP: dict[str, Any] = {"generator__norm": "group", "scoring__inference": "euler-4"}
 
 
@@ -81,6 +84,23 @@ def test_a_network_that_knows_the_target_gets_there_in_any_number_of_steps(path:
     torch.testing.assert_close(point, y, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("said", "target"), [(Flow(False, 1.0), Flow(False, 1.0, True)), (Bridge(1.0), Bridge(1.0, True))]
+)
+def test_a_network_that_says_the_target_moves_as_one_that_says_the_difference(
+    said: Transport, target: Transport
+) -> None:
+    """Both are told from one belief of where the path ends."""
+    x, y = pair()
+    start, belief = said.start(x, draws()), 0.7 * y
+    time = torch.full((4, 1, 1, 1), 0.3)
+    point = said.point(start, y, time, draws(3))
+    difference = (belief - point) / (1 - 0.3) if isinstance(said, Flow) else belief - point
+    moved = [path.step(point, word, 0.3, 0.6, draws(4)) for path, word in ((said, difference), (target, belief))]
+    torch.testing.assert_close(*moved)
+    assert target.goal(start, y, point) is y
+
+
 def test_a_flow_between_gaussians_moves_by_its_known_velocity() -> None:
     """From N(0, 1) to N(2, 1/4), by Euler's steps, to its mean and its spread.
 
@@ -110,9 +130,10 @@ def test_a_bridge_whose_network_says_the_mean_keeps_its_variance_on_the_way() ->
         assert float(point.var()) == pytest.approx(2 * then * (1 - then), rel=0.03)
 
 
+@pytest.mark.parametrize("prediction", ["difference", "target"])
 @pytest.mark.parametrize("name", ["flow", "condition-flow", "bridge"])
-def test_the_generator_is_asked_on_the_path_and_the_loss_is_at_its_goal(name: str, tiny: Tiny) -> None:
-    config = tiny(objective__name=name, **GROUP)
+def test_the_generator_is_asked_on_the_path_and_the_loss_is_at_its_goal(name: str, prediction: str, tiny: Tiny) -> None:
+    config = tiny(objective__name=name, objective__prediction=prediction, **GROUP)
     generator = build_generator(config)
     assert isinstance(generator, TimedGenerator)
     objective = Transported(generator.transport)
@@ -123,7 +144,9 @@ def test_the_generator_is_asked_on_the_path_and_the_loss_is_at_its_goal(name: st
     assert time.shape == (4,)
     assert len(time.unique()) == 4  # a time for each image
     t = time[:, None, None, None]
-    reached = point + (1 - t) * goal if name != "bridge" else point + goal
+    reached = goal
+    if prediction == "difference":
+        reached = point + (1 - t) * goal if name != "bridge" else point + goal
     torch.testing.assert_close(reached, y, rtol=0, atol=1e-5)
     loss = objective.generator_loss(goal + 2.0, goal, None)
     assert float(loss.total) == pytest.approx(2.0 if name == "bridge" else 4.0)
@@ -230,6 +253,16 @@ def test_the_modes_of_a_flow_draw_their_noise_by_image_and_leave_it_alone(tiny: 
 def test_combinations_that_mean_nothing_are_refused(settings: dict[str, Any], message: str, tiny: Tiny) -> None:
     with pytest.raises(ConfigError, match=message):
         tiny(**settings)
+
+
+def test_what_the_network_says_decides_where_there_is_a_path(tiny: Tiny) -> None:
+    for name in ("flow", "condition-flow", "bridge"):
+        known, target = (
+            tiny(objective__name=name, objective__prediction=word, **GROUP) for word in ("difference", "target")
+        )
+        assert run_id(known, "data") != run_id(target, "data")
+        assert "prediction" not in identity(known, "data")["objective"]  # trainings of before there was a choice
+    assert run_id(tiny(objective__prediction="target"), "data") == run_id(tiny(), "data")
 
 
 def test_noise_decides_where_a_path_has_it(tiny: Tiny) -> None:

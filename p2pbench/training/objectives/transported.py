@@ -10,7 +10,7 @@ from p2pbench.training.objectives.contract import GeneratorLoss, Judged
 
 class Transported:
     """E |v(x_t, t, x) - goal|², t uniform for each image (Lipman et al. 2023, Eq. 9); of a bridge the L1 norm (BBDM,
-    Li et al. 2023, Eq. 12 and its code). There is no D."""
+    Li et al. 2023, Eq. 12 and its code). Of a network that says the target all times weigh alike. There is no D."""
 
     compares = features = False
 
