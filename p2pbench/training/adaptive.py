@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from p2pbench.training.processes import of_whole_batch
+
 TARGET = 0.6
 """The mean sign of D's logits of real images that is aimed at: above it D has learned them by heart (§3.2, ``r_t``)."""
 INTERVAL = 4
@@ -34,8 +36,13 @@ class Adaptive(nn.Module):
 
     @torch.no_grad()
     def update(self, real: Sequence[Tensor], n_images: int) -> None:
-        """Take in D's logits of real images, maps (N, 1, h, w), of an update on ``n_images`` images."""
-        self.signs += torch.stack([logits.sign().mean() for logits in real]).mean()
+        """Take in D's logits of real images, maps (N, 1, h, w), of an update on ``n_images`` images.
+
+        The logits are of this process's share of them; p is the same in all processes, by the mean of all.
+        """
+        own = torch.stack([logits.sign().mean() for logits in real]).mean()
+        signs, processes = of_whole_batch(torch.stack([own, torch.ones_like(own)]))
+        self.signs += signs / processes
         self.updates += 1
         due = self.updates % INTERVAL == 0
         move = torch.sign(self.signs / INTERVAL - TARGET) * (INTERVAL * n_images / self.images)

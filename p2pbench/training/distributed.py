@@ -64,11 +64,6 @@ class Group:
                 f"training.batch_size is {batch_size}, which {self.size} processes cannot share evenly: it is the size "
                 "of the whole batch; use a multiple of the number of processes"
             )
-        if config.training.augment == "ada" and config.objective.has_discriminator and self.size > 1:
-            raise ConfigError(
-                f"training.augment is 'ada' in {self.size} processes, each of which would have a probability of its "
-                "own; train in one, or use diffaugment"
-            )
         if config.training.batch_norm == "synchronised" and self.size > 1 and device != "cuda":
             raise ConfigError(
                 f"training.batch_norm is 'synchronised', which PyTorch has on CUDA alone, not on {device}; use "

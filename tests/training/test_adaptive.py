@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +13,6 @@ from p2pbench.errors import ConfigError
 from p2pbench.training.adaptive import Adaptive
 from p2pbench.training.augment import Draw, augmented, draw_augmentation
 from p2pbench.training.checkpoint import Progress, restore, state_of
-from p2pbench.training.distributed import Group
 from p2pbench.training.engine import build_networks, build_optimisers
 from p2pbench.training.step import Networks, Optimisers, train_step
 
@@ -112,8 +110,3 @@ def test_it_is_another_run_whose_pace_counts(tiny: Tiny) -> None:
 def test_where_a_logit_of_0_means_nothing_it_is_refused(settings: dict[str, str], tiny: Tiny) -> None:
     with pytest.raises(ConfigError, match="use adversarial bce or hinge"):
         tiny(training__augment="ada", **settings)
-
-
-def test_processes_have_no_probability_in_common(tiny: Tiny, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="train in one"):
-        Group(0, 2).check(tiny(training__augment="ada", training__batch_size=2), "cpu")

@@ -21,6 +21,7 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError, Interrupted
 from p2pbench.models import convolution
 from p2pbench.study.one_run import train_one
+from p2pbench.training.adaptive import Adaptive
 from p2pbench.training.distributed import Group, process_group
 from p2pbench.training.engine import prepare_engine
 from p2pbench.training.loop import Reporter, train
@@ -72,9 +73,14 @@ def check_start(folder: Path, group: Group) -> None:
 
 
 def check_whole_batch(group: Group) -> None:
-    """Where a loss is no mean over images, all have the whole batch: how rare a class is, whether the step mixes."""
+    """Where a loss is no mean over images, all have the whole batch: how rare a class is, how sure D is, and whether
+    the step mixes."""
     labels = one_hot(torch.tensor([[[0, 0, 0, 1]], [[1, 1, 2, 2]]])).movedim(3, 1).float()  # (2, 3, 1, 4)
     assert torch.equal(class_weights(labels[[group.rank]]), class_weights_of_one(labels))
+    adaptive = Adaptive(images=100.0)
+    for _ in range(4):  # the first is surer than the target, the second is not, both are in the mean
+        adaptive.update([torch.tensor([1.0, 1.0, 1.0, (1.0, -1.0)[group.rank]])], n_images=2)
+    assert abs(float(adaptive.p) - 0.08) < 1e-6
     mixture, plain, mixed = CutMix(1.0), torch.tensor(1.0), torch.tensor(0.0)
     mixture.update(10)
     judged: Any = SimpleNamespace(target=torch.zeros(1, 1, 2, 2))
