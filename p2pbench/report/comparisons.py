@@ -110,7 +110,9 @@ def best(study: StudyRecord, metric: str) -> str | None:
     """The variant that is ahead of each other one that has a result: bold in the tables; None where there is none.
 
     Each pair has three common seeds or more and an interval that excludes zero at 0.05 (all of them have to: no
-    correction is needed). A variant some of whose trainings failed is never it: its survivors are not its recipe.
+    correction is needed). Its contrasts among those of the study are marked, too, or a report would say of one pair
+    that one is ahead and that they cannot be told apart. A variant some of whose trainings failed is never it: its
+    survivors are not its recipe.
     """
     if metric not in study.best:
         study.best[metric] = _best(study, metric)
@@ -130,7 +132,8 @@ def _best(study: StudyRecord, metric: str) -> str | None:
         compared = _compared(study, metric, top, other)
         if not compared.better or compared.p_raw is None or compared.p_raw >= ALPHA:
             return None
-    return top
+    of_study = [c for c in comparisons(study, metric) if top in (c.variant, c.against) and c.p is not None]
+    return top if all(c.differs for c in of_study) else None
 
 
 def one_run(study: StudyRecord, one: str, other: str) -> bool:

@@ -74,6 +74,18 @@ def test_a_difference_of_recipes_is_marked_with_the_interval_that_it_stands_on()
     assert (document["n_seeds"], document["n_images"], document["against"]) == (5, 30, "a")
 
 
+def test_none_is_ahead_of_what_it_cannot_be_told_from() -> None:
+    """Each pair by itself is below 0.05; corrected over nine contrasts none is, and the words are of those."""
+    a = scores(0, 3, 1, spread=0) + np.array([[0.0], [0.02], [0.05]])
+    others = {name: scores(0.13, 3, key, spread=0) for key, name in enumerate("bcdefghij", 2)}
+    study = study_of(lpips(a=a, **others))
+    assert all(judged(study, name).p_raw < 0.05 < judged(study, name).p for name in others)  # type: ignore[operator]
+    assert best(study, "lpips") is None
+    assert "ahead" not in " ".join(answer(study))
+    two = study_of(lpips(a=a, b=others["b"]))
+    assert best(two, "lpips") == "a"
+
+
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_below_three_seeds_nothing_is_said_of_recipes(seeds: int) -> None:
     study = study_of(lpips(a=scores(0, seeds, 1), b=scores(0.1, seeds, 2)))
