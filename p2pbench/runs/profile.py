@@ -72,4 +72,4 @@ class Profile:
 
 
 def _plain(values: np.ndarray) -> list[float]:
-    return [float(f"{value:.{DIGITS}g}") for value in values]
+    return [float(f"{value:.{DIGITS}g}") if value else 0 for value in values]  # 0, for most colours do not occur

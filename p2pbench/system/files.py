@@ -188,7 +188,9 @@ def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
 
     ``indent=None`` is for long lists of numbers: with a line for each they take twice the room.
     """
-    write_text(path, json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False) + "\n")
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(value, indent=indent, separators=separators, allow_nan=False, ensure_ascii=False)
+    write_text(path, text + "\n")
 
 
 def sha256_of(path: Path) -> str:
