@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+MOST_INSIDE = 5
+"""Groups of rows whose legend leaves room for the points; that of more stands below them."""
+
+
 def write_figure(document: dict[str, Any], path: Path) -> Path:
     """Draw ``document``, as ``bench --json`` prints it, to ``path``, a PNG."""
     return write_all({path.stem: partial(draw, document)}, path.parent)[path.stem]
@@ -98,7 +102,10 @@ def draw_roofline(axis: Axes, labelled: dict[str, list[dict[str, Any]]], limits:
             speed = row["flops_per_step"] * row["images_per_second"] / row["batch_size"]
             axis.plot(intensity, speed / 1e9, marker, color=colours[_kind(row)], ms=6, mec="white", mew=0.6)
     axis.set(xscale="log", yscale="log", xlabel="FLOPs per byte that operations touch", ylabel="GFLOP/s")
-    axis.legend(fontsize=7, loc="lower right", framealpha=0.9)
+    if len(labelled) <= MOST_INSIDE:
+        axis.legend(fontsize=7, loc="lower right", framealpha=0.9)
+    else:
+        axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, frameon=False)
 
 
 def _kind(row: dict[str, Any]) -> str:

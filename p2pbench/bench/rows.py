@@ -80,7 +80,10 @@ def groups(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def short_titles(titles: list[str]) -> list[str]:
-    """``titles`` without the parts that all of them share; a single one is left whole."""
+    """``titles`` without the parts that all of them share, such as the workload; a single one is left whole."""
+    workloads = {title.partition(": ")[0] for title in titles}
+    if len(titles) > 1 and len(workloads) == 1:
+        titles = [title.partition(": ")[2] for title in titles]
     parts = [title.split(", ") for title in titles]
     shared = set.intersection(*map(set, parts)) if len(titles) > 1 else set()
     return [", ".join(part for part in each if part not in shared) for each in parts]

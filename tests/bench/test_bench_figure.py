@@ -6,7 +6,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from p2pbench.bench.figure import draw_ratios, without_folders
+from p2pbench.bench.figure import draw_ratios, draw_roofline, without_folders
 
 
 def test_quartiles_that_reach_far_leave_room_for_the_bars(tmp_path: Path) -> None:
@@ -18,6 +18,19 @@ def test_quartiles_that_reach_far_leave_room_for_the_bars(tmp_path: Path) -> Non
     draw_ratios(axis, {"score 64x64": rows})
     figure.savefig(tmp_path / "figure.png", bbox_inches="tight")  # a layout that collapses is a warning, an error here
     assert axis.get_xlim()[1] > 40
+    plt.close(figure)
+
+
+def test_a_legend_of_many_variants_covers_no_point() -> None:
+    row = {"engine": "eager", "precision": "fp32", "flops_per_step": 1e9, "bytes_per_step": 4e8,
+           "images_per_second": 10.0, "batch_size": 1}  # fmt: skip
+    limits = {"copy_bytes_per_second": 1e10, "product_flops_per_second": {"fp32": 1e11}}
+    figure, axis = plt.subplots(figsize=(5, 6), layout="constrained")
+    draw_roofline(axis, {f"{number} a rung of some ladder": [row] for number in range(10)}, limits)
+    figure.draw_without_rendering()
+    legend = axis.get_legend()
+    assert legend is not None
+    assert legend.get_window_extent().y1 < axis.get_window_extent().y0
     plt.close(figure)
 
 

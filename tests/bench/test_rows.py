@@ -93,4 +93,6 @@ def test_labels_stand_for_settings_that_would_not_fit_a_title() -> None:
 
 def test_labels_leave_out_what_all_have_in_common() -> None:
     assert short_titles(["step: a, 256x256, batch 1", "step: a, 64x64, batch 1"]) == ["256x256", "64x64"]
+    assert short_titles(["step: 0 pix2pix, 64x64", "step: 1 EMA, 64x64"]) == ["0 pix2pix", "1 EMA"]
+    assert short_titles(["step: a, 64x64", "data: a, 64x64"]) == ["step: a", "data: a"]
     assert short_titles(["step: a, batch 1"]) == ["step: a, batch 1"]
