@@ -190,8 +190,8 @@ def _compete(contestant: Contestant, pipe: Connection) -> None:
             synchronise()
             pipe.send((time.perf_counter() - start - uncounted) / n_steps)
         pipe.send(_peak_bytes())
-    except EOFError:
-        pass  # the process that asked has ended
+    except (EOFError, ConnectionError):
+        pass  # the process that asked has ended, perhaps in the middle of a step
     except P2PBenchError as error:
         pipe.send(error)
     except Exception as error:
