@@ -31,6 +31,8 @@ returns is the seconds that do not count."""
 GRACE_SECONDS = 60.0
 """How long a contestant's process has to end by itself; in the middle of a step it cannot. The plain loop's DataLoader
 alone may wait 5 seconds for each of its workers, and a process that is killed meanwhile leaves their semaphores."""
+INTERRUPTED_SECONDS = 2.0
+"""How long it has after Ctrl-C, which should not take a minute."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ class _Started:
 def _started(contestants: Sequence[Contestant]) -> Iterator[list[_Started]]:
     """Start a process for each contestant, and end them with the block."""
     context = multiprocessing.get_context("spawn")
-    processes, started = [], []
+    processes, started, grace = [], [], GRACE_SECONDS
     try:
         for contestant in contestants:
             ours, theirs = context.Pipe()
@@ -159,11 +161,14 @@ def _started(contestants: Sequence[Contestant]) -> Iterator[list[_Started]]:
             processes.append(process)
             started.append(_Started(contestant.name, ours))
         yield started
+    except KeyboardInterrupt:
+        grace = INTERRUPTED_SECONDS
+        raise
     finally:
         for one in started:
             one.pipe.close()  # ends a process that waits to be asked, which ends its own
         for process in processes:
-            process.join(GRACE_SECONDS)
+            process.join(grace)
             process.terminate()
             process.join()
 
