@@ -41,12 +41,13 @@ def named(text: str, config: RunConfig, *prefixes: str) -> str:
 
 def figures(timing: Timing, plain: Timing) -> dict[str, Any]:
     """What a row says about its timing: medians over the rounds, and their quartiles."""
-    ratios = timing.ratios_to(plain)
+    speed, speeds = _middle(timing.speeds)
+    ratio, ratios = _middle(timing.ratios_to(plain))
     return {
-        "images_per_second": float(np.median(timing.speeds)),
-        "images_per_second_quartiles": np.quantile(timing.speeds, [0.25, 0.75]).tolist(),
-        "ratio_to_plain": float(np.median(ratios)),
-        "ratio_quartiles": np.quantile(ratios, [0.25, 0.75]).tolist(),
+        "images_per_second": speed,
+        "images_per_second_quartiles": speeds,
+        "ratio_to_plain": ratio,
+        "ratio_quartiles": ratios,
         "repeats": len(timing.seconds),
         "peak_memory_bytes": timing.peak_memory_bytes,
         "seconds_per_step": sorted(timing.seconds),
@@ -55,11 +56,13 @@ def figures(timing: Timing, plain: Timing) -> dict[str, Any]:
 
 def beside_baseline(timing: Timing, baseline: Timing) -> dict[str, Any]:
     """What the row of a variant says of its speed as a multiple of the baseline's, round by round."""
-    ratios = timing.ratios_to(baseline)
-    return {
-        "ratio_to_baseline": float(np.median(ratios)),
-        "ratio_to_baseline_quartiles": np.quantile(ratios, [0.25, 0.75]).tolist(),
-    }
+    ratio, ratios = _middle(timing.ratios_to(baseline))
+    return {"ratio_to_baseline": ratio, "ratio_to_baseline_quartiles": ratios}
+
+
+def _middle(of_rounds: np.ndarray) -> tuple[float, list[float]]:
+    """The median over the rounds, and the quartiles."""
+    return float(np.median(of_rounds)), np.quantile(of_rounds, [0.25, 0.75]).tolist()
 
 
 def groups(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

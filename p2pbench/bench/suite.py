@@ -152,7 +152,8 @@ def _time(
                     continue
                 if first in timings:
                     row.update(figures(ours, timings[first]))
-                if (base := timings.get(_of_baseline(contestant.name))) is not None:
+                is_base = group in steps[:1] and contestant in of_baseline
+                if (base := ours if is_base else timings.get(_of_baseline(contestant.name))) is not None:
                     row.update(beside_baseline(ours, base))
         of_all = replace(of_first[0], seconds=[seconds for one in of_first for seconds in one.seconds])
         group[0][1].update(figures(of_all, of_all))
@@ -164,9 +165,6 @@ def _time(
                 row.update(against_ceilings(work, median, row["precision"], limits))
             elif row["workload"] == "score":
                 row["time_of_bare"] = 1 / row["ratio_to_plain"]
-    for contestant, row in steps[0] if of_baseline else ():
-        if contestant in of_baseline:
-            row["ratio_to_baseline"], row["ratio_to_baseline_quartiles"] = 1.0, [1.0, 1.0]
     return limits
 
 

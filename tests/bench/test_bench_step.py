@@ -58,18 +58,24 @@ def test_the_documented_rows(document: dict[str, Any]) -> None:
     json.dumps(document, allow_nan=False)
 
 
-def test_on_a_gpu_the_plain_loop_meets_one_rival_at_a_time(
-    seconds: dict[str, float], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """So no more than two processes hold its memory; the ceilings are measured one by one."""
-    raced: list[list[str]] = []
+@pytest.fixture
+def raced(seconds: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Who met whom, race by race, on a clock that waits for nothing."""
+    found: list[list[str]] = []
     race = clock.race
 
     def note(contestants: Sequence[Contestant], **how: Any) -> Any:
-        raced.append([one.name for one in contestants])
+        found.append([one.name for one in contestants])
         return race(contestants, **how)
 
     monkeypatch.setattr(clock, "race", note)
+    return found
+
+
+def test_on_a_gpu_the_plain_loop_meets_one_rival_at_a_time(
+    raced: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """So no more than two processes hold its memory; the ceilings are measured one by one."""
     machine = suite.machine_of(["step"], read_variants(str(GRID), None, SMALL)[0][1].config)
     monkeypatch.setattr(suite, "machine_of", lambda *_: {**machine, "device": "cuda", "gpu": "H100"})
     monkeypatch.setattr(step, "has_tensor_cores", lambda _: True)
@@ -99,16 +105,8 @@ def test_the_steps_of_variants_take_turns_with_the_baselines(seconds: dict[str, 
 
 
 def test_on_a_gpu_a_variants_step_meets_the_baselines_alone(
-    seconds: dict[str, float], monkeypatch: pytest.MonkeyPatch
+    raced: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    raced: list[list[str]] = []
-    race = clock.race
-
-    def note(contestants: Sequence[Contestant], **how: Any) -> Any:
-        raced.append([one.name for one in contestants])
-        return race(contestants, **how)
-
-    monkeypatch.setattr(clock, "race", note)
     variants = read_variants(str(GRID), None, SMALL)
     machine = suite.machine_of(["step"], variants[0][1].config)
     monkeypatch.setattr(suite, "machine_of", lambda *_: {**machine, "device": "cuda", "gpu": "H100"})
