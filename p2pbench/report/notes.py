@@ -8,10 +8,14 @@ from p2pbench.report.comparisons import best, comparisons
 from p2pbench.report.markup import TEMPLATES
 from p2pbench.report.primary import listed
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import library_versions, made_alike, measured, summarise
+from p2pbench.report.summaries import library_versions, measured, summarise, unlike
 from p2pbench.report.training_cost import most_at_once, named_machines
 from p2pbench.system import html
 
+BY_SEVERAL_NETWORKS = (
+    "read by several segmentation networks, for one that is trained on another processor has other bits (to share one, "
+    "copy segmenters/ from one machine's P2PBENCH_HOME to the others' before they train)"
+)
 FLOOR = "real (split half)"
 """The reference row that says what a perfect generator gets at this number of images."""
 
@@ -78,11 +82,18 @@ def _over_set(study: StudyRecord, metric: str) -> str | None:
 
 def _not_compared(study: StudyRecord) -> list[str]:
     """The scores that were made in different ways."""
-    return [
-        f"{study.metric(metric).label} was made in different ways or of images of different sizes, and is not compared."
-        for metric in study.chosen_metrics
-        if not made_alike((cell for variant in study.variants for cell in measured(study, variant, metric)), metric)
-    ]
+    found: dict[str, list[str]] = {}
+    for metric in study.chosen_metrics:
+        cells = [cell for variant in study.variants for cell in measured(study, variant, metric)]
+        differs = unlike([cell.scores[metric].settings for cell in cells])
+        if differs is not None:
+            how = (
+                BY_SEVERAL_NETWORKS
+                if differs.startswith("network_sha256")
+                else "made in different ways or of images of different sizes"
+            )
+            found.setdefault(how, []).append(study.metric(metric).label)
+    return [f"{label} was {how}, and is not compared." for how, labels in found.items() for label in labels]
 
 
 def _versions(study: StudyRecord) -> list[str]:

@@ -52,11 +52,6 @@ def measured(study: StudyRecord, variant: str, metric: str) -> list[CellRecord]:
     return [c for c in study.of(variant) if metric in c.scores and c.scores[metric].value is not None]
 
 
-def made_alike(cells: Iterable[CellRecord], metric: str) -> bool:
-    """Whether the score was made in the same way, of images of the same size, in all ``cells``."""
-    return _alike([cell.scores[metric].settings for cell in cells])
-
-
 def _alike(settings: Sequence[dict[str, Any]]) -> bool:
     return unlike(settings) is None
 

@@ -3,10 +3,14 @@
 What is there already grows by what the store has: seeds and levels of one definition, from whichever machine.
 """
 
+import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from p2pbench.errors import ConfigError, P2PBenchError
 from p2pbench.runs import records
@@ -15,7 +19,10 @@ from p2pbench.runs.records import References, Status, StudyFile
 from p2pbench.runs.store import Store
 from p2pbench.study.definition import differences, named, of_record
 from p2pbench.study.study_file import check_label, grown
-from p2pbench.system.files import copy_file, locked
+from p2pbench.system.files import copy_file, locked, write_text
+
+MOST_LOSSES = 100
+"""Rows of ``losses.csv`` in records: what a figure can show."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +129,7 @@ def _copy_run(store: Store, target: Store, run_id: str, modes: Sequence[str]) ->
         if _weights(before) != _weights(status):
             raise _LeftOut("was trained once more than the one there, which stays: their weights differ")
     changed = [_copied(path, there.path / path.name) for path in list(_records_of(run, there, modes))]
+    changed.append(_copied_losses(run, there))
     if status.state == "finished":
         status = status.model_copy(update={"files": there.record_hashes()})
     elif status.started_in is not None:  # a path of this machine, to go on with the run
@@ -134,7 +142,7 @@ def _copy_run(store: Store, target: Store, run_id: str, modes: Sequence[str]) ->
 
 def _records_of(run: RunFolder, there: RunFolder, modes: Sequence[str]) -> Iterator[Path]:
     """The records that reports read, but for the status. Scores that only ``there`` has are not replaced."""
-    yield from (run.config_file, run.losses_file, run.curve_file, run.images_file)
+    yield from (run.config_file, run.curve_file, run.images_file)
     for mode in modes:
         mine, other = RunFolder(run.path, mode), RunFolder(there.path, mode)
         lost = _measured(other) - _measured(mine)
@@ -159,6 +167,38 @@ def _copied(source: Path, target: Path) -> bool:
         return False
     copy_file(source, target)
     return True
+
+
+def _copied_losses(run: RunFolder, there: RunFolder) -> bool:
+    """Write the losses of ``run`` as records have them; returns whether that changed anything."""
+    if not run.losses_file.is_file():
+        return False
+    text = fewer_losses(run.losses_file.read_text(encoding="utf-8"))
+    if there.losses_file.is_file() and there.losses_file.read_text(encoding="utf-8") == text:
+        return False
+    write_text(there.losses_file, text)
+    return True
+
+
+def fewer_losses(text: str) -> str:
+    """The rows of a ``losses.csv`` as at most ``MOST_LOSSES``: a row is still the mean since the one before."""
+    header, *rows = [*csv.reader(io.StringIO(text))] or [[]]
+    together = -(-len(rows) // MOST_LOSSES)
+    if together < 2:
+        return text
+    steps = np.diff([0, *(int(row[0]) for row in rows)])
+
+    def mean(column: int, group: slice) -> str:
+        values = [row[column] for row in rows[group]]
+        return f"{np.average(np.array(values, float), weights=steps[group]):.6g}" if all(values) else ""
+
+    made = io.StringIO()
+    writer = csv.writer(made, lineterminator="\n")
+    writer.writerow(header)
+    for start in range(0, len(rows), together):
+        group = slice(start, start + together)
+        writer.writerow([*rows[group][-1][:2], *(mean(column, group) for column in range(2, len(header)))])
+    return made.getvalue()
 
 
 def _copy_references(store: Store, target: Store, study: StudyFile) -> None:

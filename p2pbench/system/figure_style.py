@@ -1,7 +1,9 @@
 """The look of figures, and how they become files: the same figure gives the same bytes. Reports, explorations and
 benchmarks share this."""
 
+import base64
 import io
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -94,9 +96,30 @@ def write_svg(figure: Figure, path: Path) -> None:
         for light, dark in DARK.items()
         for what in ("fill", "stroke")
     )
-    compact = " ".join(drawn.getvalue().split())  # its texts are outlines: no space in it is shown
-    text = compact.replace("</style>", f"@media (prefers-color-scheme: dark){{{turned}}}</style>", 1)
-    write_text(path, text)
+    text = smaller_svg(drawn.getvalue())
+    write_text(path, text.replace("</style>", f"@media (prefers-color-scheme: dark){{{turned}}}</style>", 1))
+
+
+PLACES = re.compile(r'\b(?:d|x|y)="[^"]*"|\btranslate\([^)]*\)')
+"""What in an SVG says where something is, in points; a scale needs all its digits."""
+LONG = re.compile(r"-?\d+\.\d{3,}")
+PICTURE = re.compile(r"(?<=data:image/png;base64,)[^\"]+")
+
+
+def smaller_svg(text: str) -> str:
+    """An SVG as small as it can be without a difference to see: places to the hundredth of a point, no space between
+    its elements (its texts are outlines), pictures in it of 256 colours."""
+    text = " ".join(PICTURE.sub(lambda found: _of_few_colours(found[0]), text).split())
+    return PLACES.sub(lambda place: LONG.sub(lambda number: f"{float(number[0]):.2f}", place[0]), text)
+
+
+def _of_few_colours(picture: str) -> str:
+    """A PNG in base64, with its transparency, as one of 256 colours."""
+    with Image.open(io.BytesIO(base64.b64decode(picture))) as whole:
+        few = whole.convert("RGBA").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    written = io.BytesIO()
+    few.save(written, format="PNG", optimize=True)
+    return base64.b64encode(written.getvalue()).decode()
 
 
 def write_pdf(figure: Figure, path: Path) -> None:

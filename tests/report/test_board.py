@@ -65,6 +65,21 @@ def test_the_same_trainings_in_two_studies_are_one_row_and_one_name_for_two_reci
     assert table.loc["base", "seeds"] == "5"
 
 
+def test_a_recipe_that_was_trained_again_elsewhere_is_a_row_of_its_own() -> None:
+    first = study_of({"base": lpips(0, 3, 1)}, name="first", runs={"base": "r"})
+    again = study_of({"same recipe": lpips(0, 3, 2)}, name="again", runs={"same recipe": "r"})
+    trained = {"steps": 1, "seconds": 1.0, "seconds_per_step": 1.0, "peak_memory_bytes": 1}
+    for study in (first, again):
+        status = {
+            "schema_version": 1,
+            "state": "finished",
+            "training": {**trained, "generator_sha256": study.about.name},
+        }
+        study.cells[:] = [replace(cell, status=Status.model_validate(status)) for cell in study.cells]
+    table = one_board(first, again).table()
+    assert sorted(zip(table["variant"], table["studies"], strict=True)) == [("base", "first"), ("same recipe", "again")]
+
+
 def test_studies_of_other_data_or_of_another_duration_stand_on_boards_of_their_own() -> None:
     protocol = {"name": "p", "settings": {"data.crop_size": 64, "training.epochs": 20, "training.seed": 0}}
     usual, short = (study_of({"a": lpips(0, 3, 1)}, name=name, protocol=protocol) for name in ("usual", "short"))

@@ -393,6 +393,16 @@ def test_scores_made_in_different_ways_are_not_compared(store: Store) -> None:
     assert "L1 was made in different ways or of images of different sizes" in to_markdown(study)
 
 
+def test_scores_by_segmentation_networks_of_two_machines_say_how_to_share_one(store: Store) -> None:
+    for seed, path in enumerate(sorted(store.root.glob("cells/*/scores.json"))[:2]):
+        content = json.loads(path.read_text())
+        content["scores"]["l1"]["settings"]["network_sha256"] = str(seed)
+        path.write_text(json.dumps(content))
+    text = to_markdown(read_study(store, "loss"))
+    assert "L1 was read by several segmentation networks" in text
+    assert "copy segmenters/ from one machine's P2PBENCH_HOME" in text
+
+
 def test_losses_below_zero_are_drawn(store: Store) -> None:
     for path in store.root.glob("cells/*/losses.csv"):
         path.write_text("step,epoch,d_loss,g_loss,g_adversarial,g_l1\n10,0.5,1,2,-3,0.4\n20,1.0,1,2,-2,0.3\n")

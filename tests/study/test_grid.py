@@ -46,7 +46,7 @@ def test_there_are_grids_and_protocols_to_ship() -> None:
         "spectral_norm", "preset", "train_size", "maps", "spade", "anti_aliasing", "attention", "backbone",
         "ema", "two_rates", "perceptual",
         "feature_matching", "gradient_penalty", "augment_gan", "regression", "families", "oasis", "multiscale",
-        "projected", "ladder", "ladder_without",
+        "projected", "ladder", "ladder_without", "short_ladder", "convergence",
     }  # fmt: skip
     assert set(SHIPPED_PROTOCOLS) == {
         "quick", "quick-labels", "facades-64", "facades-128", "paper-facades", "paper-maps", "paper-cityscapes",
@@ -494,6 +494,25 @@ def test_without_each_idea_the_top_of_the_ladder_differs_in_that_alone() -> None
     for taken_out, rung in zip(without.values(), rungs, strict=True):
         # The hinge of rung 2 gives way to rung 8; a rate of D's own that is G's is the same run under either spelling.
         assert changed(taken_out, top) | {"objective.adversarial"} == rung | {"objective.adversarial"}
+
+
+def test_the_short_ladder_has_the_rungs_of_the_ladder_without_low_pass_filters_and_attention() -> None:
+    whole, short = list(recipes_of("ladder").values()), list(recipes_of("short_ladder").values())
+    assert short[0] == recipes_of("loss")["l1+cgan"]
+    assert short[1:4] == whole[:3]
+    filters = {"generator.downsampling", "generator.upsampling", "discriminator.downsampling"}
+    assert changed(short[4], whole[4]) == changed(short[5], whole[6]) == filters
+    assert len(short) == 6
+
+
+def test_convergence_has_the_trainings_of_the_objectives_and_the_same_ones_five_times_as_long() -> None:
+    cells = {cell.variant: cell for cell in build_study("convergence", "quick", {}, [1]).cells}
+    usual = {cell.variant: cell for cell in build_study("loss", "quick", {}, [1]).cells}
+    for objective in ("l1", "l1+gan", "l1+cgan"):
+        once, long = cells[f"{objective}, 1x epochs"], cells[f"{objective}, 5x epochs"]
+        assert once.run_id == usual[objective].run_id
+        assert changed(recipe_of(once.config), recipe_of(long.config)) == {"training.epochs"}
+        assert long.config.training.epochs == 5 * once.config.training.epochs
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from p2pbench.report import latex, tables
 from p2pbench.report.page import write_report
 from p2pbench.report.records import read_study
 from p2pbench.runs.store import Store
+from p2pbench.study.export import fewer_losses
 from p2pbench.study.plan import build_study
 from p2pbench.study.study_file import write_study
 from p2pbench.system.files import write_json
@@ -160,3 +161,19 @@ def test_a_run_whose_pictures_are_gone_has_its_records() -> None:
         run.set_status("finished", files=run.record_hashes())
         shutil.rmtree(run.test_samples)
     assert export("runs", "records")["left_out"] == {}
+
+
+def test_records_have_a_hundred_rows_of_losses_each_the_mean_since_the_one_before() -> None:
+    """Of 5 rows for each of 100; the last row of the training has fewer steps than the others."""
+    steps = [*range(50, 25000, 50), 24990]
+    rows = [f"{step},{step / 400:.4f},{k},{k % 5},,{k}" for k, step in enumerate(steps)]
+    whole = "\n".join(["step,epoch,d_loss,g_loss,g_adversarial,g_l1", *rows]) + "\n"
+    few = fewer_losses(whole).splitlines()
+    assert len(few) == 1 + 100
+    assert few[1] == "250,0.6250,2,2,,2"
+    assert few[
+        -1
+    ] == f"24990,62.4750,{(50 * (495 + 496 + 497 + 498) + 40 * 499) / 240:.6g},{(50 * 6 + 40 * 4) / 240:.6g},," + (
+        f"{(50 * (495 + 496 + 497 + 498) + 40 * 499) / 240:.6g}"
+    )
+    assert fewer_losses(fewer_losses(whole)) == fewer_losses(whole)
