@@ -16,6 +16,7 @@ BY_SEVERAL_NETWORKS = (
     "read by several segmentation networks, for one that is trained on another processor has other bits (to share one, "
     "copy segmenters/ from one machine's P2PBENCH_HOME to the others' before they train)"
 )
+IN_DIFFERENT_WAYS = "made in different ways or of images of different sizes"
 FLOOR = "real (split half)"
 """The reference row that says what a perfect generator gets at this number of images."""
 
@@ -82,18 +83,13 @@ def _over_set(study: StudyRecord, metric: str) -> str | None:
 
 def _not_compared(study: StudyRecord) -> list[str]:
     """The scores that were made in different ways."""
-    found: dict[str, list[str]] = {}
+    found = []
     for metric in study.chosen_metrics:
         cells = [cell for variant in study.variants for cell in measured(study, variant, metric)]
-        differs = unlike([cell.scores[metric].settings for cell in cells])
-        if differs is not None:
-            how = (
-                BY_SEVERAL_NETWORKS
-                if differs.startswith("network_sha256")
-                else "made in different ways or of images of different sizes"
-            )
-            found.setdefault(how, []).append(study.metric(metric).label)
-    return [f"{label} was {how}, and is not compared." for how, labels in found.items() for label in labels]
+        if differs := unlike([cell.scores[metric].settings for cell in cells]):
+            how = BY_SEVERAL_NETWORKS if differs.startswith("network_sha256") else IN_DIFFERENT_WAYS
+            found.append(f"{study.metric(metric).label} was {how}, and is not compared.")
+    return found
 
 
 def _versions(study: StudyRecord) -> list[str]:
