@@ -113,9 +113,10 @@ def _verdict(c: Comparison) -> str:
 
 
 def _step(width: float) -> float:
-    """The distance of ticks, of which about five fit ``width``: 1, 2 or 5 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10(width / 4))
-    return next(power * k for k in (5, 2, 1) if power * k <= width / 4)
+    """The distance of ticks, of which two to six fit ``width``, and their labels a narrow page: 1, 2 or 5 times a power
+    of ten."""
+    power = 10.0 ** math.floor(math.log10(width / 5))
+    return next(power * k for k in (1, 2, 5, 10) if power * k >= width / 5)
 
 
 def difference_text(value: float, low: float | None, high: float | None) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from report_records import OBJECTIVES, fill, loss_study, study_of
 
 from p2pbench.report.agreement import agreement
@@ -84,6 +86,16 @@ def test_the_forest_plot_has_what_was_compared() -> None:
     assert rows["failed"].verdict == "not compared: failed has no value"
     assert (rows["failed"].at, rows["failed"].text) == (None, "")
     assert (found.left, found.right) == ("better", "worse")
+
+
+@given(st.floats(1e-6, 1e3), st.floats(0, 1))
+def test_an_axis_has_two_to_six_ticks_wherever_zero_lies_on_it(largest: float, share: float) -> None:
+    levels = {"base": 0.0, "below": -largest * share, "above": largest * (1 - share)}
+    study = study_of({name: {"lpips": np.full((3, 4), level)} for name, level in levels.items()})
+    found = forest(study, "lpips")
+    assert found is not None
+    assert 2 <= len(found.ticks) <= 6
+    assert len({label for _, label in found.ticks}) == len(found.ticks)
 
 
 def test_two_trainings_have_an_interval_over_images_that_is_named_so() -> None:
