@@ -42,7 +42,7 @@ class Row:
     variant: str
     studies: list[str]
     cells: dict[tuple[str, str, str | None], tuple[CellRecord, StudyCell]] = field(default_factory=dict)
-    """By run id, inference mode and the weights that were trained."""
+    """By :attr:`CellRecord.training_key`."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def _rows(studies: Sequence[StudyRecord]) -> list[Row]:
     for study in studies:
         for variant in study.variants:
             own = {
-                (cell.run.path.name, cell.run.inference, _weights(cell)): (cell, recorded)
+                cell.training_key: (cell, recorded)
                 for cell, recorded in zip(study.cells, study.about.cells, strict=True)
                 if cell.variant == variant and cell.state == "finished"
             }
@@ -223,12 +223,6 @@ def _rows(studies: Sequence[StudyRecord]) -> list[Row]:
             for other in same:
                 other.variant = f"{other.variant} ({listed(other.studies)})"
     return rows
-
-
-def _weights(cell: CellRecord) -> str | None:
-    """What tells two trainings of one recipe and seed apart, as another machine's are."""
-    training = cell.status.training if cell.status else None
-    return training.generator_sha256 if training else None
 
 
 def _places(variants: Sequence[str], pairs: Sequence[Comparison]) -> dict[str, tuple[int, int]]:

@@ -40,6 +40,12 @@ class CellRecord:
         """What the training took; None where that is not recorded."""
         return self.status.training if self.status else None
 
+    @property
+    def training_key(self) -> tuple[str, str, str | None]:
+        """The run id, the inference mode and the hash of the weights: a recipe that two machines train with one seed,
+        or a GPU twice, is two trainings."""
+        return self.run.path.name, self.run.inference, self.training.generator_sha256 if self.training else None
+
     @cached_property
     def losses(self) -> pd.DataFrame:
         """The losses of its training: a row a reading, with its step and epoch. Empty where there are none."""
@@ -117,11 +123,11 @@ class StudyRecord:
         return list(dict.fromkeys(cell.variant for cell in self.cells))
 
     @cached_property
-    def runs(self) -> dict[str, set[tuple[int, str, str]]]:
-        """The seed, run and inference mode of each variant's cells."""
-        found: dict[str, set[tuple[int, str, str]]] = {variant: set() for variant in self.variants}
+    def runs(self) -> dict[str, set[tuple[str, str, str | None]]]:
+        """The trainings of each variant's cells (:attr:`CellRecord.training_key`)."""
+        found: dict[str, set[tuple[str, str, str | None]]] = {variant: set() for variant in self.variants}
         for cell in self.cells:
-            found[cell.variant].add((cell.seed, cell.run.path.name, cell.run.inference))
+            found[cell.variant].add(cell.training_key)
         return found
 
     @cached_property

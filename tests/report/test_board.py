@@ -76,8 +76,10 @@ def test_a_recipe_that_was_trained_again_elsewhere_is_a_row_of_its_own() -> None
             "training": {**trained, "generator_sha256": study.about.name},
         }
         study.cells[:] = [replace(cell, status=Status.model_validate(status)) for cell in study.cells]
-    table = one_board(first, again).table()
+    board = one_board(first, again)
+    table = board.table()
     assert sorted(zip(table["variant"], table["studies"], strict=True)) == [("base", "first"), ("same recipe", "again")]
+    assert board.places == {"base": (1, 2), "same recipe": (1, 2)}  # they were compared
 
 
 def test_studies_of_other_data_or_of_another_duration_stand_on_boards_of_their_own() -> None:
