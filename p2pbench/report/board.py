@@ -19,7 +19,7 @@ from p2pbench.config.sections import TrainingConfig
 from p2pbench.report.comparisons import Comparison, comparisons
 from p2pbench.report.markup import TEMPLATES, markdown_table
 from p2pbench.report.primary import listed, named, primary_metric, saturated_sentences
-from p2pbench.report.records import CellRecord, StudyRecord
+from p2pbench.report.records import CellRecord, StudyRecord, TrainingKey
 from p2pbench.report.score_table import shown_metrics
 from p2pbench.report.summaries import digits_of, oriented, sd_text, summarise, value_text
 from p2pbench.runs.records import StudyCell
@@ -41,8 +41,7 @@ class Row:
 
     variant: str
     studies: list[str]
-    cells: dict[tuple[str, str, str | None], tuple[CellRecord, StudyCell]] = field(default_factory=dict)
-    """By :attr:`CellRecord.training_key`."""
+    cells: dict[TrainingKey, tuple[CellRecord, StudyCell]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 
@@ -11,6 +11,10 @@ from p2pbench.config.metrics import METRICS, Metric
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.records import ReferenceRow, Score, Status, StudyCell, StudyFile, Training
 from p2pbench.runs.store import Store
+
+TrainingKey: TypeAlias = tuple[str, str, str | None]
+"""The run id, the inference mode and the hash of the weights: a recipe that two machines train with one seed, or a GPU
+twice, is two trainings."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,7 @@ class CellRecord:
         return self.status.training if self.status else None
 
     @property
-    def training_key(self) -> tuple[str, str, str | None]:
-        """The run id, the inference mode and the hash of the weights: a recipe that two machines train with one seed,
-        or a GPU twice, is two trainings."""
+    def training_key(self) -> TrainingKey:
         return self.run.path.name, self.run.inference, self.training.generator_sha256 if self.training else None
 
     @cached_property
@@ -123,9 +125,9 @@ class StudyRecord:
         return list(dict.fromkeys(cell.variant for cell in self.cells))
 
     @cached_property
-    def runs(self) -> dict[str, set[tuple[str, str, str | None]]]:
-        """The trainings of each variant's cells (:attr:`CellRecord.training_key`)."""
-        found: dict[str, set[tuple[str, str, str | None]]] = {variant: set() for variant in self.variants}
+    def runs(self) -> dict[str, set[TrainingKey]]:
+        """The trainings of each variant's cells."""
+        found: dict[str, set[TrainingKey]] = {variant: set() for variant in self.variants}
         for cell in self.cells:
             found[cell.variant].add(cell.training_key)
         return found

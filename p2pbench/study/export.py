@@ -19,7 +19,7 @@ from p2pbench.runs.records import References, Status, StudyFile
 from p2pbench.runs.store import Store
 from p2pbench.study.definition import differences, named, of_record
 from p2pbench.study.study_file import check_label, grown
-from p2pbench.system.files import copy_file, locked, write_text
+from p2pbench.system.files import atomic, locked
 
 MOST_LOSSES = 100
 """Rows of ``losses.csv`` in records: what a figure can show."""
@@ -129,7 +129,9 @@ def _copy_run(store: Store, target: Store, run_id: str, modes: Sequence[str]) ->
         if _weights(before) != _weights(status):
             raise _LeftOut("was trained once more than the one there, which stays: their weights differ")
     changed = [_copied(path, there.path / path.name) for path in list(_records_of(run, there, modes))]
-    changed.append(_copied_losses(run, there))
+    if run.losses_file.is_file():
+        losses = fewer_losses(run.losses_file.read_text(encoding="utf-8"))
+        changed.append(_written(losses.encode(), there.losses_file))
     if status.state == "finished":
         status = status.model_copy(update={"files": there.record_hashes()})
     elif status.started_in is not None:  # a path of this machine, to go on with the run
@@ -163,20 +165,15 @@ def _measured(run: RunFolder) -> set[str]:
 
 def _copied(source: Path, target: Path) -> bool:
     """Copy a file where there is one and ``target`` is not the same; returns whether it did."""
-    if not source.is_file() or (target.is_file() and target.read_bytes() == source.read_bytes()):
-        return False
-    copy_file(source, target)
-    return True
+    return source.is_file() and _written(source.read_bytes(), target)
 
 
-def _copied_losses(run: RunFolder, there: RunFolder) -> bool:
-    """Write the losses of ``run`` as records have them; returns whether that changed anything."""
-    if not run.losses_file.is_file():
+def _written(content: bytes, target: Path) -> bool:
+    """Write ``content`` to ``target``, which may have it already; returns whether that changed anything."""
+    if target.is_file() and target.read_bytes() == content:
         return False
-    text = fewer_losses(run.losses_file.read_text(encoding="utf-8"))
-    if there.losses_file.is_file() and there.losses_file.read_text(encoding="utf-8") == text:
-        return False
-    write_text(there.losses_file, text)
+    with atomic(target) as part:
+        part.write_bytes(content)
     return True
 
 

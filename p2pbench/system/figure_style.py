@@ -1,10 +1,10 @@
 """The look of figures, and how they become files: the same figure gives the same bytes. Reports, explorations and
 benchmarks share this."""
 
-import base64
 import io
 import re
 import warnings
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from p2pbench.system.files import atomic, write_text
+from p2pbench.system.html import address
 
 WHITE_GRID: dict[str, Any] = {
     "axes.axisbelow": True, "axes.edgecolor": ".8", "axes.grid": True, "axes.labelcolor": ".15", "grid.color": ".9",
@@ -103,23 +104,23 @@ def write_svg(figure: Figure, path: Path) -> None:
 PLACES = re.compile(r'\b(?:d|x|y)="[^"]*"|\btranslate\([^)]*\)')
 """What in an SVG says where something is, in points; a scale needs all its digits."""
 LONG = re.compile(r"-?\d+\.\d{3,}")
-PICTURE = re.compile(r"(?<=data:image/png;base64,)[^\"]+")
+PICTURE = re.compile(r'data:image/png;base64,([^"]+)')
 
 
 def smaller_svg(text: str) -> str:
     """An SVG as small as it can be without a difference to see: places to the hundredth of a point, no space between
     its elements (its texts are outlines), pictures in it of 256 colours."""
-    text = " ".join(PICTURE.sub(lambda found: _of_few_colours(found[0]), text).split())
+    text = " ".join(PICTURE.sub(lambda found: address(_of_few_colours(b64decode(found[1])), "png"), text).split())
     return PLACES.sub(lambda place: LONG.sub(lambda number: f"{float(number[0]):.2f}", place[0]), text)
 
 
-def _of_few_colours(picture: str) -> str:
-    """A PNG in base64, with its transparency, as one of 256 colours."""
-    with Image.open(io.BytesIO(base64.b64decode(picture))) as whole:
+def _of_few_colours(png: bytes) -> bytes:
+    """A PNG, with its transparency, as one of 256 colours."""
+    with Image.open(io.BytesIO(png)) as whole:
         few = whole.convert("RGBA").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     written = io.BytesIO()
     few.save(written, format="PNG", optimize=True)
-    return base64.b64encode(written.getvalue()).decode()
+    return written.getvalue()
 
 
 def write_pdf(figure: Figure, path: Path) -> None:
