@@ -13,8 +13,8 @@ from p2pbench.report.training_cost import most_at_once, named_machines
 from p2pbench.system import html
 
 BY_SEVERAL_NETWORKS = (
-    "read by several segmentation networks, for one that is trained on another processor has other bits (to share one, "
-    "copy segmenters/ from one machine's P2PBENCH_HOME to the others' before they train)"
+    "read by several segmentation networks, for another version of torch or kind of processor trains another one (to "
+    "share one, copy segmenters/ from one machine's P2PBENCH_HOME to the others' before they train)"
 )
 IN_DIFFERENT_WAYS = "made in different ways or of images of different sizes"
 FLOOR = "real (split half)"

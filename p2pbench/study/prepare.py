@@ -9,13 +9,10 @@ from p2pbench.config.metrics import FCN_SCORES, METRICS
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import DataSet, left_out, open_dataset
-from p2pbench.errors import Interrupted, TrainingError, WeightsError
+from p2pbench.errors import WeightsError
 from p2pbench.scoring import weights
-from p2pbench.study.job import events_of, kill, start_worker
-from p2pbench.system.cache_dir import home
 from p2pbench.system.console import escape
-from p2pbench.system.hardware import available_cores
-from p2pbench.system.progress import Count, counted
+from p2pbench.system.progress import counted
 
 
 def decode_data(configs: Sequence[RunConfig], console: Console) -> None:
@@ -81,19 +78,12 @@ def train_segmentation(configs: Sequence[RunConfig], console: Console) -> None:
     import torch
 
     from p2pbench.scoring.segmentation import NoReader, find_reader
-    from p2pbench.training.device import available_device
-    from p2pbench.training.engine import prepare_engine
 
     said: dict[str, None] = {}
-    for config in {(c.data, c.scoring.palette, c.training.device): c for c in asked}.values():
+    for config in {(c.data, c.scoring.palette): c for c in asked}.values():
         with counted(console, "segmentation network", "steps") as progress:
-            device = torch.device(available_device(config.training.device))
-            if device.type == "cuda":
-                _train_in_a_process(config, progress)
-                device = torch.device("cpu")
-            else:
-                prepare_engine(config.training)
-            reader = find_reader(open_dataset(config.data), config.scoring.palette, device, progress)
+            # On the CPU: a CUDA context would stay in this process, which trains nothing.
+            reader = find_reader(open_dataset(config.data), config.scoring.palette, torch.device("cpu"), progress)
         if isinstance(reader, NoReader):
             said[f"[yellow]not measured:[/yellow] {', '.join(FCN_SCORES)}: {escape(reader.reason)}"] = None
         elif ceilings := reader.ceilings:
@@ -101,22 +91,3 @@ def train_segmentation(configs: Sequence[RunConfig], console: Console) -> None:
             said[f"the real photos, by the segmentation network: {values}"] = None
     for line in said:
         console.print(line, soft_wrap=True, highlight=False)
-
-
-def _train_in_a_process(config: RunConfig, progress: Count) -> None:
-    """Have the cache hold the segmentation network of ``config``, without a CUDA context in this process."""
-    order = {
-        "config": config.model_dump(mode="json"), "log": str(home() / "segmentation.log"), "runs": str(home()),
-        "weights_dir": None, "threads": available_cores(),
-    }  # fmt: skip
-    worker = start_worker("segmentation", order)
-    try:
-        for kind, about in events_of(worker):
-            if kind == "progress":
-                progress(about["done"], about["total"])
-            elif kind == "interrupted":
-                raise Interrupted(about["reason"])
-            elif kind == "failed":
-                raise TrainingError(f"segmentation network: {about['reason']}")
-    finally:
-        kill(worker)

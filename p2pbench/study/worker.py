@@ -104,7 +104,7 @@ def main() -> int:
 
 
 def carry_out(kind: str, order: dict[str, Any], stop: Stop, send: Send) -> None:
-    """Do what ``order`` says: train a segmentation network, make a study's reference rows, or a cell."""
+    """Do what ``order`` says: make a study's reference rows, or a cell."""
     from p2pbench.config.resolve import from_mapping
     from p2pbench.config.run_id import run_id
     from p2pbench.data.dataset import open_dataset
@@ -113,12 +113,6 @@ def carry_out(kind: str, order: dict[str, Any], stop: Stop, send: Send) -> None:
     store = Store(Path(order["runs"]))
     weights_dir = Path(order["weights_dir"]) if order["weights_dir"] else None
     progress = _paced(send)
-    if kind == "segmentation":
-        from p2pbench.scoring.segmentation import find_reader
-        from p2pbench.training.engine import prepare_engine
-
-        find_reader(open_dataset(config.data), config.scoring.palette, prepare_engine(config.training).device, progress)
-        return
     if kind == "reference_rows":
         from p2pbench.study.reference_rows import make_rows
 

@@ -21,7 +21,7 @@ def settings(source: Path) -> list[str]:
     return [part for setting in small for part in ("--set", setting)]
 
 
-@pytest.mark.parametrize("workloads", [("step",), ("translate",), ("data",), ("score",), ("data", "step")])
+@pytest.mark.parametrize("workloads", [("translate",), ("data", "step", "score")])
 def test_every_workload_takes_its_own_baseline(
     workloads: tuple[str, ...], seconds: dict[str, float], pairs_folder: Path, tmp_path: Path
 ) -> None:
@@ -38,13 +38,13 @@ def test_a_baseline_of_other_rows_is_refused_before_anything_is_timed(
     seconds: dict[str, float], pairs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "speed.json"
-    invoke("bench", "translate", *settings(pairs_folder), "--out", file)
+    invoke("bench", "step", *settings(pairs_folder), "--out", file)
 
     def timed(*_: Any, **__: Any) -> None:
         raise AssertionError("timed")
 
     monkeypatch.setattr("p2pbench.bench.clock.race", timed)
-    command = ("bench", "translate", *settings(pairs_folder), "--set", "generator.norm=instance")
+    command = ("bench", "step", *settings(pairs_folder), "--set", "generator.norm=instance")
     assert "none of the rows to be measured" in error_of(*command, "--compare", file, code=2)
 
 

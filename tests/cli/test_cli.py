@@ -356,14 +356,18 @@ def test_starting_does_not_load_torch() -> None:
 
 
 @pytest.mark.shared
-def test_training_on_the_real_facades_scores_lpips(shared: Path) -> None:
+def test_training_on_real_facades_scores_lpips(shared: Path) -> None:
+    for split, n in (("train", 32), ("test", 12)):
+        Path("facades", split).mkdir(parents=True)
+        for file in sorted((shared / "data" / "facades" / split).iterdir())[:n]:
+            Path("facades", split, file.name).symlink_to(file)
     found = document(
-        "train", "--set", f"data.source={shared / 'data' / 'facades'}", "--set", "data.direction=BtoA",
+        "train", "--set", "data.source=facades", "--set", "data.direction=BtoA",
         "--set", "data.load_size=70", "--set", "data.crop_size=64", "--set", "generator.ngf=4",
         "--set", "discriminator.ndf=4", "--set", "training.epochs=1", "--set", "training.batch_size=16",
         "--set", "scoring.metrics=l1,lpips", "--weights-dir", shared / "weights", "--out", "run",
     )  # fmt: skip
-    assert found["training"]["steps"] == 25
-    assert found["scores"]["lpips"]["n"] == 106
+    assert found["training"]["steps"] == 2
+    assert found["scores"]["lpips"]["n"] == 12
     assert 0.2 < found["scores"]["lpips"]["value"] < 1.0
     assert found["scores"]["lpips"]["settings"]["net"] == "alex"

@@ -6,6 +6,7 @@ import io
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -111,24 +112,25 @@ def test_a_cell_whose_capture_failed_is_trained_eagerly_by_another_process(
     assert "engine eager," in log
 
 
-def test_the_parent_of_trainings_on_a_gpu_has_the_segmentation_network_trained_by_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_parent_of_trainings_on_a_gpu_has_the_segmentation_network_on_the_cpu(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A CUDA context would stay in this process. The worker trains on the CPU, as the parent would have."""
+    """A CUDA context would stay in this process, and take a GiB of each GPU."""
     from p2pbench.config.resolve import Layer, resolve
     from p2pbench.scoring import segmenter
+    from p2pbench.scoring.segmenter_training import build
+
+    def untrained(photos: Any, _: Any, n_classes: int, test: Any, __: Any) -> Any:
+        return build(n_classes, photos.shape[1:3]).state_dict(), test[..., 0] * 0
 
     settings = {
         "data.source": "drawn:4", "data.direction": "BtoA", "data.load_size": 18, "data.crop_size": 16,
-        "discriminator.name": "patch16", "training.device": "cpu", "scoring.metrics": ["fcn-iou"],
+        "discriminator.name": "patch16", "training.device": "cuda", "scoring.metrics": ["fcn-iou"],
     }  # fmt: skip
     config = resolve([Layer("test", settings)]).config
     prepare.decode_data([config], Console(quiet=True))
-    monkeypatch.setattr(device, "available_device", lambda _: "cuda")
-    monkeypatch.setattr(segmenter, "train", lambda *_: pytest.fail("trained here"))
-    monkeypatch.setattr(segmenter, "STEPS", 8)
-    (tmp_path / "sitecustomize.py").write_text("from p2pbench.scoring import segmenter\n\nsegmenter.STEPS = 8\n")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(device, "available_device", lambda name: pytest.fail(f"asked for {name}"))
+    monkeypatch.setattr(segmenter, "train_apart", untrained)
     console = Console(record=True, width=200, file=io.StringIO())
     prepare.train_segmentation([config], console)
     assert "the real photos, by the segmentation network" in console.export_text()

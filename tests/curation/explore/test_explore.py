@@ -406,7 +406,7 @@ def test_mistakes_are_one_line_with_the_way_out(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["data", "explore", str(source)]).exit_code == 2
 
 
-@pytest.mark.parametrize("size", [(1, 2), (2, 6), (700, 40)])
+@pytest.mark.parametrize("size", [(1, 2), (700, 40)])
 def test_odd_sizes_and_flat_images_are_explored(size: tuple[int, int], tmp_path: Path) -> None:
     for split in ("train", "test"):
         (tmp_path / split).mkdir()
