@@ -87,10 +87,10 @@ def test_a_report_that_does_not_fit_leaves_the_one_before(with_two: Workplace) -
     assert ".part" not in done.stdout
 
 
-def test_a_read_only_store_is_refused_by_ablate_and_read_by_the_others(workplace: Workplace) -> None:
+def test_a_read_only_store_is_refused_by_ablate_and_read_by_the_others(with_two: Workplace) -> None:
     done = on_small_disk(
-        workplace, workplace.folder / "disk",
-        f"$P {STUDY} >/dev/null; echo first $?\nmount -o remount,ro disk\n$P {STUDY} --seeds 1; echo second $?\n"
+        with_two, with_two.folder / "disk",
+        f"cp -r runs disk; echo first $?\nmount -o remount,ro disk\n$P {STUDY} --seeds 1; echo second $?\n"
         f"$P {STUDY}; echo finished $?\n$P report --runs disk/runs --out out >/dev/null; echo report $?\n"
         "$P runs list --runs disk/runs; echo list $?\n$P runs verify --runs disk/runs; echo verify $?",
     )  # fmt: skip

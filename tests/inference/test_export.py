@@ -60,8 +60,12 @@ def test_it_is_checked_at_two_shapes_and_says_what_it_is(exported: tuple[Path, d
 @pytest.mark.parametrize(
     "settings",
     [
-        {"generator__attention": True, "generator__downsampling": "blur", "generator__upsampling": "bilinear"},
-        {"generator__spade": "labels"},
+        {
+            "generator__attention": True,
+            "generator__downsampling": "blur",
+            "generator__upsampling": "bilinear",
+            "generator__spade": "labels",
+        },
         {"generator__spade": "continuous", "generator__norm": "instance"},
         {"generator__name": "convnext_unet"},
     ],

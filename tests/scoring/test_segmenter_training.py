@@ -49,7 +49,8 @@ def test_the_bits_are_those_of_no_processor_and_of_no_number_of_threads(monkeypa
         read.append(found)
     assert bits[0] == bits[1]
     assert (read[0] == read[1]).all()
-    assert (read[0].shape, read[0].dtype) == ((3, 128, 128), np.uint8)
+    assert read[0].shape == (3, 128, 128)
+    assert read[0].dtype == np.uint8
     assert steps == [(1, 2), (2, 2)] * 2
 
 
