@@ -78,15 +78,8 @@ def obtain(photographs: Photographs, device: torch.device, progress: Count = no_
 
 def _key(photographs: Photographs) -> str:
     palette, shape = photographs.palette, photographs.train[0].shape[1:3]
-    recipe = (
-        FCN_RECIPE,
-        RECIPE,
-        photographs.key,
-        tuple(shape),
-        palette.name,
-        tuple(palette.classes.values()),
-        palette.void,
-    )
+    of_palette = (palette.name, tuple(palette.classes.values()), palette.void)
+    recipe = (FCN_RECIPE, RECIPE, photographs.key, tuple(shape), *of_palette)
     return hashlib.sha256(repr(recipe).encode()).hexdigest()[:24]
 
 

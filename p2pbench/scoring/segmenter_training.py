@@ -3,7 +3,7 @@
 Scores that two networks read are not compared, so a laptop's study can be compared with a GPU machine's only where
 theirs is one network. A process of its own trains it, on two threads of the CPU and with AVX2 instructions. On facades
 at 128x128 one thread gives other bits, AVX-512 gives others again, and a GPU gives others each time. With one version
-of torch, x86-64 processors that have AVX2 give the same.
+of torch, Linux machines whose processors have AVX2 give the same.
 """
 
 import os
@@ -23,7 +23,7 @@ from p2pbench.data.batches import plan_epoch
 from p2pbench.data.transforms import to_network
 from p2pbench.errors import TrainingError
 from p2pbench.models.unet import UNet
-from p2pbench.system.hardware import keep_freed_memory, with_large_pages
+from p2pbench.system.hardware import has_avx2, keep_freed_memory, with_large_pages
 from p2pbench.system.progress import Count
 
 SEED = 0
@@ -42,9 +42,10 @@ LEARNING_RATE = 4e-3
 """The highest rate: it rises for a tenth of the steps and falls to nothing (one cycle, Smith and Topin 2018)."""
 
 WEIGHT_DECAY = 1e-4
-SAME_BITS = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "2"}
-"""The environment of the process that trains; torch looks at it when it is imported."""
-RECIPE = (SEED, STEPS, BATCH_SIZE, WIDTH, MOST_DEPTH, LEARNING_RATE, *SAME_BITS.values())
+THREADS = {"OMP_NUM_THREADS": "2"}
+INSTRUCTIONS = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+"""What torch looks at when it is imported; on a processor without them these would end it."""
+RECIPE = (SEED, STEPS, BATCH_SIZE, WIDTH, MOST_DEPTH, LEARNING_RATE, *THREADS.values(), *INSTRUCTIONS.values())
 """What decides the bits of a network, beside photographs and classes."""
 
 WEIGHTS_FOLLOW = b"weights\n"
@@ -110,7 +111,7 @@ def read(network: nn.Module, images: np.ndarray, device: torch.device) -> np.nda
 def train_apart(
     photos: np.ndarray, classes: np.ndarray, n_classes: int, test: np.ndarray, progress: Count
 ) -> tuple[dict[str, Tensor], np.ndarray]:
-    """:func:`train` for ``STEPS`` steps and :func:`read` ``test``, in a process with the environment ``SAME_BITS``.
+    """:func:`train` for ``STEPS`` steps and :func:`read` ``test``, in a process of ``THREADS`` and ``INSTRUCTIONS``.
 
     Args:
         photos, classes, n_classes: as :func:`train` takes them.
@@ -125,7 +126,8 @@ def train_apart(
     root = str(Path(__file__).parents[2])
     python_path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "p2pbench.scoring.segmenter_training", str(n_classes), str(STEPS)]
-    environment = {**os.environ, **SAME_BITS, **with_large_pages(), "PYTHONPATH": python_path}
+    instructions = INSTRUCTIONS if has_avx2() else {}
+    environment = {**os.environ, **THREADS, **instructions, **with_large_pages(), "PYTHONPATH": python_path}
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment,
         start_new_session=True,  # Ctrl-C reaches this process alone, which closes the input

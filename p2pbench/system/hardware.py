@@ -64,6 +64,11 @@ def fast_bf16() -> bool:
     return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_cpuinfo("flags").split())
 
 
+def has_avx2() -> bool:
+    """Whether this CPU has AVX2, as x86-64 processors have since 2013; False where it is not Linux that says so."""
+    return "avx2" in _cpuinfo("flags").split()
+
+
 def _cpuinfo(field: str) -> str:
     """What Linux says of the first processor; empty elsewhere."""
     try:

@@ -16,6 +16,7 @@ from safetensors.torch import save
 from p2pbench.errors import TrainingError
 from p2pbench.scoring import segmenter_training
 from p2pbench.scoring.segmenter_training import train_apart
+from p2pbench.system.hardware import has_avx2
 from p2pbench.system.progress import no_progress
 
 RNG = np.random.default_rng(0)
@@ -36,6 +37,7 @@ train_apart(images, images[..., 0], 3, images[:1], wait)
 """
 
 
+@pytest.mark.skipif(not has_avx2(), reason="such a processor has bits of its own")
 def test_the_bits_are_those_of_no_processor_and_of_no_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """At 128x128 they were another's with each: two machines' class scores of one study could not be compared."""
     monkeypatch.setattr(segmenter_training, "STEPS", 2)
