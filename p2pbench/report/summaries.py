@@ -65,7 +65,8 @@ def unlike(settings: Sequence[dict[str, Any]]) -> str | None:
     for key in dict.fromkeys(key for own in settings for key in own if key not in ignored):
         values = [_without_version(own.get(key)) if key == "library" else own.get(key) for own in settings]
         if others := [value for value in values if value != values[0]]:
-            return f"{key}: {values[0]} and {others[0]}"
+            one, other = (str(value)[:8] if key.endswith("sha256") else value for value in (values[0], others[0]))
+            return f"{key}: {one} and {other}"
     return None
 
 

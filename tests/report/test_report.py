@@ -26,7 +26,7 @@ from p2pbench.report.latex import to_latex
 from p2pbench.report.markup import latex_escape
 from p2pbench.report.page import Report, write_report
 from p2pbench.report.records import read_study
-from p2pbench.report.summaries import summarise
+from p2pbench.report.summaries import summarise, unlike
 from p2pbench.report.tables import printed, to_markdown, wide
 from p2pbench.report.training_cost import training_flops
 from p2pbench.report.verdict import answer, by_score
@@ -396,11 +396,14 @@ def test_scores_made_in_different_ways_are_not_compared(store: Store) -> None:
 def test_scores_by_segmentation_networks_of_two_machines_say_how_to_share_one(store: Store) -> None:
     for seed, path in enumerate(sorted(store.root.glob("cells/*/scores.json"))[:2]):
         content = json.loads(path.read_text())
-        content["scores"]["l1"]["settings"]["network_sha256"] = str(seed)
+        content["scores"]["l1"]["settings"]["network_sha256"] = str(seed) * 64
         path.write_text(json.dumps(content))
-    text = to_markdown(read_study(store, "loss"))
+    study = read_study(store, "loss")
+    text = to_markdown(study)
     assert "L1 was read by several segmentation networks" in text
     assert "copy segmenters/ from one machine's P2PBENCH_HOME" in text
+    made = [cell.scores["l1"].settings for cell in study.cells if "network_sha256" in cell.scores["l1"].settings]
+    assert unlike(made) in {"network_sha256: 00000000 and 11111111", "network_sha256: 11111111 and 00000000"}
 
 
 def test_losses_below_zero_are_drawn(store: Store) -> None:
