@@ -1,8 +1,8 @@
 """The training of the segmentation network of the FCN-scores, to the same bits on every machine.
 
 Scores that two networks read are not compared, so a laptop's study can be compared with a GPU machine's only where
-theirs is one network. A process of its own trains it, on two threads of the CPU and with AVX2 instructions. On facades
-at 128x128 one thread gives other bits, AVX-512 gives others again, and a GPU gives others each time. With one version
+theirs is one network. A process of its own trains it on the CPU, with AVX2 instructions and with threads whose number
+the size decides. Another number gives other bits, so does AVX-512, and a GPU gives others each time. With one version
 of torch, Linux machines whose processors have AVX2 give the same.
 """
 
@@ -42,10 +42,12 @@ LEARNING_RATE = 4e-3
 """The highest rate: it rises for a tenth of the steps and falls to nothing (one cycle, Smith and Topin 2018)."""
 
 WEIGHT_DECAY = 1e-4
-THREADS = {"OMP_NUM_THREADS": "2"}
+ONE_THREAD = 64 * 64
+"""The most pixels that one thread learns from; for more there are two, whatever the machine. A second one saved a sixth
+of the time at 64x64 and two fifths at 128x128. The networks of the committed studies were trained so."""
 INSTRUCTIONS = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 """What torch looks at when it is imported; on a processor without them these would end it."""
-RECIPE = (SEED, STEPS, BATCH_SIZE, WIDTH, MOST_DEPTH, LEARNING_RATE, *THREADS.values(), *INSTRUCTIONS.values())
+RECIPE = (SEED, STEPS, BATCH_SIZE, WIDTH, MOST_DEPTH, LEARNING_RATE, ONE_THREAD, *INSTRUCTIONS.values())
 """What decides the bits of a network, beside photographs and classes."""
 
 WEIGHTS_FOLLOW = b"weights\n"
@@ -111,7 +113,7 @@ def read(network: nn.Module, images: np.ndarray, device: torch.device) -> np.nda
 def train_apart(
     photos: np.ndarray, classes: np.ndarray, n_classes: int, test: np.ndarray, progress: Count
 ) -> tuple[dict[str, Tensor], np.ndarray]:
-    """:func:`train` for ``STEPS`` steps and :func:`read` ``test``, in a process of ``THREADS`` and ``INSTRUCTIONS``.
+    """:func:`train` for ``STEPS`` steps and :func:`read` ``test``, in a process of its own, to the same bits.
 
     Args:
         photos, classes, n_classes: as :func:`train` takes them.
@@ -126,8 +128,10 @@ def train_apart(
     root = str(Path(__file__).parents[2])
     python_path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "p2pbench.scoring.segmenter_training", str(n_classes), str(STEPS)]
-    instructions = INSTRUCTIONS if has_avx2() else {}
-    environment = {**os.environ, **THREADS, **instructions, **with_large_pages(), "PYTHONPATH": python_path}
+    environment = {
+        **os.environ, **with_large_pages(), **(INSTRUCTIONS if has_avx2() else {}), "PYTHONPATH": python_path,
+        "OMP_NUM_THREADS": "1" if photos[0, ..., 0].size <= ONE_THREAD else "2",
+    }  # fmt: skip
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment,
         start_new_session=True,  # Ctrl-C reaches this process alone, which closes the input
