@@ -108,9 +108,8 @@ def end_to_end(cell: Cell, store: Store) -> None:
     assert training is not None
     assert training.steps >= 2
     scores = run.scores()
-    assert list(scores) == list(config.scoring.wanted)
-    for name, score in scores.items():  # random pairs hold no label maps
-        assert score.state == ("not measured" if name in FCN_SCORES else "measured"), score
+    for name in config.scoring.wanted:  # another grid may have asked for more; random pairs hold no label maps
+        assert scores[name].state == ("not measured" if name in FCN_SCORES else "measured"), scores[name]
 
 
 @pytest.mark.parametrize("grid", [grid for grid in SHIPPED_GRIDS if grid != "train_size"])  # that one wants 200 pairs
