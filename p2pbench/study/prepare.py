@@ -71,14 +71,21 @@ def fetch_weights(configs: Sequence[RunConfig], weights_dir: Path | None, consol
 
 
 def train_segmentation(configs: Sequence[RunConfig], console: Console) -> None:
-    """Train the segmentation networks that FCN-scores look through, and say what they make of the real photographs."""
+    """Train the segmentation networks that FCN-scores look through, and say what they make of the real photographs.
+
+    Raises:
+        ConfigError: a device on which cells would be trained is not here, which is told before these minutes.
+    """
     asked = [config for config in configs if set(FCN_SCORES) & set(config.scoring.wanted)]
     if not asked:
         return
     import torch
 
     from p2pbench.scoring.segmentation import NoReader, find_reader
+    from p2pbench.training.device import available_device
 
+    for wanted in dict.fromkeys(config.training.device for config in asked):
+        available_device(wanted)
     said: dict[str, None] = {}
     for config in {(c.data, c.scoring.palette): c for c in asked}.values():
         with counted(console, "segmentation network", "steps") as progress:

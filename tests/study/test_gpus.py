@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 from study_workplace import PROTOCOL
 
+from p2pbench.config.resolve import Layer, resolve
+from p2pbench.config.schema import RunConfig
+from p2pbench.errors import ConfigError
 from p2pbench.runs.events import ENDS, Event, Job
 from p2pbench.runs.store import Store
 from p2pbench.study import prepare
@@ -112,25 +116,39 @@ def test_a_cell_whose_capture_failed_is_trained_eagerly_by_another_process(
     assert "engine eager," in log
 
 
+@pytest.fixture
+def config() -> RunConfig:
+    settings = {
+        "data.source": "drawn:4", "data.direction": "BtoA", "data.load_size": 18, "data.crop_size": 16,
+        "discriminator.name": "patch16", "training.device": "cuda", "scoring.metrics": ["fcn-iou"],
+    }  # fmt: skip
+    return resolve([Layer("test", settings)]).config
+
+
 def test_the_parent_of_trainings_on_a_gpu_has_the_segmentation_network_on_the_cpu(
-    monkeypatch: pytest.MonkeyPatch,
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A CUDA context would stay in this process, and take a GiB of each GPU."""
-    from p2pbench.config.resolve import Layer, resolve
     from p2pbench.scoring import segmenter
     from p2pbench.scoring.segmenter_training import build
 
     def untrained(photos: Any, _: Any, n_classes: int, test: Any, __: Any) -> Any:
         return build(n_classes, photos.shape[1:3]).state_dict(), test[..., 0] * 0
 
-    settings = {
-        "data.source": "drawn:4", "data.direction": "BtoA", "data.load_size": 18, "data.crop_size": 16,
-        "discriminator.name": "patch16", "training.device": "cuda", "scoring.metrics": ["fcn-iou"],
-    }  # fmt: skip
-    config = resolve([Layer("test", settings)]).config
     prepare.decode_data([config], Console(quiet=True))
-    monkeypatch.setattr(device, "available_device", lambda name: pytest.fail(f"asked for {name}"))
+    monkeypatch.setattr(device, "available_device", lambda _: "cuda")
     monkeypatch.setattr(segmenter, "train_apart", untrained)
     console = Console(record=True, width=200, file=io.StringIO())
     prepare.train_segmentation([config], console)
     assert "the real photos, by the segmentation network" in console.export_text()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
+def test_a_device_that_is_not_here_is_told_before_the_segmentation_network_is_trained(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from p2pbench.scoring import segmenter
+
+    monkeypatch.setattr(segmenter, "train_apart", lambda *_: pytest.fail("trained"))
+    with pytest.raises(ConfigError, match=r"training\.device is cuda, which this machine does not have"):
+        prepare.train_segmentation([config], Console(quiet=True))
