@@ -92,37 +92,32 @@ def pairs_for(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], str]:
     return make
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """One for all grids: what several of them ask for is trained once, as a user's is."""
-    return Store(tmp_path_factory.mktemp("runs"))
-
-
-def end_to_end(cell: Cell, store: Store) -> None:
+def end_to_end(cell: Cell, runs: Path) -> None:
     """Two steps, the scores, the record."""
     config, mode = cell.config, cell.config.scoring.inference
-    run = store.run(str(cell.run_id), mode)
+    run = Store(runs).run(str(cell.run_id), mode)
     watcher = Watcher(lambda _: None, lambda *_: None, lambda: False)
     run_cell(config, run, watcher, modes=[mode], wait=False, threads=1, weights_dir=None, fetch=False)
     training = run.training()
     assert training is not None
     assert training.steps >= 2
     scores = run.scores()
-    for name in config.scoring.wanted:  # another grid may have asked for more; random pairs hold no label maps
-        assert scores[name].state == ("not measured" if name in FCN_SCORES else "measured"), scores[name]
+    assert list(scores) == list(config.scoring.wanted)
+    for name, score in scores.items():  # random pairs hold no label maps
+        assert score.state == ("not measured" if name in FCN_SCORES else "measured"), score
 
 
 @pytest.mark.parametrize("grid", [grid for grid in SHIPPED_GRIDS if grid != "train_size"])  # that one wants 200 pairs
 def test_every_variant_of_every_shipped_grid_trains_is_scored_and_reported(
-    grid: str, pairs_for: Callable[[int], str], store: Store, monkeypatch: pytest.MonkeyPatch
+    grid: str, pairs_for: Callable[[int], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_squeezenet(home() / "weights", monkeypatch)  # for the perceptual loss
     planned = build_study(grid, None, SMALL, [0], plan=True).cells
     # Random pairs are no label maps, which OASIS needs.
     source = "drawn:2" if grid == "oasis" else pairs_for(max(cell.config.training.batch_size for cell in planned))
-    study = build_study(grid, None, {**SMALL, "data.source": source}, [0])
+    study, store = build_study(grid, None, {**SMALL, "data.source": source}, [0]), Store(tmp_path)
     for cell in study.cells:
-        end_to_end(cell, store)
+        end_to_end(cell, tmp_path)
     write_study(study, store)
     recorded = read_study(store, study.name)
     table = printed(recorded)
@@ -138,7 +133,7 @@ def test_every_shipped_protocol_trains_and_is_scored(
 ) -> None:
     batch_size = build_study("loss", protocol, SMALL, [0], plan=True).cells[0].config.training.batch_size
     settings = {**SMALL, "data.source": pairs_for(batch_size)}
-    end_to_end(build_study("loss", protocol, settings, [0]).cells[-1], Store(tmp_path))
+    end_to_end(build_study("loss", protocol, settings, [0]).cells[-1], tmp_path)
 
 
 REFERENCE_ROWS = {"ground truth", "L2 regression (Zhang et al. 2016)", "Zhang et al. 2016"}
