@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -125,11 +124,9 @@ def train_apart(
     """
     arrays = {"photos": photos, "classes": classes, "test": test}
     sent = save({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()})
-    root = str(Path(__file__).parents[2])
-    python_path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "p2pbench.scoring.segmenter_training", str(n_classes), str(STEPS)]
     environment = {
-        **os.environ, **with_large_pages(), **(INSTRUCTIONS if has_avx2() else {}), "PYTHONPATH": python_path,
+        **os.environ, **with_large_pages(), **(INSTRUCTIONS if has_avx2() else {}),
         "OMP_NUM_THREADS": "1" if photos[0, ..., 0].size <= ONE_THREAD else "2",
     }  # fmt: skip
     process = subprocess.Popen(
@@ -140,7 +137,8 @@ def train_apart(
     assert process.stdout is not None
     with process:
         with suppress(BrokenPipeError):  # it has ended already, and its exit code says so
-            process.stdin.write(len(sent).to_bytes(8, "big") + sent)
+            process.stdin.write(len(sent).to_bytes(8, "big"))
+            process.stdin.write(sent)  # not joined: all photographs would be copied once more
             process.stdin.flush()
         for line in process.stdout:
             if line == WEIGHTS_FOLLOW:

@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from processes import alive, children_of
 from study_workplace import Workplace
 
 from p2pbench.runs.folder import RunFolder
@@ -108,7 +109,7 @@ def _moment(store: Path) -> str:
 
 def _kill(parent: subprocess.Popen[bytes], victim: str) -> bool:
     """Whether it was still at work. Returns when the parent and all workers have ended."""
-    workers = _children(parent.pid)
+    workers = children_of(parent.pid)
     if victim != "parent":
         for worker in workers[:1] if victim == "worker" else workers:
             _signal(worker)
@@ -120,26 +121,12 @@ def _kill(parent: subprocess.Popen[bytes], victim: str) -> bool:
     code = parent.wait(timeout=240)  # a parent whose worker was killed carries on with the other cell
     at_work = at_work and code != 0
     deadline = time.monotonic() + 60
-    while any(map(_alive, workers)):
+    while any(map(alive, workers)):
         assert time.monotonic() < deadline, "a worker outlives its parent"
         time.sleep(0.02)
     return at_work
 
 
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
 def _signal(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False

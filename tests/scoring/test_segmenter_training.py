@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import alive, children_of
 from safetensors.torch import save
 
 from p2pbench.errors import TrainingError
@@ -67,17 +66,9 @@ def test_it_ends_with_the_process_that_asked_for_it() -> None:
     with subprocess.Popen([sys.executable, "-c", WAITS], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == "it trains\n"
-        (child,) = map(int, Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split())
+        (child,) = children_of(parent.pid)
         parent.send_signal(signal.SIGKILL)
     end = time.monotonic() + 60
-    while _runs(child):
+    while alive(child):
         assert time.monotonic() < end, "it still runs"
         time.sleep(0.05)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import alive, children_of
 from study_workplace import Workplace, records
 
 from p2pbench.errors import RunBusy
@@ -51,18 +52,6 @@ def _text(path: Path) -> str:
         return ""
 
 
-def workers_of(parent: int) -> list[int]:
-    children = Path(f"/proc/{parent}/task/{parent}/children")
-    return [int(word) for word in children.read_text().split()]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def test_a_study_that_was_killed_and_interrupted_ends_with_the_same_bits(workplace: Workplace) -> None:
     """Its parent alone is killed with SIGKILL half-way, then it gets Ctrl-C, then SIGTERM; then it may finish."""
     workplace.run("ablate", *GRID, *LONG, "--runs", "whole")
@@ -70,7 +59,7 @@ def test_a_study_that_was_killed_and_interrupted_ends_with_the_same_bits(workpla
     parent = start(workplace, "--runs", "parts")
     wait_for_checkpoint(workplace, "parts", after=20)
     if Path("/proc").is_dir():
-        workers = workers_of(parent.pid)
+        workers = children_of(parent.pid)
         assert workers
     os.kill(parent.pid, signal.SIGKILL)
     parent.communicate()
@@ -104,7 +93,7 @@ def test_a_study_that_was_killed_and_interrupted_ends_with_the_same_bits(workpla
 def test_a_worker_that_is_killed_is_a_failed_cell_with_its_reason(workplace: Workplace) -> None:
     parent = start(workplace)
     wait_for_checkpoint(workplace, "runs", after=20)
-    for worker in workers_of(parent.pid):
+    for worker in children_of(parent.pid):
         os.kill(worker, signal.SIGKILL)
     _, err = parent.communicate(timeout=60)
     assert parent.returncode == 4
