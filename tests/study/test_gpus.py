@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,13 @@ from p2pbench.study.runner import carry_out
 from p2pbench.training import device
 
 WORKER = """#!{python}
-import json, os, sys, time
+import json, os, pathlib, sys, time
 order = json.loads(sys.stdin.readline())
+pathlib.Path(order["key"] + ".seen").touch()
 print(json.dumps({{"event": "stage", "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"), "sharers": order["sharers"]}}))
 sys.stdout.flush()
-time.sleep(order["seconds"])
+while not pathlib.Path(order["until"] + ".seen").exists():
+    time.sleep(0.02)
 print(json.dumps({{"event": "finished"}}))
 """
 
@@ -44,22 +45,22 @@ def quick_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
-def jobs_of(tmp_path: Path, seconds: list[float], where: str = "auto") -> list[Job]:
-    from p2pbench.config.resolve import Layer, resolve
-
+def jobs_of(tmp_path: Path, until: list[int], where: str = "auto") -> list[Job]:
+    """Jobs of which the nth ends when that numbered ``until[n]`` has begun."""
     config = resolve([Layer("test", {"training.device": where})]).config
-    return [Job("cell", str(n), str(n), config, tmp_path / "log", {"seconds": s}) for n, s in enumerate(seconds)]
+    seen = [str(tmp_path / str(n)) for n in range(len(until))]
+    return [Job("cell", seen[n], str(n), config, tmp_path / "log", {"until": seen[u]}) for n, u in enumerate(until)]
 
 
 @pytest.mark.usefixtures("quick_workers")
 def test_jobs_are_spread_over_the_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "visible_gpus", lambda: ["GPU-a", "GPU-b"])
     executor = LocalExecutor(Store(tmp_path / "runs"), jobs=4, weights_dir=None)
-    # The third's place is taken by the fifth, on the GPU that is then the freest.
-    said = [e.about for e in executor.run(jobs_of(tmp_path, [2, 2, 0, 2, 0])) if e.kind == "stage"]
-    assert Counter(about["gpu"] for about in said[:4]) == {"GPU-a": 2, "GPU-b": 2}
-    assert said[4]["gpu"] == "GPU-a"
-    assert {about["sharers"] for about in said} == {2}
+    # The third's place is taken by the fifth, on the GPU that is then the freest. The others wait for it.
+    jobs = jobs_of(tmp_path, [4, 4, 2, 4, 4])
+    said = {e.job: e.about for e in executor.run(jobs) if e.kind == "stage"}
+    assert [said[job]["gpu"] for job in jobs] == ["GPU-a", "GPU-b", "GPU-a", "GPU-b", "GPU-a"]
+    assert {about["sharers"] for about in said.values()} == {2}
 
 
 @pytest.mark.usefixtures("quick_workers")
@@ -71,7 +72,7 @@ def test_a_worker_sees_what_its_parent_sees_where_there_is_nothing_to_spread(
 ) -> None:
     monkeypatch.setattr(device, "visible_gpus", lambda: gpus)
     executor = LocalExecutor(Store(tmp_path / "runs"), jobs=jobs, weights_dir=None)
-    said = [event.about for event in executor.run(jobs_of(tmp_path, [0, 0], where)) if event.kind == "stage"]
+    said = [event.about for event in executor.run(jobs_of(tmp_path, [0, 1], where)) if event.kind == "stage"]
     assert [about["gpu"] for about in said] == [None, None]
 
 
