@@ -199,15 +199,16 @@ def fewer_losses(text: str) -> str:
 
 
 def _copy_references(store: Store, target: Store, study: StudyFile) -> None:
-    """Copy the reference rows, unless those that are there are of the study's first seed, or have more scores."""
+    """Copy the reference rows, unless those that are there are as good: another machine's differ in last digits."""
     first = min((cell for cell in study.cells if cell.variant == study.baseline), key=lambda cell: cell.seed)
+    here, there = store.references(study.name), target.references(study.name)
 
-    def worth(found: References | None) -> tuple[bool, bool, int]:
-        if found is None:
-            return False, False, -1
+    def worth(found: References) -> tuple[bool, bool, int]:
         return found.state == "made", found.run_id == first.run_id, sum(len(row.scores) for row in found.rows)
 
-    if worth(store.references(study.name)) < worth(target.references(study.name)):
+    if here is None:
+        return
+    if there is not None and (*worth(here), here.key != there.key) <= (*worth(there), False):
         return
     for file in ("references-per_image.csv", "references.json"):
         _copied(store.study_file(study.name).with_name(file), target.study_file(study.name).with_name(file))

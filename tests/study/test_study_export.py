@@ -100,6 +100,19 @@ def test_levels_are_joined_and_another_definition_is_refused() -> None:
     assert Store(Path("records")).study_file("loss").read_bytes() == before
 
 
+def test_reference_rows_that_another_machine_made_alike_stay() -> None:
+    path = store_of("runs", 0, 1).references_file("loss")
+    export("runs", "records")
+    before = Store(Path("records")).references("loss")
+    assert before is not None
+    path.write_text(path.read_text().replace("of seed 0", "of seed 0 elsewhere"))
+    export("runs", "records")
+    assert Store(Path("records")).references("loss") == before
+    path.write_text(path.read_text().replace('"key": "k"', '"key": "of a newer recipe"'))
+    export("runs", "records")
+    assert Store(Path("records")).references("loss") == Store(Path("runs")).references("loss") != before
+
+
 def test_what_is_finished_in_the_records_stays() -> None:
     store = store_of("runs", 0)
     export("runs", "records")
