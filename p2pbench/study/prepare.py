@@ -15,6 +15,24 @@ from p2pbench.system.console import escape
 from p2pbench.system.progress import counted
 
 
+def check_devices(configs: Sequence[RunConfig]) -> None:
+    """Check that this machine has the devices on which cells are to be trained, before anything else takes time.
+
+    Raises:
+        ConfigError: it has not.
+    """
+    named = {config.training.device for config in configs} - {"cpu"}
+    # Where auto finds a GPU that cannot be used, the first cell says so as soon: torch takes seconds to be imported.
+    if not any(set(FCN_SCORES) & set(config.scoring.wanted) for config in configs):
+        named -= {"auto"}
+    if not named:
+        return
+    from p2pbench.training.device import available_device
+
+    for device in sorted(named):
+        available_device(device)
+
+
 def decode_data(configs: Sequence[RunConfig], console: Console) -> None:
     """Decode the pairs of ``configs`` into the cache.
 
@@ -71,21 +89,14 @@ def fetch_weights(configs: Sequence[RunConfig], weights_dir: Path | None, consol
 
 
 def train_segmentation(configs: Sequence[RunConfig], console: Console) -> None:
-    """Train the segmentation networks that FCN-scores look through, and say what they make of the real photographs.
-
-    Raises:
-        ConfigError: a device on which cells would be trained is not here, which is told before these minutes.
-    """
+    """Train the segmentation networks that FCN-scores look through, and say what they make of the real photographs."""
     asked = [config for config in configs if set(FCN_SCORES) & set(config.scoring.wanted)]
     if not asked:
         return
     import torch
 
     from p2pbench.scoring.segmentation import NoReader, find_reader
-    from p2pbench.training.device import available_device
 
-    for wanted in dict.fromkeys(config.training.device for config in asked):
-        available_device(wanted)
     said: dict[str, None] = {}
     for config in {(c.data, c.scoring.palette): c for c in asked}.values():
         with counted(console, "segmentation network", "steps") as progress:

@@ -23,7 +23,7 @@ from p2pbench.study.display import show
 from p2pbench.study.execution import Execution
 from p2pbench.study.local import LocalExecutor
 from p2pbench.study.plan import Cell, Study
-from p2pbench.study.prepare import decode_data, fetch_weights, train_segmentation
+from p2pbench.study.prepare import check_devices, decode_data, fetch_weights, train_segmentation
 from p2pbench.study.ray import RayExecutor
 from p2pbench.study.ray_cluster import connected
 from p2pbench.study.reference_rows import record_failure, rows_to_make
@@ -106,7 +106,8 @@ def carry_out(
         watch: told of every event.
         executor: carries out the jobs, instead of what ``how`` asks for.
     Raises:
-        ConfigError: the store has another study of that name; the cluster cannot be reached, or has no room for a cell.
+        ConfigError: the store has another study of that name; this machine has no such device; the cluster cannot be
+            reached, or has no room for a cell.
         DataError: an image cannot be read. No cell has been touched then.
     """
     study = in_seconds(study, store, probe, replace_other=replace)
@@ -227,6 +228,8 @@ def _prepared(
     mine = how.shard.run_ids(study)
     todo = [cell for cell in unfinished if str(cell.run_id) in mine]
     configs = [cell.config for cell in todo]
+    if how.executor == "local":
+        check_devices(configs)
     decode_data(configs, console)
     if fetch_weights(configs, how.weights_dir, console):  # finished cells may lack the scores that these make possible
         finished = [cell for cell in study.cells if str(cell.run_id) in mine and cell not in todo]

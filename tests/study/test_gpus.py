@@ -17,7 +17,7 @@ from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError
 from p2pbench.runs.events import ENDS, Event, Job
 from p2pbench.runs.store import Store
-from p2pbench.study import prepare
+from p2pbench.study import prepare, runner
 from p2pbench.study.execution import Execution
 from p2pbench.study.local import LocalExecutor
 from p2pbench.study.plan import build_study
@@ -145,11 +145,21 @@ def test_the_parent_of_trainings_on_a_gpu_has_the_segmentation_network_on_the_cp
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
-def test_a_device_that_is_not_here_is_told_before_the_segmentation_network_is_trained(
-    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("metrics", ["l1", "fcn-iou"])
+def test_a_device_that_is_not_here_is_told_before_anything_is_prepared(
+    metrics: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from p2pbench.scoring import segmenter
+    def prepared(*_: object) -> None:
+        raise AssertionError("prepared")
 
-    monkeypatch.setattr(segmenter, "train_apart", lambda *_: pytest.fail("trained"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runner, "decode_data", prepared)
+    Path("tiny.yaml").write_text(PROTOCOL.format(source="drawn:4"))
+    settings = {"training.device": "cuda", "scoring.metrics": metrics}
+    study, store = build_study("loss", "tiny.yaml", settings, [0]), Store(tmp_path / "runs")
     with pytest.raises(ConfigError, match=r"training\.device is cuda, which this machine does not have"):
-        prepare.train_segmentation([config], Console(quiet=True))
+        carry_out(study, store, Execution(), console=Console(quiet=True))
+    # The nodes of a cluster are checked by its executor.
+    remote = LocalExecutor(store, jobs=1, weights_dir=None)
+    with pytest.raises(AssertionError, match="prepared"):
+        carry_out(study, store, Execution("ray"), console=Console(quiet=True), executor=remote)
