@@ -18,6 +18,7 @@ from p2pbench.config.data_section import DataConfig
 from p2pbench.config.sections import TrainingConfig
 from p2pbench.report.comparisons import Comparison, comparisons
 from p2pbench.report.markup import TEMPLATES, markdown_table
+from p2pbench.report.notes import not_compared
 from p2pbench.report.primary import listed, named, primary_metric, saturated_sentences
 from p2pbench.report.records import CellRecord, StudyRecord, TrainingKey
 from p2pbench.report.score_table import shown_metrics
@@ -74,6 +75,10 @@ class Board:
             return f"By {label}, {first[0]} is ahead of every other variant{others}."
         return f"By {label}, {named(first)} may be first: the tests do not tell them apart from the best."
 
+    def cautions(self) -> list[str]:
+        """Sentences on the scores that decide nothing, or are not compared."""
+        return [*saturated_sentences(self.study), *not_compared(self.study)]
+
     def table(self) -> pd.DataFrame:
         """A row a variant, the best first; those without a place last."""
         return pd.DataFrame([
@@ -121,17 +126,14 @@ def boards(studies: Iterable[StudyRecord]) -> list[Board]:
 def to_markdown(found: Sequence[Board]) -> str:
     parts = ["# Leaderboard\n"]
     for board in found:
-        parts += [f"## {board.title}\n", board.sentence(), *saturated_sentences(board.study), ""]
+        parts += [f"## {board.title}\n", board.sentence(), *board.cautions(), ""]
         parts += [markdown_table(board.table()), ""]
     return "\n".join([*parts, NOTE]) + "\n"
 
 
 def write_boards(found: Sequence[Board], folder: Path) -> list[Path]:
     """Write ``board.md`` and ``board.html`` into ``folder``."""
-    pages = [
-        {"title": b.title, "sentence": b.sentence(), "saturated": saturated_sentences(b.study), "table": b.table()}
-        for b in found
-    ]
+    pages = [{"title": b.title, "sentence": b.sentence(), "cautions": b.cautions(), "table": b.table()} for b in found]
     files = [folder / "board.md", folder / "board.html"]
     write_text(files[0], to_markdown(found))
     write_text(files[1], html.render(TEMPLATES / "board.html", boards=pages, note=NOTE))
@@ -152,7 +154,10 @@ def to_json(found: Sequence[Board]) -> list[dict[str, Any]]:
 
 
 def _title(study: StudyRecord) -> str:
-    """The protocol of a study, and where its baseline has other test images or epochs than that, these."""
+    """The protocol of a study, and where its baseline has other test images or epochs than that, these.
+
+    Where its variants differ in them, as in how long they are trained, all values are named.
+    """
     protocol = study.about.protocol
     config = next(cell.config for cell in study.about.cells if cell.variant == study.baseline)
     usual = {f"data.{name}": DataConfig.model_fields[name].default for name in TEST_IMAGES}
@@ -162,7 +167,8 @@ def _title(study: StudyRecord) -> str:
         section, name = key.split(".")
         now = config.get(section, {}).get(name)
         if now is not None and _plain(now) != _plain(usual[key]):
-            changed.append(f"{name}={now}")
+            values = {str(cell.config.get(section, {}).get(name, now)) for cell in study.about.cells}
+            changed.append(f"{name}={listed(sorted(values, key=lambda value: (len(value), value)))}")
     return ", ".join([str(protocol.get("name", "no protocol")), *changed])
 
 

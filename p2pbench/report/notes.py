@@ -28,7 +28,7 @@ def notes(study: StudyRecord) -> list[str]:
         *(f"{line[0].upper()}{line[1:]}." for line in study.about.reads),
         *_about_all(study),
         *(note for metric in study.chosen_metrics if (note := _over_set(study, metric))),
-        *_not_compared(study),
+        *not_compared(study),
         *_versions(study),
         *_of_scores(study),
         *_about_references(study),
@@ -81,15 +81,20 @@ def _over_set(study: StudyRecord, metric: str) -> str | None:
     return f"{study.metric(metric).label} over all test images together, as pix2pix has it: {listed}."
 
 
-def _not_compared(study: StudyRecord) -> list[str]:
-    """The scores that were made in different ways."""
-    found = []
+def not_compared(study: StudyRecord) -> list[str]:
+    """Sentences on the scores that were made in different ways."""
+    found: dict[str, list[str]] = {}
     for metric in study.chosen_metrics:
         cells = [cell for variant in study.variants for cell in measured(study, variant, metric)]
         if differs := unlike([cell.scores[metric].settings for cell in cells]):
             how = BY_SEVERAL_NETWORKS if differs.startswith("network_sha256") else IN_DIFFERENT_WAYS
-            found.append(f"{study.metric(metric).label} was {how}, and is not compared.")
-    return found
+            found.setdefault(how, []).append(study.metric(metric).label)
+    return [
+        f"{listed(labels)} was {how}, and is not compared."
+        if len(labels) == 1
+        else f"{listed(labels)} were {how}, and are not compared."
+        for how, labels in found.items()
+    ]
 
 
 def _versions(study: StudyRecord) -> list[str]:

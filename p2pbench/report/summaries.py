@@ -157,8 +157,7 @@ def _summarise(study: StudyRecord, metric: str) -> dict[str, Summary]:
     for variant in study.variants:
         scores = [cell.scores[metric] for cell in measured(study, variant, metric)]
         if not scores:
-            reasons = [cell.scores[metric].reason for cell in study.of(variant) if metric in cell.scores]
-            summaries[variant] = without_value((reasons[0] or "not finite") if reasons else "no finished cell")
+            summaries[variant] = without_value(_why_not(study.of(variant), metric))
             continue
         low, high, method = intervals.get(variant, (None, None, None))
         if len(scores) == 1 and (method is None or not study.metric(metric).per_image):
@@ -174,6 +173,14 @@ def _summarise(study: StudyRecord, metric: str) -> dict[str, Summary]:
             float(values.mean()), low, high, method, sd_over_seeds(values), len(scores), scores[0].n, None
         )
     return summaries
+
+
+def _why_not(finished: Sequence[CellRecord], metric: str) -> str:
+    """Why no cell of a variant has the score."""
+    if not finished:
+        return "no finished cell"
+    reasons = [cell.scores[metric].reason or "not finite" for cell in finished if metric in cell.scores]
+    return reasons[0] if reasons else "not asked for"
 
 
 def _intervals(matrices: dict[str, pd.DataFrame]) -> dict[str, tuple[float | None, float | None, str]]:

@@ -91,6 +91,36 @@ def test_studies_of_other_data_or_of_another_duration_stand_on_boards_of_their_o
     assert [board.title for board in boards([usual, short])] == ["p", "p, epochs=2"]
 
 
+def test_a_board_of_trainings_that_differ_in_length_names_every_length() -> None:
+    study = study_of(
+        {name: lpips(0, 3, 1) for name in "abc"},
+        name="lengths", protocol={"name": "p", "settings": {"training.epochs": 20}},
+    )  # fmt: skip
+    for cell in study.about.cells:
+        cell.config["training"] = {"epochs": {"a": 100, "b": 20, "c": 20}[cell.variant]}
+    assert one_board(study).title == "p, epochs=20 and 100"
+
+
+def test_scores_by_several_networks_are_said_not_to_be_compared_and_what_was_not_asked_for_is_not_missing() -> None:
+    values = {"lpips": lpips(0, 3, 1)["lpips"], "fcn-pixel": lpips(0, 3, 2)["lpips"]}
+    first, second, third = (study_of({name: dict(values)}, name=name) for name in ("first", "second", "third"))
+    for study, network in ((first, "one"), (second, "another")):
+        study.cells[:] = [
+            replace(cell, scores={
+                name: score.model_copy(update={"settings": {"network_sha256": network}})
+                if name == "fcn-pixel" else score
+                for name, score in cell.scores.items()
+            })
+            for cell in study.cells
+        ]  # fmt: skip
+    third.cells[:] = [replace(cell, scores={"lpips": cell.scores["lpips"]}) for cell in third.cells]
+    board = one_board(first, second, third)
+    (caution,) = board.cautions()
+    assert caution.startswith("per-pixel acc. was read by several segmentation networks")
+    assert caution.endswith("and is not compared.")
+    assert board.table().set_index("variant").loc["third", "per-pixel acc. ↑"] == "not measured"
+
+
 def test_outputs_for_other_test_images_are_not_ranked_together() -> None:
     """A setting that the protocol does not name counts, as does the content of the data."""
     usual, turned, others = (study_of({"a": lpips(0, 3, 1)}, name=name) for name in ("usual", "turned", "others"))
