@@ -48,7 +48,6 @@ def ablate(
     as_json: Json = False,
 ) -> None:
     """Train and score every variant of a grid."""
-    from p2pbench.config.metrics import caution_of
     from p2pbench.config.resolve import parse_set
     from p2pbench.runs.store import Store
     from p2pbench.study.budget import Timed
@@ -69,9 +68,8 @@ def ablate(
     if budget is not None:
         chosen = _within(budget, grid, protocol, given, chosen, store, how, probe)
     study = build_study(grid, protocol, given, chosen, name=name, plan=plan)
-    for caution in dict.fromkeys(caution_of(cell.config.training.select) for cell in study.cells):
-        if caution is not None:
-            err.print(f"[yellow]caution:[/yellow] {caution}", soft_wrap=True, highlight=False)
+    for caution in dict.fromkeys(caution for cell in study.cells for caution in cell.config.cautions()):
+        err.print(f"[yellow]caution:[/yellow] {caution}", soft_wrap=True, highlight=False)
     if plan:
         study = in_seconds(study, store, probe, record=False)
         if not replace:
@@ -255,7 +253,7 @@ def _show_plan(study: Study, store: Store, at_once: int, timed: dict[str, float]
     )
     is_known = cost.disk_bytes is not None or cost.disk_bytes_while_training is not None
     out.print(f"disk    {kept} kept, up to {working} more while training" if is_known else "disk    unknown")
-    why = "no study of such data has several seeds of the primary score" if first.test_images else "no data here"
+    why = "no spread of the primary score is known on such data" if first.test_images else "no data here"
     out.print(f"shows   {escape(shown.sentence) if shown else f'unknown ({why})'}")
     if (n := first.test_images) is not None and n < LEAST_IMAGES:
         out.print(f"caution over {n} test images no test of few trainings can show anything; {LEAST_IMAGES} can")

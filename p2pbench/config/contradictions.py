@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from p2pbench.config.data_section import DataConfig
-from p2pbench.config.metrics import METRICS
+from p2pbench.config.metrics import METRICS, caution_of
 from p2pbench.config.plugins import is_reference
 from p2pbench.config.sections import (
     LAYER_NORMED,
@@ -17,6 +17,18 @@ from p2pbench.config.sections import (
 
 ABSOLUTE = (("absolute", "bce"), ("absolute", "hinge"))
 """The pairing and the adversarial loss with which D's logit is above 0 where it takes an image for real."""
+
+
+def cautions(generator: GeneratorConfig, training: TrainingConfig, scoring: ScoringConfig) -> Iterator[str]:
+    """What may be asked for, and has to be known before its variants are compared, a sentence each."""
+    if caution := caution_of(training.select):
+        yield caution
+    normed = generator.norm == "batch" and not is_reference(generator.name) and generator.name not in LAYER_NORMED
+    if training.ema and scoring.inference == "eval" and normed:
+        yield (
+            "training.ema and scoring.inference eval: the running statistics are those of the weights as they were "
+            "trained, not of their average; paper and instance-stats read none"
+        )
 
 
 def contradictions(

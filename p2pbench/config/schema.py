@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import model_validator
 
 from p2pbench.config.combinations import ATTENTION_SIDE, check_discriminator, check_generator
-from p2pbench.config.contradictions import contradictions
+from p2pbench.config.contradictions import cautions, contradictions
 from p2pbench.config.data_section import DataConfig, size_text
 from p2pbench.config.sections import (
     DISCRIMINATOR_NAMES,
@@ -138,6 +138,10 @@ class RunConfig(Section):
         ):
             raise ValueError(contradiction)
         return self
+
+    def cautions(self) -> list[str]:
+        """What has to be known before variants with these settings are compared, a sentence each."""
+        return list(cautions(self.generator, self.training, self.scoring))
 
     def _depth_fits(self, depth: int) -> None:
         if self.generator.name not in ("unet", "encoder_decoder"):

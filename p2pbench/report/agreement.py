@@ -3,9 +3,10 @@
 import math
 from dataclasses import dataclass
 
+from p2pbench.report.comparisons import standing
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.score_table import shown_metrics
-from p2pbench.report.summaries import oriented, summarise
+from p2pbench.report.summaries import measured
 from p2pbench.statistics.comparison import ALPHA
 
 LEAST_ORDERED = 3
@@ -36,11 +37,7 @@ def agreement(study: StudyRecord) -> Agreement | None:
     None where there are fewer than two scores, or three variants.
     """
     means = {
-        metric: {
-            variant: oriented(value, study.metric(metric).better)
-            for variant in study.variants
-            if (value := summarise(study, variant, metric).value) is not None
-        }
+        metric: {v: standing(study, v, metric) for v in study.variants if measured(study, v, metric)}
         for metric in shown_metrics(study)
     }
     means = {metric: values for metric, values in means.items() if len(values) >= LEAST_ORDERED}

@@ -4,7 +4,6 @@ A place is a range, as in the rankings of the WMT shared tasks: from one more th
 better, to the number that are not worse, over other trainings and test images.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,13 +15,13 @@ import pandas as pd
 
 from p2pbench.config.data_section import DataConfig
 from p2pbench.config.sections import TrainingConfig
-from p2pbench.report.comparisons import Comparison, comparisons
+from p2pbench.report.comparisons import Comparison, comparisons, standing
 from p2pbench.report.markup import TEMPLATES, markdown_table
 from p2pbench.report.notes import not_compared
 from p2pbench.report.primary import listed, named, primary_metric, saturated_sentences
 from p2pbench.report.records import CellRecord, StudyRecord, TrainingKey
 from p2pbench.report.score_table import shown_metrics
-from p2pbench.report.summaries import digits_of, oriented, sd_text, summarise, value_text
+from p2pbench.report.summaries import digits_of, sd_text, summarise, value_text
 from p2pbench.runs.records import StudyCell
 from p2pbench.system import html
 from p2pbench.system.files import write_text
@@ -101,13 +100,8 @@ class Board:
     def _ordered(self) -> list[str]:
         if self.metric is None:
             return self.study.variants
-        better, metric = self.study.metric(self.metric).better, self.metric
-
-        def gain(variant: str) -> float:
-            value = summarise(self.study, variant, metric).value
-            return -math.inf if value is None else oriented(value, better)
-
-        return sorted(self.study.variants, key=lambda v: (v not in self.places, -gain(v)))
+        metric = self.metric
+        return sorted(self.study.variants, key=lambda v: (v not in self.places, -standing(self.study, v, metric)))
 
 
 def boards(studies: Iterable[StudyRecord]) -> list[Board]:

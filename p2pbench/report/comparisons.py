@@ -4,6 +4,7 @@ The one place where a difference is judged; marks, sentences, bold figures, tabl
 seeds that the two have in common are needed to speak of recipes; below, only of the trainings at hand.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -121,10 +122,9 @@ def best(study: StudyRecord, metric: str) -> str | None:
 
 def _best(study: StudyRecord, metric: str) -> str | None:
     having = [variant for variant in study.variants if measured(study, variant, metric)]
-    means = {v: summarise(study, v, metric).value for v in having}
     if len(having) < 2 or not study.metric(metric).marked:
         return None
-    top = max(having, key=lambda v: oriented(means[v] or 0.0, study.metric(metric).better))
+    top = max(having, key=lambda v: standing(study, v, metric))
     others = [v for v in having if not one_run(study, top, v)]
     if any(cell.state == "failed" for cell in study.cells if cell.variant == top) or len(others) < 1:
         return None
@@ -187,6 +187,19 @@ def distances(matrix: pd.DataFrame, better: str) -> np.ndarray:
     """What is compared, (seeds, images): the score, or its distance to 1 where closer to 1 is better."""
     values = matrix.to_numpy(dtype=np.float64)
     return abs(values - 1) if better == "closer to 1" else values
+
+
+def standing(study: StudyRecord, variant: str, metric: str) -> float:
+    """How good a variant is by a score, more being better, as it is compared; -inf where it has no value.
+
+    What is better closer to 1 goes by each image's distance: blurred and overdone images do not make a sharp mean.
+    """
+    better, value = study.metric(metric).better, summarise(study, variant, metric).value
+    if value is None:
+        return -math.inf
+    if better == "closer to 1" and variant in (found := score_matrices(study, metric, [variant])):
+        return -float(np.nanmean(distances(found[variant], better)))
+    return oriented(value, better)
 
 
 def _judged(study: StudyRecord, metric: str, contrasts: Iterable[tuple[str, str]]) -> list[Comparison]:

@@ -8,8 +8,9 @@ import pandas as pd
 
 from p2pbench.report.comparisons import distances, paired
 from p2pbench.report.markup import markdown_table
+from p2pbench.report.primary import listed, named
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import score_matrices
+from p2pbench.report.summaries import measured, score_matrices
 from p2pbench.statistics.comparison import ALPHA, holm, sign_flip_p
 from p2pbench.statistics.factorial import Contrast, factorial_contrasts
 from p2pbench.statistics.intervals import mean_interval
@@ -28,8 +29,8 @@ def effects_table(study: StudyRecord, metrics: Sequence[str] | None = None) -> p
     What ``exclude`` took out is left out of the effects, and so are variants that another program made.
 
     Effects are contrasts of :func:`p2pbench.statistics.factorial.factorial_contrasts` over the seeds that all their
-    combinations have: main effects, interactions, and beside these the simple effects. Scores that a combination lacks,
-    or that have no values to test, are left out.
+    combinations have: main effects, interactions, and beside these the simple effects. A combination that has not the
+    score changes nothing between the others; scores that have no values to test are left out.
 
     Returns:
         ``score``: its name, a key of ``METRICS`` or ``module:function``.
@@ -71,7 +72,7 @@ def combinations(study: StudyRecord, factors: Iterable[str]) -> dict[tuple[str, 
 
 def _effects(study: StudyRecord, metric: str, factors: dict[str, list[str]]) -> list[dict[str, Any]]:
     """The rows of one score."""
-    variants = combinations(study, factors)
+    variants = {levels: v for levels, v in combinations(study, factors).items() if measured(study, v, metric)}
     baseline = next((cell.levels for cell in study.about.cells if cell.variant == study.baseline), {})
     runs = {cell.variant: (cell.run.path.name, cell.run.inference) for cell in reversed(study.cells)}
     trained = {levels: runs[variant] for levels, variant in variants.items()}
@@ -183,7 +184,7 @@ def _effect_text(row: Any, digits: int) -> str:
     return f"{value}{_mark(row)} [{low}, {high}]"
 
 
-def effects_notes(table: pd.DataFrame) -> list[str]:
+def effects_notes(study: StudyRecord, table: pd.DataFrame) -> list[str]:
     """What a reader must know to read the table rightly."""
     over_recipes = set(table["interval"]) == {"trainings"}
     over = "trainings and test images" if over_recipes else "test images, of the seeds' mean"
@@ -195,13 +196,28 @@ def effects_notes(table: pd.DataFrame) -> list[str]:
         f"Brackets: 95 % interval over {over} (n = {table['n'].iloc[0]}). Holm-corrected over the main effects and "
         "interactions of a score. " + ("*: p below 0.05." if over_recipes else
         "†: p below 0.05 over test images (sign flips); it speaks of these trainings, not of others."),
+        *_combinations_without(study, table),
     ]  # fmt: skip
+
+
+def _combinations_without(study: StudyRecord, table: pd.DataFrame) -> list[str]:
+    """The combinations that have no value of scores in the table, as where they failed."""
+    lacking: dict[tuple[str, ...], list[str]] = {}
+    for metric in table["score"].unique():
+        variants = combinations(study, factors_of(study)).values()
+        if without := tuple(v for v in variants if not measured(study, v, metric)):
+            lacking.setdefault(without, []).append(study.metric(metric).label)
+    return [
+        f"{named(list(variants))} {'has' if len(variants) == 1 else 'have'} no value of {listed(labels)}: these "
+        "effects are of the other combinations."
+        for variants, labels in lacking.items()
+    ]
 
 
 def effects_markdown(study: StudyRecord, table: pd.DataFrame) -> str:
     """What is shown, the printed table, and its notes, as Markdown."""
     shown, notes = (
-        "\n".join(f"- {line}" for line in of) for of in (effects_sentences(study, table), effects_notes(table))
+        "\n".join(f"- {line}" for line in of) for of in (effects_sentences(study, table), effects_notes(study, table))
     )
     body = markdown_table(printed_effects(study, table))
     return f"# {study.about.question} Main effects and interactions\n\n{shown}\n\n{body}\n\n{notes}\n"

@@ -8,13 +8,13 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from p2pbench.report.comparisons import with_baseline
+from p2pbench.report.comparisons import standing, with_baseline
 from p2pbench.report.forest import difference_text
 from p2pbench.report.markup import TEMPLATES
 from p2pbench.report.page import Report
 from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import cell_text, digits_of, measured, oriented, summarise
+from p2pbench.report.summaries import cell_text, digits_of, measured, summarise
 from p2pbench.report.training_cost import printed_cost
 from p2pbench.report.verdict import headline
 from p2pbench.system import html
@@ -81,10 +81,9 @@ def _row(whole: StudyRecord, variant: str, machine: str) -> dict[str, str]:
 
 def _place(study: StudyRecord, variant: str, metric: str | None) -> str:
     """The variant's place among those of its study by the primary score: ``2 of 5 by LPIPS``."""
-    values = {v: value for v in study.variants if metric and (value := summarise(study, v, metric).value) is not None}
-    if metric is None or variant not in values:
+    gains = {v: standing(study, v, metric) for v in study.variants if metric and measured(study, v, metric)}
+    if metric is None or variant not in gains:
         return ""
-    gains = {v: oriented(value, study.metric(metric).better) for v, value in values.items()}
     place = 1 + sum(gain > gains[variant] for gain in gains.values())
     return f"{place} of {len(gains)} by {study.metric(metric).label}"
 

@@ -3,13 +3,15 @@
 import numpy as np
 
 from p2pbench.config.metrics import METRICS
+from p2pbench.config.sections import PROJECTED
 from p2pbench.report.chosen import chosen_sentence
 from p2pbench.report.comparisons import best, comparisons
 from p2pbench.report.markup import TEMPLATES
-from p2pbench.report.primary import listed
+from p2pbench.report.primary import listed, named
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import library_versions, measured, summarise, unlike
 from p2pbench.report.training_cost import most_at_once, named_machines
+from p2pbench.report.verdict import counted
 from p2pbench.system import html
 
 BY_SEVERAL_NETWORKS = (
@@ -29,6 +31,7 @@ def notes(study: StudyRecord) -> list[str]:
         *_about_all(study),
         *(note for metric in study.chosen_metrics if (note := _over_set(study, metric))),
         *not_compared(study),
+        *_trained_through(study),
         *_versions(study),
         *_of_scores(study),
         *_about_references(study),
@@ -39,10 +42,15 @@ def _about_all(study: StudyRecord) -> list[str]:
     """What brackets, ±, ``*`` and bold type mean, what so many seeds leave open, and what the costs are."""
     counts = {variant: len(study.of(variant)) for variant in study.chosen_variants}
     metrics = study.chosen_metrics
+    made = [s for m in metrics for v in study.chosen_variants if (s := summarise(study, v, m)).value is not None]
+    trainings, images = sorted({n for n in counts.values() if n}), sorted({s.n_images for s in made})
     text = html.render(
         TEMPLATES / "notes.txt",
         methods=list({summarise(study, v, m).method for v in study.chosen_variants for m in metrics} - {None}),
         counts=counts,
+        trainings=counted(trainings, "training") if trainings else "",
+        images=counted(images, "test image") if images else "",
+        fewer_seeds=_fewer_seeds(study),
         most_seeds=max(counts.values(), default=0),
         any_best=any(best(study, metric) in study.chosen_variants for metric in metrics),
         marks={c.mark for m in metrics for c in comparisons(study, m) if c.variant in study.chosen_variants},
@@ -51,6 +59,16 @@ def _about_all(study: StudyRecord) -> list[str]:
         at_once=most_at_once(study),
     )
     return text.splitlines()
+
+
+def _fewer_seeds(study: StudyRecord) -> list[str]:
+    """The scores that only some of a variant's trainings have, with how many."""
+    return [
+        f"{study.metric(metric).label} of {variant} is over {found.n_seeds} of its {len(study.of(variant))} trainings"
+        for metric in study.chosen_metrics
+        for variant in study.chosen_variants
+        if (found := summarise(study, variant, metric)).value is not None and found.n_seeds < len(study.of(variant))
+    ]
 
 
 def _left_out(study: StudyRecord) -> list[str]:
@@ -94,6 +112,27 @@ def not_compared(study: StudyRecord) -> list[str]:
         if len(labels) == 1
         else f"{listed(labels)} were {how}, and are not compared."
         for how, labels in found.items()
+    ]
+
+
+def _trained_through(study: StudyRecord) -> list[str]:
+    """The scores that look through networks of ImageNet, beside variants that were trained through another such one."""
+    through: dict[str, dict[str, None]] = {}
+    for cell in study.about.cells:
+        objective, discriminator = cell.config.get("objective", {}), cell.config.get("discriminator", {})
+        projected = discriminator.get("name") == "projected" and "gan" in str(objective.get("name"))
+        net = objective.get("perceptual") or (PROJECTED if projected else None)
+        if net and cell.variant in study.chosen_variants:
+            through.setdefault(str(net), {})[cell.variant] = None
+    having = [m for m in study.chosen_metrics if any(measured(study, v, m) for v in study.chosen_variants)]
+    looking = [METRICS[m].label for m in having if m in METRICS and METRICS[m].net]
+    if not looking:
+        return []
+    look = "looks through another such network" if len(looking) == 1 else "look through other such networks"
+    return [
+        f"{named(list(variants))} {'was' if len(variants) == 1 else 'were'} trained through a network that knows "
+        f"ImageNet ({net}); {listed(looking)} {look}, and may favour that."
+        for net, variants in through.items()
     ]
 
 

@@ -145,7 +145,7 @@ def render(
         by_score=by_score(study),
         effects=effects.printed_effects(study, shown_effects),
         effects_shown=effects.effects_sentences(study, shown_effects),
-        effects_notes=effects.effects_notes(shown_effects) if len(shown_effects) else [],
+        effects_notes=effects.effects_notes(study, shown_effects) if len(shown_effects) else [],
         published=paper,
         published_rows=published.published_rows(paper) if paper else None,
         published_notes=[published.published_note(paper), *published.order_sentences(study)] if paper else [],

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from p2pbench.config.metrics import DEFAULT_PRIMARY, METRICS
+from p2pbench.config.metrics import DEFAULT_PRIMARY, METRICS, Metric
 from p2pbench.errors import ConfigError
 from p2pbench.runs.store import Store
 from p2pbench.statistics.comparison import ALPHA
@@ -36,17 +36,18 @@ class Detectable:
 
     @property
     def sentence(self) -> str:
-        label = METRICS[self.score].label
+        label = _about(self.score).label
         more = f"about {self.seeds_for_margin}" if self.seeds_for_margin else f"more than {MOST_SEEDS}"
-        needs = f"a difference of the margin, {self.margin:g}, takes {more} seeds"
+        needs = f"a difference of the margin, {self.margin:g}, takes {more} seeds" if self.margin else ""
         if self.difference is None:
             held = "1 seed says" if self.seeds == 1 else f"{self.seeds} seeds say"
-            return f"{held} nothing of other trainings, which takes {LEAST_SEEDS} or more; in {label} {needs}"
+            few = f"{held} nothing of other trainings, which takes {LEAST_SEEDS} or more"
+            return f"{few}; in {label} {needs}" if needs else few
         return (
             f"in {label} differences from {self.difference:.2g} on ({self.seeds} seeds, {self.images} test images, "
             f"{self.contrasts} contrast{'s' if self.contrasts > 1 else ''}; chance 80 %; spread of "
-            f"{self.spread_of}); {needs}"
-        )
+            f"{self.spread_of})"
+        ) + (f"; {needs}" if needs else "")
 
 
 def detectable(
@@ -68,7 +69,7 @@ def detectable(
         if found is None:
             continue
         spread, source = found
-        alpha, margin = ALPHA / contrasts, margins.get(score, METRICS[score].margin or 0.0)
+        alpha, margin = ALPHA / contrasts, margins.get(score, _about(score).margin or 0.0)
         difference = smallest_difference(spread, seeds, images, alpha) if seeds >= LEAST_SEEDS else None
         needed = seeds_needed(margin, spread, images, alpha)
         return Detectable(score, margin, seeds, images, contrasts, difference, needed, source)
@@ -96,6 +97,11 @@ def _spread(store: Store, score: str, data: Mapping[str, Any]) -> tuple[Spread, 
             return Spread(*np.mean(known, axis=0).tolist()), f"study {name}"
     row = _table()["spreads"].get(score)
     return None if row is None else (Spread(**row), str(_table()["of"]))
+
+
+def _about(score: str) -> Metric:
+    """What a score is; one of the user's own has the name of its function and no margin."""
+    return METRICS.get(score) or Metric(score.partition(":")[2], "", "lower")
 
 
 @functools.cache

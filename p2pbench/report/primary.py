@@ -1,8 +1,7 @@
 """Which score answers the question, and what the reference rows say before any variant is compared."""
 
-import math
-
 from p2pbench.config.metrics import DEFAULT_PRIMARY
+from p2pbench.report.comparisons import standing
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import measured, oriented, summarise
 
@@ -22,14 +21,9 @@ def leading(study: StudyRecord, most: int) -> list[str]:
     if len(study.chosen_variants) <= most:
         return study.chosen_variants
     metric = primary_metric(study)
-
-    def place(variant: str) -> float:
-        value = None if metric is None else summarise(study, variant, metric).value
-        return -math.inf if metric is None or value is None else oriented(value, study.metric(metric).better)
-
     first = [variant for variant in study.chosen_variants if variant == study.baseline]
     others = [variant for variant in study.chosen_variants if variant != study.baseline]
-    leading = {*first, *sorted(others, key=place, reverse=True)[: most - len(first)]}
+    leading = {*first, *sorted(others, key=lambda v: -standing(study, v, metric) if metric else 0)[: most - len(first)]}
     return [variant for variant in study.chosen_variants if variant in leading]
 
 

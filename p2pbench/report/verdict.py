@@ -80,7 +80,10 @@ def _plain_clauses(judged: Sequence[Comparison]) -> list[str]:
 MOST_CLAUSES = 4
 """A headline of more clauses tells those that show something and counts the rest: a ladder has one for each rung."""
 
-PLAIN = ("better than", "worse than", "equal within the margin to", "not told apart from", "not compared with")
+PLAIN = (
+    "better than", "worse than", "equal within the margin to", "not told apart from",
+    "of too few trainings to compare with", "not compared with",
+)  # fmt: skip
 """The verdicts in plain words, those first that say something."""
 
 
@@ -89,7 +92,7 @@ def _plain(c: Comparison) -> str:
         return PLAIN[0 if c.better else 1]
     if c.verdict == "equal within the margin":
         return PLAIN[2]
-    return PLAIN[3 if c.verdict == "cannot tell" else 4]
+    return PLAIN[{"cannot tell": 3, "too few trainings": 4}.get(c.verdict, 5)]
 
 
 def _verdict(study: StudyRecord, metric: str) -> str:
@@ -106,7 +109,12 @@ def _verdict(study: StudyRecord, metric: str) -> str:
     body = f"{'; '.join(clauses(judged))}{ahead}."
     over = f"{counted(seeds, 'training')} a variant and {counted(images, 'test image')}"
     if seeds[-1] >= LEAST_SEEDS:
-        return f"By {about.label}{value}, over {over}: {body}"
+        lacking = [n for n in seeds if n < LEAST_SEEDS]
+        only = (
+            f" Of “these trainings” there {'is' if lacking == [1] else 'are'} {' or '.join(map(str, lacking))} a variant: of "
+            f"others they say nothing before there are {LEAST_SEEDS}."
+        )
+        return f"By {about.label}{value}, over {over}: {body}{only if lacking else ''}"
     few = f"; over fewer than {LEAST_IMAGES} images no test can show anything" if images[-1] < LEAST_IMAGES else ""
     there = "there is" if seeds[-1] == 1 else "there are"
     return (
@@ -170,17 +178,23 @@ def _secondary(study: StudyRecord, metric: str) -> str:
     others = {m: comparisons(study, m) for m in study.metrics if m != metric}
     if not any(c.found is not None for found in others.values() for c in found):
         return "No other score was compared."
-    against: dict[str, list[str]] = {}
+    shown: dict[str, list[str]] = {}
+    here: dict[str, list[str]] = {}
     for other, found in others.items():
         for c in found:
             ours = primary.get((c.variant, c.against))
             if ours is not None and c.mark == ours.mark and c.better != ours.better:
-                against.setdefault(c.variant, []).append(study.metric(other).label)
-    if not against:
-        return "No secondary score shows the opposite."
-    told = [f"{listed(labels)} of {quoted(variant)}" for variant, labels in list(against.items())[:6]]
-    more = f" (and of {len(against) - 6} more)" if len(against) > 6 else ""
-    return f"Of the secondary scores the opposite is shown by {listed(told)}{more}."
+                (shown if c.differs else here).setdefault(c.variant, []).append(study.metric(other).label)
+    sentences = [f"Of the secondary scores the opposite is shown by {_of_variants(shown)}."] if shown else []
+    if here:
+        sentences.append(f"In these trainings alone the opposite is seen in {_of_variants(here)}.")
+    return " ".join(sentences) or "No secondary score shows the opposite."
+
+
+def _of_variants(labels: dict[str, list[str]]) -> str:
+    """The scores of each variant, of six at most."""
+    told = [f"{listed(own)} of {quoted(variant)}" for variant, own in list(labels.items())[:6]]
+    return listed(told) + (f" (and of {len(labels) - 6} more)" if len(labels) > 6 else "")
 
 
 def _unfinished(study: StudyRecord) -> list[str]:

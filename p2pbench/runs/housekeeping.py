@@ -194,7 +194,8 @@ def find_waste(
     """What can be removed: leftovers of killed writes, checkpoints of finished runs, and runs where that is asked.
 
     Args:
-        failed: include runs that failed or cannot be read.
+        failed: include runs that failed; of those that cannot be read, which may have their weights, those that no
+            study names.
         unused: include runs that are in no study and no earlier version of one.
         versions: include runs that only these versions name, each as ``in_version`` has it.
         older_days: leave out runs that changed within so many days.
@@ -206,7 +207,7 @@ def find_waste(
         recent = older_days is not None and facts.changed > before
         if recent or facts.state == "unreadable" or run.is_held():
             continue
-        if failed and facts.state in ("failed", "damaged"):
+        if failed and (facts.state == "failed" or (facts.state == "damaged" and not facts.part_of)):
             found.append(Waste(run, run.path, facts.state, facts.bytes))
         elif unused and not facts.part_of:
             found.append(Waste(run, run.path, "in no study", facts.bytes))

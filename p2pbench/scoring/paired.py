@@ -106,7 +106,8 @@ class MetricResult(NamedTuple):
     values: np.ndarray | None = None
     """Those of each image, (N,), float64; some may not be finite."""
     pseudo_values: np.ndarray | None = None
-    """Those of a score of the whole set, (N,) or (groups,), float64, finite (:mod:`p2pbench.scoring.jackknife`)."""
+    """Those of a score of the whole set, (N,) or (groups,), float64 (:mod:`p2pbench.scoring.jackknife`); NaN for an
+    image that is left out."""
 
 
 class Measure(Protocol):

@@ -85,7 +85,7 @@ class ClassReader:
         real = self.segmenter.real
         whole = real.sum(axis=0)
         each = {name: float(mean_over_classes(of(whole))) for name, of in EACH.items()}
-        return {"fcn-pixel": float(pixel_accuracy(real).mean()), **each}
+        return {"fcn-pixel": float(np.nanmean(pixel_accuracy(real))), **each}
 
 
 @dataclass(frozen=True)
@@ -119,18 +119,29 @@ class ClassMeasure:
         """The scores, once every batch is taken in.
 
         Per-pixel accuracy is a mean over images with its interval, as other scores are. Class scores are made from the
-        sum of all matrices, as in the paper, with a BCa interval over resampled images.
+        sum of all matrices, as in the paper, with a BCa interval over resampled images. An image whose label map shows
+        no class is left out, and a note says so.
         """
         confusions, settings = np.concatenate(self._confusions), {**self.reader.settings, **common}
         pixel = pixel_accuracy(confusions)
-        blank, n = int(np.isnan(pixel).sum()), len(pixel)
+        shown, n = np.isfinite(pixel), len(pixel)
+        blank = f"{n - shown.sum()} of {n} label maps show no class of the palette"
         for name in self.names:
-            if blank:
-                reason = f"{blank} of {n} label maps show no class of the palette"
-                yield MetricResult(not_measured(name, n, reason, settings))
-            else:
-                score, pseudo = _score(name, confusions, settings, self.reader)
-                yield MetricResult(score, pixel if name == "fcn-pixel" else None, pseudo)
+            if not shown.any():
+                yield MetricResult(not_measured(name, n, blank, settings))
+                continue
+            score, pseudo = _score(name, confusions[shown], settings, self.reader)
+            if not shown.all():
+                score = replace(score, notes=(*score.notes, f"{blank} and are left out"))
+                pseudo = None if pseudo is None else _in_places(pseudo, shown)
+            yield MetricResult(score, pixel if name == "fcn-pixel" else None, pseudo)
+
+
+def _in_places(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """``values`` of the images that are ``kept``, (N,), bool, among NaN for the others: (N,)."""
+    placed = np.full(len(kept), np.nan)
+    placed[kept] = values
+    return placed
 
 
 def _score(

@@ -470,3 +470,12 @@ def test_the_users_own_network_is_identified_by_its_source(tmp_path: Path, monke
 def test_the_tables_of_names_agree() -> None:
     assert set(GENERATORS) == set(GENERATOR_NAMES)
     assert set(DISCRIMINATORS) == set(DISCRIMINATOR_NAMES)
+
+
+def test_running_statistics_beside_an_average_of_weights_come_with_a_caution() -> None:
+    settings = {"training.ema": 500, "scoring.inference": "eval"}
+    (caution,) = resolve([Layer("test", settings)]).config.cautions()
+    assert caution.startswith("training.ema and scoring.inference eval: the running statistics are those of the weights")
+    for other in ({"scoring.inference": "instance-stats"}, {"generator.norm": "instance"}, {"training.ema": None}):
+        assert resolve([Layer("test", settings | other)]).config.cautions() == []
+    assert "favours variants with an L1 term" in resolve([Layer("test", {"training.select": "l1"})]).config.cautions()[0]

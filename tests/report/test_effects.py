@@ -97,6 +97,25 @@ def test_every_number_is_that_of_the_statistics(tmp_path: Path) -> None:
     assert [row.estimate for row in rows[:3]] == pytest.approx([0.06, 0.01, 0.02], abs=4 * NOISE)
 
 
+def test_a_combination_that_failed_changes_nothing_between_the_others(tmp_path: Path) -> None:
+    grid = GRID.replace("[encoder_decoder, unet]", "[encoder_decoder, unet, nafnet]")
+    store, whole = study_of(tmp_path, [0, 1, 2], grid)
+    levels = "encoder_decoder - unet"
+    wanted: Any = effects_table(whole, ["l1"]).set_index("levels").loc[levels]
+    for cell in store.read_study("two").cells:
+        if cell.variant == "nafnet, l1":
+            store.run(str(cell.run_id)).set_status("failed", "made to")
+    found = effects_table(read_study(store, "two"), ["l1"]).set_index("levels")
+    assert found.loc[levels, "estimate"] == wanted["estimate"]
+    assert found.loc[levels, "p_raw"] == wanted["p_raw"]
+    assert "nafnet - unet" in found.index  # under l1+cgan alone
+    assert "(nafnet - unet) × (l1 - l1+cgan)" not in found.index
+    study = read_study(store, "two")
+    assert effects_notes(study, effects_table(study))[-1] == (
+        "“nafnet, l1” has no value of L1 and SSIM: these effects are of the other combinations."
+    )
+
+
 def test_effects_are_said_in_words_and_nothing_where_there_is_none(tmp_path: Path) -> None:
     store, study = study_of(tmp_path, [0])
     of_l1, of_ssim = effects_sentences(study, effects_table(study))
@@ -131,13 +150,10 @@ def test_from_three_seeds_on_intervals_are_over_trainings_too(tmp_path: Path) ->
     tested: Any = table[(table["score"] == "l1") & (table["kind"] != "simple")]
     assert tested["p"].tolist() == pytest.approx(holm(tested["p_raw"]).tolist())
     assert first.p_raw == pytest.approx(wanted.p())
-    assert "over trainings and test images" in effects_notes(table)[1]
+    assert "over trainings and test images" in effects_notes(study, table)[1]
 
 
-def test_a_failed_cell_or_a_single_factor_leaves_no_effects_and_an_excluded_variant_does(tmp_path: Path) -> None:
-    store, study = study_of(tmp_path, [0])
-    study.cells[0].run.set_status("failed", "diverged")
-    assert effects_table(read_study(store, "two")).empty
+def test_a_single_factor_leaves_no_effects_and_an_excluded_variant_does(tmp_path: Path) -> None:
     folder = tmp_path / "one"
     folder.mkdir()
     _, one = study_of(folder, [0], GRID.replace("[encoder_decoder, unet]", "[unet]"))

@@ -1,5 +1,6 @@
 """What a plan says of what its seeds can show."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,21 @@ def test_records_of_the_same_data_count_before_the_table(tmp_path: Path) -> None
 
 def test_no_known_spread_is_no_promise(tmp_path: Path) -> None:
     assert detectable(build_study("loss", None, {"scoring.metrics": ["psnr"]}, [0]), Store(tmp_path)) is None
+
+
+def test_a_score_of_the_users_own_is_planned_by_its_records_and_has_no_margin(tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs")
+    study = loss_study(store, [0, 1, 2])
+    for cell in study.cells:
+        run = store.run(str(cell.run_id))
+        for file in (run.scores_file, run.per_image_file):
+            file.write_text(file.read_text().replace('"l1"', '"mine:brightness"').replace(",l1", ",mine:brightness"))
+    recorded = store.study_file(study.name)
+    recorded.write_text(re.sub(r'^( +)"l1",$', r'\1"mine:brightness",', recorded.read_text(), flags=re.MULTILINE))
+    found = planning.detectable(
+        store, ("mine:brightness",), ["mine:brightness"], study.cells[0].config.data.model_dump(mode="json"), {},
+        seeds=3, images=30, contrasts=4,
+    )  # fmt: skip
+    assert found is not None and found.difference is not None
+    assert found.sentence.startswith("in brightness differences from ")
+    assert found.sentence.endswith("spread of study loss)")

@@ -1,6 +1,7 @@
 """What a report says of differences: only what holds for other trainings, and how little that can be."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ from report_records import study_of
 
 from p2pbench.report.comparisons import Comparison, best, comparisons, with_baseline
 from p2pbench.report.latex import to_latex
+from p2pbench.report.notes import notes
 from p2pbench.report.primary import primary_metric, saturated
+from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import summarise
 from p2pbench.report.tables import printed, to_markdown, wide
-from p2pbench.report.verdict import answer, by_score, verdicts_json
+from p2pbench.report.verdict import answer, by_score, headline, verdicts_json
 from p2pbench.statistics.comparison import holm
 from p2pbench.statistics.trainings import over_trainings
 
@@ -355,3 +358,64 @@ def test_what_makes_two_scores_another_is_named(other: dict[str, Any], reason: s
     found = judged(study, "b")
     assert found.verdict == "not compared"
     assert found.reason is not None and reason in found.reason
+
+
+def test_what_one_training_shows_is_not_said_of_recipes_in_a_study_that_has_more() -> None:
+    study = study_of({
+        "a": {"lpips": scores(0, 5, 1), "l1": scores(0, 5, 2)},
+        "b": {"lpips": scores(0.1, 5, 3), "l1": scores(0.1, 5, 4)},
+        "c": {"lpips": scores(0.1, 1, 5), "l1": scores(-0.1, 1, 6)},
+    })  # fmt: skip
+    first, *others = answer(study)
+    assert "over 1 to 5 trainings a variant" in first
+    assert "these trainings of c are worse than those of a" in first
+    assert "Of “these trainings” there is 1 a variant: of others they say nothing before there are 3." in first
+    assert others[0] == "In these trainings alone the opposite is seen in L1 of c."
+    assert headline(study) == "By LPIPS (alex), b is worse than a; c is of too few trainings to compare with it."
+
+
+def test_the_opposite_is_shown_by_scores_that_show_something_of_recipes() -> None:
+    study = study_of({
+        "a": {"lpips": scores(0, 5, 1), "l1": scores(0, 5, 2)},
+        "b": {"lpips": scores(0.1, 5, 3), "l1": scores(-0.1, 5, 4)},
+    })  # fmt: skip
+    assert "Of the secondary scores the opposite is shown by L1 of b." in answer(study)
+    one = study_of({
+        "a": {"lpips": scores(0, 1, 1), "l1": scores(0, 1, 2)},
+        "b": {"lpips": scores(0.1, 1, 3), "l1": scores(-0.1, 1, 4)},
+    })  # fmt: skip
+    assert "In these trainings alone the opposite is seen in L1 of b." in answer(one)
+
+
+def test_bold_sharpness_goes_by_the_distance_of_each_image_as_the_verdict_does() -> None:
+    """Half of a's images are blurred and half overdone, so that their mean is perfect and none of them is."""
+    rows = np.random.default_rng(1).normal(0, 0.01, (5, 30))
+    a, b = rows + np.where(np.arange(30) % 2, 0.5, 1.5), rows[::-1] + 0.9
+    study = study_of({"a": {"sharpness": a}, "b": {"sharpness": b}})
+    assert judged(study, "b", "sharpness").verdict == "better by more than the margin"
+    assert best(study, "sharpness") == "b"
+
+
+def test_tables_say_on_how_many_trainings_and_images_they_stand() -> None:
+    study = study_of({name: {"lpips": scores(0, 3, key), "l1": scores(0, 3, key + 5)} for key, name in enumerate("ab")})
+    assert "- Means over 3 trainings a variant and 30 test images." in to_markdown(study)
+    lacking = study.cells[2]
+    study.cells[2] = replace(lacking, scores={"lpips": lacking.scores["lpips"]}, per_image=lacking.per_image[["lpips"]])
+    again = StudyRecord(study.about, study.cells, study.references)
+    assert "- L1 of a is over 2 of its 3 trainings." in to_markdown(again)
+
+
+def test_scores_that_look_through_imagenet_are_named_beside_what_was_trained_through_it() -> None:
+    study = study_of(lpips(plain=scores(0, 3, 1), perceptual=scores(0, 3, 2), projected=scores(0, 3, 3)))
+    trained = {
+        "perceptual": {"objective": {"name": "l1", "perceptual": "vgg"}},
+        "projected": {"objective": {"name": "l1+cgan"}, "discriminator": {"name": "projected"}},
+    }
+    for cell in study.about.cells:
+        cell.config.update(trained.get(cell.variant, {}))
+    told = [note for note in notes(study) if "ImageNet" in note]
+    assert told == [
+        f"{variant} was trained through a network that knows ImageNet ({net}); LPIPS (alex) looks through another such "
+        "network, and may favour that."
+        for variant, net in (("perceptual", "vgg"), ("projected", "squeeze"))
+    ]

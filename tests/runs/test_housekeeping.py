@@ -135,6 +135,10 @@ def test_prune_removes_whole_runs_only_when_asked(runs: Path) -> None:
     assert document("runs", "prune", "--failed", "--older", "1", "--yes", "--runs", runs)["found"] == []
     with RunFolder(failed).lock():
         assert document("runs", "prune", "--failed", "--yes", "--runs", runs)["found"] == []
+    whole = run.status_file.read_bytes()
+    run.status_file.write_bytes(whole[:40])  # its weights are there, and a study names it
+    assert [Path(item["path"]) for item in document("runs", "prune", "--failed", "--runs", runs)["found"]] == [failed]
+    run.status_file.write_bytes(whole)
     document("runs", "prune", "--failed", "--yes", "--runs", runs)
     assert not failed.exists()
     shutil.rmtree(runs / "studies" / "two")

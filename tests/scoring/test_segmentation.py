@@ -204,6 +204,25 @@ def test_pixels_that_are_void_do_not_count() -> None:
     assert found["fcn-iou"].reason == "2 of 2 label maps show no class of the palette"
 
 
+def test_a_label_map_without_any_class_costs_that_image_alone() -> None:
+    cityscapes = PALETTES["cityscapes"]
+    colours = np.array(list(cityscapes.classes.values())[:4], np.uint8)
+    target = colours[np.random.default_rng(0).integers(0, 4, (5, 16, 16))]
+    fake = colours[np.random.default_rng(1).integers(0, 4, (5, 16, 16))]
+    target[2] = 0  # void
+    shown = [0, 1, 3, 4]
+    found = evaluate(fake, target, list("abcde"), FCN_SCORES, classes=ClassReader(cityscapes))
+    wanted = evaluate(fake[shown], target[shown], list("abde"), FCN_SCORES, classes=ClassReader(cityscapes))
+    for name in FCN_SCORES:
+        score = found.scores[name]
+        assert (score.value, score.low, score.n) == (wanted.scores[name].value, wanted.scores[name].low, 4)
+        assert "1 of 5 label maps show no class of the palette and are left out" in score.notes
+    assert np.isnan(found.per_image["fcn-pixel"]).tolist() == [False, False, True, False, False]
+    for name, pseudo in found.pseudo_values.items():
+        assert np.isnan(pseudo).tolist() == [False, False, True, False, False]
+        assert pseudo[shown].tolist() == wanted.pseudo_values[name].tolist()
+
+
 # ---- the network
 
 

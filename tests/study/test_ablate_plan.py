@@ -24,7 +24,7 @@ def test_a_plan_runs_nothing(workplace: Workplace, monkeypatch: pytest.MonkeyPat
     for word in ("l1+cgan", "protocol tiny", "--set", "preset paper", "unknown"):
         assert word in text
     assert max(len(line) for line in text.splitlines()) <= 80
-    assert "shows   unknown (no study of such data has several seeds of the primary score)" in text
+    assert "shows   unknown (no spread of the primary score is known on such data)" in text
     assert "\nobjective.discriminator_loss  sum" in text
     assert "…" not in text
 
