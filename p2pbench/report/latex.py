@@ -14,7 +14,7 @@ from p2pbench.report.score_table import shown_metrics
 from p2pbench.report.summaries import Summary, digits_of, interval_text, sd_text, summarise
 from p2pbench.report.tables import reference_summary, row_name
 from p2pbench.report.training_cost import cost_table
-from p2pbench.report.verdict import counted
+from p2pbench.report.verdict import means_over
 from p2pbench.system.console import number
 
 MOST_SCORES = 3
@@ -61,7 +61,7 @@ def _scores(study: StudyRecord, metrics: Sequence[str], position: int) -> list[s
     names = [row_name(study, v, short[v]) for v in study.chosen_variants]
     names += [row.name for row in study.chosen_references]
     caption = " ".join([
-        study.about.question, "Further scores." if position else "", _over(study, metrics),
+        study.about.question, "Further scores." if position else "", means_over(study, metrics),
         f"Names of variants: {common}." if common else "", _left_out(study),
     ])  # fmt: skip
     head = f" & {' & '.join(heads)} \\\\"
@@ -97,14 +97,6 @@ def _column(study: StudyRecord, metric: str) -> str:
     whole = max(len(text.partition(".")[0].lstrip("-")) for text in texts)
     sign = "-" if any(text.startswith("-") for text in texts) else ""
     return rf"S[table-format={sign}{whole}.{digits},detect-weight]@{{\,}}l"
-
-
-def _over(study: StudyRecord, metrics: Sequence[str]) -> str:
-    """What the means are over."""
-    found = [summarise(study, v, m) for v in study.chosen_variants for m in metrics]
-    seeds = sorted({s.n_seeds for s in found if s.value is not None})
-    images = sorted({s.n_images for s in found if s.value is not None})
-    return f"Means over {counted(seeds, 'training')} and {counted(images, 'test image')}." if seeds else ""
 
 
 def _left_out(study: StudyRecord) -> str:

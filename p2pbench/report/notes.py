@@ -11,7 +11,7 @@ from p2pbench.report.primary import listed, named
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import library_versions, measured, summarise, unlike
 from p2pbench.report.training_cost import most_at_once, named_machines
-from p2pbench.report.verdict import counted
+from p2pbench.report.verdict import means_over
 from p2pbench.system import html
 
 BY_SEVERAL_NETWORKS = (
@@ -42,14 +42,11 @@ def _about_all(study: StudyRecord) -> list[str]:
     """What brackets, ±, ``*`` and bold type mean, what so many seeds leave open, and what the costs are."""
     counts = {variant: len(study.of(variant)) for variant in study.chosen_variants}
     metrics = study.chosen_metrics
-    made = [s for m in metrics for v in study.chosen_variants if (s := summarise(study, v, m)).value is not None]
-    trainings, images = sorted({n for n in counts.values() if n}), sorted({s.n_images for s in made})
     text = html.render(
         TEMPLATES / "notes.txt",
         methods=list({summarise(study, v, m).method for v in study.chosen_variants for m in metrics} - {None}),
         counts=counts,
-        trainings=counted(trainings, "training") if trainings else "",
-        images=counted(images, "test image") if images else "",
+        over=means_over(study, metrics),
         fewer_seeds=_fewer_seeds(study),
         most_seeds=max(counts.values(), default=0),
         any_best=any(best(study, metric) in study.chosen_variants for metric in metrics),

@@ -110,10 +110,8 @@ def _verdict(study: StudyRecord, metric: str) -> str:
     over = f"{counted(seeds, 'training')} a variant and {counted(images, 'test image')}"
     if seeds[-1] >= LEAST_SEEDS:
         lacking = [n for n in seeds if n < LEAST_SEEDS]
-        only = (
-            f" Of “these trainings” there {'is' if lacking == [1] else 'are'} {' or '.join(map(str, lacking))} a variant: of "
-            f"others they say nothing before there are {LEAST_SEEDS}."
-        )
+        numbers = f"{'is' if lacking == [1] else 'are'} {' or '.join(map(str, lacking))}"
+        only = f" Of “these trainings” there {numbers} a variant: of others they say nothing before there are {LEAST_SEEDS}."
         return f"By {about.label}{value}, over {over}: {body}{only if lacking else ''}"
     few = f"; over fewer than {LEAST_IMAGES} images no test can show anything" if images[-1] < LEAST_IMAGES else ""
     there = "there is" if seeds[-1] == 1 else "there are"
@@ -254,6 +252,15 @@ def verdicts_json(study: StudyRecord) -> list[dict[str, Any]]:
         for metric in study.metrics
         for c in comparisons(study, metric)
     ]  # fmt: skip
+
+
+def means_over(study: StudyRecord, metrics: Sequence[str]) -> str:
+    """A sentence on how many trainings and test images the shown means stand on; empty where there are none."""
+    found = [s for v in study.chosen_variants for m in metrics if (s := summarise(study, v, m)).value is not None]
+    if not found:
+        return ""
+    seeds, images = sorted({s.n_seeds for s in found}), sorted({s.n_images for s in found})
+    return f"Means over {counted(seeds, 'training')} a variant and {counted(images, 'test image')}."
 
 
 def counted(counts: Sequence[int], what: str) -> str:
