@@ -110,8 +110,8 @@ def _verdict(study: StudyRecord, metric: str) -> str:
     over = f"{counted(seeds, 'training')} a variant and {counted(images, 'test image')}"
     if seeds[-1] >= LEAST_SEEDS:
         lacking = [n for n in seeds if n < LEAST_SEEDS]
-        numbers = f"{'is' if lacking == [1] else 'are'} {' or '.join(map(str, lacking))}"
-        only = f" Of “these trainings” there {numbers} a variant: of others they say nothing before there are {LEAST_SEEDS}."
+        there = f"there {'is' if lacking == [1] else 'are'} {' or '.join(map(str, lacking))} a variant"
+        only = f" Of “these trainings” {there}: of others they say nothing before there are {LEAST_SEEDS}."
         return f"By {about.label}{value}, over {over}: {body}{only if lacking else ''}"
     few = f"; over fewer than {LEAST_IMAGES} images no test can show anything" if images[-1] < LEAST_IMAGES else ""
     there = "there is" if seeds[-1] == 1 else "there are"
