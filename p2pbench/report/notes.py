@@ -7,7 +7,7 @@ from p2pbench.config.sections import PROJECTED
 from p2pbench.report.chosen import chosen_sentence
 from p2pbench.report.comparisons import best, comparisons
 from p2pbench.report.markup import TEMPLATES
-from p2pbench.report.primary import listed, named
+from p2pbench.report.primary import listed, named, quoted
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import library_versions, measured, summarise, unlike
 from p2pbench.report.training_cost import most_at_once, named_machines
@@ -46,6 +46,7 @@ def _about_all(study: StudyRecord) -> list[str]:
         TEMPLATES / "notes.txt",
         methods=list({summarise(study, v, m).method for v in study.chosen_variants for m in metrics} - {None}),
         counts=counts,
+        quoted=quoted,
         over=means_over(study, metrics),
         fewer_seeds=_fewer_seeds(study),
         most_seeds=max(counts.values(), default=0),

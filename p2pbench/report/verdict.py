@@ -1,5 +1,6 @@
 """The answer in words: what the primary score says of the question, what speaks against it, and what is left open."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -176,13 +177,15 @@ def _secondary(study: StudyRecord, metric: str) -> str:
     others = {m: comparisons(study, m) for m in study.metrics if m != metric}
     if not any(c.found is not None for found in others.values() for c in found):
         return "No other score was compared."
+    several = Counter(variant for variant, _ in study.contrasts)
     shown: dict[str, list[str]] = {}
     here: dict[str, list[str]] = {}
     for other, found in others.items():
         for c in found:
             ours = primary.get((c.variant, c.against))
             if ours is not None and c.mark == ours.mark and c.better != ours.better:
-                (shown if c.differs else here).setdefault(c.variant, []).append(study.metric(other).label)
+                of = quoted(c.variant) + (f" against {quoted(c.against)}" if several[c.variant] > 1 else "")
+                (shown if c.differs else here).setdefault(of, []).append(study.metric(other).label)
     sentences = [f"Of the secondary scores the opposite is shown by {_of_variants(shown)}."] if shown else []
     if here:
         sentences.append(f"In these trainings alone the opposite is seen in {_of_variants(here)}.")
@@ -191,7 +194,7 @@ def _secondary(study: StudyRecord, metric: str) -> str:
 
 def _of_variants(labels: dict[str, list[str]]) -> str:
     """The scores of each variant, of six at most."""
-    told = [f"{listed(own)} of {quoted(variant)}" for variant, own in list(labels.items())[:6]]
+    told = [f"{listed(own)} of {variant}" for variant, own in list(labels.items())[:6]]
     return listed(told) + (f" (and of {len(labels) - 6} more)" if len(labels) > 6 else "")
 
 

@@ -387,6 +387,20 @@ def test_the_opposite_is_shown_by_scores_that_show_something_of_recipes() -> Non
     assert "In these trainings alone the opposite is seen in L1 of b." in answer(one)
 
 
+def test_a_variant_of_several_contrasts_is_told_with_what_it_is_against() -> None:
+    study = study_of(
+        {
+            "a": {"lpips": scores(0, 5, 1), "l1": scores(0, 5, 2)},
+            "b": {"lpips": scores(0.1, 5, 3), "l1": scores(-0.1, 5, 4)},
+            "c": {"lpips": scores(0.3, 5, 5), "l1": scores(-0.3, 5, 6)},
+        },
+        contrasts=[["b", "a"], ["c", "a"], ["c", "b"]],
+    )
+    assert (
+        "Of the secondary scores the opposite is shown by L1 of b, L1 of c against a and L1 of c against b."
+    ) in answer(study)
+
+
 def test_bold_sharpness_goes_by_the_distance_of_each_image_as_the_verdict_does() -> None:
     """Half of a's images are blurred and half overdone, so that their mean is perfect and none of them is."""
     rows = np.random.default_rng(1).normal(0, 0.01, (5, 30))
