@@ -38,6 +38,12 @@ def test_without_records_it_stands_on_the_table(tmp_path: Path) -> None:
     assert more.difference < found.difference
 
 
+@pytest.mark.parametrize("grid", ["loss", "families", "upsampling", "ladder"])
+def test_a_first_study_of_the_default_protocol_is_told_what_it_can_show(grid: str, tmp_path: Path) -> None:
+    found = detectable(build_study(grid, None, {}, [0, 1, 2]), Store(tmp_path))
+    assert found is not None and found.difference is not None
+
+
 @pytest.mark.parametrize(("seeds", "said"), [([0], "1 seed says nothing"), ([0, 1], "2 seeds say nothing")])
 def test_too_few_seeds_are_told_before_anything_is_trained(seeds: list[int], said: str, tmp_path: Path) -> None:
     found = detectable(build_study("loss", None, {"scoring.metrics": ["lpips"]}, seeds), Store(tmp_path))
