@@ -111,6 +111,7 @@ def ablate(
     if result.count("failed"):
         raise typer.Exit(4)
     root = "" if runs == DEFAULT_RUNS else f" --runs {shlex.quote(str(runs))}"
+    root += " --overwrite" if replace and live.path.with_name("index.html").is_file() else ""
     out.print(escape(f"next: p2pbench report --study {shlex.quote(study.name)}{root}"), soft_wrap=True)
 
 

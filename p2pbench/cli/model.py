@@ -5,6 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import typer
+
 from p2pbench.cli.options import (
     DEFAULT_RUNS,
     Inference,
@@ -105,6 +107,8 @@ def score(
         write_text(per_image, scores.to_frame().to_csv(index=False))
     answer(document, as_json)
     show_scores(document["scores"])
+    if all(score["value"] is None for score in document["scores"].values()):
+        raise typer.Exit(3)  # the reasons are above
 
 
 def translate(

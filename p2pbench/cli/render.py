@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.padding import Padding
 from rich.table import Table
 
+from p2pbench.config.metrics import METRICS
 from p2pbench.system.console import by, bytes_text, err, escape, out, value_and_interval
 
 if TYPE_CHECKING:
@@ -81,8 +82,20 @@ def show_answer(study: StudyRecord) -> None:
         texts = [f"{value_text(summarise(study, variant, m), digits_of(study, m))}{marks.get(m, '')}" for m in metrics]
         table.add_row(escape(variant), *texts)
     out.print(table)
+    for label, reason in _not_measured(study):
+        err.print(f"[yellow]not measured:[/yellow] {escape(label)}: {escape(reason)}", soft_wrap=True, highlight=False)
     if len(study.chosen_variants) > len(shown):
         out.print(f"and {len(study.chosen_variants) - len(shown)} more variants in the report", style="dim")
+
+
+def _not_measured(study: StudyRecord) -> dict[tuple[str, str], None]:
+    """Scores that finished cells lack, with the reason; of networks that are not here it was told before any began."""
+    return {
+        (study.metric(metric).label, score.reason or "it is not finite"): None
+        for cell in study.cells
+        for metric, score in cell.scores.items()
+        if score.value is None and metric in study.metrics and not (metric in METRICS and METRICS[metric].net)
+    }
 
 
 def show_networks(document: Mapping[str, Any], config: RunConfig) -> None:

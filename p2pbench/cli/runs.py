@@ -181,6 +181,6 @@ def runs_verify(
         out.print(escape(f"{problem.run_id}/{problem.file}: {problem.detail}"), soft_wrap=True)
     for why in unread:
         out.print(escape(why), soft_wrap=True)
-    out.print(f"{len(folders)} runs, {len(folders) - bad} of them whole")
+    out.print(f"{len(folders)} run{'' if len(folders) == 1 else 's'}, {len(folders) - bad} of them whole")
     if problems or unread:
         raise typer.Exit(3)

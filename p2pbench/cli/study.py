@@ -32,6 +32,8 @@ def study_list(runs: Runs = DEFAULT_RUNS, as_json: Json = False) -> None:
     from p2pbench.runs.store import Store
 
     store = Store(runs)
+    if not runs.is_dir():
+        raise ConfigError(f"there is no study under {runs}; run p2pbench ablate first, or name its folder with --runs")
     rows: list[dict[str, Any]] = []
     for name in store.studies():
         try:

@@ -30,8 +30,8 @@ TEST_IMAGES = ("source", "direction", "condition", "crop_size", "colours", "chan
 """The settings of data that decide what the test images are: outputs for other images do not compare."""
 NOTE = (
     "place: first and last that the tests leave open, over other trainings and test images (p below 0.05 after Holm's "
-    "correction over all pairs of the board, seeds and images crossed); '-' below three seeds. ±: standard deviation "
-    "over seeds. Rows of one name in several studies are one row where they are the same trainings."
+    "correction over all pairs of the board, seeds and images crossed); '-' below three seeds that have the score. ±: "
+    "standard deviation over seeds. Rows of one name in several studies are one row where they are the same trainings."
 )
 
 
@@ -66,7 +66,7 @@ class Board:
         label = self.study.metric(self.metric).label
         first = [variant for variant, (least, _) in self.places.items() if least == 1]
         if len(self.places) < 2:
-            return f"By {label} there is no order yet: it takes two variants with three seeds each."
+            return f"By {label} there is no order yet: it takes two variants with three seeds each that have it."
         if len(first) == 1 and self.places[first[0]][1] > 1:
             return f"By {label}, only {first[0]} may be first: every other variant is behind some other."
         if len(first) == 1:
@@ -209,13 +209,17 @@ def _rows(studies: Sequence[StudyRecord]) -> list[Row]:
                 for cell, recorded in zip(study.cells, study.about.cells, strict=True)
                 if cell.variant == variant and cell.state == "finished"
             }
-            row = next((row for row in rows if row.cells.keys() & own.keys()), None)
-            if row is None and own:
-                row = Row(variant, [])
-                rows.append(row)
-            if row is not None and own:
-                row.cells = own | row.cells
-                row.studies += [study.about.name] if study.about.name not in row.studies else []
+            if not own:
+                continue
+            alike = [row for row in rows if row.cells.keys() & own.keys()] or [Row(variant, [])]
+            row = alike[0]
+            for other in alike:  # two rows that this one shows to be one recipe
+                row.cells = row.cells | other.cells
+                row.studies += [name for name in other.studies if name not in row.studies]
+            row.cells = own | row.cells
+            row.studies += [study.about.name] if study.about.name not in row.studies else []
+            kept = [one for one in rows if not any(one is other for other in alike[1:])]
+            rows = kept if any(one is row for one in kept) else [*kept, row]
     for row in rows:  # one name for two recipes: the study tells them apart
         same = [other for other in rows if other.variant == row.variant]
         if len(same) > 1:

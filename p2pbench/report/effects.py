@@ -196,6 +196,11 @@ def effects_notes(study: StudyRecord, table: pd.DataFrame) -> list[str]:
         f"Brackets: 95 % interval over {over} (n = {table['n'].iloc[0]}). Holm-corrected over the main effects and "
         "interactions of a score. " + ("*: p below 0.05." if over_recipes else
         "†: p below 0.05 over test images (sign flips); it speaks of these trainings, not of others."),
+        *(
+            f"{study.metric(m).label}: effects are of the distance from 1, below 0 where the first is nearer."
+            for m in table["score"].unique()
+            if study.metric(m).better == "closer to 1"
+        ),
         *_combinations_without(study, table),
     ]  # fmt: skip
 

@@ -222,7 +222,8 @@ def _without_comparison(study: StudyRecord, metric: str | None) -> str:
     if not finished:
         return "There is no answer yet: no cell has a result."
     if metric is None:
-        return "There is no answer: none of the scores could be measured."
+        told = next((f" ({s.reason})" for cell in study.cells for s in cell.scores.values() if s.reason), "")
+        return f"There is no answer: none of the scores could be measured{told}."
     if len(finished) == 1:
         return f"There is nothing to compare: {quoted(finished[0])} alone has a result."
     if study.baseline not in finished:

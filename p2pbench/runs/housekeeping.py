@@ -132,7 +132,8 @@ def verify(run: RunFolder) -> Iterator[Problem]:
         if run.generator_file.exists() or run.status_file.exists():  # otherwise it was killed before it began
             yield problem(run.status_file, "missing or damaged")
         return
-    if status.run_id not in (None, run.path.name):  # a run that never began names no id
+    in_a_store = run.path.parent.name == "cells"  # the folder of train --out has a name of the user's
+    if in_a_store and status.run_id not in (None, run.path.name):  # a run that never began names no id
         yield problem(run.status_file, f"is the record of another run, {status.run_id}")
     try:
         if run.config_file.exists() or (status.state == "finished" and not run.images_file.exists()):
@@ -155,7 +156,8 @@ def verify(run: RunFolder) -> Iterator[Problem]:
         left = status.training.generator_sha256 if status.training else None
         exported = TEST_SAMPLES not in status.files and not weights.exists()  # `study export` copies records alone
         if left and not exported and (detail := _differs(weights, left)):
-            yield problem(weights, f"{detail}; remove it and run ablate again, which trains it anew")
+            again = "run ablate" if in_a_store else "train"
+            yield problem(weights, f"{detail}; remove it and {again} again, which trains it anew")
         if not any(RunFolder(run.path, mode).scores() for mode in INFERENCE_MODES):
             yield problem(run.scores_file, "holds no scores that can be read")
 

@@ -44,7 +44,7 @@ def show(console: Console, n_jobs: int) -> Iterator[Callable[[Event], None]]:
             whole = event.kind in ENDS and event.kind != "interrupted"  # one that stopped says nothing of the rest
             n_ended += whole
             count = f"({n_ended}/{n_jobs}) " if whole else ""
-            left = time_left(n_ended, n_jobs, time.monotonic() - start) if whole and not console.is_terminal else ""
+            left = time_left(n_ended, n_jobs, time.monotonic() - start) if whole else ""
             console.print(summary(event, count, left, console.width), soft_wrap=True)
             all_jobs(n_ended, n_jobs)
 

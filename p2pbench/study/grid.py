@@ -147,12 +147,18 @@ def read_grid(name: str) -> Grid:
         primary=read_primary(content.get("primary", []), path),
         contrasts=content.get("contrasts", "baseline"),
         margins=read_margins(content.get("margins", {}), path),
-        protocol=str(content.get("protocol", DEFAULT_PROTOCOL)),
+        protocol=_beside(str(content.get("protocol", DEFAULT_PROTOCOL)), path),
         seeds=_seeds(content, path),
         settings=_settings(content, path),
     )
     check_contrasts(grid.contrasts, [label_of(variant) for variant in grid.variants()], path)
     return grid
+
+
+def _beside(protocol: str, path: Path) -> str:
+    """The protocol of the grid at ``path``: a file beside the grid where the current folder has none of that name."""
+    file, is_path = path.parent / protocol, protocol.endswith((".yaml", ".yml"))
+    return str(file) if is_path and file.is_file() and not Path(protocol).is_file() else protocol
 
 
 def _factors(factors: Any, path: Path) -> dict[str, list[Level]]:

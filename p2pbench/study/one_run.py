@@ -133,8 +133,8 @@ def _train_one(
             )
             raise Interrupted(f"{error}; {then}") from None
         except Exception as error:
-            log.info("failed: %s", error)
             if run.recorded_id() == identity:  # or it is another run's
+                log.info("failed: %s", error)
                 with contextlib.suppress(P2PBenchError):
                     run.set_status("failed", str(error))
             raise

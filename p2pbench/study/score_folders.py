@@ -214,9 +214,10 @@ def _matched(fake: Path, target: Path) -> Found:
     lonely = sorted(fakes.keys() ^ targets.keys())
     if lonely:
         lacks = target if lonely[0] in fakes else fake
+        many = "1 name is" if len(lonely) == 1 else f"{len(lonely)} names are"
         raise DataError(
-            f"{len(lonely)} names are in one folder only, the first {lonely[0]!r}, which {lacks} lacks; images are "
-            "matched by name; --unpaired scores sets that are no pairs"
+            f"{many} in one folder only, the first {lonely[0]!r}, which {lacks} lacks; images are matched by name; "
+            "--unpaired scores sets that are no pairs"
         )
     names = sorted(fakes)
     return Found(names, [fakes[name] for name in names], [targets[name] for name in names])

@@ -14,6 +14,8 @@ from p2pbench.system.console import duration
 
 LINE_SECONDS = 3.0
 """The least time between two plain lines of one stage."""
+LONG_SECONDS = 7 * 86400
+"""Rates are over the last thousand counts within this time: cells of a study end minutes apart."""
 
 
 class Rate(ProgressColumn):
@@ -21,7 +23,15 @@ class Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f}/s" if speed else "", style="progress.data.speed")
+        return Text(rate_text(speed) if speed else "", style="progress.data.speed")
+
+
+def rate_text(a_second: float) -> str:
+    """``7.5/s``; of what takes longer, as the cells of a study, ``3.2/min`` or ``2.4/h``."""
+    for seconds, unit in ((1, "s"), (60, "min")):
+        if a_second * seconds >= 0.5:
+            return f"{a_second * seconds:.1f}/{unit}"
+    return f"{a_second * 3600:.1f}/h"
 
 
 def progress_bar(console: Console) -> Progress:
@@ -33,6 +43,7 @@ def progress_bar(console: Console) -> Progress:
         Rate(),
         TimeRemainingColumn(compact=True),
         console=console,
+        speed_estimate_period=LONG_SECONDS,
     )
 
 

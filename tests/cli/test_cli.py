@@ -81,10 +81,13 @@ def test_train_then_score_then_train_again(pairs_folder: Path) -> None:
     copy = document("train", "--config", "run/config.yaml", "--out", "copy")
     assert copy["run_id"] == found["run_id"]
     assert (Path("copy") / "generator.safetensors").read_bytes() == before
+    assert "1 run, 1 of them whole" in invoke("runs", "verify", "run").stdout  # whatever its folder is called
+    logged = (Path("run") / "log.txt").read_bytes()
     message = error_of(
         "train", *TINY, "--set", f"data.source={pairs_folder}", "--set", "training.seed=1", "--out", "run", code=2
     )
     assert "holds another run" in message
+    assert (Path("run") / "log.txt").read_bytes() == logged
     assert json.loads((Path("run") / "status.json").read_text())["state"] == "finished"  # it is not ours to mark
     first = sorted((pairs_folder / "test").iterdir())[0]
     Image.new("RGB", (40, 20)).save(first)
@@ -172,6 +175,8 @@ def test_a_folder_made_elsewhere_is_scored(tmp_path: Path) -> None:
     text = invoke("score", "--fake", fake, "--target", same, "--metrics", "l1,psnr").stdout
     assert "not measured" in text
     assert "identical to their targets" in text
+    said = invoke("score", "--fake", fake, "--target", target, "--metrics", "lpips", code=3).stdout
+    assert "not measured" in said  # and so nothing was done
 
 
 def test_folders_get_every_score_that_needs_no_model_and_no_network_elsewhere(tmp_path: Path) -> None:
@@ -211,7 +216,7 @@ def test_a_generator_of_nan_is_not_scored_and_says_why(pairs_folder: Path) -> No
     training = run.training()
     assert training is not None
     run.set_status("finished", training=training.model_copy(update={"generator_sha256": sha256_of(weights)}))
-    found = document("score", "--model", "run", "--metrics", "l1,swd")
+    found = json.loads(invoke("score", "--model", "run", "--metrics", "l1,swd", "--json", code=3).stdout)
     for score in found["scores"].values():
         assert (score["value"], score["state"]) == (None, "not measured")
         assert "NaN" in score["reason"]

@@ -65,6 +65,17 @@ def test_the_same_trainings_in_two_studies_are_one_row_and_one_name_for_two_reci
     assert table.loc["base", "seeds"] == "5"
 
 
+def test_two_rows_that_a_later_study_shows_to_be_one_recipe_are_one() -> None:
+    studies = [
+        study_of({"l1": lpips(0, 5, 1)}, seeds={"l1": seeds}, name=name, runs={"l1": "r"})
+        for name, seeds in (("first", [0]), ("second", [1]), ("third", [0, 1, 2]))
+    ]
+    for study, n in zip(studies, (1, 1, 3), strict=True):
+        assert len(study.cells) == n
+    table = one_board(*studies).table()
+    assert table[["variant", "seeds", "studies"]].to_numpy().tolist() == [["l1", "3", "first, second, third"]]
+
+
 def test_a_recipe_that_was_trained_again_elsewhere_is_a_row_of_its_own() -> None:
     first = study_of({"base": lpips(0, 3, 1)}, name="first", runs={"base": "r"})
     again = study_of({"same recipe": lpips(0, 3, 2)}, name="again", runs={"same recipe": "r"})

@@ -31,6 +31,18 @@ def with_curves(root: Path, at_the_end: dict[str, float], seeds: int = 2) -> Stu
     return read_study(store, "loss")
 
 
+def test_a_single_reading_is_drawn(tmp_path: Path) -> None:
+    study = with_curves(tmp_path, {})
+    for cell in study.cells:
+        head, first, *_ = cell.run.curve_file.read_text().splitlines()
+        cell.run.curve_file.write_text(f"{head}\n{first}\n")
+    figure = draw_curves(read_study(Store(tmp_path / "runs"), "loss"))
+    assert figure is not None
+    lines = figure.axes[0].get_lines()
+    assert [line.get_markevery() for line in lines] == [None] * 5
+    assert all(line.get_marker() not in ("", "None", None) for line in lines)
+
+
 def test_curves_are_by_step_and_by_time_with_the_seeds_apart(tmp_path: Path) -> None:
     study = with_curves(tmp_path, {"l1": 0.05})
     assert curve_metrics(study) == ["l1"]  # of LPIPS there is no reading

@@ -153,6 +153,14 @@ def test_from_three_seeds_on_intervals_are_over_trainings_too(tmp_path: Path) ->
     assert "over trainings and test images" in effects_notes(study, table)[1]
 
 
+def test_effects_on_sharpness_say_what_their_sign_means(tmp_path: Path) -> None:
+    _, study = study_of(tmp_path, [0])
+    table = pd.DataFrame({"score": ["sharpness"], "interval": ["trainings"], "n": [24]})
+    assert "sharpness: effects are of the distance from 1, below 0 where the first is nearer." in effects_notes(
+        study, table
+    )
+
+
 def test_a_single_factor_leaves_no_effects_and_an_excluded_variant_does(tmp_path: Path) -> None:
     folder = tmp_path / "one"
     folder.mkdir()

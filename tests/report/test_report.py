@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from report_records import ASKED, OBJECTIVES, fill, loss_study
+from program import invoke
+from report_records import ASKED, OBJECTIVES, fill, loss_study, study_of
 
 from p2pbench.config.schema import RunConfig
 from p2pbench.config.shipped import published_tables
@@ -441,3 +442,22 @@ def test_a_difference_that_chance_explains_has_no_mark(tmp_path: Path) -> None:
     found = read_study(made, "loss")
     assert not any(c.mark for c in comparisons(found, "l1"))
     assert wide(found)["l1_diff_p_images"].dropna().eq(1).all()
+
+
+def test_why_a_score_was_not_measured_is_told_beside_the_answer(tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs")
+    for cell in loss_study(store, [0]).cells:
+        path = store.run(str(cell.run_id)).scores_file
+        content = json.loads(path.read_text())
+        content["scores"]["l1"] |= {"value": None, "state": "not measured", "reason": "it gave an array of shape ()"}
+        path.write_text(json.dumps(content))
+    said = invoke("report", "--runs", store.root, "--out", tmp_path / "out")
+    assert said.stderr.count("not measured: L1: it gave an array of shape ()") == 1
+
+
+def test_a_study_without_any_score_says_why() -> None:
+    study = study_of({"a": {"lpips": np.zeros((1, 3))}, "b": {"lpips": np.zeros((1, 3))}})
+    for cell in study.cells:
+        lacking = {"value": None, "state": "not measured", "reason": "no weights here"}
+        cell.scores["lpips"] = cell.scores["lpips"].model_copy(update=lacking)
+    assert answer(study)[0] == "There is no answer: none of the scores could be measured (no weights here)."

@@ -360,6 +360,17 @@ def test_a_grid_that_is_no_file_gets_the_files_that_are(tmp_path: Path, monkeypa
             read_grid(name)
 
 
+def test_a_grids_protocol_is_found_beside_it_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path, "protocol: mine.yaml\nfactors: {objective: [l1]}")
+    (tmp_path / "mine.yaml").write_text("training: {epochs: 7}\n")
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    study = build_study(file, None, {}, None)
+    assert (study.protocol.name, study.cells[0].config.training.epochs) == ("mine", 7)
+    Path("mine.yaml").write_text("training: {epochs: 9}\n")  # where one works goes first, as for --protocol
+    assert build_study(file, None, {}, None).cells[0].config.training.epochs == 9
+
+
 def test_unknown_names_get_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'loss'"):
         read_grid("los")

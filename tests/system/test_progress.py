@@ -40,6 +40,22 @@ def test_a_counter_that_begins_anew_has_the_rate_of_what_it_counts_now(seconds: 
     assert not any("-" in line for line in lines)
 
 
+def test_a_bar_of_jobs_that_end_minutes_apart_has_the_time_left() -> None:
+    now = [0.0]
+    bar = progress.progress_bar(Console(file=io.StringIO(), force_terminal=True))
+    bar.get_time = lambda: now[0]
+    task = bar.add_task("all", total=20)
+    for done in range(1, 6):
+        now[0] += 300
+        bar.update(task, completed=done)
+    assert bar.tasks[0].time_remaining == pytest.approx(15 * 300)
+
+
+def test_a_rate_is_in_the_unit_that_has_digits() -> None:
+    said = [progress.rate_text(a_second) for a_second in (7.52, 0.5, 1 / 20, 1 / 1500)]
+    assert said == ["7.5/s", "0.5/s", "3.0/min", "2.4/h"]
+
+
 def test_each_stage_counts_by_itself(seconds: Callable[[float], None]) -> None:
     written = io.StringIO()
     with stages(Console(file=written, width=80)) as stage:

@@ -21,7 +21,7 @@ from p2pbench.curation.prepare.splits import parse_shares, split_of
 from p2pbench.curation.prepare.written import as_held, extra_of, fitted, of_file, photo_of, write
 from p2pbench.data.image_files import read
 from p2pbench.data.pairs import SPLITS, SUFFIXES, Pair, both_of
-from p2pbench.errors import ConfigError, DataError
+from p2pbench.errors import ConfigError, DataError, P2PBenchError
 from p2pbench.system.files import atomic_folder, sha256_of, write_json
 from p2pbench.system.hardware import versions
 from p2pbench.system.progress import Count, no_progress
@@ -107,6 +107,24 @@ def _plan(folders: list[Path], recipe: Recipe, ignored: Counter[str]) -> tuple[l
             + ("add the missing one's folder" if has_splits else "use other shares (--split), --seed, or --split-file")
         )
     return sorted(jobs, key=lambda job: (SPLITS.index(job.split), job.pair.name)), how
+
+
+def looks_like_pairs(source: str, recipe: Recipe) -> str | None:
+    """A caution where photos are twice as wide as high, as files are that hold a pair side by side; else None."""
+    if recipe.make != "condition":
+        return None
+    found = find_sources([folder_of(source)], recipe.names, Counter(), two_sided=False)[0]
+    first = next(iter(found.values()))
+    try:
+        width, height = read(first).size
+    except P2PBenchError:
+        return None  # it is named where the pairs are made
+    if width != 2 * height:
+        return None
+    return (
+        f"{first} is {width}x{height}: each file is taken as one photo, of which the condition is made; where files "
+        "hold a pair side by side, use --halves"
+    )
 
 
 def _assign(names: list[str], recipe: Recipe) -> tuple[dict[str, str], str]:

@@ -82,7 +82,8 @@ def _note(study: StudyRecord, variants: list[str], *more: str) -> str:
 
 def _line(axis: Axes, x: Any, values: pd.DataFrame, look: Look, position: int) -> None:
     """The mean over the columns of ``values``, which are seeds, and a band from the least to the most."""
-    axis.plot(x, values.mean(axis=1), **look.line(markevery=(0.02 * position, 0.25)))
+    every = (0.02 * position, 0.25) if len(values) > 1 else None  # a single reading is a marker alone
+    axis.plot(x, values.mean(axis=1), **look.line(markevery=every))
     if values.shape[1] > 1:
         axis.fill_between(x, values.min(axis=1), values.max(axis=1), color=look.colour, alpha=0.15, lw=0)
 

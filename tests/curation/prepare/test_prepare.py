@@ -110,6 +110,15 @@ def test_photos_become_pairs_that_training_reads(photos: Path) -> None:
     assert array.shape == (record["splits"]["train"], 32, 32, 6)
 
 
+def test_files_that_look_like_pairs_come_with_a_caution(pairs_folder: Path, photos: Path) -> None:
+    asked = ("data", "prepare", pairs_folder, "--size", "16", "--out", "made")
+    said = program.invoke(*asked).stderr
+    assert "each file is taken as one photo" in said
+    assert "use --halves" in said
+    assert "caution" not in program.invoke(*asked[:-1], "halves", "--halves").stderr  # followed
+    assert "caution" not in program.invoke("data", "prepare", photos, "--size", "16", "--out", "photos16").stderr
+
+
 def test_without_a_size_photos_stay_as_they_are(photos: Path) -> None:
     run(photos, "--out", "pairs", *SOME)
     for pairs in find_pairs(Path("pairs")).values():
