@@ -82,17 +82,17 @@ def show_answer(study: StudyRecord) -> None:
         texts = [f"{value_text(summarise(study, variant, m), digits_of(study, m))}{marks.get(m, '')}" for m in metrics]
         table.add_row(escape(variant), *texts)
     out.print(table)
-    for label, reason in _not_measured(study):
+    for label, reason in _not_measured(study).items():
         err.print(f"[yellow]not measured:[/yellow] {escape(label)}: {escape(reason)}", soft_wrap=True, highlight=False)
     if len(study.chosen_variants) > len(shown):
         out.print(f"and {len(study.chosen_variants) - len(shown)} more variants in the report", style="dim")
 
 
-def _not_measured(study: StudyRecord) -> dict[tuple[str, str], None]:
-    """Scores that finished cells lack, with the reason; of networks that are not here it was told before any began."""
+def _not_measured(study: StudyRecord) -> dict[str, str]:
+    """Scores that finished cells lack, with a reason; of networks that are not here it was told before any began."""
     return {
-        (study.metric(metric).label, score.reason or "it is not finite"): None
-        for cell in study.cells
+        study.metric(metric).label: score.reason or "it is not finite"
+        for cell in reversed(study.cells)
         for metric, score in cell.scores.items()
         if score.value is None and metric in study.metrics and not (metric in METRICS and METRICS[metric].net)
     }

@@ -35,7 +35,7 @@ NOTE = (
 )
 
 
-@dataclass
+@dataclass(eq=False)
 class Row:
     """A variant, and the studies that it is of."""
 
@@ -212,14 +212,12 @@ def _rows(studies: Sequence[StudyRecord]) -> list[Row]:
             if not own:
                 continue
             alike = [row for row in rows if row.cells.keys() & own.keys()] or [Row(variant, [])]
-            row = alike[0]
-            for other in alike:  # two rows that this one shows to be one recipe
-                row.cells = row.cells | other.cells
-                row.studies += [name for name in other.studies if name not in row.studies]
-            row.cells = own | row.cells
-            row.studies += [study.about.name] if study.about.name not in row.studies else []
-            kept = [one for one in rows if not any(one is other for other in alike[1:])]
-            rows = kept if any(one is row for one in kept) else [*kept, row]
+            joined = alike[0]
+            for row in (*alike[1:], Row(variant, [study.about.name], own)):  # this one may show two to be one recipe
+                joined.cells = row.cells | joined.cells
+                joined.studies += [name for name in row.studies if name not in joined.studies]
+            rows = [row for row in rows if row not in alike[1:]]
+            rows += [] if joined in rows else [joined]
     for row in rows:  # one name for two recipes: the study tells them apart
         same = [other for other in rows if other.variant == row.variant]
         if len(same) > 1:

@@ -188,7 +188,7 @@ def test_scores_that_are_all_not_measured_are_said_to_be(store: Store, tmp_path:
         path.write_text(json.dumps(content))
         path.with_name("per_image.csv").write_text("image\n" + "\n".join(f"{i:03d}" for i in range(20)))
     report = write_report(store, "loss", tmp_path / "out")
-    assert answer(report.record)[0] == "There is no answer: none of the scores could be measured."
+    assert answer(report.record)[0] == "There is no answer: none of the scores could be measured (no weights)."
     page = (report.folder / "index.html").read_text()
     assert "L1, LPIPS (alex) and FID – no weights" in page  # one line for one reason
     assert set(pd.read_csv(report.folder / "scores_long.csv")["state"]) == {"not measured"}

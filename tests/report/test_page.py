@@ -56,7 +56,7 @@ def test_the_headline_of_many_rungs_tells_what_differs_and_counts_the_rest() -> 
     rungs["f"]["lpips"] = rungs["f"]["lpips"][:1]
     assert headline(study_of(rungs, contrasts="previous")) == (
         "By LPIPS (alex), d is worse than c; in 3 of 5 comparisons the two are not told apart; "
-        "in 1 of 5 comparisons the two are not compared."
+        "in 1 of 5 comparisons the two are of too few trainings to compare."
     )
 
 

@@ -381,7 +381,8 @@ def test_photographs_in_folders_need_the_data_set_they_are_of(
     assert trainings == [8]
     for folder in (fake, target):
         (folder / "0.png").rename(folder / "other.png")
-    found = document(*arguments, "--set", f"data.source={facades}")["scores"]["fcn-iou"]
+    nothing = invoke(*arguments, "--set", f"data.source={facades}", "--json", code=3).stdout
+    found = json.loads(nothing)["scores"]["fcn-iou"]
     assert "the first 'other'" in found["reason"]
     json.dumps(found, allow_nan=False)
 

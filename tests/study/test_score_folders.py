@@ -131,7 +131,7 @@ def test_the_segmentation_network_computes_in_true_float32(monkeypatch: pytest.M
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     for folder in ("fake", "target"):
         write(folder, {"a": PHOTO[:16, :16]})
-    assert score("--set", "data.source=drawn:6", metrics="fcn-iou")["fcn-iou"]["reason"] == "not here"
+    assert score("--set", "data.source=drawn:6", metrics="l1,fcn-iou")["fcn-iou"]["reason"] == "not here"
     assert found == [False]
 
 
@@ -165,8 +165,8 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     Path("fake/._a.png").write_bytes(b"x")
     write("target", {"a": PHOTO[::-1], "b": PHOTO[::-1]})
     Path("target/a.heic").write_bytes(b"x")
-    for more in ((), ("--unpaired",)):
-        result = invoke("score", "--fake", "fake", "--target", "target", "--metrics", "l1", *more)
+    for more, code in (((), 0), (("--unpaired",), 3)):  # of sets there is no L1
+        result = invoke("score", "--fake", "fake", "--target", "target", "--metrics", "l1", *more, code=code)
         said = [line for line in result.stderr.splitlines() if "left out" in line]
         assert said == [
             "warning: fake: left out are 1 images in deep", "warning: target: left out are 1 .heic files in .",
