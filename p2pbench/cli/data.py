@@ -76,7 +76,7 @@ def data_prepare(
     data.background), and keep 16 bits.
     """
     from p2pbench.config.resolve import parse_set
-    from p2pbench.curation.prepare.prepare import looks_like_pairs, prepare_pairs
+    from p2pbench.curation.prepare.prepare import prepare_pairs
     from p2pbench.curation.prepare.recipe import build_recipe
     from p2pbench.curation.prepare.sources import folder_of, sides_of
     from p2pbench.system.progress import counted
@@ -90,10 +90,12 @@ def data_prepare(
         halves=halves, size=size, fit=fit, names=names, labels=labels, split=split,
         split_file=split_file, seed=seed, image_format=image_format, quality=quality, settings=parse_set(sets or []),
     )  # fmt: skip
-    if caution := looks_like_pairs(source, recipe):
-        err.print(f"[yellow]caution:[/yellow] {escape(caution)}", soft_wrap=True, highlight=False)
+
+    def caution(said: str) -> None:
+        err.print(f"[yellow]caution:[/yellow] {escape(said)}", soft_wrap=True, highlight=False)
+
     with counted(err, "preparing", "images") as progress:
-        document = prepare_pairs(source, folder, recipe, mates, progress)
+        document = prepare_pairs(source, folder, recipe, mates, progress, caution)
     answer(document, as_json)
     counts = ", ".join(f"{n} {split}" for split, n in document["splits"].items())
     out.print(escape(f"{folder}: {document['state']}, {counts}"), soft_wrap=True)

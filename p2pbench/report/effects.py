@@ -208,14 +208,14 @@ def effects_notes(study: StudyRecord, table: pd.DataFrame) -> list[str]:
 def _combinations_without(study: StudyRecord, table: pd.DataFrame) -> list[str]:
     """The combinations that have no value of scores in the table, as where they failed."""
     lacking: dict[tuple[str, ...], list[str]] = {}
+    variants = combinations(study, factors_of(study)).values()
     for metric in table["score"].unique():
-        variants = combinations(study, factors_of(study)).values()
         if without := tuple(v for v in variants if not measured(study, v, metric)):
             lacking.setdefault(without, []).append(study.metric(metric).label)
     return [
-        f"{named(list(variants))} {'has' if len(variants) == 1 else 'have'} no value of {listed(labels)}: these "
+        f"{named(list(without))} {'has' if len(without) == 1 else 'have'} no value of {listed(labels)}: these "
         "effects are of the other combinations."
-        for variants, labels in lacking.items()
+        for without, labels in lacking.items()
     ]
 
 

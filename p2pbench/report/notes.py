@@ -62,7 +62,8 @@ def _about_all(study: StudyRecord) -> list[str]:
 def _fewer_seeds(study: StudyRecord) -> list[str]:
     """The scores that only some of a variant's trainings have, with how many."""
     return [
-        f"{study.metric(metric).label} of {variant} is over {found.n_seeds} of its {len(study.of(variant))} trainings"
+        f"{study.metric(metric).label} of {quoted(variant)} is over {found.n_seeds} of its "
+        f"{len(study.of(variant))} trainings"
         for metric in study.chosen_metrics
         for variant in study.chosen_variants
         if (found := summarise(study, variant, metric)).value is not None and found.n_seeds < len(study.of(variant))

@@ -40,10 +40,13 @@ class Job(NamedTuple):
 
 
 def prepare_pairs(
-    source: str, out: Path, recipe: Recipe, mates: str | None = None, progress: Count = no_progress
-) -> dict[str, Any]:
+    source: str, out: Path, recipe: Recipe, mates: str | None = None, progress: Count = no_progress,
+    caution: Callable[[str], None] = lambda _said: None,
+) -> dict[str, Any]:  # fmt: skip
     """Make the pairs of the folder ``source`` (combined with ``mates``, the folder of B) in the folder ``out``.
 
+    Args:
+        caution: told, before anything is made, that photos look like pairs.
     Returns:
         What is recorded in ``out/prepared.json``, with ``out`` and ``state``: ``prepared``, or ``already there`` where
         ``out`` holds the same preparation of the same images.
@@ -56,6 +59,8 @@ def prepare_pairs(
     _check_out(out, folders)
     ignored: Counter[str] = Counter()
     jobs, how = _plan(folders, recipe, ignored)
+    if recipe.make == "condition" and (said := _looks_like_pairs(jobs[0].pair.a)):
+        caution(said)
     record: dict[str, Any] = {
         "schema_version": 1,
         "settings": recipe.settings(),
@@ -109,20 +114,16 @@ def _plan(folders: list[Path], recipe: Recipe, ignored: Counter[str]) -> tuple[l
     return sorted(jobs, key=lambda job: (SPLITS.index(job.split), job.pair.name)), how
 
 
-def looks_like_pairs(source: str, recipe: Recipe) -> str | None:
-    """A caution where photos are twice as wide as high, as files are that hold a pair side by side; else None."""
-    if recipe.make != "condition":
-        return None
-    found = find_sources([folder_of(source)], recipe.names, Counter(), two_sided=False)[0]
-    first = next(iter(found.values()))
+def _looks_like_pairs(photo: Path) -> str | None:
+    """A caution where a photo is twice as wide as high, as files are that hold a pair side by side; else None."""
     try:
-        width, height = read(first).size
+        width, height = read(photo).size
     except P2PBenchError:
         return None  # it is named where the pairs are made
     if width != 2 * height:
         return None
     return (
-        f"{first} is {width}x{height}: each file is taken as one photo, of which the condition is made; where files "
+        f"{photo} is {width}x{height}: each file is taken as one photo, of which the condition is made; where files "
         "hold a pair side by side, use --halves"
     )
 
