@@ -75,7 +75,8 @@ def find_folder(source: str) -> Path:
     elsewhere = "" if "/" in source else f", nor is it at {kept}"
     raise DataError(
         f"data source {source!r} is neither a built-in (photos, drawn) nor a folder here{elsewhere}; name a folder of "
-        "pairs, or see p2pbench data list for what can be fetched"
+        "pairs (of a run's data that have moved: --set data.source=FOLDER), or see p2pbench data list for what "
+        "p2pbench data fetch brings"
     )
 
 

@@ -47,7 +47,7 @@ def score_model(
     engine = prepare_engine(config.training, config.training.threads or recorded)
     generator = loaded.generator.to(engine.device)
     moved = any("data.source" in layer.settings for layer in layers)
-    dataset = _open(loaded, moved=moved)
+    dataset = open_dataset(config.data)
     note = _other_content(loaded, dataset, moved=moved)
     with stages(console) as stage:
         scores = score_generator(
@@ -60,16 +60,6 @@ def score_model(
         scores,
         scores={name: replace(score, notes=(*score.notes, note)) for name, score in scores.scores.items()},
     )
-
-
-def _open(model: Model, *, moved: bool) -> DataSet:
-    data = model.config.data
-    try:
-        return open_dataset(data)
-    except DataError as error:
-        gone = model.folder is not None and not moved and not Path(data.source).expanduser().is_dir()
-        way_out = "; where its data have moved to is said with --set data.source=FOLDER" if gone else ""
-        raise DataError(f"{error}{way_out}") from None
 
 
 def _other_content(model: Model, dataset: DataSet, *, moved: bool) -> str | None:

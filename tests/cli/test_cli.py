@@ -97,7 +97,10 @@ def test_train_then_score_then_train_again(pairs_folder: Path) -> None:
 def test_a_run_is_scored_where_its_data_moved_to_and_other_data_are_noted(pairs_folder: Path) -> None:
     found = document("train", *TINY, "--set", f"data.source={pairs_folder}", "--out", "run")["scores"]["l1"]
     moved = pairs_folder.rename(pairs_folder.with_name("moved"))
-    assert "--set data.source=FOLDER" in error_of("score", "--model", "run", code=3)
+    translate = ("translate", "--model", "run", "--split", "test", "--out", "translated")
+    for asked in (("score", "--model", "run"), translate):
+        assert "--set data.source=FOLDER" in error_of(*asked, code=3)
+    assert len(document(*translate, "--set", f"data.source={moved}")["files"]) == 3
     ask = ("score", "--model", "run", "--metrics", "l1", "--set", f"data.source={moved}")
     scored = document(*ask, "--per-image", "each.csv")["scores"]["l1"]
     assert (scored["value"], scored["notes"]) == (found["value"], [])
