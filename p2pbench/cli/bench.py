@@ -29,7 +29,7 @@ def bench(
     compare: Annotated[Path | None, parameter("bench", "--compare")] = None,
     profile: Annotated[bool, parameter("bench", "--profile")] = False,
     raced: Annotated[bool, parameter("bench", "--race")] = False,
-    minutes: Annotated[float, parameter("bench", "--minutes")] = 5.0,
+    minutes: Annotated[float | None, parameter("bench", "--minutes")] = None,
     file: Annotated[Path | None, parameter("bench", "--out")] = None,
     as_json: Json = False,
 ) -> None:
@@ -45,6 +45,8 @@ def bench(
 
     if raced and (names != ["step"] or compare is not None or profile):
         raise ConfigError("--race is for bench step alone, without --compare and --profile")
+    if minutes is not None and not raced:
+        raise ConfigError("--minutes is how long --race may take; give --race too, or leave it out")
     if file is not None:
         check_name(file)
     loaded = None if model is None else load_trained(model, runs, sets, device)
@@ -53,7 +55,7 @@ def bench(
     assignments = [*(sets or []), *([f"training.device={device}"] if device else [])]
     variants = [("", Resolved(loaded.config, {}))] if loaded else read_variants(grid, protocol, assignments)
     if raced:
-        race_all(variants, minutes, file, as_json=as_json)
+        race_all(variants, minutes or 5.0, file, as_json=as_json)
         return
     with stages(err) as stage:
         document = measure(names, variants, baseline=compare, profiled=profile, model=loaded, stage=stage)

@@ -273,6 +273,7 @@ def test_score_wants_one_thing_to_score(tmp_path: Path) -> None:
         (("train", "--config", "missing.yaml"), 2, "cannot be read"),
         (("describe", "--set", "generator.name=unett"), 2, "did you mean 'unet'"),
         (("bench", "stp"), 2, "did you mean 'step'"),
+        (("bench", "--minutes", "1"), 2, "give --race too"),
     ],
 )
 def test_mistakes_are_one_line_with_the_way_out(arguments: tuple[str, ...], code: int, message: str) -> None:
