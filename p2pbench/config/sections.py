@@ -74,7 +74,7 @@ def _no_terms_beside(value: str) -> str:
 class GeneratorConfig(Section):
     name: Annotated[str, _one_of("generator.name", GENERATOR_NAMES, own=True)] = "unet"
     """The generator's architecture; ``module:function`` builds one of your own. Experimental: ``nafnet`` (Chen et al.
-    2022, §3) and ``convnext_unet`` (blocks of Liu et al. 2022, §2), as wide as it takes to have the parameters of the
+    2022, §4) and ``convnext_unet`` (blocks of Liu et al. 2022, §2), as wide as it takes to have the parameters of the
     U-Net of the same ``ngf`` and size."""
     ngf: PositiveInt = 64
     """Channels after the generator's first convolution."""
@@ -128,7 +128,7 @@ class DiscriminatorConfig(Section):
     """Experimental: how many discriminators there are, each on the images at half the size of the one before; their
     losses are added (pix2pixHD: Wang et al. 2018, §3.2, which has 3, and 2 in its code)."""
     downsampling: Literal["strided", "blur"] = "strided"
-    """How the map is halved, as ``generator.downsampling``; a receptive field of 70 becomes 91 by ``blur``."""
+    """How the map is halved, as ``generator.downsampling``; a receptive field of 70 becomes 84 by ``blur``."""
     attention: bool = False
     """Experimental: whether there is self-attention after the first layer whose map's shorter side is at most 32
     (SAGAN: Zhang et al. 2019, §3); each logit then depends on the whole image."""
@@ -147,7 +147,7 @@ class ObjectiveConfig(Section):
     """The weight of the L1 term, λ of pix2pix's Eq. 4."""
     discriminator_loss: Literal["sum", "mean"] = "sum"
     """Whether the discriminator's losses on real and fake pairs are summed, as in the Lua release, or averaged, as in
-    the port. Under Adam only the effect of eps differs."""
+    the port, and penalties with them. Under Adam only the effect of eps differs."""
     generator_gradient: Literal["stale", "fresh"] = "stale"
     """Whether the generator's adversarial gradient goes through the discriminator as it was before its own update, as
     in the Lua release (``stale``), or after it, as in the port (``fresh``)."""
@@ -246,9 +246,9 @@ class TrainingConfig(Section):
     """Experimental, as above: the images in which that probability rises by 1. The paper has 500,000, and 100,000 to
     fine-tune; facades have 80,000 in all, and shorter trainings want fewer."""
     ema: Annotated[float, Field(gt=0)] | None = None
-    """Experimental (Karras et al. 2018, §4, and 2020). The half-life, in images, of a moving average of the generator's
-    weights; with ``null`` there is none. Where there is one, it is what is sampled, selected, scored and exported. The
-    half-life is at most a twentieth of the images seen so far, which forgets the initial weights."""
+    """Experimental (Karras et al. 2018, appendix A.1, and 2020). The half-life, in images, of a moving average of the
+    generator's weights; with ``null`` there is none. Where there is one, it is what is sampled, selected, scored and
+    exported. The half-life is at most a twentieth of the images seen so far, which forgets the initial weights."""
     schedule: Literal["constant", "linear-decay"] = "constant"
     """The learning rate over the epochs: constant, as in the Lua release; or, as in the port, constant for the first
     half and then linear to zero."""

@@ -6,18 +6,18 @@ from torch.nn.functional import conv2d, pad
 
 from p2pbench.models.convolution import Convolution
 
-BINOMIAL = (1.0, 3.0, 3.0, 1.0)
-"""Even, as halved maps are: an odd filter would shift the map by half a pixel a level."""
+BINOMIAL = (1.0, 2.0, 1.0)
+"""Odd, because the convolution before it is even: that stands half a pixel to the right of its map, as one at stride 2
+does, and another even filter would shift each level by half a pixel of the one before."""
 
 
 class Blur(nn.Module):
-    """The binomial filter [1, 3, 3, 1]⊗[1, 3, 3, 1] / 64 at stride 2: maps (N, C, 2h, 2w) to (N, C, h, w).
+    """The binomial filter [1, 2, 1]⊗[1, 2, 1] / 16 at stride 2: maps (N, C, 2h, 2w) to (N, C, h, w).
 
     The border is repeated, not reflected as in the paper's code, because that is defined for a map of one pixel too.
-    Its adjoint, which doubles a map, is bilinear upsampling.
     """
 
-    kernel_size = (4, 4)
+    kernel_size = (3, 3)
     stride = (2, 2)
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Blur(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         channels = h.shape[1]
-        kernel = self.filter.to(h.dtype).expand(channels, 1, 4, 4)
+        kernel = self.filter.to(h.dtype).expand(channels, 1, 3, 3)
         return conv2d(pad(h, (1, 1, 1, 1), mode="replicate"), kernel, stride=2, groups=channels)
 
 

@@ -23,7 +23,7 @@ class LayerNorm2d(nn.Module):
 
 
 class SimpleGate(nn.Module):
-    """The first half of the channels times the second: (N, 2C, h, w) to (N, C, h, w) (NAFNet §3)."""
+    """The first half of the channels times the second: (N, 2C, h, w) to (N, C, h, w) (NAFNet §4)."""
 
     def forward(self, h: Tensor) -> Tensor:
         first, second = h.chunk(2, dim=1)
@@ -31,7 +31,7 @@ class SimpleGate(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """h times a 1x1 convolution of its mean over the whole map (NAFNet §3)."""
+    """h times a 1x1 convolution of its mean over the whole map (NAFNet §4)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -82,7 +82,7 @@ class UNet(nn.Module):
                     norms = [Spade(norms[0], in_channels, width, kind=spade, **how)]
                 layers += [*upsample(upsampling, before, width, bias=bias), *norms]
                 if level in with_dropout:
-                    layers.append(nn.Dropout(0.5))  # the only noise z (§3.2)
+                    layers.append(nn.Dropout(0.5))  # the only noise z (§3.1)
                 if attention_level is not None and level == depth - 1 - attention_level:
                     layers.append(SelfAttention(width))
             self.decoder.append(nn.Sequential(*layers))

@@ -67,12 +67,14 @@ class Board:
         first = [variant for variant, (least, _) in self.places.items() if least == 1]
         if len(self.places) < 2:
             return f"By {label} there is no order yet: it takes two variants with three seeds each that have it."
+        placed = len(self.places) == len(self.study.variants)
+        others = "every other variant" if placed else "every other variant that has three seeds"
         if len(first) == 1 and self.places[first[0]][1] > 1:
-            return f"By {label}, only {first[0]} may be first: every other variant is behind some other."
+            return f"By {label}, only {first[0]} may be first: {others} is behind some other."
         if len(first) == 1:
-            others = "" if len(self.places) == len(self.study.variants) else " that has three seeds"
-            return f"By {label}, {first[0]} is ahead of every other variant{others}."
-        return f"By {label}, {named(first)} may be first: the tests do not tell them apart from the best."
+            return f"By {label}, {first[0]} is ahead of {others}."
+        those = "" if placed else " of those that have three seeds"
+        return f"By {label}, {named(first)} may be first{those}: the tests do not tell them apart from the best."
 
     def cautions(self) -> list[str]:
         """Sentences on the scores that decide nothing, or are not compared."""
@@ -200,7 +202,10 @@ def _board(title: str, studies: Sequence[StudyRecord]) -> Board:
 
 
 def _rows(studies: Sequence[StudyRecord]) -> list[Row]:
-    """The variants with a finished cell; those that share a training are one, under the name it had first."""
+    """The variants with a finished cell; those that share a training are one, under the name it had first.
+
+    Of a seed that was trained twice the first training counts: a seed is one training in every comparison.
+    """
     rows: list[Row] = []
     for study in studies:
         for variant in study.variants:
@@ -218,6 +223,9 @@ def _rows(studies: Sequence[StudyRecord]) -> list[Row]:
                 joined.studies += [name for name in row.studies if name not in joined.studies]
             rows = [row for row in rows if row not in alike[1:]]
             rows += [] if joined in rows else [joined]
+    for row in rows:
+        of_seed = {cell.seed: key for key, (cell, _) in reversed(row.cells.items())}
+        row.cells = {key: made for key, made in row.cells.items() if of_seed[made[0].seed] == key}
     for row in rows:  # one name for two recipes: the study tells them apart
         same = [other for other in rows if other.variant == row.variant]
         if len(same) > 1:

@@ -12,6 +12,7 @@ from p2pbench.config.shipped import Claim, claims
 from p2pbench.report.comparisons import Comparison, comparisons
 from p2pbench.report.primary import saturated
 from p2pbench.report.records import StudyRecord
+from p2pbench.report.verdict import needed
 
 NOTE = (
     "A paper's own network, data and score are others than ours: what may be reproduced is the direction of its "
@@ -88,7 +89,7 @@ def outcome_of(compared: Comparison, claim: Claim) -> str:
 
 
 def _why(compared: Comparison) -> str:
-    return f"about {compared.needed} seeds would" if compared.needed else "more than 100 seeds would"
+    return needed([compared])
 
 
 def _grid_of(study: StudyRecord) -> str | None:

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import measured, oriented, score_matrices, summarise, unlike
+from p2pbench.report.summaries import measured, n_test_images, oriented, score_matrices, summarise, unlike
 from p2pbench.runs.records import before_jackknives
 from p2pbench.statistics.comparison import ALPHA, holm, sign_flip_p
 from p2pbench.statistics.intervals import image_interval
-from p2pbench.statistics.trainings import OverTrainings, over_trainings, seeds_needed
+from p2pbench.statistics.trainings import OverTrainings, limited_by_images, over_trainings, seeds_needed
 
 Verdict = Literal[
     "better", "better by more than the margin", "better, by less than the margin",
@@ -49,8 +49,10 @@ class Comparison:
     """The level of the strictest of Holm's tests, to which all contrasts of the score belong."""
     reason: str | None = None
     """Why it was not compared."""
+    n_images: int = 0
+    """The test images, of which ``found`` may have groups."""
     differences: np.ndarray | None = field(default=None, compare=False, repr=False)
-    """(seeds, images), what ``found`` is made of; None where there is none."""
+    """(seeds, images or groups of them), what ``found`` is made of; None where there is none."""
 
     @property
     def of_seeds(self) -> list[float]:
@@ -78,6 +80,14 @@ class Comparison:
         if spread is None or self.found is None:
             return None
         return seeds_needed(self.margin, spread, self.found.n_images, self.level)
+
+    @property
+    def limited_by_images(self) -> bool:
+        """Whether no number of seeds would show a difference of the margin on so many test images."""
+        spread = None if self.found is None else self.found.spread()
+        if spread is None or self.found is None:
+            return False
+        return limited_by_images(self.margin, spread, self.found.n_images, self.level)
 
     @property
     def differs(self) -> bool:
@@ -173,7 +183,10 @@ def _compared(study: StudyRecord, metric: str, variant: str, against: str) -> Co
     kind = study.metric(metric).better
     differences = distances(matrices[variant], kind) - distances(matrices[against], kind)
     found = over_trainings(differences)
-    compared = Comparison(variant, against, "cannot tell", found, margin=margin, differences=differences)
+    images = n_test_images(study, metric, (variant, against), found.n_images)
+    compared = Comparison(
+        variant, against, "cannot tell", found, margin=margin, n_images=images, differences=differences
+    )
     if differences.shape[1] == 1:
         return replace(compared, verdict="not compared", reason="one image has no interval")
     better = found.value > 0 if kind == "higher" else found.value < 0

@@ -10,7 +10,7 @@ from p2pbench.report.comparisons import distances, paired
 from p2pbench.report.markup import markdown_table
 from p2pbench.report.primary import listed, named
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import measured, score_matrices
+from p2pbench.report.summaries import measured, n_test_images, score_matrices
 from p2pbench.statistics.comparison import ALPHA, holm, sign_flip_p
 from p2pbench.statistics.factorial import Contrast, factorial_contrasts
 from p2pbench.statistics.intervals import mean_interval
@@ -107,7 +107,7 @@ def _row(study: StudyRecord, metric: str, contrast: Contrast, variants: dict[tup
         _, low, high, _ = mean_interval(np.asarray(scores).mean(axis=0))
         interval = "t"
     row |= {"estimate": found.value, "low": low, "high": high, "interval": interval}
-    row |= {"n": found.n_images, "n_seeds": found.n_seeds}
+    row |= {"n": n_test_images(study, metric, weights, found.n_images), "n_seeds": found.n_seeds}
     if contrast.kind != "simple":
         row["p_raw"] = found.p()
         row["p_images"] = float(sign_flip_p(np.asarray(scores).mean(axis=0))) if found.squares is None else None
@@ -119,20 +119,34 @@ def effects_sentences(study: StudyRecord, table: pd.DataFrame) -> list[str]:
     sentences = []
     for metric, rows in _chosen(study, table).groupby("score", sort=False):
         digits = _digits(rows)
-        main, joint = rows[rows["kind"] == "main"], rows[rows["kind"] == "interaction"]
-        shown = [f"{row.levels} {_effect_text(row, digits)}" for row in main.itertuples() if _mark(row)]
-        parts = [f"main effects: {', '.join(shown) if shown else 'none shown'}"]
-        depends = [f"{row.levels} {_effect_text(row, digits)}" for row in joint.itertuples() if _mark(row)]
-        if depends:
-            parts.append(f"what one factor does depends on the other: {', '.join(depends)}")
-        elif len(joint):
-            widest = max(joint[["low", "high"]].abs().max(axis=1).fillna(float("inf")))
-            parts.append(
-                f"no interaction is shown, but one of up to {widest:.2g} is not excluded" if widest < float("inf")
-                else "whether the factors interact cannot be told"
-            )  # fmt: skip
+        told = rows[rows["interval"] == "trainings"]
+        here = _marked(rows[(rows["interval"] != "trainings") & (rows["kind"] != "simple")], digits)
+        parts = _told(told, digits) if len(told) else []
+        if here:
+            parts.append(f"in these trainings alone: {', '.join(here)}")
+        if not parts:
+            parts = ["fewer than three trainings of a combination show no effect of a factor"]
         sentences.append(f"{study.metric(str(metric)).heading}: {'; '.join(parts)}.")
     return sentences
+
+
+def _told(rows: pd.DataFrame, digits: int) -> list[str]:
+    """What is shown of the factors, and what is left open, by the effects of one score over trainings."""
+    main, joint = rows[rows["kind"] == "main"], rows[rows["kind"] == "interaction"]
+    parts = [f"main effects: {', '.join(_marked(main, digits)) or 'none shown'}"] if len(main) else []
+    if depends := _marked(joint, digits):
+        parts.append(f"what one factor does depends on the other: {', '.join(depends)}")
+    elif len(joint):
+        widest = max(joint[["low", "high"]].abs().max(axis=1).fillna(float("inf")))
+        parts.append(
+            f"no interaction is shown, but one of up to {widest:.2g} is not excluded" if widest < float("inf")
+            else "whether the factors interact cannot be told"
+        )  # fmt: skip
+    return parts
+
+
+def _marked(rows: pd.DataFrame, digits: int) -> list[str]:
+    return [f"{row.levels} {_effect_text(row, digits)}" for row in rows.itertuples() if _mark(row)]
 
 
 def printed_effects(study: StudyRecord, table: pd.DataFrame) -> pd.DataFrame:
@@ -162,8 +176,10 @@ def _mark(row: Any) -> str:
 
 
 def p_text(p: float) -> str:
-    """A p-value with three decimals, below which it says so."""
-    return f"{p:.3f}" if p >= 0.001 else "<0.001"
+    """A p-value with three decimals, below which it says so; with four where three would hide that it is below 0.05."""
+    if p < 0.001:
+        return "<0.001"
+    return f"{p:.4f}" if p < ALPHA <= round(p, 3) else f"{p:.3f}"
 
 
 def _chosen(study: StudyRecord, table: pd.DataFrame) -> pd.DataFrame:
@@ -184,18 +200,26 @@ def _effect_text(row: Any, digits: int) -> str:
     return f"{value}{_mark(row)} [{low}, {high}]"
 
 
+MARKS = {
+    "trainings": "*: p below 0.05.",
+    "t": "†: p below 0.05 over test images (sign flips); it speaks of these trainings, not of others.",
+}
+"""By the kind of interval, what marks an effect."""
+
+
 def effects_notes(study: StudyRecord, table: pd.DataFrame) -> list[str]:
     """What a reader must know to read the table rightly."""
-    over_recipes = set(table["interval"]) == {"trainings"}
-    over = "trainings and test images" if over_recipes else "test images, of the seeds' mean"
+    kinds, n = set(table["interval"]), table["n"].iloc[0]
+    here = f"test images, of the seeds' mean (n = {n})"
+    over = f"trainings and test images (n = {n})" if "trainings" in kinds else here
+    over += f"; below three common seeds over {here}" if len(kinds) > 1 else ""
     return [
         "A main effect is the mean difference between two levels over all combinations of the other factors that have "
         "both; an "
         "interaction (×) is by how much one factor's difference changes with the other's level; 0 where they add up; "
         "below it, what each factor does at each level of the other.",
-        f"Brackets: 95 % interval over {over} (n = {table['n'].iloc[0]}). Holm-corrected over the main effects and "
-        "interactions of a score. " + ("*: p below 0.05." if over_recipes else
-        "†: p below 0.05 over test images (sign flips); it speaks of these trainings, not of others."),
+        f"Brackets: 95 % interval over {over}. Holm-corrected over the main effects and interactions of a score. "
+        + " ".join(mark for kind, mark in MARKS.items() if kind in kinds),
         *(
             f"{study.metric(m).label}: effects are of the distance from 1, below 0 where the first is nearer."
             for m in table["score"].unique()

@@ -103,8 +103,8 @@ def _over(c: Comparison) -> str:
 
 def _verdict(c: Comparison) -> str:
     """The verdict in the fewest words."""
-    if c.verdict == "cannot tell" and c.needed:
-        return f"cannot tell; about {c.needed} seeds would"
+    if c.needed and c.found and c.needed > c.found.n_seeds:
+        return f"cannot tell; about {c.needed} seeds would show the margin"
     if c.verdict == "too few trainings":
         return f"{'better' if c.better else 'worse'} in these trainings†" if c.mark else "no verdict: too few trainings"
     if c.verdict == "not compared":
@@ -124,5 +124,6 @@ def difference_text(value: float, low: float | None, high: float | None) -> str:
     if low is None or high is None or low == high:
         return number(value, 4, sign=True)
     digits = decimals(high - low)
+    digits += low * high > 0 and any(round(end, digits) == 0 for end in (low, high))  # it does not reach 0
     text, least, most = (number(end, digits, sign=True) for end in (value, low, high))
     return f"{text} [{least}, {most}]"

@@ -11,8 +11,8 @@ from p2pbench.report.markup import latex_escape
 from p2pbench.report.published import published_note, published_rows, published_table
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.score_table import shown_metrics
-from p2pbench.report.summaries import Summary, digits_of, interval_text, sd_text, summarise
-from p2pbench.report.tables import reference_summary, row_name
+from p2pbench.report.summaries import Summary, digits_of, interval_text, reference_summary, sd_text, summarise
+from p2pbench.report.tables import row_name
 from p2pbench.report.training_cost import cost_table
 from p2pbench.report.verdict import means_over
 from p2pbench.system.console import number
@@ -112,7 +112,11 @@ def _footnote(study: StudyRecord, metrics: Sequence[str]) -> str:
     of = latex_escape(against) if study.about.contrasts == "baseline" and len(against) <= LONG_NAME else "its contrast"
     found = [summarise(study, v, m) for v in study.chosen_variants for m in metrics]
     said = [r"$\pm$: s.d.\ over seeds." if any(s.seed_sd is not None for s in found) else ""]
-    said += ["Brackets: 95\\,\\% over images." if any(s.n_seeds == 1 and s.low is not None for s in found) else ""]
+    rows = [reference_summary(row, metric) for row in study.chosen_references for metric in metrics]
+    if any(s.n_seeds == 1 and s.low is not None for s in found):
+        said += ["Brackets: 95\\,\\% over images."]
+    elif any(s.low is not None for s in rows):
+        said += ["Brackets of reference rows: 95\\,\\% over images."]
     said += [rf"$^{{*}}$: differs from {of}, $p<0.05$ (Holm)." if "*" in marks else ""]
     said += [rf"$^{{\dagger}}$: from {of} on these images alone." if "†" in marks else ""]
     said += ["Bold: ahead of all others." if any(best(study, m) in study.chosen_variants for m in metrics) else ""]

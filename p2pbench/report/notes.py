@@ -9,7 +9,7 @@ from p2pbench.report.comparisons import best, comparisons
 from p2pbench.report.markup import TEMPLATES
 from p2pbench.report.primary import listed, named, quoted
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import library_versions, measured, summarise, unlike
+from p2pbench.report.summaries import library_versions, measured, reference_summary, summarise, unlike
 from p2pbench.report.training_cost import most_at_once, named_machines
 from p2pbench.report.verdict import means_over
 from p2pbench.system import html
@@ -52,6 +52,9 @@ def _about_all(study: StudyRecord) -> list[str]:
         most_seeds=max(counts.values(), default=0),
         any_best=any(best(study, metric) in study.chosen_variants for metric in metrics),
         marks={c.mark for m in metrics for c in comparisons(study, m) if c.variant in study.chosen_variants},
+        of_references=any(
+            reference_summary(row, m).low is not None for row in study.chosen_references for m in metrics
+        ),
         left_out=_left_out(study),
         machines=named_machines(study),
         at_once=most_at_once(study),
@@ -107,9 +110,9 @@ def not_compared(study: StudyRecord) -> list[str]:
             how = BY_SEVERAL_NETWORKS if differs.startswith("network_sha256") else IN_DIFFERENT_WAYS
             found.setdefault(how, []).append(study.metric(metric).label)
     return [
-        f"{listed(labels)} was {how}, and is not compared."
+        f"{listed(labels)} was {how}, and is compared only where it was made alike."
         if len(labels) == 1
-        else f"{listed(labels)} were {how}, and are not compared."
+        else f"{listed(labels)} were {how}, and are compared only where they were made alike."
         for how, labels in found.items()
     ]
 

@@ -1,11 +1,13 @@
 """What the seeds and test images of a planned study can show, before anything is trained."""
 
+from __future__ import annotations
+
 import functools
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +15,17 @@ from p2pbench.config.metrics import DEFAULT_PRIMARY, METRICS, Metric
 from p2pbench.errors import ConfigError
 from p2pbench.runs.store import Store
 from p2pbench.statistics.comparison import ALPHA
-from p2pbench.statistics.trainings import LEAST_SEEDS, MOST_SEEDS, Spread, seeds_needed, smallest_difference
+from p2pbench.statistics.trainings import (
+    LEAST_SEEDS,
+    MOST_SEEDS,
+    Spread,
+    limited_by_images,
+    seeds_needed,
+    smallest_difference,
+)
+
+if TYPE_CHECKING:
+    from p2pbench.report.comparisons import Comparison
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,8 @@ class Detectable:
     below three seeds."""
     seeds_for_margin: int | None
     """The seeds with which a difference of the margin is shown as well; None above 100."""
+    limited_by_images: bool
+    """Whether no number of seeds shows a difference of the margin on so many test images."""
     spread_of: str
     """Where the spread of trainings and images comes from."""
 
@@ -38,7 +52,10 @@ class Detectable:
     def sentence(self) -> str:
         label = _about(self.score).label
         more = f"about {self.seeds_for_margin}" if self.seeds_for_margin else f"more than {MOST_SEEDS}"
-        needs = f"a difference of the margin, {self.margin:g}, takes {more} seeds" if self.margin else ""
+        takes = f"takes {more} seeds"
+        if self.limited_by_images:
+            takes = f"no number of seeds shows on {self.images} test images"
+        needs = f"a difference of the margin, {self.margin:g}, {takes}" if self.margin else ""
         if self.difference is None:
             held = "1 seed says" if self.seeds == 1 else f"{self.seeds} seeds say"
             few = f"{held} nothing of other trainings, which takes {LEAST_SEEDS} or more"
@@ -72,7 +89,8 @@ def detectable(
         alpha, margin = ALPHA / contrasts, margins.get(score, _about(score).margin or 0.0)
         difference = smallest_difference(spread, seeds, images, alpha) if seeds >= LEAST_SEEDS else None
         needed = seeds_needed(margin, spread, images, alpha)
-        return Detectable(score, margin, seeds, images, contrasts, difference, needed, source)
+        limited = limited_by_images(margin, spread, images, alpha)
+        return Detectable(score, margin, seeds, images, contrasts, difference, needed, limited, source)
     return None
 
 
@@ -91,12 +109,20 @@ def _spread(store: Store, score: str, data: Mapping[str, Any]) -> tuple[Spread, 
             continue
         if score not in record.metrics:
             continue
-        found = [c.found.spread() for c in comparisons(record, score) if c.found is not None]
-        known = [spread for spread in found if spread is not None]
+        known = [spread for c in comparisons(record, score) if (spread := spread_over_images(c)) is not None]
         if known:
             return Spread(*np.mean(known, axis=0).tolist()), f"study {name}"
     row = _table()["spreads"].get(score)
     return None if row is None else (Spread(**row), str(_table()["of"]))
+
+
+def spread_over_images(c: Comparison) -> Spread | None:
+    """The spread of a difference over single images, where ``c`` has it, perhaps over groups of them."""
+    spread = None if c.found is None else c.found.spread()
+    if spread is None or c.found is None:
+        return None
+    size = c.n_images / c.found.n_images
+    return Spread(spread.seeds, spread.images * size, spread.rest * size)
 
 
 def _about(score: str) -> Metric:

@@ -1,6 +1,6 @@
 """Which score answers the question, and what the reference rows say before any variant is compared."""
 
-from p2pbench.config.metrics import DEFAULT_PRIMARY
+from p2pbench.config.metrics import DEFAULT_PRIMARY, FCN_SCORES
 from p2pbench.report.comparisons import standing
 from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import measured, oriented, summarise
@@ -32,20 +32,18 @@ def saturated(study: StudyRecord, metric: str) -> str | None:
 
     Scores by a segmentation network have one: what it makes of the real photos.
     """
-    cells = [cell for variant in study.variants for cell in measured(study, variant, metric)]
-    ceiling = next((c for cell in cells if (c := cell.scores[metric].settings.get("real_photos")) is not None), None)
-    if ceiling is None:
-        return None
-    values = {
-        row.name: row.scores[metric].value for row in study.references if row.name in FOILS and metric in row.scores
-    }
-    values |= {variant: summarise(study, variant, metric).value for variant in study.variants}
-    beyond = [name for name, value in values.items() if value is not None and value >= ceiling]
+    found = {row.name: row.scores[metric] for row in study.references if row.name in FOILS and metric in row.scores}
+    values = {name: (score.value, score.settings.get("real_photos")) for name, score in found.items()}
+    for variant in study.variants:  # each with what its own network makes of the real photos
+        if cells := measured(study, variant, metric):
+            ceiling = cells[0].scores[metric].settings.get("real_photos")
+            values[variant] = summarise(study, variant, metric).value, ceiling
+    beyond = [(value, name, top) for name, (value, top) in values.items() if value and top and value >= top]
     if not beyond:
         return None
-    best = max(beyond, key=lambda name: values[name] or 0.0)
+    value, best, ceiling = max(beyond)
     return (
-        f"{study.metric(metric).label} is saturated and decides nothing: {best} reaches {values[best]:.3f} and the "
+        f"{study.metric(metric).label} is saturated and decides nothing: {best} reaches {value:.3f} and the "
         f"real photos {ceiling:.3f}, so the segmentation network is what is measured"
     )
 
@@ -85,15 +83,18 @@ def unbeaten_foils(study: StudyRecord, metric: str) -> list[str]:
 def _behind(study: StudyRecord, metric: str) -> list[tuple[str, list[str], int]]:
     """For each foil the variants that are not ahead of it, if there are any, and how many were compared.
 
-    Sharpness is no likeness: an untrained generator's noise may be as sharp as a photograph.
+    Sharpness is no likeness: an untrained generator's noise may be as sharp as a photograph. Nearest neighbours are
+    photographs, so in scores of sets they have what a perfect generator has, and no training can be ahead of that.
     """
     better, found = study.metric(metric).better, []
     if better == "closer to 1":
         return []
+    of_sets = not study.metric(metric).per_image and metric not in FCN_SCORES
+    foils = [name for name in FOILS if not (of_sets and name == "nearest neighbour")]
     values = {v: value for v in study.variants if (value := summarise(study, v, metric).value) is not None}
     for row in study.references:
         score = row.scores.get(metric)
-        if row.name not in FOILS or score is None or score.value is None:
+        if row.name not in foils or score is None or score.value is None:
             continue
         behind = [v for v, value in values.items() if oriented(value, better) <= oriented(score.value, better)]
         if behind:

@@ -54,11 +54,11 @@ def order_sentences(study: StudyRecord) -> list[str]:
         theirs = [oriented(table.rows[variant][column], about.better) for variant in ours]
         if not 3 <= len(ours) <= MOST_PERMUTED:
             continue
-        tau, p = kendall([oriented(value, about.better) for value in ours.values()], theirs)
+        tau, p, least = kendall([oriented(value, about.better) for value in ours.values()], theirs)
         if tau is None:
             continue
         told = "more than chance would" if p < ALPHA else "which chance gives as well"
-        told += f"; of {len(ours)} variants no order can be" * (1 / math.factorial(len(ours)) >= ALPHA)
+        told += f"; no order of these {len(ours)} variants can be told from chance" * (least >= ALPHA)
         sentences.append(
             f"{about.label}: the paper's order of {len(ours)} variants and ours agree with Kendall's tau {tau:.2f} "
             f"(p = {p:.2g}, {told})."
@@ -66,8 +66,9 @@ def order_sentences(study: StudyRecord) -> list[str]:
     return sentences
 
 
-def kendall(ours: list[float], theirs: list[float]) -> tuple[float | None, float]:
-    """Kendall's tau-b of two orders of n <= 8, and the share of the n! orders of ``ours`` that agree at least as well.
+def kendall(ours: list[float], theirs: list[float]) -> tuple[float | None, float, float]:
+    """Kendall's tau-b of two orders of n <= 8, the share of the n! orders of ``ours`` that agree at least as well, and
+    the share of those that agree best.
 
     None where one of the two ties all (Kendall 1945).
     """
@@ -76,8 +77,9 @@ def kendall(ours: list[float], theirs: list[float]) -> tuple[float | None, float
     own = np.sign(one[i] - one[j])
     ties = math.sqrt((own**2).sum() * (other**2).sum())
     if not ties:
-        return None, 1.0
+        return None, 1.0, 1.0
     orders = one[np.array(list(itertools.permutations(range(len(ours)))))]
     agreement = np.sign(orders[:, i] - orders[:, j]) @ other
     observed = float(own @ other)
-    return observed / ties, float((agreement >= observed - 1e-9).mean())
+    as_well, best = ((agreement >= least - 1e-9).mean() for least in (observed, agreement.max()))
+    return observed / ties, float(as_well), float(best)

@@ -6,8 +6,16 @@ from p2pbench.config.metrics import ARROWS
 from p2pbench.report.comparisons import best, with_baseline
 from p2pbench.report.primary import primary_metric
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import Summary, digits_of, interval_text, measured, sd_text, summarise, value_text
-from p2pbench.report.tables import reference_summary
+from p2pbench.report.summaries import (
+    Summary,
+    digits_of,
+    interval_text,
+    measured,
+    reference_summary,
+    sd_text,
+    summarise,
+    value_text,
+)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from p2pbench.report.records import CellRecord, StudyRecord
+from p2pbench.runs.records import ReferenceRow
 from p2pbench.statistics.intervals import image_intervals, sd_over_seeds
 from p2pbench.statistics.trainings import over_trainings
 from p2pbench.system.console import decimals, number
@@ -99,6 +100,13 @@ def score_matrices(study: StudyRecord, metric: str, variants: Iterable[str]) -> 
         return {}
     images = next(iter(matrices.values())).columns
     return matrices if all(matrix.columns.equals(images) for matrix in matrices.values()) else {}
+
+
+def n_test_images(study: StudyRecord, metric: str, variants: Iterable[str], units: int) -> int:
+    """The test images that ``units`` columns of a matrix stand for: of a score of sets one may be a group of them."""
+    if study.metric(metric).per_image:
+        return units
+    return min(cell.scores[metric].n for variant in variants for cell in measured(study, variant, metric))
 
 
 class Made(NamedTuple):
@@ -198,6 +206,16 @@ def _intervals(matrices: dict[str, pd.DataFrame]) -> dict[str, tuple[float | Non
         for variant, (estimate, method) in zip(images, image_intervals(np.stack(list(images.values()))), strict=True):
             found[variant] = estimate.low, estimate.high, method
     return found
+
+
+def reference_summary(reference: ReferenceRow, metric: str) -> Summary:
+    """A score of a reference row: one set of images, never compared."""
+    score = reference.scores.get(metric)
+    if score is None:
+        return without_value(None)
+    method = score.settings.get("interval") if score.low is not None else None
+    n = reference.n if score.value is not None else 0
+    return Summary(score.value, score.low, score.high, method, None, 0, n, score.reason)
 
 
 Values = TypeVar("Values", float, np.ndarray)

@@ -10,9 +10,8 @@ from p2pbench.report.markup import markdown_table
 from p2pbench.report.notes import missing_scores, notes
 from p2pbench.report.published import order_sentences, published_note, published_rows, published_table
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import Summary, cell_text, digits_of, summarise, without_value
+from p2pbench.report.summaries import cell_text, digits_of, reference_summary, summarise
 from p2pbench.report.training_cost import COSTS, full_cost, printed_cost
-from p2pbench.runs.records import ReferenceRow
 
 
 def wide(study: StudyRecord) -> pd.DataFrame:
@@ -110,16 +109,6 @@ def printed_references(study: StudyRecord) -> pd.DataFrame:
             row[study.metric(metric).heading] = text if metric in reference.scores or reference.reason else "-"
         rows.append(row | dict.fromkeys(COSTS, ""))
     return pd.DataFrame(rows)
-
-
-def reference_summary(reference: ReferenceRow, metric: str) -> Summary:
-    """A score of a reference row: one set of images, never compared."""
-    score = reference.scores.get(metric)
-    if score is None:
-        return without_value(None)
-    method = score.settings.get("interval") if score.low is not None else None
-    n = reference.n if score.value is not None else 0
-    return Summary(score.value, score.low, score.high, method, None, 0, n, score.reason)
 
 
 def to_markdown(study: StudyRecord) -> str:

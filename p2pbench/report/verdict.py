@@ -16,8 +16,8 @@ from p2pbench.report.primary import (
     unbeaten_foils,
 )
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import digits_of, summarise, value_text
-from p2pbench.statistics.comparison import LEAST_IMAGES
+from p2pbench.report.summaries import digits_of, measured, summarise, value_text
+from p2pbench.statistics.comparison import ALPHA, least_p
 from p2pbench.statistics.trainings import LEAST_SEEDS, MOST_SEEDS
 
 
@@ -53,10 +53,22 @@ def headline(study: StudyRecord) -> str:
         few = "one training a variant says" if seeds == 1 else f"{seeds} trainings a variant say"
         return f"No verdict yet: {few} nothing of other trainings, and it takes {LEAST_SEEDS}."
     if (top := best(study, metric)) is not None:
-        return f"By {label}, {quoted(top)} is ahead of every other variant."
+        return f"By {label}, {_ahead(study, metric, top)}."
     if all(c.verdict == "not compared" for c in judged):
         return _without_comparison(study, metric)
     return f"By {label}, {'; '.join(_plain_clauses(judged))}."
+
+
+def _ahead(study: StudyRecord, metric: str, top: str) -> str:
+    """That ``top`` is ahead of each other variant that has a result, and of which by less than the margin."""
+    having = sum(bool(measured(study, variant, metric)) for variant in study.variants)
+    others = "every other variant" if having == len(study.variants) else "every other variant that has it"
+    little = [
+        c.against if c.variant == top else c.variant
+        for c in comparisons(study, metric)
+        if top in (c.variant, c.against) and c.verdict.endswith("by less than the margin")
+    ]
+    return f"{quoted(top)} is ahead of {others}" + (f", of {named(little)} by less than the margin" if little else "")
 
 
 def _plain_clauses(judged: Sequence[Comparison]) -> list[str]:
@@ -65,7 +77,7 @@ def _plain_clauses(judged: Sequence[Comparison]) -> list[str]:
     for c in judged:
         groups.setdefault((_plain(c), c.against), []).append(c.variant)
     order = sorted(groups.items(), key=lambda group: PLAIN.index(group[0][0]))
-    counted_only = PLAIN[3:] if len(order) > MOST_CLAUSES else ()
+    counted_only = PLAIN[5:] if len(order) > MOST_CLAUSES else ()
     told, said = [], None
     for (plain, against), variants in order:
         if plain not in counted_only:
@@ -82,7 +94,8 @@ MOST_CLAUSES = 4
 """A headline of more clauses tells those that show something and counts the rest: a ladder has one for each rung."""
 
 PLAIN = (
-    "better than", "worse than", "equal within the margin to", "not told apart from",
+    "better than", "worse than", "better, by less than the margin, than", "worse, by less than the margin, than",
+    "equal within the margin to", "not told apart from",
     "of too few trainings to compare with", "not compared with",
 )  # fmt: skip
 """The verdicts in plain words, those first that say something."""
@@ -90,23 +103,23 @@ PLAIN = (
 
 def _plain(c: Comparison) -> str:
     if c.mark == "*":
-        return PLAIN[0 if c.better else 1]
+        return PLAIN[(0 if c.better else 1) + (2 if c.verdict.endswith("by less than the margin") else 0)]
     if c.verdict == "equal within the margin":
-        return PLAIN[2]
-    return PLAIN[{"cannot tell": 3, "too few trainings": 4}.get(c.verdict, 5)]
+        return PLAIN[4]
+    return PLAIN[{"cannot tell": 5, "too few trainings": 6}.get(c.verdict, 7)]
 
 
 def _verdict(study: StudyRecord, metric: str) -> str:
     """What the primary score says of each declared contrast."""
     about, judged = study.metric(metric), comparisons(study, metric)
-    found = [c.found for c in judged if c.found is not None]
-    seeds, images = sorted({f.n_seeds for f in found}), sorted({f.n_images for f in found})
+    found = [c for c in judged if c.found is not None]
+    seeds, images = sorted({c.found.n_seeds for c in found if c.found}), sorted({c.n_images for c in found})
     base = summarise(study, study.baseline, metric)
     value = (
         f" ({quoted(study.baseline)}: {value_text(base, digits_of(study, metric))})" if base.value is not None else ""
     )
     top = best(study, metric)
-    ahead = f"; {quoted(top)} is ahead of every other variant" if top else ""
+    ahead = f"; {_ahead(study, metric, top)}" if top else ""
     body = f"{'; '.join(clauses(judged))}{ahead}."
     over = f"{counted(seeds, 'training')} a variant and {counted(images, 'test image')}"
     if seeds[-1] >= LEAST_SEEDS:
@@ -114,7 +127,9 @@ def _verdict(study: StudyRecord, metric: str) -> str:
         there = f"there {'is' if lacking == [1] else 'are'} {' or '.join(map(str, lacking))} a variant"
         only = f" Of “these trainings” {there}: of others they say nothing before there are {LEAST_SEEDS}."
         return f"By {about.label}{value}, over {over}: {body}{only if lacking else ''}"
-    few = f"; over fewer than {LEAST_IMAGES} images no test can show anything" if images[-1] < LEAST_IMAGES else ""
+    tests = sum(c.p_images is not None for c in found)
+    of = f" of {tests} contrasts" if tests > 1 else ""
+    few = f"; over {images[-1]} images no test{of} can show anything" if tests * least_p(images[-1]) >= ALPHA else ""
     there = "there is" if seeds[-1] == 1 else "there are"
     return (
         f"By {about.label}{value} there is no verdict: {there} {counted(seeds, 'training')} a variant, and to speak of "
@@ -158,38 +173,57 @@ def _clause(group: Sequence[Comparison]) -> str:
             )
 
 
-def _needed(group: Sequence[Comparison]) -> str:
-    """How many seeds would show a difference of the margin, where there is one."""
-    margin, numbers = group[0].margin, [c.needed for c in group]
+def needed(group: Sequence[Comparison]) -> str:
+    """How many seeds would show a difference of the margin, of pairs that cannot be told apart; empty without one.
+
+    What would show it may be there already: then the true difference is perhaps a smaller one.
+    """
+    margin, images = group[0].margin, group[0].n_images
     if not margin:
         return ""
-    known = sorted({n for n in numbers if n is not None})
-    if not known:
-        return f" (to show a difference of {margin:g} it would take more than {MOST_SEEDS} seeds)"
-    most = f"more than {MOST_SEEDS}" if None in numbers else str(known[-1])
-    seeds = most if most == str(known[0]) else f"{known[0]} to {most}"
-    return f" (about {seeds} seeds would show a difference of {margin:g})"
+    limited = [c for c in group if c.needed is None and c.limited_by_images]
+    numbers = [c.needed for c in group if c.needed is not None or not c.limited_by_images]
+    known = sorted({n for c in group if (n := c.needed) is not None and c.found and n > c.found.n_seeds})
+    show, told = f"show a difference of {margin:g}", []
+    if known:
+        most = f"more than {MOST_SEEDS}" if None in numbers else str(known[-1])
+        told.append(f"about {most if most == str(known[0]) else f'{known[0]} to {most}'} seeds would {show}")
+    elif None in numbers:
+        told.append(f"to {show} it would take more than {MOST_SEEDS} seeds")
+    elif numbers:
+        told.append(f"so many seeds {show} in four of five studies")
+    if limited:
+        of = f" of {named([c.variant for c in limited])}" if len(limited) < len(group) else ""
+        told.append(f"on {images} test images no number of seeds would {show}{of}")
+    return "; ".join(told)
+
+
+def _needed(group: Sequence[Comparison]) -> str:
+    return f" ({text})" if (text := needed(group)) else ""
 
 
 def _secondary(study: StudyRecord, metric: str) -> str:
-    """Which secondary scores show the opposite of the primary one for a contrast, of those that show a difference."""
+    """Which secondary scores show the opposite of the primary one for a contrast; where it shows no difference of any,
+    which do."""
     primary = {(c.variant, c.against): c for c in comparisons(study, metric) if c.mark}
     others = {m: comparisons(study, m) for m in study.metrics if m != metric}
     if not any(c.found is not None for found in others.values() for c in found):
         return "No other score was compared."
+    what = "the opposite" if primary else "a difference"  # where it shows nothing, there is nothing to be opposed to
     several = Counter(variant for variant, _ in study.contrasts)
     shown: dict[str, list[str]] = {}
     here: dict[str, list[str]] = {}
     for other, found in others.items():
         for c in found:
             ours = primary.get((c.variant, c.against))
-            if ours is not None and c.mark == ours.mark and c.better != ours.better:
+            opposed = ours is not None and c.mark == ours.mark and c.better != ours.better
+            if opposed if primary else c.mark:
                 of = quoted(c.variant) + (f" against {quoted(c.against)}" if several[c.variant] > 1 else "")
                 (shown if c.differs else here).setdefault(of, []).append(study.metric(other).label)
-    sentences = [f"Of the secondary scores the opposite is shown by {_of_variants(shown)}."] if shown else []
+    sentences = [f"Of the secondary scores {what} is shown by {_of_variants(shown)}."] if shown else []
     if here:
-        sentences.append(f"In these trainings alone the opposite is seen in {_of_variants(here)}.")
-    return " ".join(sentences) or "No secondary score shows the opposite."
+        sentences.append(f"In these trainings alone {what} is seen in {_of_variants(here)}.")
+    return " ".join(sentences) or f"No secondary score shows {what}."
 
 
 def _of_variants(labels: dict[str, list[str]]) -> str:
@@ -251,7 +285,7 @@ def verdicts_json(study: StudyRecord) -> list[dict[str, Any]]:
             "difference": c.found.value if c.found else None, "low": c.found.low if c.found else None,
             "high": c.found.high if c.found else None, "p": c.p, "p_raw": c.p_raw, "p_images": c.p_images,
             "margin": c.margin, "seeds_needed": c.needed, "n_seeds": c.found.n_seeds if c.found else 0,
-            "n_images": c.found.n_images if c.found else 0, "reason": c.reason,
+            "n_images": c.n_images, "reason": c.reason,
         }
         for metric in study.metrics
         for c in comparisons(study, metric)

@@ -1,4 +1,4 @@
-"""Confusion matrices of classes, and the scores of pix2pix §5.1 that are made of them."""
+"""Confusion matrices of classes, and the scores of pix2pix §4.1 that are made of them."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""FCN-scores (pix2pix §5.1): do the outputs show the classes of the label maps?
+"""FCN-scores (pix2pix §4.1): do the outputs show the classes of the label maps?
 
 Where labels become photographs, a segmentation network that was trained on real ones reads the classes of the outputs,
 which are compared with the label maps that the outputs were made from. The network's score on the real photographs is

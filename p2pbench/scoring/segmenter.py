@@ -1,6 +1,6 @@
 """The segmentation network of the FCN-scores: a U-Net with a class head, trained once for each data set and size.
 
-It takes the place of the FCN-8s of pix2pix §5.1, which was trained on real photographs and their labels too. It is
+It takes the place of the FCN-8s of pix2pix §4.1, which was trained on real photographs and their labels too. It is
 trained on the training split (:mod:`p2pbench.scoring.segmenter_training`) and measured on the real photographs of the
 test split: no output can be expected to score better. Both are stored in the cache folder, keyed by everything that
 decides them.

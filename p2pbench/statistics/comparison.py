@@ -13,6 +13,11 @@ LEAST_IMAGES = 6
 """The fewest images over which sign flips can reach 0.05: of n they reach 2 / 2**n."""
 
 
+def least_p(images: int) -> float:
+    """The least p-value that sign flips over so many images can have."""
+    return max(2 * 0.5**images, 1 / (1 + N_DRAWS))
+
+
 def sign_flip_p(differences: np.ndarray) -> np.ndarray:
     """Two-sided p-values of the sign-flip permutation test that the mean difference is zero.
 

@@ -219,6 +219,14 @@ def seeds_needed(difference: float, spread: Spread, images: int, alpha: float = 
     return low if low <= MOST_SEEDS else None
 
 
+def limited_by_images(difference: float, spread: Spread, images: int, alpha: float = 0.05) -> bool:
+    """Whether no number of seeds shows a true difference with a chance of 80 %: so few test images do not allow it."""
+    from scipy.special import ndtri, stdtrit
+
+    error = np.sqrt(spread.images / images)  # what is left of the mean's with ever more seeds
+    return bool(difference < (stdtrit(images - 1, 1 - alpha / 2) + ndtri(POWER)) * error)
+
+
 def _seeds_by_one_t(difference: float, spread: Spread, images: int, alpha: float) -> int:
     """Seeds by a t test of the seeds' means whose spread is known: near the answer, where the search begins."""
     from scipy.special import ndtri, stdtrit

@@ -60,18 +60,15 @@ GAN_LOSSES = {
 """The values of ``objective.adversarial``."""
 
 
-def discriminator_loss(logits_real: Tensor, logits_fake: Tensor, reduction: str, kind: str = "bce") -> Tensor:
+def discriminator_loss(logits_real: Tensor, logits_fake: Tensor, kind: str = "bce") -> Tensor:
     """The loss of D: -log D(x, y) - log(1 - D(x, G(x))), or what ``kind`` has in its place; a scalar.
 
     Args:
         logits_real, logits_fake: patch logits of D, (N, 1, h, w), unbounded.
-        reduction: ``sum`` adds the two halves, as Lua's release does; ``mean`` halves that, as the port does (§3.3: "we
-            divide the objective by 2 while optimizing D").
         kind: a key of ``GAN_LOSSES``.
     """
     loss = GAN_LOSSES[kind]
-    halves = loss.real(logits_real) + loss.fake(logits_fake)
-    return halves if reduction == "sum" else 0.5 * halves
+    return loss.real(logits_real) + loss.fake(logits_fake)
 
 
 PENALTY_WEIGHT = 10.0

@@ -117,16 +117,36 @@ def test_a_constant_stays_constant_and_columns_of_plus_and_minus_one_vanish() ->
     assert blur(torch.ones(1, 1, 2, 2)).shape == (1, 1, 1, 1)
 
 
-def test_the_filter_is_the_binomial_one_and_bilinear_upsampling_its_adjoint() -> None:
-    point = torch.zeros(1, 1, 8, 8)
-    point[..., 3, 3] = 1.0
-    line = torch.tensor([1.0, 3.0])  # of [1, 3, 3, 1], what the even positions see of an odd one
-    expected = torch.outer(line, line) / 64
-    torch.testing.assert_close(Blur()(point)[0, 0, 1:3, 1:3], expected.flip(0, 1))
-    fine, coarse = random(1, 2, 12, 12), torch.zeros(1, 2, 6, 6)
-    coarse[..., 2:4, 2:4] = random(1, 2, 2, 2, seed=1)
-    up = interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
-    torch.testing.assert_close((Blur()(fine) * coarse).sum(), (fine * up).sum() / 4)
+def test_the_filter_is_the_binomial_one() -> None:
+    line = torch.tensor([1.0, 2.0, 1.0]) / 4
+    seen = torch.zeros(8, 8)
+    for row in range(8):
+        for column in range(8):
+            point = torch.zeros(1, 1, 8, 8)
+            point[..., row, column] = 1.0
+            seen[row, column] = Blur()(point)[0, 0, 2, 1]
+    expected = torch.zeros(8, 8)
+    expected[3:6, 1:4] = torch.outer(line, line)  # around row 4 and column 2
+    torch.testing.assert_close(seen, expected)
+
+
+def test_a_thinned_map_stands_where_a_strided_one_does() -> None:
+    """Whatever the level: the decoder and the skips are on the grid of strided convolutions."""
+    strided, blurred = [], []
+    for _ in range(3):
+        strided.append(nn.Conv2d(1, 1, 4, stride=2, padding=1, bias=False))
+        blurred += [*convolution_at_stride_1(1, 1, bias=False), Blur()]
+    centres = []
+    for layers in (strided, blurred):
+        network = nn.Sequential(*layers)
+        for weight in network.parameters():
+            nn.init.constant_(weight, 1.0)
+        image = torch.ones(1, 1, 64, 64, requires_grad=True)
+        network(image)[0, 0, 4, 4].backward()
+        assert image.grad is not None
+        seen = image.grad[0, 0].sum(0)
+        centres.append(float((seen * torch.arange(64)).sum() / seen.sum()))
+    assert centres == pytest.approx([35.5, 35.5])
 
 
 def test_the_convolution_keeps_its_map_and_the_unet_its_weights() -> None:

@@ -49,6 +49,9 @@ def test_variants_of_two_studies_are_compared_and_below_three_seeds_have_no_plac
     second = study_of({"b": lpips(0.2, 4, 2), "late": lpips(-0.2, 2, 3)}, name="second")
     board = one_board(first, second)
     assert board.places == {"a": (1, 1), "b": (2, 2)}
+    assert board.sentence() == "By LPIPS (alex), a is ahead of every other variant that has three seeds."
+    tied = one_board(study_of({"a": lpips(0, 5, 1), "b": lpips(0, 5, 2), "late": lpips(-0.3, 2, 3)}))
+    assert "a and b may be first of those that have three seeds: the tests do not" in tied.sentence()
     assert board.table()[["place", "variant", "studies", "seeds"]].to_numpy().tolist() == [
         ["1", "a", "first", "4"],
         ["2", "b", "second", "4"],
@@ -128,7 +131,7 @@ def test_scores_by_several_networks_are_said_not_to_be_compared_and_what_was_not
     board = one_board(first, second, third)
     (caution,) = board.cautions()
     assert caution.startswith("per-pixel acc. was read by several segmentation networks")
-    assert caution.endswith("and is not compared.")
+    assert caution.endswith("and is compared only where it was made alike.")
     assert board.table().set_index("variant").loc["third", "per-pixel acc. ↑"] == "not measured"
 
 
@@ -190,3 +193,17 @@ def test_a_study_that_cannot_be_read_is_named_and_the_others_are_ranked(
     said = invoke("board", "--runs", "runs", code=2)
     assert "skipped broken" in said.stderr
     assert "l1 is ahead" in said.stdout
+
+
+def test_a_seed_that_was_trained_twice_counts_once() -> None:
+    first = study_of({"base": lpips(0, 3, 1), "x": lpips(0.1, 3, 2)}, name="first", runs={"base": "r"})
+    again = study_of({"same": lpips(0, 3, 3)}, seeds={"same": [0, 1, 2]}, name="again", runs={"same": "r"})
+    for study in (first, again):  # weights that only one of three trainings has in common
+        for cell in study.cells:
+            weights = f"{cell.run.path.name} {study.about.name if cell.seed else ''}"
+            training = {"steps": 1, "seconds": 1.0, "seconds_per_step": 1.0, "peak_memory_bytes": 1}
+            status = {"schema_version": 1, "state": "finished", "training": {**training, "generator_sha256": weights}}
+            object.__setattr__(cell, "status", Status.model_validate(status))
+    board = one_board(first, again)
+    assert board.table().set_index("variant")["seeds"].to_dict() == {"base": "3", "x": "3"}
+    assert board.places == {"base": (1, 1), "x": (2, 2)}

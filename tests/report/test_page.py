@@ -12,7 +12,8 @@ from report_records import OBJECTIVES, fill, loss_study, study_of
 
 from p2pbench.report.agreement import agreement
 from p2pbench.report.comparisons import comparisons
-from p2pbench.report.forest import forest
+from p2pbench.report.effects import p_text
+from p2pbench.report.forest import difference_text, forest
 from p2pbench.report.notes import missing_scores
 from p2pbench.report.page import write_report
 from p2pbench.report.records import read_study
@@ -165,3 +166,9 @@ def test_names_of_any_script_and_markup_are_shown_as_they_are(tmp_path: Path) ->
         assert text in page
     assert "1 of 2 cells has no result" in page
     assert page.count("<script>") == 1
+
+
+def test_rounding_never_contradicts_a_mark() -> None:
+    assert difference_text(0.129, 0.004, 0.254) == "+0.129 [+0.004, +0.254]"
+    assert difference_text(0.129, -0.004, 0.254) == "+0.13 [0.00, +0.25]"
+    assert (p_text(0.0497), p_text(0.0504), p_text(0.049), p_text(0.0004)) == ("0.0497", "0.050", "0.049", "<0.001")

@@ -1,17 +1,20 @@
 """What a plan says of what its seeds can show."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from report_records import ASKED, loss_study
 
 from p2pbench.report import planning
-from p2pbench.report.comparisons import comparisons
+from p2pbench.report.comparisons import Comparison, comparisons
 from p2pbench.report.planning import Detectable
 from p2pbench.report.records import read_study
 from p2pbench.runs.store import Store
-from p2pbench.statistics.trainings import Spread, smallest_difference
+from p2pbench.statistics.trainings import OverTrainings, Spread, smallest_difference
 from p2pbench.study.plan import Study, build_study
 
 
@@ -86,3 +89,22 @@ def test_a_score_of_the_users_own_is_planned_by_its_records_and_has_no_margin(tm
     assert found is not None and found.difference is not None
     assert found.sentence.startswith("in brightness differences from ")
     assert found.sentence.endswith("spread of study loss)")
+
+
+def test_groups_of_images_are_planned_with_as_images() -> None:
+    """A mean of ten groups of ten images varies as one of a hundred images does."""
+    of_images = Spread(0.0, 1.0, 2.0)
+    squares = np.array([0.2, 0.1 * 5 + 0.2, 0.2])  # of groups: a tenth of the variances
+    found = OverTrainings(0.0, 5, 10, squares, None)
+    compared = Comparison("b", "a", "cannot tell", found, n_images=100)
+    assert planning.spread_over_images(compared) == pytest.approx(of_images)
+    assert planning.spread_over_images(replace(compared, found=None)) is None
+
+
+def test_a_plan_says_where_images_limit_what_seeds_can_show() -> None:
+    about: dict[str, Any] = {
+        "score": "lpips", "margin": 0.01, "seeds": 5, "images": 30, "contrasts": 1, "difference": 0.05, "spread_of": "x"
+    }  # fmt: skip
+    said = Detectable(seeds_for_margin=None, limited_by_images=True, **about).sentence
+    assert said.endswith("; a difference of the margin, 0.01, no number of seeds shows on 30 test images")
+    assert "takes more than 100 seeds" in Detectable(seeds_for_margin=None, limited_by_images=False, **about).sentence

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from report_records import study_of
 
@@ -211,7 +212,7 @@ def test_one_image_says_nothing_and_two_say_little(n: int, verdict: str) -> None
 def test_a_test_that_cannot_reach_five_percent_says_so() -> None:
     study = study_of(lpips(a=scores(0, 1, 1, n=3), b=scores(0.3, 1, 2, n=3)))
     assert judged(study, "b").mark == ""
-    assert "over fewer than 6 images no test can show anything" in answer(study)[0]
+    assert "over 3 images no test can show anything" in answer(study)[0]
 
 
 def test_all_failed() -> None:
@@ -325,7 +326,13 @@ def test_the_papers_order_is_compared_with_its_chance() -> None:
     assert "class IoU: the paper's order of 5 variants and ours agree with Kendall's tau 0.80 (p = 0.042" in text
     assert "more than chance would" in text
     three = study_of({v: variants[v] for v in order[:3]}, published="pix2pix-table1")
-    assert "of 3 variants no order can be" in to_markdown(three)
+    assert "no order of these 3 variants can be told from chance" in to_markdown(three)
+    # Table 3 has patch16 and patch70 alike, so even the best order of four has p = 0.083.
+    fields = ["patch70", "patch16", "image286", "pixel"]
+    four = study_of(
+        {v: {"fcn-iou": np.full((3, 4), 0.2 - 0.02 * k)} for k, v in enumerate(fields)}, published="pix2pix-table3"
+    )
+    assert "no order of these 4 variants can be told from chance" in to_markdown(four)
 
 
 def made_by(study: Any, variant: str, **settings: Any) -> None:
@@ -433,3 +440,89 @@ def test_scores_that_look_through_imagenet_are_named_beside_what_was_trained_thr
         "network, and may favour that."
         for variant, net in (("perceptual", "vgg"), ("projected", "squeeze"))
     ]
+
+
+def test_the_seeds_that_would_do_are_more_than_there_are_and_where_images_limit_it_none() -> None:
+    """Where so many seeds show the margin in four of five studies, the difference is perhaps a smaller one."""
+    few = study_of(lpips(a=scores(0, 5, 1, spread=0.002), b=scores(0.006, 5, 5, spread=0.002)))
+    found = judged(few, "b")
+    assert (found.verdict, found.needed is not None and found.needed <= 5) == ("cannot tell", True)
+    assert "so many seeds show a difference of 0.01 in four of five studies" in answer(few)[0]
+    images = np.random.default_rng(0).normal(0, 0.1, 30)  # a difference that changes with the image
+    limited = study_of(lpips(a=scores(0, 5, 1), b=scores(0, 5, 2) + images))
+    assert judged(limited, "b").limited_by_images
+    assert "(on 30 test images no number of seeds would show a difference of 0.01)" in answer(limited)[0]
+    both = study_of(lpips(a=scores(0, 5, 1), b=scores(0, 5, 2) + images, c=scores(0, 5, 3)))
+    assert "no number of seeds would show a difference of 0.01 of b)" in answer(both)[0]
+
+
+def test_groups_of_images_are_counted_as_the_images_that_they_are() -> None:
+    study = study_of({v: {"swd": scores(0.1 * k, 5, k)} for k, v in enumerate("ab")})
+    for cell in study.cells:
+        groups = cell.per_image["swd"].to_numpy().reshape(10, 3).mean(axis=1)
+        del cell.per_image["swd"]
+        table = pd.DataFrame({"swd": groups}, index=[f"group {k}" for k in range(10)])
+        object.__setattr__(cell, "jackknife", table)
+    assert "over 5 trainings a variant and 30 test images" in answer(study)[0]
+    assert verdicts_json(study)[0]["n_images"] == 30
+
+
+def test_nobody_is_asked_to_beat_photographs_in_scores_of_sets() -> None:
+    """Nearest neighbours are photographs: by a set they are as good as a perfect generator."""
+    variants = {v: {"kid-paired": scores(0.2 * k, 5, k), "lpips": scores(0.2 * k, 5, k)} for k, v in enumerate("ab")}
+    rows = {"nearest neighbour": {"kid-paired": 0.0, "lpips": 0.0}, "mean image": {"kid-paired": 0.0}}
+    text = answer(study_of(variants, references=rows, primary=["kid-paired"]))[0]
+    assert "the nearest neighbour in LPIPS (alex)" in text
+    assert "the mean image in paired KID" in text
+    neighbour = study_of(variants, references={"nearest neighbour": {"kid-paired": 0.0}}, primary=["kid-paired"])
+    assert headline(neighbour) == "By paired KID, a is ahead of every other variant."
+
+
+def test_what_is_ahead_is_ahead_of_those_that_have_the_score_and_of_some_by_little() -> None:
+    lacking = study_of({**lpips(a=scores(0, 5, 1), b=scores(0.1, 5, 2)), "c": {}}, failed={"c": [0, 1]})
+    assert headline(lacking) == "By LPIPS (alex), a is ahead of every other variant that has it."
+    little = study_of(lpips(a=scores(0, 10, 1, 0.002), b=scores(-0.005, 10, 3, 0.002)))
+    assert judged(little, "b").verdict == "better, by less than the margin"
+    assert headline(little) == "By LPIPS (alex), b is ahead of every other variant, of a by less than the margin."
+    third = study_of(lpips(a=scores(0, 10, 1, 0.002), b=scores(-0.005, 10, 3, 0.002), c=scores(-0.005, 10, 4, 0.002)))
+    assert "b and c are better, by less than the margin, than a" in headline(third)
+
+
+def test_where_the_primary_score_shows_nothing_there_is_no_opposite() -> None:
+    variants = {
+        "a": {"lpips": scores(0, 5, 1), "l1": scores(0, 5, 1)}, "b": {"lpips": scores(0, 5, 2), "l1": scores(0.1, 5, 2)}
+    }  # fmt: skip
+    assert "Of the secondary scores a difference is shown by L1 of b." in answer(study_of(variants))
+    alike = {v: {"lpips": scores(0, 5, k), "l1": scores(0, 5, k)} for k, v in enumerate("ab")}
+    assert "No secondary score shows a difference." in answer(study_of(alike))
+
+
+def test_sign_flips_that_cannot_reach_five_per_cent_after_correction_say_so() -> None:
+    variants = {"base": scores(0, 1, 0, n=8), **{f"v{k}": scores(0.3, 1, k, n=8) for k in range(1, 11)}}
+    assert "over 8 images no test of 10 contrasts can show anything" in answer(study_of(lpips(**variants)))[0]
+    two = {name: variants[name] for name in ("base", "v1")}
+    assert "no test" not in answer(study_of(lpips(**two)))[0]
+
+
+def test_a_score_is_saturated_by_what_its_own_network_makes_of_the_real_photos() -> None:
+    study = study_of({v: {"fcn-iou": np.full((3, 8), value)} for v, value in (("a", 0.45), ("b", 0.55))})
+    ceilings = {"a": 0.5, "b": 0.65}
+    for cell in study.cells:
+        cell.scores["fcn-iou"].settings["real_photos"] = ceilings[cell.variant]
+    assert saturated(study, "fcn-iou") is None
+    ceilings["b"] = 0.54
+    for cell in study.cells:
+        cell.scores["fcn-iou"].settings["real_photos"] = ceilings[cell.variant]
+    assert "b reaches 0.550 and the real photos 0.540" in str(saturated(study, "fcn-iou"))
+
+
+def test_brackets_of_reference_rows_are_said_to_be_over_images() -> None:
+    study = study_of(lpips(a=scores(0, 3, 1), b=scores(0.1, 3, 2)), references={"mean image": {"lpips": 0.9}})
+    assert not any("reference rows over test images" in note for note in notes(study))
+    row = study.references[0].scores["lpips"]
+    study.references[0].scores["lpips"] = row.model_copy(update={"low": 0.8, "high": 1.0})
+    assert any(
+        "(crossed random effects; cut to what the score can be); of reference rows over test images." in n
+        for n in notes(study)
+    )
+    assert "Brackets of reference rows: 95\\,\\% over images." in to_latex(study)

@@ -114,9 +114,9 @@ def test_the_share_rises_to_a_half_in_the_ramps_images() -> None:
     assert float(CutMix(8.0).in_place_of(plain, judged, weight=1.0).detach()) == 7.0
 
 
-@pytest.mark.parametrize(("reduction", "weight"), [("sum", 1.0), ("mean", 0.5)])
+@pytest.mark.parametrize(("reduction", "share"), [("sum", 1.0), ("mean", 0.5)])
 def test_d_has_the_mixture_in_place_of_the_plain_loss(
-    reduction: str, weight: float, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+    reduction: str, share: float, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny(**LEVEL, objective__discriminator_loss=reduction, objective__r1=3.0)
     discriminator = build_discriminator(config)
@@ -132,7 +132,7 @@ def test_d_has_the_mixture_in_place_of_the_plain_loss(
     monkeypatch.setattr(torch, "rand", lambda *shape, **_: fixed if len(shape) == 2 else torch.tensor(0.1))
     without_penalty = Translation(config.objective.model_copy(update={"r1": 0.0}))
     penalty = plain.discriminator_loss(judged) - without_penalty.discriminator_loss(judged)
-    expected = cutmix_loss(judged, boxes(judged.target), weight) + penalty
+    expected = share * cutmix_loss(judged, boxes(judged.target), 1.0) + penalty
     torch.testing.assert_close(mixing.discriminator_loss(judged), expected)
     ours, theirs = (one.generator_loss(judged.fake, judged.target, judged) for one in (mixing, plain))
     assert torch.equal(ours.total, theirs.total)

@@ -84,6 +84,8 @@ def test_ds_loss_has_the_pairing_and_its_penalties(settings: dict[str, Any]) -> 
     norms = [(2 * w * image).square().sum((1, 2, 3)).mean() for image in (target, fake)]
     expected = without + settings.get("r1", 0) / 2 * norms[0] + settings.get("r2", 0) / 2 * norms[1]
     torch.testing.assert_close(loss, expected)
+    halved = Translation(ObjectiveConfig(**settings, discriminator_loss="mean")).discriminator_loss(judged)
+    torch.testing.assert_close(halved, expected if "pairing" in settings else expected / 2)
 
 
 def test_feature_matching_is_pix2pixhds() -> None:

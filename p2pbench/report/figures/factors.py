@@ -46,7 +46,9 @@ def draw_effects(study: StudyRecord, width: float = COLUMN) -> Figure | None:
     names = [row.levels.replace(" - ", " − ") for row in shown]
     figure = draw_rows(width, names, [(about.heading, directed(about))], draw)
     more = [f"{len(shown)} of {len(rows)} effects shown"] if len(shown) < len(rows) else []
-    over = "trainings and images" if shown[0].interval == "trainings" else "images of these trainings"
+    kinds = {"trainings": "trainings and images", "t": "images of these trainings"}
+    present = {row.interval for row in shown}
+    over = " or, below three seeds, ".join(of for kind, of in kinds.items() if kind in present)
     text = "; ".join([
         counted(sorted({row.n_seeds for row in shown}), "seed"),
         counted(sorted({row.n for row in shown}), "test image"), *more,

@@ -7,7 +7,7 @@ from torch.nn.functional import mse_loss
 from p2pbench.config.schema import ObjectiveConfig
 from p2pbench.data.label_classes import Palette
 from p2pbench.training.objectives.contract import Judged
-from p2pbench.training.objectives.translation import Translation
+from p2pbench.training.objectives.translation import Translation, halves
 from p2pbench.training.processes import of_whole_batch
 
 LABELMIX = 10.0
@@ -32,9 +32,9 @@ class Oasis(Translation):
         (real,), (fake,) = judged.of_target.logits, judged.of_fake.logits
         labels = labels_of(judged.condition, self.palette)
         counted = labels[:, : len(self.palette.classes)]
-        halves = of_classes(real, counted) - fake.log_softmax(dim=1)[:, 0].mean()
-        halves = halves if self.objective.discriminator_loss == "sum" else 0.5 * halves
-        return halves + LABELMIX * self._labelmix(judged, labels, real, fake)
+        loss = of_classes(real, counted) - fake.log_softmax(dim=1)[:, 0].mean()
+        loss = loss + LABELMIX * self._labelmix(judged, labels, real, fake)
+        return 0.5 * loss if halves(self.objective) else loss
 
     def _adversarial(self, judged: Judged) -> Tensor:
         labels = labels_of(judged.condition, self.palette)[:, : len(self.palette.classes)]

@@ -23,6 +23,14 @@ REGRESSIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l2": mse_loss, "c
 """The objectives without D besides L1, each by itself."""
 
 
+def halves(objective: ObjectiveConfig) -> bool:
+    """Whether D's loss is half the sum of its terms, penalties included, whose published weights stand beside the sum.
+
+    The port halves it so (§3.3: "we divide the objective by 2 while optimizing D"). A pair's one term is not halved.
+    """
+    return objective.discriminator_loss == "mean" and objective.pairing == "absolute"
+
+
 class Translation:
     """Adversarial plus λ times L1, and the terms that later papers added, as far as ``objective`` has them."""
 
@@ -43,18 +51,15 @@ class Translation:
         if objective.pairing == "relativistic":
             loss = fake.weight * _total(relativistic_loss(*pair, objective.adversarial) for pair in maps)
         else:
-            loss = fake.weight * _total(
-                discriminator_loss(*pair, objective.discriminator_loss, objective.adversarial) for pair in maps
-            )
-        if self.mixture is not None:  # a mixture stands for two images, whose losses are summed or averaged
-            weight = fake.weight * (2 if objective.discriminator_loss == "sum" else 1)
-            loss = self.mixture.in_place_of(loss, judged, weight=weight)
+            loss = fake.weight * _total(discriminator_loss(*pair, objective.adversarial) for pair in maps)
+        if self.mixture is not None:  # a mixture stands for two images
+            loss = self.mixture.in_place_of(loss, judged, weight=2 * fake.weight)
         if objective.adversarial == "wgan-gp":
             loss = loss + gradient_penalty(judged.judge, judged.target, judged.fake.detach())
         for gamma, images in ((objective.r1, judged.target), (objective.r2, judged.fake)):
             if gamma > 0:
                 loss = loss + gamma / 2 * squared_gradient(judged.judge, images)
-        return loss
+        return 0.5 * loss if halves(objective) else loss
 
     def generator_loss(self, answer: Tensor, goal: Tensor, judged: Judged | None) -> GeneratorLoss:
         objective = self.objective
