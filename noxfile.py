@@ -1,18 +1,4 @@
-"""How p2pbench is installed, tried and tested; each session makes its own environment.
-
-nox -s quickstart    the main job: the loss ablation and its report, on built-in photographs
-nox -s tests         the tests
-nox -s lint types    ruff with its security rules, mypy
-nox -s bench         speed, in turns with a plain loop (with -- --short: only that it runs)
-nox -s gpu           half an hour of a GPU machine: CUDA tests, benchmarks, a cell, with the Python that is there
-nox -s faults        hundreds of kills, every write point, every fault: the table in tests/README.md; half an hour
-nox -s fuzz          thousands of bad grids, data sets, images, records and checkpoints
-nox -s load          a thousand tiny cells, a store of ten thousand records, a report on a thousand of ten scores
-nox -s figures       every figure of 120 drawn studies, and whether any text in it touches another; an hour
-nox -s calibration   how often verdicts are wrong: one recipe against itself, and simulations; an hour
-nox -s audit         known holes in what is installed (needs the network)
-nox -s scale         what Ray costs beside local processes, and how well a plan predicts: half an hour
-"""
+"""How p2pbench is installed, tried and tested: ``nox --list`` names the sessions, each in an environment of its own."""
 
 import shutil
 from pathlib import Path

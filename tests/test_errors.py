@@ -44,7 +44,7 @@ def test_no_error_handler_takes_the_first_line_of_an_empty_message() -> None:
     assert [str(source) for source in sources if "splitlines()[0]" in source.read_text()] == []
 
 
-def test_names_between_colons_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_between_colons_stay_what_they_are() -> None:
     for stream in (console.out, console.err):
         with stream.capture() as captured:
             stream.print(":warning: [bold]:smile:[/bold]")
@@ -54,19 +54,6 @@ def test_names_between_colons_stay_what_they_are(monkeypatch: pytest.MonkeyPatch
     column = bar.columns[0]
     assert isinstance(column, ProgressColumn)
     assert str(column.render(bar.tasks[0])) == ":smile:"
-
-
-@pytest.mark.parametrize(
-    ("error", "line"),
-    [
-        (ValueError("one\ntwo"), "one"),
-        (OSError("\n\n two"), "two"),
-        (MemoryError(), "MemoryError"),
-        (ValueError("\n"), "ValueError"),
-    ],
-)
-def test_an_error_that_says_nothing_is_told_by_its_type(error: Exception, line: str) -> None:
-    assert errors.first_line(error) == line
 
 
 @pytest.mark.parametrize(

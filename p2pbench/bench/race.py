@@ -3,11 +3,6 @@
 Each way is timed alone, in a process of its own; the best then meets the usual one in turns, and wins where it is
 faster beyond noise. What is tried: one CUDA graph or eager steps, compiled passes in either, PyTorch's layout or
 channels-last (which suits tensor cores, and perhaps not true fp32), and cuDNN's search.
-
-The plan for the first GPU, each to be written when the kernel table of tests/benchmarks/gpu.py shows that it may pay:
-D's real and fake images in one pass with norms apart (fewer, larger kernels at batch 1); what is independent in a step
-with the stale gradient on two streams (G's backward pass needs nothing of D's update); several cells in one process on
-streams of their own, or under MPS.
 """
 
 import time

@@ -19,7 +19,7 @@ from p2pbench.data.dataset import DataSet, open_dataset, readers, trained_on
 from p2pbench.data.decoding import write_array
 from p2pbench.errors import DataError, StorageError
 from p2pbench.system.cache_dir import home
-from p2pbench.system.files import NO_ARRAY, Locked, atomic, locked, write_json
+from p2pbench.system.files import Locked, atomic, locked, write_json
 from p2pbench.system.progress import Count, no_progress
 
 
@@ -71,7 +71,7 @@ def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     try:
         # Copy-on-write, not read-only: torch wraps it without a copy or a warning, and the file stays as it is.
         array = np.lib.format.open_memmap(path, mode="c")
-    except NO_ARRAY:
+    except Exception:
         return None
     whole = array.shape == shape and array.dtype in (np.uint8, np.uint16) and array.flags.c_contiguous
     return array if whole else None

@@ -44,8 +44,6 @@ class PaperSet:
     mirrors: tuple[str, ...] = ()
     """Addresses of the archive, tried in order: https first, which nobody can change on the way. There is none where
     the archive must not be passed on, and everyone fetches the data themselves."""
-    sha256: str | None = None
-    """The hash of the archive; None where nobody publishes it, so that the first fetch is remembered."""
 
 
 PAPER_SETS = TypeAdapter(dict[str, PaperSet]).validate_python(
@@ -90,7 +88,7 @@ def _paper_row(name: str, entry: PaperSet) -> dict[str, Any]:
         "halves": dict(zip("AB", entry.halves, strict=True)),
         "size": [entry.size, entry.size],
         "paper": {key: getattr(entry, key) for key in ("direction", "epochs", "batch_size", "jitter")},
-        **{key: getattr(entry, key) for key in ("megabytes", "terms", "citation", "mirrors", "sha256")},
+        **{key: getattr(entry, key) for key in ("megabytes", "terms", "citation", "mirrors")},
     }
 
 

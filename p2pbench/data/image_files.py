@@ -34,7 +34,6 @@ from PIL import Image, UnidentifiedImageError
 
 from p2pbench.data.images import MOST_SURE, Stored, picture_of, turned
 from p2pbench.errors import DataError, UnsupportedImage
-from p2pbench.system.files import NO_ARRAY
 
 MAX_PIXELS = 89_478_485
 """Maximum pixels of one image: 9,459 squared, a quarter of a GiB as RGB, where Pillow begins to warn. A small file may
@@ -182,11 +181,8 @@ def _deep_colours(path: Path, image: Image.Image, stream: BinaryIO) -> np.ndarra
 
 
 def _of_array(path: Path, stream: BinaryIO, *, mapped: bool) -> Stored:
-    try:
-        # Mapped, it claims no more than the file holds.
-        array = np.load(path if mapped else stream, mmap_mode="r" if mapped else None, allow_pickle=False)
-    except NO_ARRAY as error:
-        raise DataError(f"{path} cannot be read as an image: {error}") from None
+    # Mapped, it claims no more than the file holds.
+    array = np.load(path if mapped else stream, mmap_mode="r" if mapped else None, allow_pickle=False)
     if not isinstance(array, np.ndarray):
         array.close()
         raise UnsupportedImage(f"{path} is an .npz archive: save one array with numpy.save")

@@ -53,10 +53,6 @@ def measured(study: StudyRecord, variant: str, metric: str) -> list[CellRecord]:
     return [c for c in study.of(variant) if metric in c.scores and c.scores[metric].value is not None]
 
 
-def _alike(settings: Sequence[dict[str, Any]]) -> bool:
-    return unlike(settings) is None
-
-
 def unlike(settings: Sequence[dict[str, Any]]) -> str | None:
     """A setting in which ways to make a score differ, and two of its values; None where they may be compared.
 
@@ -96,7 +92,7 @@ def score_matrices(study: StudyRecord, metric: str, variants: Iterable[str]) -> 
     """
     own = {variant: made for variant in variants if (made := _matrix(study, metric, variant)).settings}
     matrices = {variant: made.matrix for variant, made in own.items() if made.matrix is not None}
-    if not own or len(matrices) < len(own) or not _alike([one for made in own.values() for one in made.settings]):
+    if not own or len(matrices) < len(own) or unlike([one for made in own.values() for one in made.settings]):
         return {}
     images = next(iter(matrices.values())).columns
     return matrices if all(matrix.columns.equals(images) for matrix in matrices.values()) else {}

@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 from p2pbench.errors import ConfigError, unknown
 from p2pbench.report.comparisons import comparisons
@@ -24,20 +24,11 @@ from p2pbench.system.files import write_json
 log = logging.getLogger(__name__)
 
 
-class Tracker(Protocol):
-    """Where cells and verdicts are logged."""
-
-    def cell(self, study: str, cell: CellRecord, settings: Mapping[str, Any], found: Logged) -> None:
-        """Log a finished cell as a run of its own."""
-
-    def verdict(self, study: str, text: str, numbers: Mapping[str, float]) -> None:
-        """Log what the study says: ``text``, and the differences of the primary score by variant."""
-
-
 class WandB:
     """Weights & Biases, by its own settings (``WANDB_MODE=offline`` writes a folder and asks no server)."""
 
     def cell(self, study: str, cell: CellRecord, settings: Mapping[str, Any], found: Logged) -> None:
+        """Log a finished cell as a run of its own."""
         import wandb
 
         with wandb.init(
@@ -56,6 +47,7 @@ class WandB:
             run.summary.update({f"test/{name}": value for name, value in found.scores.items()})
 
     def verdict(self, study: str, text: str, numbers: Mapping[str, float]) -> None:
+        """Log what the study says: ``text``, and the differences of the primary score by variant."""
         import wandb
 
         with wandb.init(
@@ -110,7 +102,7 @@ class Tracking:
         if importlib.util.find_spec(name) is None:
             raise ConfigError(f"--track {name} needs the package {name}: pip install 'p2pbench[{name}]'")
         self.store, self.study, self.name = store, study, name
-        self.tracker: Tracker = TRACKERS[name]()
+        self.tracker = TRACKERS[name]()
         self._file = store.study_file(study).with_name(f"tracked-{name}.json")
 
     def __call__(self, event: Event) -> None:

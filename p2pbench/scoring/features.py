@@ -22,7 +22,7 @@ from p2pbench.errors import StorageError, WeightsError
 from p2pbench.scoring import lpips, weights
 from p2pbench.scoring.images import Images, batches
 from p2pbench.system.cache_dir import home
-from p2pbench.system.files import NO_ARRAY, atomic, locked
+from p2pbench.system.files import atomic, locked
 from p2pbench.system.torch_files import load_tensors
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Extractor:
 def _load(path: Path, n: int) -> np.ndarray | None:
     try:
         features: np.ndarray = np.load(path, allow_pickle=False)
-    except NO_ARRAY:
+    except Exception:
         return None  # absent or damaged: computed again
     whole = features.ndim == 2 and len(features) == n and features.dtype == np.float32
     return features if whole and np.isfinite(features).all() else None

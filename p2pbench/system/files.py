@@ -10,18 +10,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 from p2pbench.errors import StorageError
 from p2pbench.system.cache_dir import home
-
-NO_ARRAY = (
-    OSError, ValueError, EOFError, SyntaxError, TypeError, KeyError, OverflowError, RecursionError, MemoryError,
-    TokenError,
-)  # fmt: skip
-"""What NumPy raises for a damaged ``.npy``, whose header it reads as Python; MemoryError where it nests deeply."""
-
 
 WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ENXIO, errno.ESTALE}
 """The numbers of errors that name no file when a write fails."""

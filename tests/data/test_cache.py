@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -13,9 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from filelock import FileLock
-from typer.testing import CliRunner
+from program import document, invoke
 
-from p2pbench.cli.app import app
 from p2pbench.config.schema import DataConfig
 from p2pbench.data import cache
 from p2pbench.data.cache import cached_arrays, clear, decoded
@@ -27,13 +25,11 @@ def small(source: object) -> DataConfig:
 
 
 def command(*arguments: str) -> Any:
-    result = CliRunner().invoke(app, ["data", "cache", *arguments, "--json"], catch_exceptions=False)
-    assert result.exit_code == 0
-    return json.loads(result.stdout)
+    return document("data", "cache", *arguments)
 
 
 def text(*arguments: str) -> str:
-    return CliRunner().invoke(app, ["data", "cache", *arguments], catch_exceptions=False).stdout
+    return str(invoke("data", "cache", *arguments).stdout)
 
 
 @pytest.fixture

@@ -15,8 +15,6 @@ from p2pbench.scoring import paired, weights
 from p2pbench.scoring.evaluate import evaluate
 from p2pbench.scoring.images import Images, LazyImages
 
-OFFLINE = {"fetch": False}
-
 
 def images(n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)

@@ -15,9 +15,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from program import invoke
 
-from p2pbench.cli.app import app
 from p2pbench.errors import WeightsError
 from p2pbench.scoring import weights
 from p2pbench.scoring.evaluate import evaluate
@@ -189,11 +188,7 @@ def test_the_shared_backbones_have_the_known_hashes(shared: Path) -> None:
 
 
 def weights_command(*arguments: str | Path, code: int = 0) -> Any:
-    result = CliRunner().invoke(app, ["weights", *map(str, arguments)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result
+    return invoke("weights", *arguments, code=code)
 
 
 def rows(*arguments: str | Path, code: int = 0) -> dict[str, Any]:

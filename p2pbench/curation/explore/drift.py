@@ -32,7 +32,8 @@ def drift_of(per_image: pd.DataFrame, measures: tuple[str, ...], edges: pd.DataF
     usable = [row for row in compared if len(row[2]) and len(row[3])]
     found = []
     for side, measure, train, test in usable:
-        ks, chance = ks_distance(train, test), chance_gap(len(train), len(test), len(usable))
+        ks = float(stats.ks_2samp(train, test).statistic)
+        chance = chance_gap(len(train), len(test), len(usable))
         spread = float(train.std())
         shift = float(stats.wasserstein_distance(train, test)) / spread if spread > 0 else math.nan
         size = "large" if ks >= LARGE else "moderate" if ks >= MODERATE else "small"
@@ -51,13 +52,3 @@ def chance_gap(n: int, m: int, n_rows: int) -> float:
     probability ``ALPHA / n_rows`` (Smirnov's limit; Bonferroni's share for each of ``n_rows`` rows). Above 1: never.
     """
     return math.sqrt(-math.log(ALPHA / n_rows / 2) / 2 * (n + m) / (n * m))
-
-
-def ks_distance(one: np.ndarray, other: np.ndarray) -> float:
-    """The largest gap between the cumulative distributions of two samples.
-
-    SciPy's function also makes a p-value, which warns for samples of one.
-    """
-    values = np.concatenate([one, other])
-    below = [np.searchsorted(np.sort(sample), values, side="right") / len(sample) for sample in (one, other)]
-    return float(np.abs(below[0] - below[1]).max())

@@ -39,7 +39,7 @@ class Fetched:
     sha256: str | None = None
     """The SHA-256 of the archive."""
     verified: str | None = None
-    """What the hash was compared with: ``published``, ``recorded`` or, at the first fetch, ``nothing``."""
+    """What the hash was compared with, which nobody publishes: ``recorded`` or, at the first fetch, ``nothing``."""
     warnings: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _bring(name: str, archive: Path | None, url: str | None, work: Path, folder:
             path, fetched.origin = download(name, url, work / "download", console)
         console.print(f"verifying {path.name}", markup=False, soft_wrap=True)
         record = folder.parent / f"{name}.sha256"
-        fetched.sha256, fetched.verified = _verify(name, path, record)
+        fetched.sha256, fetched.verified = _verify(path, record)
         with counted(console, f"unpacking {name}", "files") as progress:
             unpack(path, unpacked, progress)
         root, found = _find(name, unpacked, path.name)
@@ -175,24 +175,21 @@ def _deviations(name: str, found: dict[str, list[Pair]]) -> list[str]:
     ]
 
 
-def _verify(name: str, path: Path, record: Path) -> tuple[str, str]:
+def _verify(path: Path, record: Path) -> tuple[str, str]:
     """The SHA-256 of the archive, and what it was compared with."""
     try:
         found = sha256_of(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
-    published = PAPER_SETS[name].sha256 if path.name == f"{name}.tar.gz" else None
-    expected = published or _recorded(record).get(path.name)
+    expected = _recorded(record).get(path.name)
     if expected is None:
         return found, "nothing"
     if found == expected:
-        return found, "published" if published else "recorded"
+        return found, "recorded"
     raise DataError(
-        f"{path.name} has SHA-256 {found[:12]}..., not {expected[:12]}... "
-        + ("as published: it is damaged or another file; get it from elsewhere with --url or --from"
-           if published
-           else f"as at the first fetch: it was damaged or changed; if you trust it, remove {record} and fetch again")
-    )  # fmt: skip
+        f"{path.name} has SHA-256 {found[:12]}..., not {expected[:12]}... as at the first fetch: it was damaged or "
+        f"changed; if you trust it, remove {record} and fetch again"
+    )
 
 
 def _recorded(record: Path) -> dict[str, str]:

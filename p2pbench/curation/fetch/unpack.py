@@ -32,8 +32,6 @@ MAX_RATIO = 50
 """Maximum bytes unpacked for each byte of the archive. Images are compressed already: an honest archive is near 1."""
 SMALL = 256 * 2**20
 """The number of bytes unpacked up to which the ratio does not matter: blank drawings do compress well."""
-MAX_HEADER = 2**20
-"""Maximum bytes that are read at once; a header that claims to be longer is no header."""
 
 _UNREADABLE = (
     tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile,
@@ -162,9 +160,8 @@ def _members(archive: Path, stack: ExitStack) -> Iterator[Member]:
         yield from _of_zip(stack.enter_context(zipfile.ZipFile(stream)))
     else:
         content = stack.enter_context(gzip.GzipFile(fileobj=stream)) if start == b"\x1f\x8b" else stream
-        bounded = _Bounded(archive, content)
-        file = tarfile.open(fileobj=bounded, mode="r:")  # type: ignore[call-overload]  # noqa: SIM115 - the stack does
-        yield from _of_tar(stack.enter_context(file), bounded)
+        file = tarfile.open(fileobj=content, mode="r:")  # noqa: SIM115 - the stack does
+        yield from _of_tar(stack.enter_context(file), content)
 
 
 def _of_zip(file: zipfile.ZipFile) -> Iterator[Member]:
@@ -175,32 +172,14 @@ def _of_zip(file: zipfile.ZipFile) -> Iterator[Member]:
         yield Member(info.filename, kind, info.file_size, partial(file.open, info))
 
 
-def _of_tar(file: tarfile.TarFile, content: _Bounded) -> Iterator[Member]:
+def _of_tar(file: tarfile.TarFile, content: io.BufferedIOBase) -> Iterator[Member]:
     for info in file:
         plain = info.isreg() and not info.issparse()
         kind = "file" if plain else "folder" if info.isdir() else "a link or another special file"
         yield Member(info.name, kind, info.size, partial(file.extractfile, info))
-    # tarfile takes a broken header for the end. The real end is a block of zeros, and gzip's checksum after it.
-    if content.last.strip(b"\0"):
-        raise tarfile.ReadError(f"a broken header at byte {file.offset}")
-    if len(content.last) < tarfile.BLOCKSIZE:
-        raise EOFError("it ends too early")
+    # tarfile takes a broken header for the end, which is a block of zeros. gzip's checksum lies behind it.
+    content.seek(file.offset)
+    if content.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError(f"it breaks off at byte {file.offset}")
     while content.read(2**16):
         pass
-
-
-class _Bounded:
-    """The bytes of a tar file, which may not become longer than the limits allow, nor be read in one piece."""
-
-    def __init__(self, archive: Path, stream: io.BufferedIOBase) -> None:
-        self.archive, self.stream = archive, stream
-        self.seek, self.tell = stream.seek, stream.tell
-        self.last = b""
-        """The bytes that were read last."""
-
-    def read(self, size: int) -> bytes:
-        if not 0 <= size <= MAX_HEADER:
-            raise _refused(self.archive, f"it has a header of {size:,} bytes")
-        self.last = self.stream.read(size)
-        _check_expansion(self.archive, self.stream.tell())
-        return self.last

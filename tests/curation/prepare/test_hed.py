@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import subprocess
 import sys
@@ -16,11 +15,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from program import document, error_of
 from reading import read_image, read_pair
 from torch import Tensor, nn
-from typer.testing import CliRunner
 
-from p2pbench.cli.app import app
 from p2pbench.curation.prepare import hed
 from p2pbench.curation.prepare.hed import edge_probability, layout, read_detector, side_outputs
 from p2pbench.data.pairs import find_pairs
@@ -244,14 +242,8 @@ def test_another_file_is_refused(content: Callable[[], Any], message: str, tmp_p
 
 def prepare(*arguments: str | Path, code: int = 0) -> Any:
     """Runs ``data prepare``: its document, or the one line of its error."""
-    result = CliRunner().invoke(app, ["data", "prepare", *map(str, arguments), "--json"])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    if code == 0:
-        return json.loads(result.stdout)
-    (line,) = [line for line in result.stderr.splitlines() if line.strip()]
-    return line
+    asked = ("data", "prepare", *arguments)
+    return error_of(*asked, "--json", code=code) if code else document(*asked)
 
 
 @pytest.fixture
