@@ -193,8 +193,8 @@ def needed(group: Sequence[Comparison]) -> str:
     elif numbers:
         told.append(f"so many seeds {show} in four of five studies")
     if limited:
-        of = f" of {named([c.variant for c in limited])}" if len(limited) < len(group) else ""
-        told.append(f"on {images} test images no number of seeds would {show}{of}")
+        of = f" for {named([c.variant for c in limited])}" if told else f" {show}"
+        told.append(f"on {images} test images no number of seeds would{of}")
     return "; ".join(told)
 
 
