@@ -107,7 +107,7 @@ def identity(config: RunConfig, data_key: str, processes: int = 1) -> dict[str, 
     in_d = config.objective.has_discriminator and config.discriminator.downsampling == "blur"
     if in_d or config.generator.downsampling == "blur":
         whole["blur"] = "centred"  # it stood half a pixel aside in 0.1
-    if config.objective.has_discriminator and config.objective.discriminator_loss == "mean" and _penalised(config):
+    if objective.get("discriminator_loss") == "mean" and _penalised(config):  # it has none where nothing is halved
         objective["penalties"] = "halved"  # they were not in 0.1
     norms = {generator.get("norm")} | ({config.discriminator.norm} if config.objective.has_discriminator else set())
     if processes > 1 and "batch" in norms and config.training.batch_norm == "local":
@@ -119,7 +119,7 @@ def _penalised(config: RunConfig) -> bool:
     """Whether D's loss has terms beside those of real and fake that ``discriminator_loss`` halves with them."""
     objective = config.objective
     terms = objective.r1, objective.r2, objective.cutmix, objective.adversarial == "wgan-gp"
-    return objective.pairing == "absolute" and (any(terms) or config.discriminator.name == "oasis")
+    return any(terms) or config.discriminator.name == "oasis"
 
 
 def run_id(config: RunConfig, data_key: str, processes: int = 1) -> str:

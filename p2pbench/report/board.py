@@ -224,8 +224,10 @@ def _rows(studies: Sequence[StudyRecord]) -> list[Row]:
             rows = [row for row in rows if row not in alike[1:]]
             rows += [] if joined in rows else [joined]
     for row in rows:
-        of_seed = {cell.seed: key for key, (cell, _) in reversed(row.cells.items())}
-        row.cells = {key: made for key, made in row.cells.items() if of_seed[made[0].seed] == key}
+        first: dict[int, TrainingKey] = {}
+        for key, (cell, _) in row.cells.items():
+            first.setdefault(cell.seed, key)
+        row.cells = {key: row.cells[key] for key in first.values()}
     for row in rows:  # one name for two recipes: the study tells them apart
         same = [other for other in rows if other.variant == row.variant]
         if len(same) > 1:

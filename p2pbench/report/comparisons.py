@@ -18,7 +18,7 @@ from p2pbench.report.summaries import measured, n_test_images, oriented, score_m
 from p2pbench.runs.records import before_jackknives
 from p2pbench.statistics.comparison import ALPHA, holm, sign_flip_p
 from p2pbench.statistics.intervals import image_interval
-from p2pbench.statistics.trainings import OverTrainings, limited_by_images, over_trainings, seeds_needed
+from p2pbench.statistics.trainings import OverTrainings, Spread, limited_by_images, over_trainings, seeds_needed
 
 Verdict = Literal[
     "better", "better by more than the margin", "better, by less than the margin",
@@ -76,7 +76,7 @@ class Comparison:
     @cached_property
     def needed(self) -> int | None:
         """Where it cannot be told: about so many seeds would show a difference of the margin; None if above 100."""
-        spread = self.found.spread() if self.found is not None and self.verdict == "cannot tell" else None
+        spread = self.spread if self.verdict == "cannot tell" else None
         if spread is None or self.found is None:
             return None
         return seeds_needed(self.margin, spread, self.found.n_images, self.level)
@@ -84,10 +84,15 @@ class Comparison:
     @property
     def limited_by_images(self) -> bool:
         """Whether no number of seeds would show a difference of the margin on so many test images."""
-        spread = None if self.found is None else self.found.spread()
+        spread = self.spread if self.needed is None else None
         if spread is None or self.found is None:
             return False
         return limited_by_images(self.margin, spread, self.found.n_images, self.level)
+
+    @property
+    def spread(self) -> Spread | None:
+        """The spread of the difference over seeds and images, or groups of images, as ``found`` has them."""
+        return None if self.found is None else self.found.spread()
 
     @property
     def differs(self) -> bool:

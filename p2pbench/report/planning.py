@@ -118,8 +118,7 @@ def _spread(store: Store, score: str, data: Mapping[str, Any]) -> tuple[Spread, 
 
 def spread_over_images(c: Comparison) -> Spread | None:
     """The spread of a difference over single images, where ``c`` has it, perhaps over groups of them."""
-    spread = None if c.found is None else c.found.spread()
-    if spread is None or c.found is None:
+    if (spread := c.spread) is None or c.found is None:
         return None
     size = c.n_images / c.found.n_images
     return Spread(spread.seeds, spread.images * size, spread.rest * size)

@@ -181,8 +181,8 @@ def needed(group: Sequence[Comparison]) -> str:
     margin, images = group[0].margin, group[0].n_images
     if not margin:
         return ""
-    limited = [c for c in group if c.needed is None and c.limited_by_images]
-    numbers = [c.needed for c in group if c.needed is not None or not c.limited_by_images]
+    limited = [c.variant for c in group if c.limited_by_images]
+    numbers = [c.needed for c in group if not c.limited_by_images]
     known = sorted({n for c in group if (n := c.needed) is not None and c.found and n > c.found.n_seeds})
     show, told = f"show a difference of {margin:g}", []
     if known:
@@ -193,7 +193,7 @@ def needed(group: Sequence[Comparison]) -> str:
     elif numbers:
         told.append(f"so many seeds {show} in four of five studies")
     if limited:
-        of = f" for {named([c.variant for c in limited])}" if told else f" {show}"
+        of = f" for {named(limited)}" if told else f" {show}"
         told.append(f"on {images} test images no number of seeds would{of}")
     return "; ".join(told)
 
