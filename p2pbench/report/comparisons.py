@@ -5,7 +5,7 @@ seeds that the two have in common are needed to speak of recipes; below, only of
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from p2pbench.report.records import StudyRecord
+from p2pbench.report.records import StudyRecord, TrainingKey
 from p2pbench.report.summaries import measured, n_test_images, oriented, score_matrices, summarise, unlike
 from p2pbench.runs.records import before_jackknives
 from p2pbench.statistics.comparison import ALPHA, holm, sign_flip_p
@@ -25,6 +25,9 @@ Verdict = Literal[
     "worse", "worse by more than the margin", "worse, by less than the margin",
     "equal within the margin", "cannot tell", "too few trainings", "not compared", "one run",
 ]  # fmt: skip
+
+Trainings = tuple[frozenset[TrainingKey], frozenset[TrainingKey]]
+"""Those of a variant, and of what it is compared with."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ class Comparison:
     p_raw: float | None = None
     p_images: float | None = None
     """That these trainings do not differ, over test images alone (sign flips, Holm); None from three seeds on."""
-    level: float = ALPHA
-    """The level of the strictest of Holm's tests, to which all contrasts of the score belong."""
+    family: int = 1
+    """The tests of which it is one (Holm): the contrasts of the study, whether they could all be compared or not."""
     reason: str | None = None
     """Why it was not compared."""
     n_images: int = 0
@@ -88,6 +91,11 @@ class Comparison:
         if spread is None or self.found is None:
             return False
         return limited_by_images(self.margin, spread, self.found.n_images, self.level)
+
+    @property
+    def level(self) -> float:
+        """The level of the strictest of Holm's tests."""
+        return ALPHA / self.family
 
     @property
     def spread(self) -> Spread | None:
@@ -223,36 +231,30 @@ def standing(study: StudyRecord, variant: str, metric: str) -> float:
 def _judged(study: StudyRecord, metric: str, contrasts: Iterable[tuple[str, str]]) -> list[Comparison]:
     """Each contrast with its verdict: the tests of one kind are a family of their own (Holm).
 
-    Contrasts of the same trainings, as where two variants are one run, are one test.
+    A contrast without a value counts in the family, too: what is told of two variants stands whatever became of a
+    third. Contrasts of the same trainings, as where two variants are one run, are one test.
     """
-    raw = [_compared(study, metric, variant, against) for variant, against in contrasts]
-    trainings = {id(c): (frozenset(study.runs[c.variant]), frozenset(study.runs[c.against])) for c in raw}
-    first = {trainings[id(c)]: c for c in reversed(raw)}
-    once = [c for c in raw if first[trainings[id(c)]] is c]
-    over = [c for c in once if c.p_raw is not None and c.found is not None]
-    p = _family(c.p_raw for c in over)
-    beyond = _family(c.found.p_beyond(c.margin) for c in over if c.found)
-    within = _family(c.found.p_within(c.margin) for c in over if c.found)
-    judged = {
-        id(c): _verdict(c, tests, len(over)) for c, tests in zip(over, zip(p, beyond, within, strict=True), strict=True)
-    }
-    here = [c for c in once if c.p_images is not None]
-    judged |= {id(c): replace(c, p_images=p) for c, p in zip(here, _family(c.p_images for c in here), strict=True)}
+    trainings = {pair: (frozenset(study.runs[pair[0]]), frozenset(study.runs[pair[1]])) for pair in contrasts}
+    once = {key: _compared(study, metric, *pair) for pair, key in reversed(trainings.items())}  # under its first names
+    family = sum(c.verdict != "one run" for c in once.values())
 
-    def verdict_of(c: Comparison) -> Comparison:
-        same = first[trainings[id(c)]]
-        return replace(judged.get(id(same), same), variant=c.variant, against=c.against)
+    def adjusted(p_values: Mapping[Trainings, float | None]) -> dict[Trainings, float]:
+        known = {key: p for key, p in p_values.items() if p is not None}
+        return dict(zip(known, holm(known.values(), family).tolist(), strict=True))
 
-    return [verdict_of(c) for c in raw]
+    over = {key: c.found for key, c in once.items() if c.p_raw is not None and c.found is not None}
+    margin = study.margin(metric)
+    p = adjusted({key: once[key].p_raw for key in over})
+    beyond = adjusted({key: found.p_beyond(margin) for key, found in over.items()})
+    within = adjusted({key: found.p_within(margin) for key, found in over.items()})
+    p_images = adjusted({key: c.p_images for key, c in once.items()})
+    judged = {key: replace(c, family=family, p_images=p_images.get(key)) for key, c in once.items()}
+    judged |= {key: _verdict(judged[key], p[key], beyond[key], within[key]) for key in over}
+    return [replace(judged[key], variant=variant, against=against) for (variant, against), key in trainings.items()]
 
 
-def _family(p_values: Iterable[float | None]) -> list[float]:
-    return [float(p) for p in holm(p for p in p_values if p is not None)]
-
-
-def _verdict(compared: Comparison, adjusted: tuple[float, float, float], n_contrasts: int) -> Comparison:
+def _verdict(compared: Comparison, p: float, beyond: float, within: float) -> Comparison:
     """``compared`` with its verdict, by the adjusted p-values: of no difference, of none beyond the margin, of one."""
-    p, beyond, within = adjusted
     direction = "better" if compared.better else "worse"
     verdict: str = "cannot tell"
     if p < ALPHA:
@@ -263,7 +265,7 @@ def _verdict(compared: Comparison, adjusted: tuple[float, float, float], n_contr
             verdict = f"{direction}, by less than the margin"
     elif within < ALPHA:
         verdict = "equal within the margin"
-    return replace(compared, verdict=verdict, p=p, level=ALPHA / n_contrasts)  # type: ignore[arg-type]
+    return replace(compared, verdict=verdict, p=p)  # type: ignore[arg-type]
 
 
 def _why_not(study: StudyRecord, metric: str, variant: str, against: str) -> str:

@@ -72,22 +72,24 @@ def combinations(study: StudyRecord, factors: Iterable[str]) -> dict[tuple[str, 
 
 def _effects(study: StudyRecord, metric: str, factors: dict[str, list[str]]) -> list[dict[str, Any]]:
     """The rows of one score."""
-    variants = {levels: v for levels, v in combinations(study, factors).items() if measured(study, v, metric)}
+    declared = combinations(study, factors)
+    variants = {levels: v for levels, v in declared.items() if measured(study, v, metric)}
     baseline = next((cell.levels for cell in study.about.cells if cell.variant == study.baseline), {})
     runs = {cell.variant: (cell.run.path.name, cell.run.inference) for cell in reversed(study.cells)}
-    trained = {levels: runs[variant] for levels, variant in variants.items()}
+    trained = {levels: runs[variant] for levels, variant in declared.items()}
     try:
-        contrasts = factorial_contrasts(trained, factors, baseline)
+        planned = factorial_contrasts(trained, factors, baseline)
+        contrasts = factorial_contrasts({levels: trained[levels] for levels in variants}, factors, baseline)
     except ValueError:  # no factorial
         return []
     of_grid = list(variants.values())
     if not study.metric(metric).marked or len(score_matrices(study, metric, of_grid)) < len(of_grid):
         return []
     rows = [_row(study, metric, contrast, variants) for contrast in contrasts]
-    tested = [row for row in rows if row["n_seeds"] and row["kind"] != "simple"]
+    family = sum(contrast.kind != "simple" for contrast in planned)  # whatever became of some combinations
     for kind in ("p_raw", "p_images"):
-        family = [row for row in tested if row[kind] is not None]
-        for row, p in zip(family, holm(row[kind] for row in family).tolist(), strict=True):
+        tested = [row for row in rows if row[kind] is not None]
+        for row, p in zip(tested, holm((row[kind] for row in tested), family).tolist(), strict=True):
             row["p" if kind == "p_raw" else kind] = p
     return [row for row in rows if row["n_seeds"]]
 

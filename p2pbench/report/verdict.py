@@ -127,7 +127,7 @@ def _verdict(study: StudyRecord, metric: str) -> str:
         there = f"there {'is' if lacking == [1] else 'are'} {' or '.join(map(str, lacking))} a variant"
         only = f" Of “these trainings” {there}: of others they say nothing before there are {LEAST_SEEDS}."
         return f"By {about.label}{value}, over {over}: {body}{only if lacking else ''}"
-    tests = sum(c.p_images is not None for c in found)
+    tests = found[0].family
     of = f" of {tests} contrasts" if tests > 1 else ""
     few = f"; over {images[-1]} images no test{of} can show anything" if tests * least_p(images[-1]) >= ALPHA else ""
     there = "there is" if seeds[-1] == 1 else "there are"

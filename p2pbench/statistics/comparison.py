@@ -49,20 +49,25 @@ def sign_flip_p(differences: np.ndarray) -> np.ndarray:
     return np.asarray(p).reshape(shape)
 
 
-def holm(p_values: Iterable[float]) -> np.ndarray:
+def holm(p_values: Iterable[float], family: int | None = None) -> np.ndarray:
     """The p-values of a family, adjusted so that the chance of any false positive stays below the level (Holm 1979).
 
     Args:
         p_values: (m,), in [0, 1]; m may be 0.
+        family: the tests that were planned, m or more. Those that could not be made count as if they showed nothing
+            (p = 1), so that the others stay as they are when one is lost. m unless it is given.
     Returns:
         (m,), in the same order, each at least its p-value and at most 1.
     Raises:
-        ValueError: a value outside [0, 1], or not a number.
+        ValueError: a value outside [0, 1], or not a number; more tests than planned.
     """
     p = np.array(list(p_values), dtype=np.float64)
     if not ((p >= 0) & (p <= 1)).all():
         raise ValueError(f"p-values lie in [0, 1], got {p[~((p >= 0) & (p <= 1))][0]}")
+    planned = len(p) if family is None else family
+    if len(p) > planned:
+        raise ValueError(f"a family of {planned} tests has no {len(p)} p-values")
     order = np.argsort(p)
     adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * (planned - np.arange(len(p)))), 1)
     return adjusted

@@ -108,6 +108,9 @@ def test_a_combination_that_failed_changes_nothing_between_the_others(tmp_path: 
     found = effects_table(read_study(store, "two"), ["l1"]).set_index("levels")
     assert found.loc[levels, "estimate"] == wanted["estimate"]
     assert found.loc[levels, "p_raw"] == wanted["p_raw"]
+    tested = found[found["p_raw"].notna()]
+    assert len(tested) == 4  # of the five that the whole grid has
+    assert tested["p"].tolist() == pytest.approx(holm(tested["p_raw"], family=5).tolist())
     assert "nafnet - unet" in found.index  # under l1+cgan alone
     assert "(nafnet - unet) × (l1 - l1+cgan)" not in found.index
     study = read_study(store, "two")

@@ -167,6 +167,24 @@ def test_what_an_unrelated_variant_lacks_changes_nothing_between_two_others() ->
     assert found is not None and found.n_seeds == 4
 
 
+@pytest.mark.parametrize("left", [0, 1, 2, 4])
+def test_a_contrast_that_lost_its_trainings_gives_the_others_no_mark(left: int) -> None:
+    """Alone b's p would be below 0.05; it is one of two contrasts, whatever became of the other."""
+    a, b, c = scores(0, 5, 1), scores(0.017, 5, 2), scores(0.002, 5, 3)
+    whole = study_of(lpips(a=a, b=b, c=c))
+    lost = list(range(left, 5))
+    less = study_of(lpips(a=a, b=b, c=c[:left]), seeds={"c": list(range(left))}, failed={"c": lost})
+    one, other = judged(whole, "b"), judged(less, "b")
+    assert one.p_raw is not None and one.p is not None
+    assert one.p_raw < 0.05 < one.p
+    assert (other.p, other.verdict, other.mark, other.needed) == (one.p, one.verdict, "", one.needed)
+
+
+def test_a_test_over_images_is_one_of_those_that_were_planned() -> None:
+    study = study_of({**lpips(a=scores(0, 1, 1), b=scores(0.1, 1, 2)), "c": {}, "d": {}}, failed={"c": [0], "d": [0]})
+    assert judged(study, "b").p_images == pytest.approx(3 / 10_001)
+
+
 def test_a_baseline_with_fewer_seeds_is_compared_on_the_common_ones() -> None:
     a, b = scores(0, 3, 1), scores(0.1, 5, 2)
     found = judged(study_of(lpips(a=a, b=b), seeds={"a": [1, 3, 4]}), "b").found

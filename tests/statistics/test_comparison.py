@@ -102,6 +102,9 @@ def test_holm_by_hand() -> None:
     assert holm([0.7, 0.6]) == pytest.approx([1, 1])
     assert holm([0.2]) == pytest.approx([0.2])
     assert holm([]).shape == (0,)
+    assert holm([0.03, 0.005], family=4) == pytest.approx([0.09, 0.02])  # as with two of 1 beside them
+    with pytest.raises(ValueError, match="a family of 1 tests has no 2 p-values"):
+        holm([0.03, 0.005], family=1)
     for bad in (-0.1, 1.1, np.nan):
         with pytest.raises(ValueError, match=r"lie in \[0, 1\], got"):
             holm([0.5, bad])
@@ -116,3 +119,4 @@ def test_holm_raises_p_keeps_its_order_and_follows_a_permutation(p: list[float],
     order = list(range(len(p)))
     random.shuffle(order)
     assert holm([p[i] for i in order]).tolist() == adjusted[order].tolist()
+    assert holm(p, len(p) + 2).tolist() == holm([*p, 1, 1])[: len(p)].tolist()
