@@ -11,6 +11,7 @@ from p2pbench.bench.clock import Contestant, Step, Timing
 from p2pbench.config.schema import RunConfig
 from p2pbench.models.flops import Flops
 from p2pbench.scoring.lpips_loss import untrained_lpips_loss
+from p2pbench.system.hardware import fast_bf16
 from p2pbench.training.engine import build_networks
 from p2pbench.training.pretrained import Pretrained
 from p2pbench.training.step import Networks, Optimisers, train_step
@@ -21,6 +22,8 @@ of them. SGD, which stands in for Adam while operations are counted, moves only 
 COPY = "copy"
 SIZES = {"cuda": (8192, 2**26), "cpu": (2048, 2**27)}
 """For each device the side of the matrices, and how many floats are copied: more than a cache holds."""
+EMULATED_SIDE = 512
+"""The side of bf16 matrices on a CPU that multiplies them in software: the usual ones would take it minutes."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +82,24 @@ class _Counted(Flops):
 
 def ceilings(device: str, threads: int, precisions: list[str]) -> list[Contestant]:
     """What is timed to find the machine's ceilings: a square matrix product in each precision, and a copy."""
-    sizes = SIZES.get(device, SIZES["cpu"])
-    return [Contestant(name, build_ceiling, (device, threads, name, sizes)) for name in (*precisions, COPY)]
+    return [
+        Contestant(name, build_ceiling, (device, threads, name, sizes_of(device, name))) for name in (*precisions, COPY)
+    ]
+
+
+def sizes_of(device: str, name: str) -> tuple[int, int]:
+    """The side of the matrices and how many floats are copied, for the ceiling ``name``."""
+    side, n_copied = SIZES.get(device, SIZES["cpu"])
+    return EMULATED_SIDE if name == "bf16" and device == "cpu" and not fast_bf16() else side, n_copied
 
 
 def limits_of(timings: dict[str, Timing], device: str) -> dict[str, Any]:
     """The ceilings as they stand in the JSON: FLOPs per second of each precision, and bytes per second of the copy."""
-    side, n_copied = SIZES.get(device, SIZES["cpu"])
     fastest = {name: min(timing.seconds) for name, timing in timings.items()}
+    products = {name: 2 * sizes_of(device, name)[0] ** 3 / s for name, s in fastest.items() if name != COPY}
     return {
-        "product_flops_per_second": {name: 2 * side**3 / s for name, s in fastest.items() if name != COPY},
-        "copy_bytes_per_second": 2 * 4 * n_copied / fastest[COPY],
+        "product_flops_per_second": products,
+        "copy_bytes_per_second": 2 * 4 * sizes_of(device, COPY)[1] / fastest[COPY],
     }
 
 

@@ -78,7 +78,9 @@ def draw_ratios(axis: Axes, labelled: dict[str, list[dict[str, Any]]]) -> None:
     axis.set_yticks(places, [_kind(row) for row in every], fontsize=8)
     axis.invert_yaxis()
     axis.axvline(1, color=".4", lw=0.8)
-    axis.set_xlabel(f"times the images/s of “{(compared or every)[0]['engine']}” (quartiles over rounds)")
+    first = {rows[0]["engine"] for rows in labelled.values() if any(row in compared for row in rows)}
+    against = f"“{first.pop()}”" if len(first) == 1 else "the first of each group"
+    axis.set_xlabel(f"times the images/s of {against} (quartiles over rounds)")
     # The numbers stand after the quartiles, which can reach far on a busy machine: they have to fit too.
     most = max((max(row["ratio_to_plain"], row["ratio_quartiles"][1]) for row in compared), default=1.0)
     axis.set_xlim(0, 1.15 * most)

@@ -12,6 +12,7 @@ from p2pbench.data.batches import MOST_OF_FREE
 from p2pbench.data.cache import decoded
 from p2pbench.data.dataset import open_dataset
 from p2pbench.errors import P2PBenchError
+from p2pbench.system.console import significant
 from p2pbench.system.hardware import available_cores
 from p2pbench.training.device import available_device, visible_gpus
 from p2pbench.training.memory import memory_bytes
@@ -79,7 +80,7 @@ def choose_jobs(configs: Sequence[RunConfig], *, seconds: float = SECONDS, say: 
             why = f"more would not fit into {MEMORY_SHARE:.0%} of the memory"
             break
         jobs = most if jobs < most < 2 * jobs else 2 * jobs
-    speeds = ", ".join(f"{n}: {speed:.3g} steps/s" for n, speed in measured.items())
+    speeds = ", ".join(f"{n}: {significant(speed, 3)} steps/s" for n, speed in measured.items())
     why += f" ({speeds})" if speeds else ""
     return Choice(best, why) if gpus == 1 else Choice(min(best * gpus, len(configs)), f"{best} on each GPU: {why}")
 

@@ -118,14 +118,13 @@ def _beside_baseline(rows: list[dict[str, Any]]) -> Cells:
 
 def _losses(title: str, rows: list[dict[str, Any]]) -> Cells:
     """What each runtime loses against torch's fp32, score by score."""
-    names, n = list(rows[0]["loss"]), rows[0]["loss"]["l1"]["n"]
-    headings = [cell for name in names for cell in (METRICS[name].heading, "95 % interval")]
     cells = [
-        [_engine(row), row["precision"], *(cell for name in names for cell in _difference(row["loss"][name]))]
+        [_engine(row), row["precision"], METRICS[name].heading, *_difference(found)]
         for row in rows
+        for name, found in row["loss"].items()
     ]
-    about = f"paired difference of scores to torch's fp32, mean of {n} images"
-    return f"{about}: {title}", 2, [["engine", "precision", *headings], *cells]
+    about = f"paired difference of scores to torch's fp32, mean of {rows[0]['loss']['l1']['n']} images"
+    return f"{about}: {title}", 3, [["engine", "precision", "score", "difference", "95 % interval"], *cells]
 
 
 def _difference(found: dict[str, Any]) -> tuple[str, str]:

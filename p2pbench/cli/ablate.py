@@ -68,8 +68,8 @@ def ablate(
     if budget is not None:
         chosen = _within(budget, grid, protocol, given, chosen, store, how, probe)
     study = build_study(grid, protocol, given, chosen, name=name, plan=plan)
-    for caution in dict.fromkeys(caution for cell in study.cells for caution in cell.config.cautions()):
-        err.print(f"[yellow]caution:[/yellow] {caution}", soft_wrap=True, highlight=False)
+    for caution in study.cautions():
+        err.print(f"[yellow]caution:[/yellow] {escape(caution)}", soft_wrap=True, highlight=False)
     if plan:
         study = in_seconds(study, store, probe, record=False)
         if not replace:

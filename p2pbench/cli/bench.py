@@ -45,6 +45,8 @@ def bench(
 
     if raced and (names != ["step"] or compare is not None or profile):
         raise ConfigError("--race is for bench step alone, without --compare and --profile")
+    if profile and "step" not in names:
+        raise ConfigError(f"--profile says where the time of a step goes; give p2pbench bench step {' '.join(names)}")
     if minutes is not None and not raced:
         raise ConfigError("--minutes is how long --race may take; give --race too, or leave it out")
     if file is not None:

@@ -8,7 +8,7 @@ import typer
 
 from p2pbench.cli.options import Json, Source, answer, parameter
 from p2pbench.cli.render import arrays_table, show_data_sets, show_problems
-from p2pbench.system.console import err, escape, out
+from p2pbench.system.console import err, escape, number_of, out
 
 data_app = typer.Typer(no_args_is_help=True, help="Find, fetch, check, explore and prepare pairs.")
 cache_app = typer.Typer(no_args_is_help=True, help="The decoded pairs in the cache: list them, remove them.")
@@ -160,7 +160,7 @@ def cache_list(as_json: Json = False) -> None:
     answer({"folder": str(folder()), "bytes": total, "arrays": arrays}, as_json)
     if arrays:
         out.print(arrays_table(arrays))
-    out.print(escape(f"{len(arrays)} arrays, {bytes_text(total)}: {folder()}"), soft_wrap=True)
+    out.print(escape(f"{number_of(len(arrays), 'array')}, {bytes_text(total)}: {folder()}"), soft_wrap=True)
 
 
 @cache_app.command("clear")
@@ -176,4 +176,4 @@ def cache_clear(
     removed, leftovers = clear(source, older)
     freed = sum(array["bytes"] for array in removed) + leftovers
     answer({"removed": removed, "bytes": freed}, as_json)
-    out.print(f"{len(removed)} arrays removed, {bytes_text(freed)} freed")
+    out.print(f"{number_of(len(removed), 'array')} removed, {bytes_text(freed)} freed")

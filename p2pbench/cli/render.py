@@ -64,6 +64,12 @@ MOST_ROWS, MOST_SCORES = 8, 3
 """The most variants and scores of a study's table on a terminal."""
 
 
+MARKS = {
+    "*": "differs from what it is compared with over other trainings and test images, too (p below 0.05, Holm)",
+    "†": "differs over these test images, which says nothing of other trainings (p below 0.05, Holm)",
+}
+
+
 def show_answer(study: StudyRecord) -> None:
     """What a study answers, and a small table: the primary score and two more, of the best variants of many."""
     from p2pbench.report.comparisons import with_baseline
@@ -82,6 +88,10 @@ def show_answer(study: StudyRecord) -> None:
         texts = [f"{value_text(summarise(study, variant, m), digits_of(study, m))}{marks.get(m, '')}" for m in metrics]
         table.add_row(escape(variant), *texts)
     out.print(table)
+    every = "".join(c.mark for m in metrics for v in shown if (c := with_baseline(study, v, m)))
+    for mark, meaning in MARKS.items():
+        if mark in every:
+            out.print(escape(f"{mark} {meaning}"), style="dim")
     for label, reason in _not_measured(study).items():
         err.print(f"[yellow]not measured:[/yellow] {escape(label)}: {escape(reason)}", soft_wrap=True, highlight=False)
     if len(study.chosen_variants) > len(shown):

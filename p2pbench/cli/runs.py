@@ -9,7 +9,7 @@ import typer
 from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, answer, parameter
 from p2pbench.cli.render import plain_table
 from p2pbench.errors import ConfigError, unknown
-from p2pbench.system.console import err, escape, out
+from p2pbench.system.console import err, escape, number_of, out
 
 runs_app = typer.Typer(no_args_is_help=True, help="List, show, prune and verify runs.")
 
@@ -60,7 +60,7 @@ def runs_list(
     for facts in found:
         if facts.reason:
             out.print(f"{facts.run_id} {_coloured(facts.state)}: {escape(facts.reason)}", soft_wrap=True)
-    out.print(f"{len(found)} runs, {bytes_text(total)}")
+    out.print(f"{number_of(len(found), 'run')}, {bytes_text(total)}")
 
 
 def _coloured(state: str) -> str:
@@ -88,6 +88,9 @@ def runs_show(
         out.print(f"reason   {escape(facts.reason)}", soft_wrap=True)
     for name in facts.part_of:
         out.print(f"study    {escape(name)}", soft_wrap=True)
+    with suppress(ConfigError):
+        for key, value in _unusual(folder.config()).items():
+            out.print(f"setting  {key} {escape(value)}", soft_wrap=True, highlight=False)
     if status and (training := status.training):
         out.print(
             f"training {training.steps:,} steps in {duration(training.seconds)}, "
@@ -105,6 +108,15 @@ def runs_show(
     with suppress(OSError):
         for line in folder.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-8:]:
             out.print(f"log      {escape(line)}", style="dim", soft_wrap=True)
+
+
+def _unusual(config: Any) -> dict[str, str]:
+    """The settings of a run that are not defaults, by dotted key, as a person writes them."""
+    from p2pbench.config.resolve import flatten
+    from p2pbench.config.yaml12 import text_of
+
+    usual, own = (flatten(one.model_dump(mode="json"), "a run") for one in (type(config)(), config))
+    return {key: text_of(value) for key, value in own.items() if value != usual.get(key)}
 
 
 @runs_app.command("prune")

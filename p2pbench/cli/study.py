@@ -9,7 +9,7 @@ import typer
 from p2pbench.cli.options import DEFAULT_RUNS, Json, Runs, WeightsDir, answer, parameter
 from p2pbench.cli.render import facts_table, plain_table, show_scores
 from p2pbench.errors import ConfigError, unknown
-from p2pbench.system.console import err, escape, out
+from p2pbench.system.console import err, escape, number_of, out
 
 study_app = typer.Typer(
     no_args_is_help=True, help="List, show and copy studies, add images to one, bring earlier versions back."
@@ -82,7 +82,7 @@ def study_show(
         table.add_row(escape(cell["variant"]), str(cell["seed"]), cell["run_id"], cell["state"])
     out.print(table)
     counts = ", ".join(f"{n} {state}" for state, n in Counter(states).items())
-    out.print(f"{len(cells)} cells: {counts}")
+    out.print(f"{number_of(len(cells), 'cell')}: {counts}")
 
 
 @study_app.command("add")
@@ -158,7 +158,7 @@ def study_export(
     for run_id, why in found.left_out.items():
         err.print(escape(f"left out: run {run_id} {why}"), soft_wrap=True, highlight=False)
     out.print(
-        escape(f"{name}: the records of {len(found.copied)} runs copied, {len(found.same)} there already; "
+        escape(f"{name}: the records of {number_of(len(found.copied), 'run')} copied, {len(found.same)} there already; "
                f"{bytes_text(found.bytes)} in {to}"), soft_wrap=True,
     )  # fmt: skip
 

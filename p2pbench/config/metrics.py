@@ -164,5 +164,6 @@ class Score:
     def to_json(self) -> dict[str, Any]:
         values = asdict(self)
         metric = self.about or METRICS[self.metric]
+        values["low"], values["high"] = metric.possible(self.low, self.high)
         del values["metric"], values["about"]
         return {**values, "notes": list(self.notes), "unit": metric.unit, "better": metric.better, "state": self.state}

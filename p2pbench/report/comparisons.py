@@ -282,6 +282,9 @@ def _why_not(study: StudyRecord, metric: str, variant: str, against: str) -> str
     without = [cell for cell in cells if not about.per_image and metric not in cell.jackknife]
     if without:
         return str(without[0].scores[metric].settings["jackknife"]).removeprefix("none: ")
+    unread = [cell for cell in cells if about.per_image and metric not in cell.per_image]
+    if unread:
+        return f"{unread[0].run.per_image_file} is missing or damaged; run ablate again to score it"
     if not {c.seed for c in cells if c.variant == variant} & {c.seed for c in cells if c.variant == against}:
         return "no seed in common"
     differs = unlike([cell.scores[metric].settings for cell in cells])

@@ -15,7 +15,7 @@ from p2pbench.statistics.comparison import ALPHA, holm, sign_flip_p
 from p2pbench.statistics.factorial import Contrast, factorial_contrasts
 from p2pbench.statistics.intervals import mean_interval
 from p2pbench.statistics.trainings import over_trainings
-from p2pbench.system.console import decimals, number
+from p2pbench.system.console import decimals, number, significant
 
 COLUMNS = [
     "score", "effect", "kind", "levels", "estimate", "low", "high", "p", "p_raw", "p_images",
@@ -141,9 +141,10 @@ def _told(rows: pd.DataFrame, digits: int) -> list[str]:
     elif len(joint):
         widest = max(joint[["low", "high"]].abs().max(axis=1).fillna(float("inf")))
         parts.append(
-            f"no interaction is shown, but one of up to {widest:.2g} is not excluded" if widest < float("inf")
+            f"no interaction is shown, but one of up to {significant(widest, 2)} is not excluded"
+            if widest < float("inf")
             else "whether the factors interact cannot be told"
-        )  # fmt: skip
+        )
     return parts
 
 

@@ -23,6 +23,7 @@ from p2pbench.statistics.trainings import (
     seeds_needed,
     smallest_difference,
 )
+from p2pbench.system.console import significant
 
 if TYPE_CHECKING:
     from p2pbench.report.comparisons import Comparison
@@ -61,8 +62,8 @@ class Detectable:
             few = f"{held} nothing of other trainings, which takes {LEAST_SEEDS} or more"
             return f"{few}; in {label} {needs}" if needs else few
         return (
-            f"in {label} differences from {self.difference:.2g} on ({self.seeds} seeds, {self.images} test images, "
-            f"{self.contrasts} contrast{'s' if self.contrasts > 1 else ''}; chance 80 %; spread of "
+            f"in {label} differences from {significant(self.difference, 2)} on ({self.seeds} seeds, {self.images} test "
+            f"images, {self.contrasts} contrast{'s' if self.contrasts > 1 else ''}; chance 80 %; spread of "
             f"{self.spread_of})"
         ) + (f"; {needs}" if needs else "")
 

@@ -83,11 +83,11 @@ def unbeaten_foils(study: StudyRecord, metric: str) -> list[str]:
 def _behind(study: StudyRecord, metric: str) -> list[tuple[str, list[str], int]]:
     """For each foil the variants that are not ahead of it, if there are any, and how many were compared.
 
-    Sharpness is no likeness: an untrained generator's noise may be as sharp as a photograph. Nearest neighbours are
+    Sharpness and diversity are no likeness: an untrained generator's noise may have both. Nearest neighbours are
     photographs, so in scores of sets they have what a perfect generator has, and no training can be ahead of that.
     """
     better, found = study.metric(metric).better, []
-    if better == "closer to 1":
+    if better == "closer to 1" or metric == "diversity":
         return []
     of_sets = not study.metric(metric).per_image and metric not in FCN_SCORES
     foils = [name for name in FOILS if not (of_sets and name == "nearest neighbour")]

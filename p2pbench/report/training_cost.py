@@ -10,7 +10,7 @@ import pandas as pd
 
 from p2pbench.config.sections import passes_of
 from p2pbench.report.records import CellRecord, StudyRecord
-from p2pbench.system.console import bytes_text, duration
+from p2pbench.system.console import bytes_text, duration, significant
 
 COSTS = ("parameters", "GFLOPs", "s/image", "training", "images/s", "memory")
 """The columns of the printed table that say what a variant cost."""
@@ -165,12 +165,14 @@ def printed_cost(study: StudyRecord, variant: str) -> dict[str, str]:
 
     first = found[0] if found else None
     return {
-        "parameters": "" if first is None or first.parameters is None else f"{first.parameters / 1e6:.3g} M",
-        "GFLOPs": "" if first is None or first.flops is None else f"{first.flops / 1e9:.3g}",
+        "parameters": ""
+        if first is None or first.parameters is None
+        else f"{significant(first.parameters / 1e6, 3)} M",
+        "GFLOPs": "" if first is None or first.flops is None else significant(first.flops / 1e9, 3),
         "s/image": on_each(lambda cost: cost.seconds_per_image, "{:.3g}".format)
         or ("not measured" if any(cost.seconds is not None for cost in found) else ""),
         "training": on_each(lambda cost: cost.seconds, duration),
-        "images/s": on_each(lambda cost: cost.images_per_second, "{:.3g}".format),
+        "images/s": on_each(lambda cost: cost.images_per_second, lambda speed: significant(speed, 3)),
         "memory": on_each(lambda cost: cost.peak_memory_bytes, lambda n: bytes_text(int(n))),
     }
 

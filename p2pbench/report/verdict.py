@@ -19,6 +19,7 @@ from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import digits_of, measured, summarise, value_text
 from p2pbench.statistics.comparison import ALPHA, least_p
 from p2pbench.statistics.trainings import LEAST_SEEDS, MOST_SEEDS
+from p2pbench.system.console import number_of
 
 
 def answer(study: StudyRecord) -> list[str]:
@@ -46,17 +47,18 @@ def headline(study: StudyRecord) -> str:
     label = study.metric(metric).label
     if saturated(study, metric) is not None:
         return f"No verdict: {label} is saturated, and no other score can decide."
-    if foils := unbeaten_foils(study, metric):
-        return f"No verdict yet: by {label} no variant beats {listed(foils)}."
+    foils = unbeaten_foils(study, metric)
+    beaten = f"By {label}, no variant beats {listed(foils)} yet; among them, " if foils else f"By {label}, "
     seeds = max(f.n_seeds for f in found)
     if seeds < LEAST_SEEDS:
         few = "one training a variant says" if seeds == 1 else f"{seeds} trainings a variant say"
-        return f"No verdict yet: {few} nothing of other trainings, and it takes {LEAST_SEEDS}."
+        unbeaten = f"by {label} no variant beats {listed(foils)}, and " if foils else ""
+        return f"No verdict yet: {unbeaten}{few} nothing of other trainings, and it takes {LEAST_SEEDS}."
     if (top := best(study, metric)) is not None:
-        return f"By {label}, {_ahead(study, metric, top)}."
+        return f"{beaten}{_ahead(study, metric, top)}."
     if all(c.verdict == "not compared" for c in judged):
         return _without_comparison(study, metric)
-    return f"By {label}, {'; '.join(_plain_clauses(judged))}."
+    return f"{beaten}{'; '.join(_plain_clauses(judged))}."
 
 
 def _ahead(study: StudyRecord, metric: str, top: str) -> str:
@@ -303,5 +305,4 @@ def means_over(study: StudyRecord, metrics: Sequence[str]) -> str:
 
 def counted(counts: Sequence[int], what: str) -> str:
     """``1 training``, ``3 trainings``, ``2 to 5 trainings``: the least and the most of ``counts``, ascending."""
-    numbers = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"{numbers} {what}{'' if list(counts) == [1] else 's'}"
+    return number_of(counts[0], what) if len(counts) == 1 else f"{counts[0]} to {counts[-1]} {what}s"

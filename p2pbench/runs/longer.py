@@ -15,6 +15,7 @@ from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError
 from p2pbench.runs.folder import RunFolder
+from p2pbench.system.console import number_of
 from p2pbench.system.files import copy_file, entries, write_text
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class Kept(NamedTuple):
 
     @property
     def said(self) -> str:
-        return f"the {self.config.training.epochs} epochs of run {self.run.path.name}"
+        return f"the {number_of(self.config.training.epochs, 'epoch')} of run {self.run.path.name}"
 
 
 def kept_checkpoints(folder: Path) -> list[Kept]:

@@ -29,6 +29,11 @@ class Store:
     def run(self, run_id: str, inference: str = "paper") -> RunFolder:
         return RunFolder(self.root / "cells" / run_id, inference)
 
+    def data_key(self, run_id: str) -> str | None:
+        """The hash of the content of the data that a run was trained on; None where no record says it."""
+        status = self.run(run_id).status()
+        return None if status is None else status.data_key
+
     def study_file(self, study: str, version: int | None = None) -> Path:
         folder = self.root / "studies" / study
         return (folder if version is None else folder / "versions" / str(version)) / "study.yaml"

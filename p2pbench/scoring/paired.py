@@ -223,10 +223,10 @@ def measure_custom(reference: str, fakes: np.ndarray, targets: np.ndarray) -> tu
         values = np.asarray(function(fakes.copy(), targets.copy()), dtype=np.float64)
         if values.shape != (len(fakes),):
             raise ValueError(f"it gave an array of shape {values.shape} for {len(fakes)} images, not one number each")
-        return values, Metric(reference.partition(":")[2], str(getattr(function, "unit", "")), better)
+        return values, Metric(reference.partition(":")[2], str(getattr(function, "unit", "")), better, least=None)
 
 
 def not_measured(name: str, n: int, reason: str, settings: dict[str, Any]) -> Score:
     """The score ``name`` of ``n`` images without a value, and why."""
-    about = Metric(name.partition(":")[2], "", "higher") if is_reference(name) else None
+    about = Metric(name.partition(":")[2], "", "higher", least=None) if is_reference(name) else None
     return Score(name, n, settings=settings, reason=reason, about=about)

@@ -53,8 +53,12 @@ def of_record(record: StudyFile, data_key: Callable[[str], str | None]) -> Defin
     return Definition(list(record.factors), record.baseline, cells)
 
 
-def differences(recorded: StudyFile, now: Definition) -> list[str]:
-    """How the definition ``now`` differs from the recorded one, a phrase each; none where they are the same."""
+def differences(recorded: StudyFile, now: Definition, data_key: Callable[[str], str | None]) -> list[str]:
+    """How the definition ``now`` differs from the recorded one, a phrase each; none where they are the same.
+
+    Args:
+        data_key: the hash of the data's content by recorded run id, None where no run recorded it.
+    """
     if now.factors != list(recorded.factors) and recorded.factors and now.factors:
         return [f"its factors are {', '.join(now.factors)}, were {', '.join(recorded.factors)}"]
     if now.baseline != recorded.baseline:
@@ -65,7 +69,10 @@ def differences(recorded: StudyFile, now: Definition) -> list[str]:
     found = _shared(recorded, now)
     for variant, cell in first.items():
         if variant in before and not found:
-            found += [f"{variant}: {phrase}" for phrase in _of_variant(before[variant], cell)]
+            found += [
+                f"{variant}: {phrase}"
+                for phrase in _of_variant(before[variant], cell, data_key(str(before[variant].run_id)))
+            ]
     return found
 
 
@@ -121,7 +128,7 @@ def _config_of(cell: StudyCell) -> RunConfig | None:
     return config
 
 
-def _of_variant(before: StudyCell, cell: Cell) -> list[str]:
+def _of_variant(before: StudyCell, cell: Cell, data_was: str | None) -> list[str]:
     """How a variant that is recorded differs from the one of its name: in settings, data or code."""
     config = _config_of(before)
     if config is None:
@@ -134,7 +141,11 @@ def _of_variant(before: StudyCell, cell: Cell) -> list[str]:
         return []
     if (now := cell.config.data.source) != (source := config.data.source):
         return [f"the content of {now}, its data, is not that of {source}"]
-    return ["the content of its data, or the code of a network, is another"]
+    if data_was is None:
+        return ["the content of its data, or the code of a network, is another"]
+    if data_was != cell.data_key:
+        return [f"files of {now}, its data, have changed since (p2pbench data check {now} finds broken ones)"]
+    return ["the code of a network has changed since"]
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -85,12 +85,7 @@ def _merged(now: StudyFile, store: Store, target: Store) -> StudyFile:
     if not target.study_file(now.name).is_file():
         return now
     before = target.read_study(now.name)
-
-    def data_key(run_id: str) -> str | None:
-        status = store.run(run_id).status()
-        return None if status is None else status.data_key
-
-    if found := differences(before, of_record(now, data_key)):
+    if found := differences(before, of_record(now, store.data_key), target.data_key):
         raise ConfigError(
             f"study {now.name!r} is another one in {target.root}: {named(found)}; nothing was copied: name another "
             "folder with --to"

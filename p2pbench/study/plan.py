@@ -68,6 +68,22 @@ class Study:
         own = self.protocol.settings.get("data.source", DataConfig().source)
         return self.protocol.about if all(cell.config.data.source == own for cell in self.cells) else ""
 
+    def cautions(self) -> list[str]:
+        """What its settings and its grid ask for in vain, each once."""
+        asked = {name for cell in self.cells for name in cell.config.scoring.wanted}
+        found = [caution for cell in self.cells for caution in cell.config.cautions()]
+        unscored = {
+            "primary scores": [] if asked & {*self.grid.primary} else list(self.grid.primary),
+            "margins": [name for name in self.grid.margins if name not in asked],
+        }
+        found += [
+            f"the {what} of {self.grid.name} ({', '.join(names)}) play no part, for no cell is scored by them: "
+            f"--set 'scoring.extra_metrics=[{', '.join(names)}]' adds them"
+            for what, names in unscored.items()
+            if names
+        ]
+        return list(dict.fromkeys(found))
+
     def cells_of(self, seed: int) -> list[Cell]:
         """The cells of one seed, a variant each."""
         return [cell for cell in self.cells if cell.seed == seed]

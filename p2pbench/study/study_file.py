@@ -63,7 +63,7 @@ def recorded_alike(study: Study, store: Store) -> StudyFile | None:
         recorded = store.read_study(study.name)
     except ConfigError as error:
         raise ConfigError(f"{error}; ablate --replace keeps it as a version and begins the study anew") from None
-    if found := differences(recorded, of_study(study)):
+    if found := differences(recorded, of_study(study), store.data_key):
         raise ConfigError(
             f"study {study.name!r} is another one in {store.root}: {named(found)}; give this one a name of its own "
             "with --name, or let it take the place with --replace, which keeps the other as a version of it"

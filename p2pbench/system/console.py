@@ -24,6 +24,11 @@ def by(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
 
 
+def number_of(n: int, what: str) -> str:
+    """``1 run``, ``3 runs``."""
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
 class _ToConsole(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         err.print(escape(self.format(record)), soft_wrap=True, highlight=False, style="dim")
@@ -63,6 +68,11 @@ def decimals(width: float) -> int:
     if width <= 0 or not math.isfinite(width):
         return 4
     return max(0, min(6, 1 - math.floor(math.log10(width))))
+
+
+def significant(value: float, digits: int) -> str:
+    """``value`` rounded to so many significant digits, without an exponent: 141.7 with two is 140."""
+    return f"{float(f'{value:.{digits}g}'):.15g}"
 
 
 def number(value: float, digits: int, *, sign: bool = False) -> str:

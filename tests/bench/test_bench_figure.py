@@ -40,3 +40,18 @@ def test_paths_are_told_by_their_last_part_unless_two_would_be_one() -> None:
     ]  # fmt: skip
     same = ["score: /a/pairs, 64x64", "score: /b/pairs, 64x64"]
     assert without_folders(same) == same
+
+
+def test_the_axis_names_what_each_group_is_compared_with() -> None:
+    rows = {
+        engine: [{"engine": engine, "precision": "fp32", "ratio_to_plain": 1.0, "ratio_quartiles": [0.9, 1.1]}]
+        for engine in ("eager", "pillow")
+    }
+    labels = []
+    for labelled in ({"data": rows["pillow"]}, {"translate": rows["eager"], "data": rows["pillow"]}):
+        figure, axis = plt.subplots()
+        draw_ratios(axis, labelled)
+        labels.append(axis.get_xlabel())
+        plt.close(figure)
+    of = "times the images/s of {} (quartiles over rounds)"
+    assert labels == [of.format("“pillow”"), of.format("the first of each group")]

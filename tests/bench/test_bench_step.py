@@ -206,6 +206,22 @@ def test_shares_of_the_ceilings() -> None:
     assert shares(Work(500, 50.0), 10.0) == (0.05, 0.5)
 
 
+def test_a_product_that_a_cpu_emulates_is_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for fast, side in ((True, 2048), (False, 512)):
+        monkeypatch.setattr(ceilings, "fast_bf16", lambda fast=fast: fast)
+        sides = {one.name: one.arguments[-1][0] for one in ceilings.ceilings("cpu", 1, ["fp32", "bf16"])}
+        assert (sides["fp32"], sides["bf16"]) == (2048, side)
+        timings = {name: clock.Timing([0.5], 1, 0) for name in sides}
+        speeds = ceilings.limits_of(timings, "cpu")["product_flops_per_second"]
+        assert speeds == {"fp32": 2 * 2048**3 / 0.5, "bf16": 2 * side**3 / 0.5}
+
+
+def test_a_profile_is_of_steps() -> None:
+    result = CliRunner().invoke(app, ["bench", "score", "--profile"])
+    assert result.exit_code == 2
+    assert "give p2pbench bench step score" in " ".join(result.output.split())
+
+
 def test_verdicts_take_noise_into_account(document: dict[str, Any]) -> None:
     old = copy.deepcopy(document)
     for row in old["rows"][1:]:

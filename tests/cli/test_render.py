@@ -22,3 +22,14 @@ def test_a_variant_whose_trainings_failed_has_its_row(capsys: pytest.CaptureFixt
     text = capsys.readouterr().out
     assert "no result" in next(line for line in text.splitlines() if line.startswith("b "))
     assert "more variants" not in text
+
+
+def test_the_marks_of_the_table_are_explained_where_there_are_any(capsys: pytest.CaptureFixture[str]) -> None:
+    images = np.random.default_rng(0).normal(0.5, 0.05, 30)
+    for seeds, mark in ((3, "*"), (1, "†")):
+        noise = np.random.default_rng(1).normal(0, 0.002, (seeds, 30))
+        show_answer(study_of({"a": {"lpips": images + noise}, "b": {"lpips": images + 0.1 + noise[::-1] / 2}}))
+        text = capsys.readouterr().out
+        assert [line[0] for line in text.splitlines() if line[:2] in ("* ", "† ")] == [mark]
+    show_answer(study_of({"a": {"lpips": images[None]}, "b": {"lpips": images[None]}}))
+    assert not {"*", "†"} & set(capsys.readouterr().out)

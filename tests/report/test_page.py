@@ -41,7 +41,15 @@ def test_the_headline_is_the_verdict_in_a_plain_sentence() -> None:
         "No verdict yet: one training a variant says nothing of other trainings, and it takes 3."
     )
     unbeaten = study_of(three, references={"mean image": {"lpips": 0.1}})
-    assert headline(unbeaten) == "No verdict yet: by LPIPS (alex) no variant beats the mean image."
+    assert headline(unbeaten) == (
+        "By LPIPS (alex), no variant beats the mean image yet; among them, b and c are better than a; d is worse than "
+        "it."
+    )
+    single = study_of({name: {"lpips": scores_of(0.5, 1)} for name in "ab"}, references={"mean image": {"lpips": 0.1}})
+    assert headline(single) == (
+        "No verdict yet: by LPIPS (alex) no variant beats the mean image, and one training a variant says nothing of "
+        "other trainings, and it takes 3."
+    )
     assert headline(study_of({"a": {"lpips": scores_of(0.5)}})) == "There is nothing to compare: a alone has a result."
 
 

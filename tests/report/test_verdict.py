@@ -544,3 +544,20 @@ def test_brackets_of_reference_rows_are_said_to_be_over_images() -> None:
         for n in notes(study)
     )
     assert "Brackets of reference rows: 95\\,\\% over images." in to_latex(study)
+
+
+def test_scores_of_images_that_cannot_be_read_say_which_file_it_is() -> None:
+    study = study_of(lpips(a=scores(0, 3, 1), b=scores(0.1, 3, 2)))
+    broken = study.cells[-1]
+    study.cells[-1] = replace(broken, per_image=pd.DataFrame())
+    found = judged(study, "b")
+    assert found.verdict == "not compared"
+    assert found.reason == f"{broken.run.per_image_file} is missing or damaged; run ablate again to score it"
+
+
+def test_noise_is_no_foil_of_diversity() -> None:
+    study = study_of(
+        {name: {"diversity": np.abs(scores(-0.3, 3, key))} for key, name in enumerate("ab")},
+        references={"untrained": {"diversity": 0.9}},
+    )
+    assert not any("untrained" in sentence for sentence in answer(study))

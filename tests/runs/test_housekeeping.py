@@ -60,7 +60,14 @@ def test_runs_are_listed_with_state_size_study_and_reason(runs: Path) -> None:
 def test_a_run_is_shown_with_its_scores_and_the_end_of_its_log(runs: Path) -> None:
     run = finished(runs)
     text = invoke("runs", "show", run.path.name[:6], "--runs", runs).stdout
-    for word in ("finished", "12 steps", "score    l1 0.", "file     generator.safetensors", "log "):
+    for word in (
+        "finished",
+        "setting  training.",
+        "12 steps",
+        "score    l1 0.",
+        "file     generator.safetensors",
+        "log ",
+    ):
         assert word in text
     shown = document("runs", "show", run.path.name, "--runs", runs)
     assert shown["scores"] == {name: score.to_json() for name, score in run.scores().items()}

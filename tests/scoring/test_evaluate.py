@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from p2pbench.config.metrics import FCN_SCORES, METRICS, Score
+from p2pbench.config.metrics import FCN_SCORES, METRICS, Metric, Score
 from p2pbench.config.metrics import METRICS as CONFIG_METRICS
 from p2pbench.errors import NotFinite
 from p2pbench.scoring import images as module
@@ -174,3 +174,8 @@ def test_every_net_that_a_metric_needs_is_known() -> None:
     assert CONFIG_METRICS is METRICS
     assert {metric.net for metric in METRICS.values()} - {None} <= set(weights.NETS)
     assert Score("l1", 3).state == "not measured"
+    for name, interval, cut in (("ssim", (-1.4, 1.2), (-1.0, 1.0)), ("l1", (-0.1, 0.3), (0.0, 0.3))):
+        found = Score(name, 3, 0.1, *interval).to_json()
+        assert (found["low"], found["high"]) == cut
+    own = Score("mine:gain", 3, -2.0, -3.0, -1.0, about=Metric("gain", "", "higher", least=None)).to_json()
+    assert (own["low"], own["high"]) == (-3.0, -1.0)

@@ -270,3 +270,27 @@ def test_replace_that_is_killed_at_any_moment_loses_no_definition(store: Store) 
             json.loads(record.model_dump_json())["cells"][0]["config"]["training"]["epochs"] for record in records
         }
         assert epochs == {1, 2}
+
+
+def test_data_that_changed_are_told_from_code_that_did(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = study_of(GRID)
+    write_study(study, store)
+    run = store.run(str(study.cells[0].run_id))
+    run.set_status("finished", data_key="of other files")
+    monkeypatch.setattr("p2pbench.study.definition.run_id", lambda config, key: "another")
+    with pytest.raises(ConfigError, match=r"l1: files of .*, its data, have changed since \(p2pbench data check "):
+        write_study(study, store)
+    run.set_status("finished", data_key=study.cells[0].data_key)
+    with pytest.raises(ConfigError, match="l1: the code of a network has changed since"):
+        write_study(study, store)
+
+
+def test_what_a_grid_asks_of_scores_that_nobody_makes_comes_with_a_caution(store: Store) -> None:
+    primary = study_of(GRID + "primary: [fid, lpips]\nmargins: {ssim: 0.02, l1: 0.01}\n")
+    assert primary.cautions() == [
+        "the primary scores of which (fid, lpips) play no part, for no cell is scored by them: "
+        "--set 'scoring.extra_metrics=[fid, lpips]' adds them",
+        "the margins of which (ssim) play no part, for no cell is scored by them: "
+        "--set 'scoring.extra_metrics=[ssim]' adds them",
+    ]
+    assert study_of(GRID + "primary: [fid, l1]\n").cautions() == []

@@ -140,7 +140,7 @@ def draw_palette(labels: Labels) -> Figure:
     ]
     axis.set_yticks(range(n), texts, family="monospace")
     axis.set(xlim=(0, None), ylim=(n - 0.4, -0.6), xlabel="share of pixels, all splits")
-    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.xaxis.set_major_formatter(PercentFormatter(1))
     axis.grid(axis="y", visible=False)
     axis.legend(loc="lower right", frameon=False)
     return figure

@@ -11,7 +11,7 @@ from p2pbench.curation.explore.explore import MEASURES, PRESENT, SAMPLE, Explora
 from p2pbench.curation.explore.source import SIDES, Source
 from p2pbench.errors import ConfigError
 from p2pbench.system import html
-from p2pbench.system.files import check_writable, write_text
+from p2pbench.system.files import check_writable, entries, write_text
 
 COLOURFUL = (
     (15, "hardly colourful"),
@@ -29,7 +29,8 @@ def check_folder(source: Source, folder: Path) -> None:
     """Ask before the work, not after it, whether the results can go to ``folder``.
 
     Raises:
-        ConfigError: images of the data set lie there: the figures would become pairs.
+        ConfigError: images of the data set lie there: the figures would become pairs. Or there are other files than
+            those of an exploration, which they could replace.
         StorageError: nothing can be written there.
     """
     files = (file for pairs in (source.dataset.found or {}).values() for pair in pairs for file in pair.files)
@@ -38,6 +39,8 @@ def check_folder(source: Source, folder: Path) -> None:
             f"--out is {folder}, where images of {source.name} lie: figures would become pairs; name another"
         )
     check_writable(folder, "name another folder with --out")
+    if entries(folder) and not all((folder / name).is_file() for name in ("index.html", "per_image.csv", "drift.csv")):
+        raise ConfigError(f"--out is {folder}, which holds other files than those of an exploration; name a new folder")
 
 
 def write_exploration(exploration: Exploration, folder: Path) -> list[Path]:

@@ -400,6 +400,12 @@ def test_mistakes_are_one_line_with_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "blocked").write_text("")
     assert "blocked cannot be written" in error_of(source, "--out", tmp_path / "blocked")
     assert "figures would become pairs" in error_of(source, "--out", source / "train", code=2)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "index.html").write_text("my own page")
+    assert "holds other files than those of an exploration" in error_of(source, "--out", tmp_path / "mine", code=2)
+    assert (tmp_path / "mine" / "index.html").read_text() == "my own page"
+    for _ in range(2):  # an exploration may be made anew
+        invoke(source, "--out", tmp_path / "again")
     (source / "train/001.png").write_bytes(b"\x89PNG broken")
     assert "001.png cannot be read as an image" in error_of(source, "--out", tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
