@@ -5,6 +5,7 @@ What is there already grows by what the store has: seeds and levels of one defin
 
 import csv
 import io
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,8 +160,16 @@ def _measured(run: RunFolder) -> set[str]:
 
 
 def _copied(source: Path, target: Path) -> bool:
-    """Copy a file where there is one and ``target`` is not the same; returns whether it did."""
-    return source.is_file() and _written(source.read_bytes(), target)
+    """Copy a file where there is one and ``target`` is not the same; returns whether it did.
+
+    JSON is copied without the white space, a third of it: records are to be kept with code.
+    """
+    if not source.is_file():
+        return False
+    content = source.read_bytes()
+    if source.suffix == ".json":
+        content = json.dumps(json.loads(content), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    return _written(content, target)
 
 
 def _written(content: bytes, target: Path) -> bool:
