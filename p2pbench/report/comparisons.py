@@ -14,7 +14,15 @@ import numpy as np
 import pandas as pd
 
 from p2pbench.report.records import StudyRecord, TrainingKey
-from p2pbench.report.summaries import measured, n_test_images, oriented, score_matrices, summarise, unlike
+from p2pbench.report.summaries import (
+    OTHER_TARGETS,
+    measured,
+    n_test_images,
+    oriented,
+    score_matrices,
+    summarise,
+    unlike,
+)
 from p2pbench.runs.records import before_jackknives
 from p2pbench.statistics.comparison import ALPHA, holm, sign_flip_p
 from p2pbench.statistics.intervals import image_interval
@@ -288,4 +296,6 @@ def _why_not(study: StudyRecord, metric: str, variant: str, against: str) -> str
     if not {c.seed for c in cells if c.variant == variant} & {c.seed for c in cells if c.variant == against}:
         return "no seed in common"
     differs = unlike([cell.scores[metric].settings for cell in cells])
-    return "of other images" if differs is None else f"made in another way ({differs})"
+    if differs in (None, OTHER_TARGETS):
+        return differs or "of other images"
+    return f"made in another way ({differs})"

@@ -19,7 +19,8 @@ MAY_DIFFER = {
 }  # fmt: skip
 """Settings in which scores that are compared may differ: a grid asks about them, or they are its networks' own, as what
 these pad inside themselves; the seed decides them; or they are results."""
-RECORDED_LATER = {"split", "library", "weights_sha256", "heads_sha256", "jackknife", "absent_classes"}
+OTHER_TARGETS = "of other targets, as where variants resize images in different ways"
+RECORDED_LATER = {"targets_sha256", "split", "library", "weights_sha256", "heads_sha256", "jackknife", "absent_classes"}
 """Settings that were not always recorded: where one record lacks one, no two records are told apart by it."""
 
 
@@ -62,6 +63,8 @@ def unlike(settings: Sequence[dict[str, Any]]) -> str | None:
     for key in dict.fromkeys(key for own in settings for key in own if key not in ignored):
         values = [_without_version(own.get(key)) if key == "library" else own.get(key) for own in settings]
         if others := [value for value in values if value != values[0]]:
+            if key == "targets_sha256":
+                return OTHER_TARGETS
             one, other = (str(value)[:8] if key.endswith("sha256") else value for value in (values[0], others[0]))
             return f"{key}: {one} and {other}"
     return None

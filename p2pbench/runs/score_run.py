@@ -24,7 +24,7 @@ from p2pbench.runs import records
 from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.profile import Profile
 from p2pbench.scoring.evaluate import NO_LABELS, Scores, evaluate
-from p2pbench.scoring.images import LazyImages
+from p2pbench.scoring.images import LazyImages, digest
 from p2pbench.scoring.jackknife import jackknife_table, pseudo_values_in
 from p2pbench.scoring.segmentation import ClassReader, NoReader, find_reader
 from p2pbench.system.files import write_json, write_text
@@ -153,7 +153,7 @@ def score_generator(
     return evaluate(
         draw(0), targets, dataset.names[split], metrics,
         weights_dir=weights_dir, fetch=fetch, device=str(engine.device),
-        settings=inference_settings(config, split), redraw=lambda k: draw(k + 1),
+        settings=inference_settings(config, split) | {"targets_sha256": digest(targets)}, redraw=lambda k: draw(k + 1),
         classes=class_reader(config, dataset, metrics, engine, learned, split), watchers=watchers, progress=progress,
     )  # fmt: skip
 

@@ -118,7 +118,7 @@ def _score(
     from p2pbench.runs.profile import Profile
     from p2pbench.runs.score_run import class_reader, inference_settings, record_scores
     from p2pbench.scoring.evaluate import evaluate
-    from p2pbench.scoring.images import LazyImages
+    from p2pbench.scoring.images import LazyImages, digest
 
     names = dataset.names["test"]
     pairs = decoded(dataset, "test")
@@ -132,6 +132,7 @@ def _score(
     before = run.status()
     run.set_status("running" if before is None else before.state, files={})  # no hash holds until all is written
     made = {**inference_settings(config), "inference": "made elsewhere", "noise_seed": None}
+    made["targets_sha256"] = digest(targets)
     with stages(console) as stage:
         scores = evaluate(
             fakes, targets, names, wanted, weights_dir=weights_dir, device=str(engine.device), settings=made,

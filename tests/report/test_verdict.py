@@ -374,6 +374,19 @@ def test_what_a_network_pads_inside_itself_makes_its_outputs_no_others() -> None
     assert judged(study, "b").differs
 
 
+def test_scores_of_other_targets_do_not_compare() -> None:
+    """As where a variant resizes images by another filter: its outputs are scored against what that filter made."""
+    same, study = (
+        study_of(lpips(a=scores(0, 3, 1), b=scores(0.1, 3, 2)), settings={"targets_sha256": "1234"}) for _ in range(2)
+    )
+    assert judged(same, "b").differs
+    made_by(study, "b", targets_sha256="5678")
+    found = judged(study, "b")
+    reason = "of other targets, as where variants resize images in different ways"
+    assert (found.verdict, found.reason) == ("not compared", reason)
+    assert f"LPIPS (alex) was {reason}, and is compared only where it was made alike." in to_markdown(study)
+
+
 @pytest.mark.parametrize(
     ("other", "reason"), [({"library": "jax 2.4.6"}, "library: jax and numpy"), ({"window": 7}, "window: 7 and 11")]
 )

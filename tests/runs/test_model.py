@@ -30,6 +30,19 @@ def set_of(**settings: object) -> list[str]:
     return [part for key, value in settings.items() for part in ("--set", f"{key.replace('__', '.')}={value}")]
 
 
+def test_scores_say_on_which_targets_they_are_which_a_filter_changes_only_where_it_resizes(
+    workplace: Workplace,
+) -> None:
+    found = {}
+    for size in (20, 16):  # the pairs are of 20x20
+        for name in ("bilinear", "bicubic"):
+            sizes = set_of(data__load_size=size, data__crop_size=size, data__resize_filter=name)
+            made = document("train", *SETTINGS, *sizes, "--out", f"{name}-{size}")
+            found[name, size] = made["scores"]["l1"]["settings"]["targets_sha256"]
+    assert found["bilinear", 20] == found["bicubic", 20]
+    assert found["bilinear", 16] != found["bicubic", 16]
+
+
 def test_a_rectangle_is_padded_cropped_back_and_said_to_be(workplace: Workplace) -> None:
     sizes = set_of(data__load_size=[20, 30], data__crop_size=[18, 27])
     text = invoke("ablate", "--grid", "two.yaml", *sizes, "--plan").stdout

@@ -46,7 +46,7 @@ def test_there_are_grids_and_protocols_to_ship() -> None:
         "spectral_norm", "preset", "train_size", "maps", "spade", "anti_aliasing", "attention", "backbone",
         "ema", "two_rates", "perceptual",
         "feature_matching", "gradient_penalty", "augment_gan", "regression", "families", "oasis", "multiscale",
-        "projected", "ladder", "ladder_without", "short_ladder", "convergence",
+        "projected", "ladder", "ladder_without", "short_ladder", "convergence", "resizing",
     }  # fmt: skip
     assert set(SHIPPED_PROTOCOLS) == {
         "quick", "quick-labels", "facades-64", "facades-128", "paper-facades", "paper-maps", "paper-cityscapes",
@@ -469,11 +469,16 @@ def test_the_grid_of_presets_has_each_difference_alone_and_all_together() -> Non
         dump = configs[variant].model_dump()
         return {key: dump[key.split(".")[0]][key.split(".")[1]] for key in PRESETS["paper"]}
 
-    assert settings_of("paper") == PRESETS["paper"]
-    assert settings_of("pytorch") == PRESETS["pytorch"]
+    images = {"data.resize_filter": "bilinear"}  # of another filter outputs would be scored on other targets
+    trained = PRESETS["pytorch"] | images
+    assert settings_of("paper") == PRESETS["paper"] == PRESETS["paper"] | images
+    assert settings_of("pytorch") == trained
     alone = [settings_of(variant).items() - PRESETS["paper"].items() for variant in configs]
-    assert sorted(map(len, alone)) == [0, *[1] * len(PRESETS["paper"]), len(PRESETS["paper"])]
-    assert set().union(*alone) == set(PRESETS["pytorch"].items())
+    n = len(trained) - 1
+    assert sorted(map(len, alone)) == [0, *[1] * n, n]
+    assert set().union(*alone) == trained.items() - images.items()
+    filters = {cell.config.data.resize_filter for cell in build_study("resizing", None, {}, [0], plan=True).cells}
+    assert filters == {PRESETS[preset]["data.resize_filter"] for preset in PRESETS}
 
 
 def recipes_of(grid: str) -> dict[str, dict[str, object]]:
