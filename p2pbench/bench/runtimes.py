@@ -17,7 +17,7 @@ from p2pbench.data.dataset import open_dataset
 from p2pbench.data.images import as_scored
 from p2pbench.data.transforms import conditions_of, targets_of
 from p2pbench.errors import ConfigError
-from p2pbench.inference.export import exported_modes, quiet, some_conditions, write_onnx
+from p2pbench.inference.export import exported_modes, padded, quiet, size_multiple, some_conditions, write_onnx
 from p2pbench.inference.generator import Model, translate
 from p2pbench.inference.modes import inference
 from p2pbench.inference.onnx import OnnxGenerator, has_openvino, runtime
@@ -97,7 +97,7 @@ def _write_files(model: Model, mode: str, folder: Path) -> tuple[Path, Path]:
 
     folder.mkdir(parents=True, exist_ok=True)
     plain, int8 = folder / "plain.onnx", folder / "int8.onnx"
-    images = some_conditions(model.config, "train", N_CALIBRATED)
+    images = padded(some_conditions(model.config, "train", N_CALIBRATED), size_multiple(model.config))
     with inference(model.generator, mode) as (network, _):
         write_onnx(model, network, mode, images[:1], plain)
     with quiet():

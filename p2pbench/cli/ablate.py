@@ -66,7 +66,7 @@ def ablate(
     store, chosen, probe = Store(runs), _seeds(seeds), Timed(_probe)
     given = _with_data(parse_set(sets or []), {"data.source": data, "data.direction": direction})
     if budget is not None:
-        chosen = _within(budget, grid, protocol, given, chosen, store, how, probe)
+        chosen = _within(budget, grid, protocol, given, chosen, name, store, how, probe)
     study = build_study(grid, protocol, given, chosen, name=name, plan=plan)
     for caution in study.cautions():
         err.print(f"[yellow]caution:[/yellow] {escape(caution)}", soft_wrap=True, highlight=False)
@@ -168,14 +168,22 @@ def _seeds(text: str | None) -> tuple[int, ...] | None:
 
 
 def _within(
-    hours: float, grid: str, protocol: str | None, settings: Any, seeds: Any, store: Store, how: Any, probe: Timed
+    hours: float,
+    grid: str,
+    protocol: str | None,
+    settings: Any,
+    seeds: Any,
+    name: str | None,
+    store: Store,
+    how: Any,
+    probe: Timed,
 ) -> Any:
     """The seeds that fit into ``--budget``, of ``seeds`` or of the first twenty."""
     from p2pbench.study.budget import MOST_SEEDS, seeds_within
     from p2pbench.study.plan import build_study
     from p2pbench.study.wall_time import in_seconds
 
-    whole = build_study(grid, protocol, settings, seeds or range(MOST_SEEDS))
+    whole = build_study(grid, protocol, settings, seeds or range(MOST_SEEDS), name=name)
     whole = in_seconds(whole, store, probe, record=False)
     chosen, needed = seeds_within(hours, whole, store, how.planned_at_once(), probe)
     fit = "seed fits" if len(chosen) == 1 else "seeds fit"

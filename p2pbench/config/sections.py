@@ -28,6 +28,8 @@ PERCEPTUAL: tuple[str, ...] = get_args(PerceptualName)
 TRANSPORT_NAMES = ("flow", "condition-flow", "bridge")
 OBJECTIVE_NAMES = ("l1", "l2", "charbonnier", "gan", "cgan", "l1+gan", "l1+cgan", *TRANSPORT_NAMES)
 
+EMA_RAMP = 0.05
+"""A moving average's half-life is at most this share of the images seen: initial weights are soon forgotten (edm)."""
 SELECTIONS = ("last", *QUICK_METRICS)
 """What ``training.select`` may say."""
 

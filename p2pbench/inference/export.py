@@ -70,9 +70,9 @@ def export(
     runtime()
     images, multiple = some_conditions(model.config, "test", N_CHECKED), size_multiple(model.config)
     with inference(model.generator.cpu(), mode) as (network, _), atomic(out) as part:
-        write_onnx(model, network, mode, images[:1], part, run_id=background.run_id)
+        write_onnx(model, network, mode, padded(images[:1], multiple), part, run_id=background.run_id)
         # The size trained at and, where the file takes others, one image repeated at another shape.
-        batches = [images, pad_to_multiple(images[:1].repeat(1, 1, 1, 2), multiple)[0]] if multiple else [images]
+        batches = [images, padded(images[:1].repeat(1, 1, 1, 2), multiple)] if multiple else [images]
         written = OnnxGenerator(part, available_cores())
         difference = max(float((network(batch) - written(batch)).abs().max()) for batch in batches)
         if not difference <= tolerance:  # not even where it is NaN
@@ -104,11 +104,15 @@ def exported_modes(model: Model) -> tuple[str, ...]:
 
 
 def some_conditions(config: RunConfig, split: str, n: int) -> Tensor:
-    """At most ``n`` conditions of ``split``, evenly spread, as the network sees and pads them: (N, C, H, W)."""
+    """At most ``n`` conditions of ``split``, evenly spread, as the network is given them: (N, C, H, W)."""
     pairs = decoded(open_dataset(config.data), split)
     chosen = np.array(conditions_of(pairs[spread(len(pairs), n)], config.data))
-    images = condition_to_model(torch.from_numpy(chosen).permute(0, 3, 1, 2), config.data)
-    return pad_to_multiple(images, size_multiple(config) or 1)[0].contiguous()
+    return condition_to_model(torch.from_numpy(chosen).permute(0, 3, 1, 2), config.data).contiguous()
+
+
+def padded(images: Tensor, multiple: int) -> Tensor:
+    """``images`` as a file takes them: padded to multiples of ``multiple``, unless that is 0."""
+    return pad_to_multiple(images, multiple or 1)[0].contiguous()
 
 
 def size_multiple(config: RunConfig) -> int:

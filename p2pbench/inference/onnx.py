@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -72,6 +73,8 @@ class OnnxGenerator(nn.Module):
             found = _openvino(path, threads, precision) if openvino else _onnxruntime(path, threads)
             self.about = found.about
             self.multiple = int(self.about["multiple"])
+            passes = re.fullmatch(r"euler-(\d+)", str(self.about["inference"]))
+            self._passes = int(passes[1]) if passes else 1
         except KeyError:
             raise WeightsError(
                 f"{path} was not written by p2pbench export: it does not say what it was trained on"
@@ -87,6 +90,11 @@ class OnnxGenerator(nn.Module):
         given, taken = list(condition.shape[2:]), list(self._session.sides)
         if not self.multiple and given != taken:
             raise DataError(f"this ONNX file takes {taken[1]}x{taken[0]} pixels alone, not {given[1]}x{given[0]}")
+        if self.multiple and self._passes > 1 and any(side % self.multiple for side in given):
+            raise DataError(
+                f"this ONNX file, of {self._passes} passes, takes sides that are multiples of {self.multiple}, not "
+                f"{given[1]}x{given[0]}: torch pads in each pass, and a file can only once"
+            )
         padded, (rows, columns) = pad_to_multiple(condition, self.multiple or 1)
         image = self._session.run(padded.float().cpu().contiguous().numpy())
         return torch.from_numpy(image).to(condition.device)[..., rows, columns]

@@ -26,8 +26,10 @@ from p2pbench.runs.records import StudyCell
 from p2pbench.system import html
 from p2pbench.system.files import write_text
 
-TEST_IMAGES = ("source", "direction", "condition", "crop_size", "colours", "channels", "range", "background")
-"""The settings of data that decide what the test images are: outputs for other images do not compare."""
+DATA = ("source", "direction", "condition", "crop_size", "colours", "channels", "range", "background", "train_size")
+"""The settings of data that decide what the test images are, and how many are trained on: others do not compare."""
+BUDGET = ("epochs", "batch_size")
+"""The settings of a training that decide how many steps it has."""
 NOTE = (
     "place: first and last that the tests leave open, over other trainings and test images (p below 0.05 after Holm's "
     "correction over all pairs of the board, seeds and images crossed); '-' below three seeds that have the score. ±: "
@@ -150,21 +152,18 @@ def to_json(found: Sequence[Board]) -> list[dict[str, Any]]:
 
 
 def _title(study: StudyRecord) -> str:
-    """The protocol of a study, and where its baseline has other test images or epochs than that, these.
-
-    Where its variants differ in them, as in how long they are trained, all values are named.
-    """
+    """The protocol of a study, and where any of its cells has other test images or another budget than that, these."""
     protocol = study.about.protocol
-    config = next(cell.config for cell in study.about.cells if cell.variant == study.baseline)
-    usual = {f"data.{name}": DataConfig.model_fields[name].default for name in TEST_IMAGES}
-    usual |= {"training.epochs": TrainingConfig.model_fields["epochs"].default, **protocol.get("settings", {})}
+    usual = {f"data.{name}": DataConfig.model_fields[name].default for name in DATA}
+    usual |= {f"training.{name}": TrainingConfig.model_fields[name].default for name in BUDGET}
     changed = []
-    for key in (*(f"data.{name}" for name in TEST_IMAGES), "training.epochs"):
+    for key, default in usual.items():
         section, name = key.split(".")
-        now = config.get(section, {}).get(name)
-        if now is not None and _plain(now) != _plain(usual[key]):
-            values = {str(cell.config.get(section, {}).get(name, now)) for cell in study.about.cells}
-            changed.append(f"{name}={listed(sorted(values, key=lambda value: (len(value), value)))}")
+        fixed = _plain(protocol.get("settings", {}).get(key, default))
+        own = [_plain(cell.config.get(section, {}).get(name, fixed)) for cell in study.about.cells]
+        if any(value not in (None, fixed) for value in own):
+            values = sorted({str(value) for value in own}, key=lambda value: (len(value), value))
+            changed.append(f"{name}={listed(values)}")
     return ", ".join([str(protocol.get("name", "no protocol")), *changed])
 
 

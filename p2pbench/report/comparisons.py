@@ -16,6 +16,7 @@ import pandas as pd
 from p2pbench.report.records import StudyRecord, TrainingKey
 from p2pbench.report.summaries import (
     OTHER_TARGETS,
+    how_made,
     measured,
     n_test_images,
     oriented,
@@ -295,7 +296,7 @@ def _why_not(study: StudyRecord, metric: str, variant: str, against: str) -> str
         return f"{unread[0].run.per_image_file} is missing or damaged; run ablate again to score it"
     if not {c.seed for c in cells if c.variant == variant} & {c.seed for c in cells if c.variant == against}:
         return "no seed in common"
-    differs = unlike([cell.scores[metric].settings for cell in cells])
+    differs = unlike([how_made(cell, metric) for cell in cells])
     if differs in (None, OTHER_TARGETS):
         return differs or "of other images"
     return f"made in another way ({differs})"

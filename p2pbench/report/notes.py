@@ -9,7 +9,15 @@ from p2pbench.report.comparisons import best, comparisons
 from p2pbench.report.markup import TEMPLATES
 from p2pbench.report.primary import listed, named, quoted
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import OTHER_TARGETS, library_versions, measured, reference_summary, summarise, unlike
+from p2pbench.report.summaries import (
+    OTHER_TARGETS,
+    how_made,
+    library_versions,
+    measured,
+    reference_summary,
+    summarise,
+    unlike,
+)
 from p2pbench.report.training_cost import most_at_once, named_machines
 from p2pbench.report.verdict import means_over
 from p2pbench.system import html
@@ -106,7 +114,7 @@ def not_compared(study: StudyRecord) -> list[str]:
     found: dict[str, list[str]] = {}
     for metric in study.chosen_metrics:
         cells = [cell for variant in study.variants for cell in measured(study, variant, metric)]
-        if differs := unlike([cell.scores[metric].settings for cell in cells]):
+        if differs := unlike([how_made(cell, metric) for cell in cells]):
             how = BY_SEVERAL_NETWORKS if differs.startswith("network_sha256") else IN_DIFFERENT_WAYS
             how = differs if differs == OTHER_TARGETS else how
             found.setdefault(how, []).append(study.metric(metric).label)

@@ -3,7 +3,7 @@
 from p2pbench.config.metrics import DEFAULT_PRIMARY, FCN_SCORES
 from p2pbench.report.comparisons import standing
 from p2pbench.report.records import StudyRecord
-from p2pbench.report.summaries import measured, oriented, summarise
+from p2pbench.report.summaries import measured, of_other_targets, oriented, summarise
 
 FOILS = ("mean image", "condition", "nearest neighbour", "untrained")
 """The reference rows that a trained generator has to be ahead of."""
@@ -91,11 +91,12 @@ def _behind(study: StudyRecord, metric: str) -> list[tuple[str, list[str], int]]
         return []
     of_sets = not study.metric(metric).per_image and metric not in FCN_SCORES
     foils = [name for name in FOILS if not (of_sets and name == "nearest neighbour")]
-    values = {v: value for v in study.variants if (value := summarise(study, v, metric).value) is not None}
+    every = {v: value for v in study.variants if (value := summarise(study, v, metric).value) is not None}
     for row in study.references:
         score = row.scores.get(metric)
         if row.name not in foils or score is None or score.value is None:
             continue
+        values = {v: value for v, value in every.items() if not of_other_targets(study, v, metric, score.settings)}
         behind = [v for v, value in values.items() if oriented(value, better) <= oriented(score.value, better)]
         if behind:
             found.append((row.name, behind, len(values)))

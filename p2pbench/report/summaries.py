@@ -20,7 +20,18 @@ MAY_DIFFER = {
 """Settings in which scores that are compared may differ: a grid asks about them, or they are its networks' own, as what
 these pad inside themselves; the seed decides them; or they are results."""
 OTHER_TARGETS = "of other targets, as where variants resize images in different ways"
-RECORDED_LATER = {"targets_sha256", "split", "library", "weights_sha256", "heads_sha256", "jackknife", "absent_classes"}
+OF_TARGETS = {"data.direction", "data.resize_filter"}
+"""Settings of the data that make other targets of the same images, where a record has no hash of its targets."""
+RECORDED_LATER = {
+    *OF_TARGETS,
+    "targets_sha256",
+    "split",
+    "library",
+    "weights_sha256",
+    "heads_sha256",
+    "jackknife",
+    "absent_classes",
+}
 """Settings that were not always recorded: where one record lacks one, no two records are told apart by it."""
 
 
@@ -60,14 +71,32 @@ def unlike(settings: Sequence[dict[str, Any]]) -> str | None:
     The library has to be the same, not its version: seeds that several machines train are one study. Reports say so.
     """
     ignored = MAY_DIFFER | {key for key in RECORDED_LATER if any(key not in own for own in settings)}
+    if "targets_sha256" not in ignored:  # the pixels are known, whatever made them
+        ignored |= OF_TARGETS
     for key in dict.fromkeys(key for own in settings for key in own if key not in ignored):
         values = [_without_version(own.get(key)) if key == "library" else own.get(key) for own in settings]
         if others := [value for value in values if value != values[0]]:
-            if key == "targets_sha256":
+            if key in ("targets_sha256", *OF_TARGETS):
                 return OTHER_TARGETS
             one, other = (str(value)[:8] if key.endswith("sha256") else value for value in (values[0], others[0]))
             return f"{key}: {one} and {other}"
     return None
+
+
+def how_made(cell: CellRecord, metric: str) -> dict[str, Any]:
+    """The recorded settings of a score, with those of the cell's data that decide its targets."""
+    data = cell.config.get("data", {})
+    direction, filters = data.get("direction"), data.get("resize_filter")
+    if isinstance(filters, list | tuple):  # of A, of B
+        filters = filters[0 if direction == "BtoA" else 1]
+    found = {"data.direction": direction, "data.resize_filter": filters}
+    return {**cell.scores[metric].settings, **{key: value for key, value in found.items() if value is not None}}
+
+
+def of_other_targets(study: StudyRecord, variant: str, metric: str, settings: dict[str, Any]) -> bool:
+    """Whether a variant's score is known to be of other targets than a score with these ``settings``."""
+    known = {own.get("targets_sha256") for own in (settings, *_matrix(study, metric, variant).settings)} - {None}
+    return len(known) > 1
 
 
 def _without_version(library: Any) -> str:
@@ -123,7 +152,7 @@ def _matrix(study: StudyRecord, metric: str, variant: str) -> Made:
         columns = [_values(cell, metric) for cell in cells]
         settings: list[dict[str, Any]] = []
         for cell in cells:
-            own = {key: value for key, value in cell.scores[metric].settings.items() if key not in MAY_DIFFER}
+            own = {key: value for key, value in how_made(cell, metric).items() if key not in MAY_DIFFER}
             if own not in settings:
                 settings.append(own)
         matrix = None

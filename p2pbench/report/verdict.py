@@ -33,6 +33,7 @@ def answer(study: StudyRecord) -> list[str]:
         *saturated_sentences(study),
         _verdict(study, metric),
         _secondary(study, metric),
+        *_trained_apart(study, metric),
         *_unfinished(study),
     ]
 
@@ -232,6 +233,27 @@ def _of_variants(labels: dict[str, list[str]]) -> str:
     """The scores of each variant, of six at most."""
     told = [f"{listed(own)} of {variant}" for variant, own in list(labels.items())[:6]]
     return listed(told) + (f" (and of {len(labels) - 6} more)" if len(labels) > 6 else "")
+
+
+def _trained_apart(study: StudyRecord, metric: str) -> list[str]:
+    """Which variants share no machine, torch or version of p2pbench with what they are compared with."""
+
+    def made_with(variant: str) -> set[tuple[Any, ...]]:
+        known = [cell.status for cell in study.of(variant) if cell.status and cell.status.machine]
+        return {
+            (s.machine.get("gpu") or s.machine.get("processor"), *(map((s.versions or {}).get, ("torch", "p2pbench"))))
+            for s in known
+            if s.machine
+        }
+
+    apart = [
+        f"{quoted(c.variant)} (with {quoted(c.against)})"
+        for c in comparisons(study, metric)
+        if c.found is not None and (one := made_with(c.variant)) and (other := made_with(c.against)) and not one & other
+    ]
+    if not apart:
+        return []
+    return [f"Compared across machines or versions, to which a difference may be due, too: {listed(apart)}."]
 
 
 def _unfinished(study: StudyRecord) -> list[str]:

@@ -1,10 +1,11 @@
 """One cell, from its configuration to its record: train, score, record."""
 
+import contextlib
 import datetime
 import logging
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,9 +15,9 @@ from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import training_pairs
 from p2pbench.data.dataset import open_dataset
-from p2pbench.errors import ConfigError, DataError, StorageError
+from p2pbench.errors import ConfigError, DataError, RunBusy, StorageError
 from p2pbench.models.describe import describe
-from p2pbench.runs.folder import LOCK_SECONDS, RunFolder
+from p2pbench.runs.folder import RunFolder
 from p2pbench.runs.logged import log_to_tensorboard
 from p2pbench.runs.longer import begin_from, kept_checkpoints, shorter
 from p2pbench.runs.model import load_generator
@@ -42,6 +43,25 @@ class Watcher:
     """Called with (done, in all) of the stage, in pairs, steps or images."""
     stop: Callable[[], bool]
     """Called after each step; true ends the training after a checkpoint."""
+
+
+@contextlib.contextmanager
+def _held(run: RunFolder, watcher: Watcher, *, wait: bool) -> Iterator[None]:
+    """Hold the run; who waits for another process says so again and again, and is not taken for hanging."""
+    with contextlib.ExitStack() as stack:
+        waits = 0
+        while True:
+            try:
+                stack.enter_context(run.lock())
+                break
+            except RunBusy:
+                if not wait:
+                    raise
+            if waits == 0:
+                watcher.stage("waiting for another process")
+            waits += 1
+            watcher.progress(0, waits)
+        yield
 
 
 def run_cell(
@@ -75,7 +95,7 @@ def run_cell(
     watcher.stage("data")
     dataset = open_dataset(config.data)
     identity = run_id(config, dataset.key, group.size)
-    with run.lock(seconds=-1 if wait else LOCK_SECONDS):
+    with _held(run, watcher, wait=wait):
         _check_owner(run, identity)
         _check_links(run)
         begin = shorter(kept_checkpoints(run.path.parent), config, dataset.key, run, group.size)

@@ -234,6 +234,8 @@ class Fit(Record):
     seconds_per_step: float
     epochs: int
     cost_key: str
+    steps_per_epoch: int | None = None
+    """None in older records."""
 
 
 class StudyFile(Record):

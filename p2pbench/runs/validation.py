@@ -4,7 +4,6 @@ import csv
 import io
 import logging
 from collections.abc import Sequence
-from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -97,8 +96,8 @@ class Validation:
             raise ConfigError(f"training.select is {name!r}, which {found.scores[name].reason}; choose another score")
         values = found.per_image[name]
         distances = {"lower": values, "higher": -values, "closer to 1": np.abs(values - 1)}[METRICS[name].better]
-        mean = float(distances.mean())
-        return mean if isfinite(mean) else float("inf")
+        finite = distances[np.isfinite(distances)]  # an image without a value costs that image, as in scores
+        return float(finite.mean()) if len(finite) else float("inf")
 
     def add_to_curve(self, path: Path, epochs: int, step: int, seconds: float, generator: nn.Module) -> None:
         """Score ``generator`` and write it into the file ``path`` as the row of ``step``, in place of later rows.

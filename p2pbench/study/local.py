@@ -1,5 +1,6 @@
 """Carry out jobs in processes on this machine."""
 
+import contextlib
 import queue
 import subprocess
 import threading
@@ -128,14 +129,14 @@ class LocalExecutor:
 
     def _next_event(self) -> Event:
         while True:
-            try:
+            event = None
+            with contextlib.suppress(queue.Empty):
                 event = self._events.get(timeout=None if self.silence_seconds is None else self.silence_seconds / 20)
-            except queue.Empty:
-                for job, worker in self._running.items():
-                    if self._is_silent(job):
-                        worker.kill()  # the thread that listens to it reports its end
-            else:
                 self._heard_at[event.job] = time.monotonic()
+            for job, worker in self._running.items():  # whatever the others say
+                if self._is_silent(job):
+                    worker.kill()  # the thread that listens to it reports its end
+            if event is not None:
                 return event
 
     def _is_silent(self, job: Job) -> bool:

@@ -10,6 +10,7 @@ from p2pbench.config.plugins import is_reference, locate
 from p2pbench.config.resolve import MULTIPLE, Layer, Resolved, flatten, resolve
 from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import DataConfig, RunConfig
+from p2pbench.config.sections import EMA_RAMP
 from p2pbench.config.yaml12 import text_of
 from p2pbench.data.dataset import DataSet, check_selection, open_dataset, reading_of, steps_per_epoch
 from p2pbench.data.label_classes import classes_of_condition
@@ -81,6 +82,20 @@ class Study:
             f"--set 'scoring.extra_metrics=[{', '.join(names)}]' adds them"
             for what, names in unscored.items()
             if names
+        ]
+        selected = [cell.config for cell in self.cells if cell.config.training.select != "last"]
+        if len({config.training.epochs for config in selected}) > 1:
+            found.append(
+                "training.select takes the best of as many epochs as a variant has, and the variants differ in them: "
+                "those of more epochs choose from more"
+            )
+        found += [
+            f"training.ema is {cell.config.training.ema:g} images, and no half-life of {cell.variant} is longer than "
+            f"{longest:g}, a twentieth of the images that it sees: longer ones are one recipe"
+            for cell in self.cells
+            if cell.config.training.ema is not None
+            and cell.steps is not None
+            and cell.config.training.ema > (longest := EMA_RAMP * cell.steps * cell.config.training.batch_size)
         ]
         return list(dict.fromkeys(found))
 

@@ -26,7 +26,7 @@ from p2pbench.config.resolve import from_mapping
 from p2pbench.config.run_id import run_id
 from p2pbench.config.schema import RunConfig
 from p2pbench.data.cache import decoded
-from p2pbench.data.dataset import DataSet, as_tested, open_dataset
+from p2pbench.data.dataset import DataSet, as_tested, open_dataset, trained_on
 from p2pbench.data.images import as_scored
 from p2pbench.errors import ConfigError, DataError
 from p2pbench.runs import records
@@ -34,6 +34,7 @@ from p2pbench.runs.events import Job
 from p2pbench.runs.records import SCHEMA_VERSION, ReferenceRow, References
 from p2pbench.runs.store import Store
 from p2pbench.scoring.evaluate import Scores, evaluate
+from p2pbench.scoring.images import digest
 from p2pbench.scoring.reference_rows import SIDE, UNPAIRED, disjoint, look_up
 from p2pbench.scoring.weights import usable
 from p2pbench.system.files import locked, write_text
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
     from p2pbench.training.engine import Engine
 
-RECIPE = 2
+RECIPE = 3
 """Raised when the same data and settings come to give other rows."""
 
 ABOUT = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
@@ -168,10 +169,12 @@ class _Outputs:
         self.targets = as_scored(targets_of(test, data))
         self.classes = class_reader(self.config, self.dataset, self.metrics, self.engine, no_progress)
 
+        self.seen = np.array(trained_on(self.dataset))
+
         def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
             size = max(1, BLOCK_BYTES // self.train[0].nbytes)
-            for start in range(0, len(self.train), size):
-                pairs = self.train[start : start + size]
+            for start in range(0, len(self.seen), size):
+                pairs = self.train[self.seen[start : start + size]]
                 yield as_displayed(conditions_of(pairs, data), data), targets_of(pairs, data)
 
         self.memory = look_up(blocks(), self.conditions)
@@ -198,7 +201,7 @@ class _Outputs:
         return self._row("mean image", np.broadcast_to(as_scored(self.memory.mean), self.targets.shape))
 
     def nearest(self) -> Row:
-        found = self.memory.nearest
+        found = self.seen[self.memory.nearest]
         row, table = self._row("nearest neighbour", self._training_targets(found))
         return row, table.assign(training_image=self._training_names(found)) if len(table) else table
 
@@ -228,7 +231,7 @@ class _Outputs:
         import pandas as pd
 
         about = ABOUT[name].format(
-            n=self.n, n_training=len(self.train), side=SIDE, distance=np.median(self.memory.distance),
+            n=self.n, n_training=len(self.seen), side=SIDE, distance=np.median(self.memory.distance),
             variant=self.variant, seed=self.config.training.seed,
         )  # fmt: skip
         row = {"name": name, "about": about, "n": self.n, "reason": None, "scores": {}}
@@ -247,5 +250,5 @@ class _Outputs:
         return evaluate(
             outputs, targets, names, metrics,
             weights_dir=self.weights_dir, fetch=False, device=str(self.engine.device),
-            settings={"size": self.config.data.crop_size}, classes=self.classes,
+            settings={"size": self.config.data.crop_size, "targets_sha256": digest(targets)}, classes=self.classes,
         )  # fmt: skip

@@ -275,5 +275,7 @@ def _note(event: Event, store: Store) -> None:
         said = event.about.get("stage", "") or event.about.get("reason") or ""
         log.info("%s, log %s: %s %s", event.job.label, event.job.log, event.kind, said)
     if event.kind in ("failed", "interrupted") and event.job.kind == "cell":
-        with contextlib.suppress(P2PBenchError):  # where the folder cannot be written, the outcome is still told
-            store.run(event.job.key).set_status(event.kind, event.about["reason"])
+        run = store.run(event.job.key)
+        # Where the folder cannot be written, or another process has the run, the outcome is still told.
+        with contextlib.suppress(P2PBenchError), run.lock():
+            run.set_status(event.kind, event.about["reason"])

@@ -32,12 +32,18 @@ def in_seconds(
         return study
     path = store.study_file(study.name)
     with locked(path.with_name("seconds.lock")) if record else contextlib.nullcontext():
-        fits = {variant: fit for variant, fit in _recorded(study, store).items() if _is_of(fit, timed.get(variant))}
-        unknown = {cost_key(cell.config): cell.config for name, cell in timed.items() if name not in fits}
+        recorded = _recorded(study, store)
+        fits = {variant: fit for variant, fit in recorded.items() if _is_of(fit, timed.get(variant))}
+        steps = {fit.cost_key: fit.seconds_per_step for fit in recorded.values()}  # the same step has the same time
+        unknown = {
+            key: cell.config
+            for name, cell in timed.items()
+            if name not in fits and (key := cost_key(cell.config)) not in steps
+        }
         if unknown and probe is None:
             raise ConfigError(f"study {study.name!r} has training.seconds, and nothing times its steps; use ablate")
         assert probe is not None or not unknown
-        steps = {key: probe(config, PROBE_SECONDS / len(unknown)) for key, config in unknown.items()}  # type: ignore[misc]
+        steps |= {key: probe(config, PROBE_SECONDS / len(unknown)) for key, config in unknown.items()}  # type: ignore[misc]
         new = {name: _fit(cell, steps[cost_key(cell.config)]) for name, cell in timed.items() if name not in fits}
         fits |= new
         cells = [_fitted(cell, fits[cell.variant]) if cell.variant in fits else cell for cell in study.cells]
@@ -48,24 +54,31 @@ def in_seconds(
 
 
 def _recorded(study: Study, store: Store) -> dict[str, Fit]:
-    return store.read_study(study.name).fits if store.study_file(study.name).is_file() else {}
+    try:
+        return store.read_study(study.name).fits if store.study_file(study.name).is_file() else {}
+    except ConfigError:  # it cannot be read, and will be refused or replaced
+        return {}
 
 
 def _is_of(fit: Fit, cell: Cell | None) -> bool:
-    """Whether ``fit`` was made of steps like those of ``cell``, for as many seconds."""
-    if cell is None:
+    """Whether ``fit`` was made of steps like those of ``cell``, as many an epoch, for as many seconds."""
+    if cell is None or fit.steps_per_epoch not in (None, _steps_per_epoch(cell)):
         return False
     return (fit.seconds, fit.cost_key) == (cell.config.training.seconds, cost_key(cell.config))
+
+
+def _steps_per_epoch(cell: Cell) -> int:
+    assert cell.steps is not None
+    return cell.steps // cell.config.training.epochs
 
 
 def _fit(cell: Cell, seconds_per_step: float) -> Fit:
     training = cell.config.training
     assert training.seconds is not None
-    assert cell.steps is not None
-    epochs = training.seconds / (seconds_per_step * cell.steps / training.epochs)
+    epochs = training.seconds / (seconds_per_step * _steps_per_epoch(cell))
     return Fit(
-        seconds=training.seconds, seconds_per_step=seconds_per_step, epochs=max(1, round(epochs)),
-        cost_key=cost_key(cell.config),
+        seconds=training.seconds, seconds_per_step=seconds_per_step, epochs=max(1, int(epochs)),
+        cost_key=cost_key(cell.config), steps_per_epoch=_steps_per_epoch(cell),
     )  # fmt: skip
 
 

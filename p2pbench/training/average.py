@@ -6,8 +6,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-RAMP = 0.05
-"""The half-life is at most this share of the images seen, so that the initial weights are soon forgotten (edm)."""
+from p2pbench.config.sections import EMA_RAMP
 
 
 class Average(nn.Module):
@@ -29,7 +28,7 @@ class Average(nn.Module):
     @torch.no_grad()
     def update(self, generator: nn.Module, n_images: int) -> None:
         """Take in the weights of ``generator`` after an update on ``n_images`` images."""
-        half_life = (RAMP * self.images).clamp(max=self.half_life)
+        half_life = (EMA_RAMP * self.images).clamp(max=self.half_life)
         share = -torch.expm1(-n_images * math.log(2) / half_life)  # 1 - β, all of it at the first update
         mine: list[Tensor] = list(self.network.parameters())
         moves: list[Tensor] = list(torch._foreach_sub(list(generator.parameters()), mine))

@@ -115,6 +115,21 @@ def test_a_board_of_trainings_that_differ_in_length_names_every_length() -> None
     assert one_board(study).title == "p, epochs=20 and 100"
 
 
+@pytest.mark.parametrize(
+    ("key", "values", "title"),
+    [
+        ("training.batch_size", (1, 16), "p, batch_size=1 and 16"),
+        ("data.train_size", (None, 50), "p, train_size=50 and None"),
+    ],
+)
+def test_a_board_names_what_any_variant_has_of_another_budget(key: str, values: tuple[int, int], title: str) -> None:
+    study = study_of({variant: lpips(0, 3, 1) for variant in "ab"}, protocol={"name": "p", "settings": {}})
+    section, name = key.split(".")
+    for cell in study.about.cells:
+        cell.config[section] = {name: values["ab".index(cell.variant)]}
+    assert one_board(study).title == title
+
+
 def test_scores_by_several_networks_are_said_not_to_be_compared_and_what_was_not_asked_for_is_not_missing() -> None:
     values = {"lpips": lpips(0, 3, 1)["lpips"], "fcn-pixel": lpips(0, 3, 2)["lpips"]}
     first, second, third = (study_of({name: dict(values)}, name=name) for name in ("first", "second", "third"))

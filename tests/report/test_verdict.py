@@ -17,6 +17,7 @@ from p2pbench.report.records import StudyRecord
 from p2pbench.report.summaries import summarise
 from p2pbench.report.tables import printed, to_markdown, wide
 from p2pbench.report.verdict import answer, by_score, headline, verdicts_json
+from p2pbench.runs.records import Status
 from p2pbench.statistics.comparison import holm
 from p2pbench.statistics.trainings import over_trainings
 
@@ -574,3 +575,41 @@ def test_noise_is_no_foil_of_diversity() -> None:
         references={"untrained": {"diversity": 0.9}},
     )
     assert not any("untrained" in sentence for sentence in answer(study))
+
+
+def test_records_without_a_hash_of_targets_are_told_apart_by_what_makes_targets() -> None:
+    study = study_of(lpips(a=scores(0, 3, 1), b=scores(0.1, 3, 2), c=scores(0.1, 3, 3)))
+    made_by(study, "c", targets_sha256="5678")
+    for cell in study.cells:
+        cell.config["data"] = {"direction": "AtoB" if cell.variant == "a" else "BtoA", "resize_filter": ["box", "box"]}
+    study.cells[-1].config["data"]["resize_filter"] = ["nearest", "box"]  # of A, its target
+    assert (
+        judged(study, "b").reason
+        == judged(study, "c").reason
+        == "of other targets, as where variants resize " + ("images in different ways")
+    )
+
+
+def test_no_foil_of_other_targets_is_held_against_a_variant() -> None:
+    references = {"mean image": {"lpips": 0.1}}
+    settings = {"targets_sha256": "1234"}
+    study = study_of(lpips(a=scores(0, 3, 1), b=scores(0.1, 3, 2)), references=references, settings=settings)
+    assert answer(study)[0] == "No variant beats the mean image in LPIPS (alex): train longer before comparing by that."
+    study = study_of(lpips(a=scores(-0.35, 3, 1), b=scores(0.1, 3, 2)), references=references, settings=settings)
+    assert "b does not beat the mean image" in answer(study)[0]
+    study = study_of(lpips(a=scores(-0.35, 3, 1), b=scores(0.1, 3, 2)), references=references, settings=settings)
+    made_by(study, "b", targets_sha256="5678")
+    assert "mean image" not in " ".join(answer(study))
+
+
+def test_what_was_trained_on_other_machines_alone_is_said() -> None:
+    def trained_on(*processors: str) -> str:
+        study = study_of(lpips(a=scores(0, 3, 1), b=scores(0.1, 3, 2)))
+        for number, cell in enumerate(study.cells):
+            content = {"schema_version": 1, "state": "finished", "machine": {"processor": processors[number]}}
+            study.cells[number] = replace(cell, status=Status.model_validate(content))
+        return " ".join(answer(study))
+
+    said = "Compared across machines or versions, to which a difference may be due, too: b (with a)."
+    assert said in trained_on("x", "x", "x", "y", "y", "y")
+    assert said not in trained_on("x", "x", "y", "y", "y", "y")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,21 @@ def test_the_epoch_is_kept_that_is_best_by_the_score_that_is_named(name: str, tr
     best = curve.max() if name == "ssim" else curve.min()
     assert training.selected[f"val_{name}"] == pytest.approx(best, rel=1e-5)
     assert curve.tolist()[training.selected["epoch"] - 1] == best
+
+
+@pytest.mark.parametrize("name", ["sharpness", "psnr"])
+def test_an_image_without_a_value_costs_that_image_and_not_the_epoch(
+    name: str, tiny: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A target of one colour has no sharpness, and an output that is its target no PSNR."""
+    source = str(write_pairs(tmp_path / "pairs", {"train": 1, "val": 3, "test": 1}))
+    config = tiny(data__source=source, training__select=name)
+    validation = Validation(config, open_dataset(config.data), "cpu", None, fetch=False)
+    values = np.array([np.nan if name == "sharpness" else np.inf, 0.5, 0.7])
+    monkeypatch.setattr(validation, "scores", lambda *_: SimpleNamespace(per_image={name: values}))
+    assert validation.distance(Same()) == pytest.approx({"sharpness": 0.4, "psnr": -0.6}[name])
+    values[:] = np.nan
+    assert validation.distance(Same()) == np.inf
 
 
 def test_l1_of_16_bits_is_not_cut_to_8(tiny: Callable[..., RunConfig], tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -11,6 +14,7 @@ from study_workplace import PROTOCOL
 from p2pbench.runs.events import ENDS, Event
 from p2pbench.runs.store import Store
 from p2pbench.study.execution import Execution
+from p2pbench.study.local import LocalExecutor
 from p2pbench.study.plan import Study, build_study
 from p2pbench.study.runner import carry_out, cell_job
 
@@ -40,3 +44,16 @@ def test_a_job_asks_for_the_scores_of_all_its_cells_in_one_list(study: Study, tm
     job = cell_job(study.cells[:1], Store(tmp_path / "runs"))
     assert job.config.scoring.metrics == ("l1", "psnr", "ssim", "sharpness")
     assert job.config.scoring.extra_metrics == ()
+
+
+def test_a_job_that_hangs_is_ended_while_another_goes_on(study: Study, tmp_path: Path) -> None:
+    executor = LocalExecutor(Store(tmp_path), jobs=2, weights_dir=None, silence_seconds=1.0)
+    hanging, busy = (cell_job([cell], executor.store) for cell in study.cells)
+    ended: list[str] = []
+    for job in (hanging, busy):
+        executor._running[job] = SimpleNamespace(kill=partial(ended.append, job.label))  # type: ignore[assignment]
+        executor._heard_at[job] = time.monotonic()
+    executor._heard_at[hanging] -= 2
+    executor._events.put(Event(busy, "progress", {}))
+    assert executor._next_event().job is busy
+    assert ended == [hanging.label]

@@ -14,6 +14,9 @@ from program import document, invoke
 from study_workplace import PROTOCOL, Workplace
 from tiny_runs import write_pairs
 
+from p2pbench.config.data_section import DataConfig
+from p2pbench.data.dataset import open_dataset, trained_on
+
 SCORES = "scoring: {metrics: [l1, psnr, ssim, swd, diversity]}"
 ROWS = ["real (training images)", "real (split half)", "condition", "mean image", "nearest neighbour", "untrained"]
 
@@ -79,6 +82,19 @@ def test_a_study_gets_its_reference_rows_and_a_report_shows_them(place: Path) ->
     assert frame.loc["reference: untrained", "state"] == "reference"
     assert frame.loc["reference: untrained", "l1_n"] == 4
     assert "real (split half)" in Path("reports/one/scores.tex").read_text().split("midrule")[2]
+
+
+def test_rows_know_the_pairs_that_were_trained_on_and_no_others(place: Path) -> None:
+    import pandas as pd
+
+    ablate("--set", "data.train_size=3", "--name", "three")
+    dataset = open_dataset(DataConfig(source="twelve", train_size=3))
+    seen = {dataset.names["train"][position] for position in trained_on(dataset)}
+    table = pd.read_csv("runs/studies/three/references-per_image.csv", dtype={"training_image": str})
+    found = set(table["training_image"].dropna())
+    assert found
+    assert found <= seen
+    assert "of the 3 training targets" in rows("three")["mean image"]["about"]
 
 
 def test_rows_are_made_again_only_when_what_they_depend_on_has_changed(place: Path) -> None:

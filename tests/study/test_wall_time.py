@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tiny_runs import write_pairs
 
 from p2pbench.config.schema import RunConfig
 from p2pbench.errors import ConfigError
@@ -77,3 +79,31 @@ def test_other_seconds_are_another_study_and_a_plan_records_nothing(
     assert shown.name != in_seconds(study_of(0), store, Probe()).name
     with pytest.raises(ConfigError, match="use ablate"):
         in_seconds(study_of(0, seconds=6), store, None)
+
+
+def test_a_level_that_comes_later_has_the_time_of_the_steps_that_are_its_own(
+    study_of: Callable[..., Study], tmp_path: Path
+) -> None:
+    """Steps of one cost have one time, whatever the machine does now, or equal time would be unequal epochs."""
+    store, grid = Store(tmp_path / "runs"), tmp_path / "two.yaml"
+    before = grid.read_text()
+    epochs = []
+    for lambdas, probe in (("[10, 100]", Probe()), ("[10, 100, 1000]", slower := Probe(3.0))):
+        grid.write_text(before.replace("objective: [l1, l1+cgan]", f"objective.lambda_l1: {lambdas}").replace(
+            "baseline: {objective: l1}", "baseline: {objective.lambda_l1: 100}\nobjective: l1+cgan"
+        ))  # fmt: skip
+        epochs.append([cell.config.training.epochs for cell in in_seconds(study_of(0), store, probe).cells])
+    assert slower.timed == []
+    assert epochs == [[5, 5], [5, 5, 5]]
+
+
+def test_only_whole_epochs_that_fit_are_trained_and_other_data_have_their_own(
+    study_of: Callable[..., Study], tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "runs")
+    found = in_seconds(study_of(0), store, Probe(1.15))  # 8.7 and 4.3 epochs of six steps
+    assert [cell.config.training.epochs for cell in found.cells] == [8, 4]
+    shutil.rmtree(tmp_path / "pairs")
+    write_pairs(tmp_path / "pairs", {"train": 12, "test": 3})  # epochs of twelve steps now
+    found = in_seconds(study_of(0), store, Probe(9.0), replace_other=True)
+    assert [cell.config.training.epochs for cell in found.cells] == [4, 2]
