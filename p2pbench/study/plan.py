@@ -1,5 +1,6 @@
 """A question under a protocol as the cells to run: every variant with every seed, its settings resolved."""
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -89,13 +90,16 @@ class Study:
                 "training.select takes the best of as many epochs as a variant has, and the variants differ in them: "
                 "those of more epochs choose from more"
             )
+        cut: dict[float, set[float]] = {}
+        for cell in self.cells:
+            longest = EMA_RAMP * (cell.steps or math.inf) * cell.config.training.batch_size
+            if (ema := cell.config.training.ema) is not None and ema >= longest:
+                cut.setdefault(longest, set()).add(ema)
         found += [
-            f"training.ema is {cell.config.training.ema:g} images, and no half-life of {cell.variant} is longer than "
-            f"{longest:g}, a twentieth of the images that it sees: longer ones are one recipe"
-            for cell in self.cells
-            if cell.config.training.ema is not None
-            and cell.steps is not None
-            and cell.config.training.ema > (longest := EMA_RAMP * cell.steps * cell.config.training.batch_size)
+            f"training.ema of {' and '.join(f'{ema:g}' for ema in sorted(lives))} images are one recipe: a half-life is "
+            f"at most a twentieth of the images seen, {longest:g}"
+            for longest, lives in cut.items()
+            if len(lives) > 1
         ]
         return list(dict.fromkeys(found))
 
