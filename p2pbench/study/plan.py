@@ -96,8 +96,8 @@ class Study:
             if (ema := cell.config.training.ema) is not None and ema >= longest:
                 cut.setdefault(longest, set()).add(ema)
         found += [
-            f"training.ema of {' and '.join(f'{ema:g}' for ema in sorted(lives))} images are one recipe: a half-life is "
-            f"at most a twentieth of the images seen, {longest:g}"
+            f"training.ema of {' and '.join(f'{ema:g}' for ema in sorted(lives))} images are one recipe: a half-life "
+            f"is at most a twentieth of the images seen, {longest:g}"
             for longest, lives in cut.items()
             if len(lives) > 1
         ]

@@ -297,7 +297,8 @@ def test_what_a_grid_asks_of_scores_that_nobody_makes_comes_with_a_caution(store
 
 
 def test_half_lives_that_are_one_and_choices_among_more_epochs_come_with_a_caution(store: Store) -> None:
-    grid = "factors: {average: [{label: short, training.ema: 5}, {label: long, training.ema: 60}, {label: longer, training.ema: 90}]}\n"
+    lives = "".join(f"{{label: l{images}, training.ema: {images}}}, " for images in (5, 60, 90))
+    grid = f"factors: {{average: [{lives}]}}\n"
     source = {"data__source": "drawn:20", "training__epochs": 50}
     assert study_of(grid, **source).cautions() == [
         "training.ema of 60 and 90 images are one recipe: a half-life is at most a twentieth of the images seen, 50"
