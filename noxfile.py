@@ -46,7 +46,7 @@ def tests(session: nox.Session) -> None:
     session.env["OMP_NUM_THREADS"] = "1"
     # In their order: by default the files of the fewest tests, which train whole studies, would be the last.
     in_order = ["--dist", "loadfile", "--no-loadscope-reorder"]
-    session.run("pytest", "-n", "auto", *in_order, *session.posargs)
+    session.run("pytest", "-n", "auto", "--durations=30", *in_order, *session.posargs)
 
 
 @nox.session

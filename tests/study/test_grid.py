@@ -92,6 +92,12 @@ def pairs_for(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], str]:
     return make
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for all grids: what several of them train is trained once."""
+    return tmp_path_factory.mktemp("runs")
+
+
 def end_to_end(cell: Cell, runs: Path) -> None:
     """Two steps, the scores, the record."""
     config, mode = cell.config, cell.config.scoring.inference
@@ -109,15 +115,15 @@ def end_to_end(cell: Cell, runs: Path) -> None:
 
 @pytest.mark.parametrize("grid", [grid for grid in SHIPPED_GRIDS if grid != "train_size"])  # that one wants 200 pairs
 def test_every_variant_of_every_shipped_grid_trains_is_scored_and_reported(
-    grid: str, pairs_for: Callable[[int], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    grid: str, pairs_for: Callable[[int], str], runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_squeezenet(home() / "weights", monkeypatch)  # for the perceptual loss
     planned = build_study(grid, None, SMALL, [0], plan=True).cells
     # Random pairs are no label maps, which OASIS needs.
     source = "drawn:2" if grid == "oasis" else pairs_for(max(cell.config.training.batch_size for cell in planned))
-    study, store = build_study(grid, None, {**SMALL, "data.source": source}, [0]), Store(tmp_path)
+    study, store = build_study(grid, None, {**SMALL, "data.source": source}, [0]), Store(runs)
     for cell in study.cells:
-        end_to_end(cell, tmp_path)
+        end_to_end(cell, runs)
     write_study(study, store)
     recorded = read_study(store, study.name)
     table = printed(recorded)
@@ -129,11 +135,11 @@ def test_every_variant_of_every_shipped_grid_trains_is_scored_and_reported(
 
 @pytest.mark.parametrize("protocol", SHIPPED_PROTOCOLS)
 def test_every_shipped_protocol_trains_and_is_scored(
-    protocol: str, pairs_for: Callable[[int], str], tmp_path: Path
+    protocol: str, pairs_for: Callable[[int], str], runs: Path
 ) -> None:
     batch_size = build_study("loss", protocol, SMALL, [0], plan=True).cells[0].config.training.batch_size
     settings = {**SMALL, "data.source": pairs_for(batch_size)}
-    end_to_end(build_study("loss", protocol, settings, [0]).cells[-1], tmp_path)
+    end_to_end(build_study("loss", protocol, settings, [0]).cells[-1], runs)
 
 
 REFERENCE_ROWS = {"ground truth", "L2 regression (Zhang et al. 2016)", "Zhang et al. 2016"}
