@@ -68,10 +68,11 @@ def ablate(
     if budget is not None:
         chosen = _within(budget, grid, protocol, given, chosen, name, store, how, probe)
     study = build_study(grid, protocol, given, chosen, name=name, plan=plan)
+    if plan:
+        study = in_seconds(study, store, probe, record=False)
     for caution in study.cautions():
         err.print(f"[yellow]caution:[/yellow] {escape(caution)}", soft_wrap=True, highlight=False)
     if plan:
-        study = in_seconds(study, store, probe, record=False)
         if not replace:
             recorded_alike(study, store)
         _show_plan(study, store, how.planned_at_once(), probe.seconds_per_step, as_json)

@@ -53,7 +53,8 @@ class _Session(NamedTuple):
 class OnnxGenerator(nn.Module):
     """Maps conditions (N, C, H, W) to images (N, C', H, W), float32 in [-1, 1], on the CPU.
 
-    Sides that are no multiple of what the network halves are padded, and cropped back. A network of the user's own
+    Sides that are no multiple of what the network halves are padded, and cropped back; a flow of several passes, which
+    torch pads in each, raises :class:`DataError` there. A network of the user's own
     takes the size it was trained at alone; another one raises :class:`DataError`.
     """
 

@@ -161,7 +161,7 @@ def _title(study: StudyRecord) -> str:
         section, name = key.split(".")
         fixed = _plain(protocol.get("settings", {}).get(key, default))
         own = [_plain(cell.config.get(section, {}).get(name, fixed)) for cell in study.about.cells]
-        if any(value not in (None, fixed) for value in own):
+        if any(value != fixed for value in own):
             values = sorted({str(value) for value in own}, key=lambda value: (len(value), value))
             changed.append(f"{name}={listed(values)}")
     return ", ".join([str(protocol.get("name", "no protocol")), *changed])

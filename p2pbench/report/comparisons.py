@@ -293,7 +293,8 @@ def _why_not(study: StudyRecord, metric: str, variant: str, against: str) -> str
         return str(without[0].scores[metric].settings["jackknife"]).removeprefix("none: ")
     unread = [cell for cell in cells if about.per_image and metric not in cell.per_image]
     if unread:
-        return f"{unread[0].run.per_image_file} is missing or damaged; run ablate again to score it"
+        again = "study add" if unread[0].run.images_file.exists() else "ablate"
+        return f"{unread[0].run.per_image_file} is missing or damaged; run {again} again to score it"
     if not {c.seed for c in cells if c.variant == variant} & {c.seed for c in cells if c.variant == against}:
         return "no seed in common"
     differs = unlike([how_made(cell, metric) for cell in cells])

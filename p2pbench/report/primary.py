@@ -58,8 +58,8 @@ def foil_sentences(study: StudyRecord) -> list[str]:
     unbeaten: dict[str, list[str]] = {}
     primary, some = primary_metric(study), dict[tuple[str, ...], list[str]]()
     for metric in study.metrics:
-        for name, behind, compared in _behind(study, metric):
-            if len(behind) == compared:
+        for name, behind, unbeaten_by_any in _behind(study, metric):
+            if unbeaten_by_any:
                 unbeaten.setdefault(_the(name), []).append(study.metric(metric).label)
             elif metric == primary:
                 some.setdefault(tuple(behind), []).append(_the(name))
@@ -77,11 +77,13 @@ def foil_sentences(study: StudyRecord) -> list[str]:
 
 def unbeaten_foils(study: StudyRecord, metric: str) -> list[str]:
     """The outputs that no training made and that no variant beats by ``metric``."""
-    return [_the(name) for name, behind, compared in _behind(study, metric) if len(behind) == compared]
+    return [_the(name) for name, _, unbeaten in _behind(study, metric) if unbeaten]
 
 
-def _behind(study: StudyRecord, metric: str) -> list[tuple[str, list[str], int]]:
-    """For each foil the variants that are not ahead of it, if there are any, and how many were compared.
+def _behind(study: StudyRecord, metric: str) -> list[tuple[str, list[str], bool]]:
+    """For each foil the variants that are not ahead of it, if there are any, and whether these are all variants.
+
+    Variants of other targets than the foil's are not set against it.
 
     Sharpness and diversity are no likeness: an untrained generator's noise may have both. Nearest neighbours are
     photographs, so in scores of sets they have what a perfect generator has, and no training can be ahead of that.
@@ -99,7 +101,7 @@ def _behind(study: StudyRecord, metric: str) -> list[tuple[str, list[str], int]]
         values = {v: value for v, value in every.items() if not of_other_targets(study, v, metric, score.settings)}
         behind = [v for v, value in values.items() if oriented(value, better) <= oriented(score.value, better)]
         if behind:
-            found.append((row.name, behind, len(values)))
+            found.append((row.name, behind, len(behind) == len(every)))
     return found
 
 

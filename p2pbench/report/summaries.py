@@ -94,9 +94,12 @@ def how_made(cell: CellRecord, metric: str) -> dict[str, Any]:
 
 
 def of_other_targets(study: StudyRecord, variant: str, metric: str, settings: dict[str, Any]) -> bool:
-    """Whether a variant's score is known to be of other targets than a score with these ``settings``."""
-    known = {own.get("targets_sha256") for own in (settings, *_matrix(study, metric, variant).settings)} - {None}
-    return len(known) > 1
+    """Whether a variant's score is of other targets than a reference row's, which is the baseline's and has these
+    ``settings``."""
+    own, base = _matrix(study, metric, variant).settings, _matrix(study, metric, study.baseline).settings
+    if all("targets_sha256" in one for one in (settings, *own)):
+        return any(one["targets_sha256"] != settings["targets_sha256"] for one in own)
+    return any(one.get(key) != other.get(key) for key in OF_TARGETS for one in own for other in base)
 
 
 def _without_version(library: Any) -> str:

@@ -238,8 +238,9 @@ def _of_variants(labels: dict[str, list[str]]) -> str:
 def _trained_apart(study: StudyRecord, metric: str) -> list[str]:
     """Which variants share no machine, torch or version of p2pbench with what they are compared with."""
 
-    def made_with(variant: str) -> set[tuple[Any, ...]]:
-        known = [cell.status for cell in study.of(variant) if cell.status and cell.status.machine]
+    def made_with(variant: str, other: str) -> set[tuple[Any, ...]]:
+        compared = {cell.seed for cell in study.of(variant)} & {cell.seed for cell in study.of(other)}
+        known = [cell.status for cell in study.of(variant) if cell.seed in compared and cell.status]
         return {
             (s.machine.get("gpu") or s.machine.get("processor"), *(map((s.versions or {}).get, ("torch", "p2pbench"))))
             for s in known
@@ -249,7 +250,10 @@ def _trained_apart(study: StudyRecord, metric: str) -> list[str]:
     apart = [
         f"{quoted(c.variant)} (with {quoted(c.against)})"
         for c in comparisons(study, metric)
-        if c.found is not None and (one := made_with(c.variant)) and (other := made_with(c.against)) and not one & other
+        if c.found is not None
+        and (one := made_with(c.variant, c.against))
+        and (other := made_with(c.against, c.variant))
+        and not one & other
     ]
     if not apart:
         return []

@@ -139,7 +139,8 @@ def _of_variant(before: StudyCell, cell: Cell, data_was: str | None) -> list[str
     same_seed = cell.config.model_copy(update={"training": training})
     if cell.data_key is None or run_id(same_seed, cell.data_key) == before.run_id:
         return []
-    if (now := cell.config.data.source) != (source := config.data.source):
+    now, source = cell.config.data.source, config.data.source
+    if now != source and data_was != cell.data_key:
         return [f"the content of {now}, its data, is not that of {source}"]
     if data_was is None:
         return ["the content of its data, or the code of a network, is another"]

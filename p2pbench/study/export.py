@@ -168,7 +168,10 @@ def _copied(source: Path, target: Path) -> bool:
         return False
     content = source.read_bytes()
     if source.suffix == ".json":
-        content = json.dumps(json.loads(content), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        try:
+            content = json.dumps(json.loads(content), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        except ValueError:
+            raise _LeftOut(f"has a {source.name} that cannot be read; p2pbench ablate makes it anew") from None
     return _written(content, target)
 
 

@@ -125,6 +125,7 @@ class LocalExecutor:
                 )
             elif about.get("died") and self.stopping:
                 kind = "interrupted"  # noqa: PLW2901
+            self._heard_at[job] = time.monotonic()  # now, whenever this event is looked at
             self._events.put(Event(job, kind, about))
 
     def _next_event(self) -> Event:
@@ -132,7 +133,6 @@ class LocalExecutor:
             event = None
             with contextlib.suppress(queue.Empty):
                 event = self._events.get(timeout=None if self.silence_seconds is None else self.silence_seconds / 20)
-                self._heard_at[event.job] = time.monotonic()
             for job, worker in self._running.items():  # whatever the others say
                 if self._is_silent(job):
                     worker.kill()  # the thread that listens to it reports its end

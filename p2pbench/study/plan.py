@@ -74,16 +74,20 @@ class Study:
         """What its settings and its grid ask for in vain, each once."""
         asked = {name for cell in self.cells for name in cell.config.scoring.wanted}
         found = [caution for cell in self.cells for caution in cell.config.cautions()]
-        unscored = {
+        lacking = {
             "primary scores": [] if asked & {*self.grid.primary} else list(self.grid.primary),
             "margins": [name for name in self.grid.margins if name not in asked],
         }
-        found += [
-            f"the {what} of {self.grid.name} ({', '.join(names)}) play no part, for no cell is scored by them: "
-            f"--set 'scoring.extra_metrics=[{', '.join(names)}]' adds them"
-            for what, names in unscored.items()
-            if names
-        ]
+        if any(lacking.values()):
+            extra = [name for cell in self.cells for name in cell.config.scoring.extra_metrics]
+            names = dict.fromkeys([*extra, *lacking["primary scores"], *lacking["margins"]])
+            idle = " and ".join(f"{what} ({', '.join(own)})" for what, own in lacking.items() if own)
+            found.append(
+                f"{idle} of {self.grid.name} play no part, for no cell is scored by them: "
+                f"--set 'scoring.extra_metrics=[{', '.join(names)}]' adds them"
+            )
+        if any(cell.config.training.seconds is not None for cell in self.cells):
+            return list(dict.fromkeys(found))  # how many epochs these are is not known yet
         selected = [cell.config for cell in self.cells if cell.config.training.select != "last"]
         if len({config.training.epochs for config in selected}) > 1:
             found.append(

@@ -277,5 +277,5 @@ def _note(event: Event, store: Store) -> None:
     if event.kind in ("failed", "interrupted") and event.job.kind == "cell":
         run = store.run(event.job.key)
         # Where the folder cannot be written, or another process has the run, the outcome is still told.
-        with contextlib.suppress(P2PBenchError), run.lock():
+        with contextlib.suppress(P2PBenchError), run.lock(seconds=0):
             run.set_status(event.kind, event.about["reason"])

@@ -33,8 +33,12 @@ def in_seconds(
     path = store.study_file(study.name)
     with locked(path.with_name("seconds.lock")) if record else contextlib.nullcontext():
         recorded = _recorded(study, store)
-        fits = {variant: fit for variant, fit in recorded.items() if _is_of(fit, timed.get(variant))}
-        steps = {fit.cost_key: fit.seconds_per_step for fit in recorded.values()}  # the same step has the same time
+        fits = {  # the same step has the same time, and as many epochs, whichever variant it was timed for
+            variant: fit
+            for variant, cell in timed.items()
+            if (fit := next((f for f in (recorded.get(variant), *recorded.values()) if f and _is_of(f, cell)), None))
+        }
+        steps = {fit.cost_key: fit.seconds_per_step for fit in recorded.values()}
         unknown = {
             key: cell.config
             for name, cell in timed.items()
@@ -45,6 +49,7 @@ def in_seconds(
         assert probe is not None or not unknown
         steps |= {key: probe(config, PROBE_SECONDS / len(unknown)) for key, config in unknown.items()}  # type: ignore[misc]
         new = {name: _fit(cell, steps[cost_key(cell.config)]) for name, cell in timed.items() if name not in fits}
+        new |= {variant: fit for variant, fit in fits.items() if variant not in recorded}
         fits |= new
         cells = [_fitted(cell, fits[cell.variant]) if cell.variant in fits else cell for cell in study.cells]
         found = replace(study, cells=cells, fits=fits)
@@ -60,9 +65,9 @@ def _recorded(study: Study, store: Store) -> dict[str, Fit]:
         return {}
 
 
-def _is_of(fit: Fit, cell: Cell | None) -> bool:
+def _is_of(fit: Fit, cell: Cell) -> bool:
     """Whether ``fit`` was made of steps like those of ``cell``, as many an epoch, for as many seconds."""
-    if cell is None or fit.steps_per_epoch not in (None, _steps_per_epoch(cell)):
+    if fit.steps_per_epoch not in (None, _steps_per_epoch(cell)):
         return False
     return (fit.seconds, fit.cost_key) == (cell.config.training.seconds, cost_key(cell.config))
 

@@ -286,12 +286,11 @@ def test_data_that_changed_are_told_from_code_that_did(store: Store, monkeypatch
 
 
 def test_what_a_grid_asks_of_scores_that_nobody_makes_comes_with_a_caution(store: Store) -> None:
-    primary = study_of(GRID + "primary: [fid, lpips]\nmargins: {ssim: 0.02, l1: 0.01}\n")
+    extra = "scoring: {extra_metrics: [psnr]}\n"
+    primary = study_of(GRID + "primary: [fid, lpips]\nmargins: {ssim: 0.02, l1: 0.01}\n" + extra)
     assert primary.cautions() == [
-        "the primary scores of which (fid, lpips) play no part, for no cell is scored by them: "
-        "--set 'scoring.extra_metrics=[fid, lpips]' adds them",
-        "the margins of which (ssim) play no part, for no cell is scored by them: "
-        "--set 'scoring.extra_metrics=[ssim]' adds them",
+        "primary scores (fid, lpips) and margins (ssim) of which play no part, for no cell is scored by them: "
+        "--set 'scoring.extra_metrics=[psnr, fid, lpips, ssim]' adds them"
     ]
     assert study_of(GRID + "primary: [fid, l1]\n").cautions() == []
 
@@ -307,3 +306,5 @@ def test_half_lives_that_are_one_and_choices_among_more_epochs_come_with_a_cauti
     (caution,) = study_of(epochs, data__source="drawn:20", training__select="ssim").cautions()
     assert caution.startswith("training.select takes the best of as many epochs as a variant has")
     assert study_of(epochs, data__source="drawn:20").cautions() == []
+    timed = {"training__seconds": 60, "training__select": "ssim"}
+    assert study_of(grid, data__source="drawn:20", **timed).cautions() == []  # before they are epochs

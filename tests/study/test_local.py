@@ -6,6 +6,7 @@ import time
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -57,3 +58,19 @@ def test_a_job_that_hangs_is_ended_while_another_goes_on(study: Study, tmp_path:
     executor._events.put(Event(busy, "progress", {}))
     assert executor._next_event().job is busy
     assert ended == [hanging.label]
+
+
+def test_what_a_job_said_counts_from_when_it_said_it(study: Study, tmp_path: Path) -> None:
+    """A parent that was held up, as by a terminal that was stopped, finds events of all jobs and ends none."""
+    executor = LocalExecutor(Store(tmp_path), jobs=2, weights_dir=None, silence_seconds=1.0)
+    jobs = [cell_job([cell], executor.store) for cell in study.cells]
+    ended: list[str] = []
+    for job in jobs:
+        worker: Any = SimpleNamespace(kill=partial(ended.append, job.label), stdout=['{"event": "stage"}'])
+        worker.wait = lambda: 0
+        executor._running[job], executor._heard_at[job] = worker, time.monotonic() - 5
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("p2pbench.study.local.events_of", lambda _: [("stage", {})])
+            executor._listen(job, worker)
+    assert [executor._next_event().job for _ in jobs] == jobs
+    assert ended == []

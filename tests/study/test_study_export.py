@@ -187,3 +187,16 @@ def test_records_have_a_hundred_rows_of_losses_each_the_mean_since_the_one_befor
     d_loss, g_loss = (50 * (495 + 496 + 497 + 498) + 40 * 499) / 240, (50 * 6 + 40 * 4) / 240
     assert few[-1] == f"24990,62.4750,{d_loss:.6g},{g_loss:.6g},,{d_loss:.6g}"
     assert fewer_losses(fewer_losses(whole)) == fewer_losses(whole)
+
+
+def test_a_record_that_cannot_be_read_leaves_its_run_out_and_not_the_others() -> None:
+    store = Store(Path("runs"))
+    loss_study(store, [0])
+    first = store.run(store.read_study("loss").cells[0].run_id)
+    first.profile_file.write_text('{"cut sho')
+    first.set_status("finished", files={})  # no hash tells that it is damaged
+    found = export("runs", "records")
+    assert found["left_out"] == {
+        first.path.name: "has a profile.json that cannot be read; p2pbench ablate makes it anew"
+    }
+    assert len(found["copied"]) == 4

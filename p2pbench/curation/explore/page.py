@@ -20,6 +20,11 @@ COLOURFUL = (
     (math.inf, "colourful"),
 )
 """Words for colourfulness below these values, after Hasler and Süsstrunk's table 1."""
+WRITTEN = {
+    "index", "per_image", "sizes", "measures", "channels", "edges", "drift", "palette", "roles", "pairs", "extremes",
+    "mean", *(f"{figure}_{side}" for figure in ("palette", "places") for side in SIDES),
+}  # fmt: skip
+"""The files of an exploration, by name: the page, tables and figures."""
 TEMPLATES = Path(__file__).parent / "templates"
 COMMON = 0.03
 """Share of one colour from which photographs are said to have a fill or a background."""
@@ -39,7 +44,9 @@ def check_folder(source: Source, folder: Path) -> None:
             f"--out is {folder}, where images of {source.name} lie: figures would become pairs; name another"
         )
     check_writable(folder, "name another folder with --out")
-    if entries(folder) and not all((folder / name).is_file() for name in ("index.html", "per_image.csv", "drift.csv")):
+    there = [entry for entry in entries(folder) if not entry.name.startswith(".")]
+    strange = any(entry.stem not in WRITTEN for entry in there)
+    if strange or ((folder / "index.html").exists() and not (folder / "per_image.csv").exists()):
         raise ConfigError(f"--out is {folder}, which holds other files than those of an exploration; name a new folder")
 
 

@@ -406,6 +406,11 @@ def test_mistakes_are_one_line_with_the_way_out(tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "index.html").read_text() == "my own page"
     for _ in range(2):  # an exploration may be made anew
         invoke(source, "--out", tmp_path / "again")
+    (tmp_path / "again" / "index.html").unlink()  # and one that was killed; the page is written last
+    (tmp_path / "again" / ".DS_Store").touch()
+    invoke(source, "--out", tmp_path / "again")
+    (tmp_path / "again" / "notes.txt").touch()
+    assert "holds other files" in error_of(source, "--out", tmp_path / "again", code=2)
     (source / "train/001.png").write_bytes(b"\x89PNG broken")
     assert "001.png cannot be read as an image" in error_of(source, "--out", tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
