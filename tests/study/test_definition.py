@@ -298,7 +298,7 @@ def test_what_a_grid_asks_of_scores_that_nobody_makes_comes_with_a_caution(store
 def test_half_lives_that_are_one_and_choices_among_more_epochs_come_with_a_caution(store: Store) -> None:
     lives = "".join(f"{{label: l{images}, training.ema: {images}}}, " for images in (5, 60, 90))
     grid = f"factors: {{average: [{lives}]}}\n"
-    source = {"data__source": "drawn:20", "training__epochs": 50}
+    source: dict[str, Any] = {"data__source": "drawn:20", "training__epochs": 50}
     assert study_of(grid, **source).cautions() == [
         "training.ema of 60 and 90 images are one recipe: a half-life is at most a twentieth of the images seen, 50"
     ]
@@ -306,5 +306,5 @@ def test_half_lives_that_are_one_and_choices_among_more_epochs_come_with_a_cauti
     (caution,) = study_of(epochs, data__source="drawn:20", training__select="ssim").cautions()
     assert caution.startswith("training.select takes the best of as many epochs as a variant has")
     assert study_of(epochs, data__source="drawn:20").cautions() == []
-    timed = {"training__seconds": 60, "training__select": "ssim"}
+    timed: dict[str, Any] = {"training__seconds": 60, "training__select": "ssim"}
     assert study_of(grid, data__source="drawn:20", **timed).cautions() == []  # before they are epochs
