@@ -35,7 +35,6 @@ SETTINGS: list[tuple[dict[str, object], str]] = [
 GRIDS = [
     ("loss", "quick", ["69f606ad5bf6", "98ba06f6feb0", "972f0c952f8f", "07f2c0c78991", "9d665f5df698"]),
     ("receptive_field", "paper-facades", ["efef72954192", "e955dcdc410b", "dde3a7886b68", "eb8835f7a5fe"]),
-    ("normalization", "paper-edges2shoes", ["9a5be6dee83e", "acc136e36b86"]),  # "none" has biases since
     ("colorization", "quick", ["ab77a2fdb87c", "c749fad50855", "c1a89bdb70ab", "e3204b39875b"]),
 ]
 
