@@ -66,7 +66,7 @@ def test_grids_lists_every_shipped_grid_with_its_question_and_table() -> None:
 
 def test_grids_shows_one_grid_in_full() -> None:
     found = document("grids", "normalization")
-    assert found["settings"] == {"training.batch_size": 4}
+    assert found["settings"] == {"training.batch_size": 4, "training.bias_rule": "by-norm"}
     assert found["factors"]["normalization"][1] == {
         "label": "instance", "settings": {"generator.norm": "instance", "discriminator.norm": "instance"},
         "source": None,
