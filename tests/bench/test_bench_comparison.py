@@ -21,7 +21,7 @@ def settings(source: Path) -> list[str]:
     return [part for setting in small for part in ("--set", setting)]
 
 
-@pytest.mark.parametrize("workloads", [("translate",), ("data", "step", "score")])
+@pytest.mark.parametrize("workloads", [pytest.param(("translate",), marks=pytest.mark.long), ("data", "step", "score")])
 def test_every_workload_takes_its_own_baseline(
     workloads: tuple[str, ...], seconds: dict[str, float], pairs_folder: Path, tmp_path: Path
 ) -> None:

@@ -40,7 +40,10 @@ def grid(tmp_path: Path, pairs_folder: Path) -> Any:
     ("  training.preset: [paper, pytorch]", "step"),
     ("  discriminator.spectral_norm: [false, true]", "step"),
     ("  training.learning_rate: [0.0002, 0.0001]", "step"),  # no part of a name: the variant tells
-    ("  inference: [{label: a, scoring.inference: paper}, {label: b, scoring.inference: eval}]", "translate"),
+    pytest.param(
+        "  inference: [{label: a, scoring.inference: paper}, {label: b, scoring.inference: eval}]", "translate",
+        marks=pytest.mark.long,
+    ),
     ("  data.mirror: [true, false]", "data"),
     ("  data.crop_size: [16, 18]", "score"),
 ])  # fmt: skip

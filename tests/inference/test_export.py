@@ -67,7 +67,7 @@ def test_it_is_checked_at_two_shapes_and_says_what_it_is(exported: tuple[Path, d
             "generator__spade": "labels",
         },
         {"generator__spade": "continuous", "generator__norm": "instance"},
-        {"generator__name": "convnext_unet"},
+        pytest.param({"generator__name": "convnext_unet"}, marks=pytest.mark.long),
     ],
 )
 def test_networks_of_later_papers_are_exported_as_they_are_scored(settings: dict[str, Any], tmp_path: Path) -> None:

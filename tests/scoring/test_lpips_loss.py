@@ -12,7 +12,7 @@ from p2pbench.scoring.lpips import MODELS, load_heads, load_layers
 from p2pbench.scoring.lpips_loss import LpipsLoss, untrained_lpips_loss
 
 
-@pytest.mark.parametrize("net", ["squeeze", "vgg"])
+@pytest.mark.parametrize("net", ["squeeze", pytest.param("vgg", marks=pytest.mark.long)])
 def test_the_loss_is_the_packages_distance(net: str, tmp_path: Path) -> None:
     import torchvision
 

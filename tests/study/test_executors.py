@@ -107,7 +107,7 @@ def check_finished(store: Store) -> None:
         }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["local", pytest.param("ray", marks=pytest.mark.long)])
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.long) for kind in ("local", "ray")])
 def test_cells_are_stopped_and_go_on_to_the_same_records(
     kind: str, study: Study, expected: dict[str, bytes], request: pytest.FixtureRequest
 ) -> None:

@@ -26,9 +26,10 @@ from p2pbench.curation.explore import measures
 from p2pbench.curation.explore.drift import ALPHA, chance_gap, drift_of
 from p2pbench.curation.explore.examples import draw_roles, thumbnail
 from p2pbench.curation.explore.explore import Exploration, explore
-from p2pbench.curation.explore.page import about, striking, tables
+from p2pbench.curation.explore.page import about, check_folder, striking, tables
 from p2pbench.curation.explore.source import keyed_sample, open_source
 from p2pbench.data.palette import Palette, count_colours, find_palette, flat_pixels
+from p2pbench.errors import ConfigError
 
 LABELS = np.array([(0, 0, 170), (0, 0, 255), (0, 85, 255), (255, 170, 0), (120, 120, 120)], np.uint8)
 CMP = [
@@ -404,13 +405,14 @@ def test_mistakes_are_one_line_with_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "mine" / "index.html").write_text("my own page")
     assert "holds other files than those of an exploration" in error_of(source, "--out", tmp_path / "mine", code=2)
     assert (tmp_path / "mine" / "index.html").read_text() == "my own page"
-    for _ in range(2):  # an exploration may be made anew
-        invoke(source, "--out", tmp_path / "again")
-    (tmp_path / "again" / "index.html").unlink()  # and one that was killed; the page is written last
-    (tmp_path / "again" / ".DS_Store").touch()
-    invoke(source, "--out", tmp_path / "again")
-    (tmp_path / "again" / "notes.txt").touch()
-    assert "holds other files" in error_of(source, "--out", tmp_path / "again", code=2)
+    again, pairs = tmp_path / "again", open_source(str(source))
+    again.mkdir()
+    for name in (".DS_Store", "per_image.csv", "palette_A.svg", "index.html"):  # in the order of writing: the page last
+        (again / name).touch()
+        check_folder(pairs, again)  # it may be made anew, one that was killed too
+    (again / "notes.txt").touch()
+    with pytest.raises(ConfigError, match="holds other files"):
+        check_folder(pairs, again)
     (source / "train/001.png").write_bytes(b"\x89PNG broken")
     assert "001.png cannot be read as an image" in error_of(source, "--out", tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
